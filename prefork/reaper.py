@@ -1,0 +1,148 @@
+"""A pidfd for each child: who has ended, and how. Never waits for a process that is not its own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from dataclasses import dataclass
+
+from prefork.system import SYSTEM, System
+
+
+@dataclass(frozen=True)
+class Death:
+    """The end of a process: exit code, or minus the signal's number, or `None` if unknown.
+
+    It is unknown when the program ignores SIGCHLD or reaps every child itself (waitid(2)).
+    """
+
+    pid: int
+    status: int | None
+
+    @property
+    def sentence(self) -> str:
+        if self.status is None:
+            return "ended, and somebody else collected its status"
+        if self.status >= 0:
+            return f"exited with code {self.status}"
+        try:
+            name = signal.Signals(-self.status).name
+        except ValueError:
+            name = f"signal {-self.status}"
+        return f"was killed by {name}"
+
+
+class Reaper:
+    """Watches children through one epoll, whose descriptor can be waited for in any selector.
+
+    A child for which no pidfd is to be had (out of descriptors) is asked after by number at each
+    `collect()` instead.
+    """
+
+    def __init__(self, system: System = SYSTEM) -> None:
+        self._system = system
+        self._epoll = select.epoll()
+        self._pids: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        self._unwatched: set[int] = set()
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def __len__(self) -> int:
+        return len(self._pidfds) + len(self._unwatched)
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._pidfds or pid in self._unwatched
+
+    def adopt(self, pid: int) -> None:
+        """Watch this child from now on."""
+        try:
+            pidfd = self._system.pidfd_open(pid)
+        except OSError:
+            # ESRCH: reaped by somebody else. EMFILE, ENFILE: no descriptor left. By number, both
+            # come out right.
+            self._unwatched.add(pid)
+            return
+        self._pidfds[pid] = pidfd
+        self._pids[pidfd] = pid
+        self._epoll.register(pidfd, select.EPOLLIN)
+
+    def collect(self, timeout: float | None = 0.0) -> list[Death]:
+        """The children that have ended since the last time.
+
+        With a `timeout` (seconds, `None` for ever) waits for the first one, if any child is left
+        at all; it may return empty-handed before the time is over.
+        """
+        deaths = self._collect_unwatched()
+        if deaths or not len(self):
+            timeout = 0.0
+        elif self._unwatched:
+            timeout = UNWATCHED_INTERVAL if timeout is None else min(timeout, UNWATCHED_INTERVAL)
+        for pidfd, _ in self._epoll.poll(timeout):
+            death = self._ended(self._pids[pidfd], pidfd)
+            if death is not None:
+                deaths.append(death)
+        return deaths
+
+    def send_signal(self, pid: int, signo: int) -> None:
+        """Signal a child that has not been collected; one that has ended is left in peace."""
+        try:
+            if pid in self._pidfds:
+                self._system.send_signal(self._pidfds[pid], signo)
+            elif pid in self._unwatched:
+                os.kill(pid, signo)
+        except ProcessLookupError:
+            pass  # it has ended: the next collect() brings it
+
+    def close(self) -> None:
+        """Let go of every descriptor; children that still run are left to themselves.
+
+        In a forked child this drops the copies it inherited, and touches nothing of the parent's.
+        """
+        self._epoll.close()
+        for pidfd in self._pids:
+            self._system.close(pidfd)
+        self._pids.clear()
+        self._pidfds.clear()
+        self._unwatched.clear()
+
+    def _ended(self, pid: int, pidfd: int) -> Death | None:
+        try:
+            result = self._system.wait(pidfd)
+        except ChildProcessError:
+            status = None
+        else:
+            if result is None:
+                return None
+            status = exit_status(result)
+        # By hand: a worker that inherited the pidfd keeps the registration alive otherwise.
+        self._epoll.unregister(pidfd)
+        self._system.close(pidfd)
+        del self._pids[pidfd], self._pidfds[pid]
+        return Death(pid, status)
+
+    def _collect_unwatched(self) -> list[Death]:
+        deaths = []
+        for pid in list(self._unwatched):
+            try:
+                result = self._system.wait_pid(pid)
+            except ChildProcessError:
+                status = None
+            else:
+                if result is None:
+                    continue
+                status = exit_status(result)
+            self._unwatched.discard(pid)
+            deaths.append(Death(pid, status))
+        return deaths
+
+
+UNWATCHED_INTERVAL = 0.05
+"""Seconds between two looks at a child that has no pidfd."""
+
+
+def exit_status(result: os.waitid_result) -> int:
+    """The exit code, or minus the number of the signal that killed."""
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status

@@ -1,0 +1,53 @@
+"""The only fork in the project."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from prefork.system import SYSTEM, System
+
+
+def spawn(child: Callable[[], int], system: System = SYSTEM) -> int:
+    """Fork a process that runs `child()` and exits with the status it returns; its pid.
+
+    The new process never returns from here, whatever happens in it: no `finally` of the caller's,
+    no `atexit`, no traceback. Text that the caller had buffered on standard output and error is
+    flushed first, so that it cannot appear twice.
+
+    No signal is delivered between the fork and `child()`: a handler of the caller's, or a
+    KeyboardInterrupt, would unwind the child into the caller's stack.
+
+    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
+    """
+    flush_standard_streams()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = system.fork()
+        if pid == 0:
+            _live(child, mask, system)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _live(child: Callable[[], int], mask: set[signal.Signals], system: System) -> NoReturn:
+    status = 1
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        status = child()
+    finally:
+        try:
+            flush_standard_streams()
+        finally:
+            system.exit(status)
+
+
+def flush_standard_streams() -> None:
+    """Write out what `print` has buffered; a stream that is closed or broken is skipped."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()

@@ -1,0 +1,131 @@
+"""The three documented request handler classes and the unbuffered writer under the stream one.
+
+A handler object lives for exactly one request: constructing it *is* serving the request. What runs
+around it (accepting, closing, reporting errors) belongs to the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from io import BufferedIOBase, BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import prefork.socketserver as api
+
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import ReadableBuffer
+
+
+class BaseRequestHandler:
+    """Serves one request by being constructed.
+
+    May be overridden: `setup()`, `handle()`, `finish()`; all three do nothing here.
+
+    Variables: `request` (a connected socket, or `(data, socket)` for datagrams), `client_address`,
+    `server`.
+
+    Errors: when `setup()` raises, neither of the others runs. When `handle()` raises, `finish()`
+    still runs, and an error of its own wins. Every error goes on to the server.
+    """
+
+    def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+        self.request = request
+        self.client_address = client_address
+        self.server = server
+        self.setup()
+        try:
+            self.handle()
+        finally:
+            self.finish()
+
+    def setup(self) -> None:
+        """Prepare; called before `handle()`."""
+
+    def handle(self) -> None:
+        """Do all the work that the request asks for."""
+
+    def finish(self) -> None:
+        """Clean up; called after `handle()`, however that ended."""
+
+
+class StreamRequestHandler(BaseRequestHandler):
+    """Gives a stream request two file objects: `rfile` to read from, `wfile` to write to.
+
+    Class variables, read for each request:
+
+    * `rbufsize`: buffer size of `rfile` in bytes; -1 the default size, 0 none.
+    * `wbufsize`: buffer size of `wfile`; 0 (the default) sends each write at once and whole.
+    * `timeout`: seconds for every blocking call on the connection; `None` for no limit.
+    * `disable_nagle_algorithm`: whether to set TCP_NODELAY (tcp(7)).
+    """
+
+    rbufsize: int = -1
+    wbufsize: int = 0
+    timeout: float | None = None
+    disable_nagle_algorithm: bool = False
+
+    connection: socket.socket
+    rfile: BinaryIO
+    wfile: BinaryIO
+
+    def setup(self) -> None:
+        connection = self.connection = self.request
+        if self.timeout is not None:
+            connection.settimeout(self.timeout)
+        if self.disable_nagle_algorithm:
+            connection.setsockopt(api.socket.IPPROTO_TCP, api.socket.TCP_NODELAY, True)
+        self.rfile = cast(BinaryIO, connection.makefile("rb", self.rbufsize))
+        if self.wbufsize == 0:
+            self.wfile = cast(BinaryIO, api._SocketWriter(connection))
+        else:
+            self.wfile = cast(BinaryIO, connection.makefile("wb", self.wbufsize))
+
+    def finish(self) -> None:
+        """Flush and close both files; a client that went away is not an error here."""
+        # A buffered file repeats a failed flush in close(): the same news, swallowed once more.
+        with contextlib.suppress(OSError):
+            if not self.wfile.closed:
+                self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.wfile.close()
+        self.rfile.close()
+
+
+class DatagramRequestHandler(BaseRequestHandler):
+    """Gives a datagram request `rfile` (the packet) and `wfile` (the answer), both in memory.
+
+    The answer is sent as one datagram by `finish()`, an empty one if nothing was written.
+    Variables: `packet` (bytes), `socket` (the server's own), `rfile`, `wfile`.
+    """
+
+    packet: bytes
+    socket: socket.socket
+
+    def setup(self) -> None:
+        self.packet, self.socket = self.request
+        self.rfile = BytesIO(self.packet)
+        self.wfile = BytesIO()
+
+    def finish(self) -> None:
+        self.socket.sendto(self.wfile.getvalue(), self.client_address)
+
+
+class _SocketWriter(BufferedIOBase):
+    """A writable file without a buffer over a socket; closing it leaves the socket open."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, b: ReadableBuffer) -> int:
+        """Send all of `b`, however often signals interrupt; the number of bytes is returned."""
+        self._sock.sendall(b)
+        with memoryview(b) as view:
+            return view.nbytes
+
+    def fileno(self) -> int:
+        return self._sock.fileno()

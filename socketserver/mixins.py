@@ -1,0 +1,246 @@
+"""The documented mix-ins: a new process, or a new thread, for each request.
+
+Neither has an `__init__`, and neither relies on one having run: their state appears in the instance
+when it is first needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import prefork.socketserver as api
+from prefork.reaper import Reaper
+from prefork.spawner import spawn
+
+if TYPE_CHECKING:
+    from prefork.socketserver.loop import Crew
+    from prefork.socketserver.servers import TCPServer
+
+    # A mix-in stands before a server class: for the type checker it is one.
+    _Mixin = TCPServer
+else:
+    _Mixin = object
+
+
+class ForkingMixIn(_Mixin):
+    """Serves each request in a process of its own, forked after the request was accepted.
+
+    Class or instance variables, read when used: `max_children` (no more at a time; further clients
+    wait in the backlog while the loop stays responsive), `timeout` (seconds; a documented 300 for
+    `handle_request()`), `block_on_close` (whether `server_close()` waits for the children).
+    `active_children` is `None` until the first fork, then the set of the children's pids.
+    """
+
+    timeout: float | None = 300
+    active_children: set[int] | None = None
+    max_children: int = 40
+    block_on_close: bool = True
+
+    def collect_children(self, *, blocking: bool = False) -> None:
+        """Collect the children that have ended; with `blocking`, wait until all have."""
+        if self.active_children is None:
+            return
+        _collect(self, 0.0)
+        while blocking and self.active_children:
+            _collect(self, None)
+
+    def handle_timeout(self) -> Any:
+        self.collect_children()
+
+    def service_actions(self) -> None:
+        self.collect_children()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Fork a child for the request; wait for a free place first if there is none."""
+        self.collect_children()
+        while _is_full(self):
+            _collect(self, None)
+        pid = spawn(lambda: self.__serve(request, client_address))
+        if self.active_children is None:
+            self.active_children = set()
+        self.active_children.add(pid)
+        _reaper_of(self).adopt(pid)
+        self.close_request(request)
+
+    def server_close(self) -> None:
+        """Close the listener, then wait for the children unless `block_on_close` is false."""
+        super().server_close()
+        self.collect_children(blocking=self.block_on_close)
+        if not self.active_children:
+            _forget_reaper(self)
+
+    def _prefork_crew(self) -> Crew:
+        return _Children(self)
+
+    def __serve(self, request: Any, client_address: Any) -> int:
+        """What the child does; its exit status is 0 only if the request was served."""
+        status = 1
+        self.__let_go(request)
+        try:
+            self.finish_request(request, client_address)
+            status = 0
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            # Errors from here on have nobody to be reported to.
+            with contextlib.suppress(BaseException):
+                self.shutdown_request(request)
+        return status
+
+    def __let_go(self, request: Any) -> None:
+        """Drop what the child inherited and must not hold.
+
+        A listener that lives on in a child keeps the port taken, and takes in clients whom nobody
+        will serve. A fresh socket goes into its place: the handler may still look at
+        `server.socket`. A datagram socket stays, for the answer goes out through it.
+        """
+        _forget_reaper(self)
+        listener = getattr(self, "socket", None)
+        if listener is None or listener is request or not is_listening(listener):
+            return
+        with api.socket.socket(listener.family, listener.type) as blank:
+            os.dup2(blank.fileno(), listener.fileno(), inheritable=False)
+
+
+class _Children:
+    """The crew of a forking server: it wants no request while every place is taken."""
+
+    def __init__(self, server: ForkingMixIn) -> None:
+        self._server = server
+
+    def fileno(self) -> int:
+        return _reaper_of(self._server).fileno()
+
+    def turn(self) -> None:
+        _collect(self._server, 0.0)
+
+    def wants_listener(self) -> bool:
+        return not _is_full(self._server)
+
+    def due(self) -> float | None:
+        return None
+
+    def rest(self) -> None:
+        """Children finish by themselves; `server_close()` waits for them."""
+
+
+def _reaper_of(server: ForkingMixIn) -> Reaper:
+    reaper: Reaper | None = vars(server).get("_prefork_reaper")
+    if reaper is None:
+        reaper = vars(server)["_prefork_reaper"] = Reaper()
+    return reaper
+
+
+def _forget_reaper(server: ForkingMixIn) -> None:
+    reaper: Reaper | None = vars(server).pop("_prefork_reaper", None)
+    if reaper is not None:
+        reaper.close()
+
+
+def _is_full(server: ForkingMixIn) -> bool:
+    return len(server.active_children or ()) >= max(1, server.max_children)
+
+
+def _collect(server: ForkingMixIn, timeout: float | None) -> None:
+    """Take the children that have ended off the books; wait for one at most `timeout` seconds."""
+    children = server.active_children
+    if children is None:
+        return
+    reaper = _reaper_of(server)
+    for pid in children:
+        if pid not in reaper:  # added by a subclass that forks by itself
+            reaper.adopt(pid)
+    for death in reaper.collect(timeout):
+        children.discard(death.pid)
+
+
+def is_listening(sock: Any) -> bool:
+    try:
+        return bool(sock.getsockopt(api.socket.SOL_SOCKET, api.socket.SO_ACCEPTCONN))
+    except (OSError, AttributeError):
+        return False
+
+
+class _Threads(list[threading.Thread]):
+    """The threads that `server_close()` has to wait for.
+
+    Threads that have ended are dropped each time the list has doubled: appending costs O(1) on
+    average however many are alive.
+    """
+
+    _reap_at: int = 8
+
+    def append(self, thread: threading.Thread) -> None:
+        if len(self) >= self._reap_at:
+            self.reap()
+            self._reap_at = max(_Threads._reap_at, 2 * len(self))
+        if not thread.daemon:
+            super().append(thread)
+
+    def pop_all(self) -> list[threading.Thread]:
+        self[:], threads = [], self[:]
+        return threads
+
+    def join(self) -> None:
+        """Wait for all, but for those never started and the one that is calling."""
+        for thread in self.pop_all():
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join()
+
+    def reap(self) -> None:
+        self[:] = self._alive()
+
+    def _alive(self) -> Iterator[threading.Thread]:
+        return (thread for thread in self if thread.is_alive())
+
+
+class _NoThreads:
+    """Stands for `_Threads` where nobody wants to wait for threads."""
+
+    def append(self, thread: threading.Thread) -> None:
+        pass
+
+    def join(self) -> None:
+        pass
+
+
+class ThreadingMixIn(_Mixin):
+    """Serves each request in a thread of its own.
+
+    Class or instance variables, read when used: `daemon_threads` (whether a thread may be cut off
+    when the program ends), `block_on_close` (whether `server_close()` waits for the threads that
+    are not daemons).
+    """
+
+    daemon_threads: bool = False
+    block_on_close: bool = True
+    _threads: _Threads | _NoThreads = _NoThreads()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What the thread does; also the place to put a pool of threads under."""
+        try:
+            self.finish_request(request, client_address)
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for the request."""
+        if self.block_on_close:
+            vars(self).setdefault("_threads", api._Threads())
+        thread = api.threading.Thread(
+            target=self.process_request_thread, args=(request, client_address)
+        )
+        thread.daemon = self.daemon_threads
+        self._threads.append(thread)
+        thread.start()
+
+    def server_close(self) -> None:
+        """Close the listener, then wait for the threads."""
+        super().server_close()
+        self._threads.join()
