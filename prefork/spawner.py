@@ -11,15 +11,20 @@ from typing import NoReturn
 from prefork.system import SYSTEM, System
 
 
-def spawn(child: Callable[[], int], system: System = SYSTEM) -> int:
-    """Fork a process that runs `child()` and exits with the status it returns; its pid.
+def spawn(
+    child: Callable[[], int], adopt: Callable[[int], None], system: System = SYSTEM
+) -> None:
+    """Fork a process that runs `child()` and exits with the status it returns.
+
+    `adopt(pid)` enters it in the books of the caller.
 
     The new process never returns from here, whatever happens in it: no `finally` of the caller's,
     no `atexit`, no traceback. Text that the caller had buffered on standard output and error is
     flushed first, so that it cannot appear twice.
 
-    No signal is delivered between the fork and `child()`: a handler of the caller's, or a
-    KeyboardInterrupt, would unwind the child into the caller's stack.
+    No signal is delivered before `adopt()` has returned here, and `child()` begun there: a
+    KeyboardInterrupt in between would leave a child that nobody knows, or unwind the child into the
+    caller's stack.
 
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
@@ -29,7 +34,7 @@ def spawn(child: Callable[[], int], system: System = SYSTEM) -> int:
         pid = system.fork()
         if pid == 0:
             _live(child, mask, system)
-        return pid
+        adopt(pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

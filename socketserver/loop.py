@@ -11,7 +11,6 @@ State of a run lives in the instance's `__dict__` only while it runs, under name
 
 from __future__ import annotations
 
-import errno
 import logging
 import selectors
 import threading
@@ -20,15 +19,9 @@ from typing import Any, Protocol
 
 import prefork.socketserver as api
 from prefork.wakeup import Wakeup
+from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE
 
 logger = logging.getLogger("prefork")
-
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""accept(2) fails with these when the process or the machine has run out of something; the
-connection stays in the backlog, so trying again at once would only spin."""
-
-EXHAUSTED_PAUSE = 0.1
-"""Seconds for which the listener is left alone after that."""
 
 FORGET_EXHAUSTED_AFTER = 1.0
 """Seconds without a failure after which the next one is news again, and logged."""
@@ -80,7 +73,8 @@ class Watch:
     def __init__(self, server: Any, run: Run | None = None) -> None:
         self._server = server
         self._run = run
-        self._crew: Crew | None = crew_of(server)
+        self._crew: Crew | None = crew_of(server, standing=run is not None)
+        self._begun = False
         self._selector: selectors.BaseSelector = api._ServerSelector()
         try:
             key = self._selector.register(server, selectors.EVENT_READ)
@@ -108,7 +102,9 @@ class Watch:
         """
         waits = [timeout]
         if self._crew is not None:
-            self._crew.turn()
+            if not self._begun:
+                self._begun = True
+                self._crew.turn()
             waits.append(self._crew.due())
         wanted = self._crew is None or self._crew.wants_listener()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
@@ -121,6 +117,8 @@ class Watch:
                 ready = True
             elif self._run is not None and key.fileobj is self._run.wakeup:
                 self._run.wakeup.clear()
+        if self._crew is not None:
+            self._crew.turn()
         return ready and self._server.fileno() == self._listener
 
     def _watch_listener(self, wanted: bool) -> None:
@@ -139,9 +137,10 @@ class Watch:
             self._listener = self._selector.register(self._server, selectors.EVENT_READ).fd
 
 
-def crew_of(server: Any) -> Crew | None:
+def crew_of(server: Any, standing: bool) -> Crew | None:
+    """The crew to run with; `standing` is whether to serve from now on, or one request only."""
     ask = getattr(server, "_prefork_crew", None)
-    crew: Crew | None = ask() if ask is not None else None
+    crew: Crew | None = ask(standing) if ask is not None else None
     return crew
 
 
@@ -213,6 +212,11 @@ def handle_waiting_request(server: Any) -> None:
         if error.errno in EXHAUSTED:
             pause_accepting(server, error)
         return
+    serve_taken(server, request, client_address)
+
+
+def serve_taken(server: Any, request: Any, client_address: Any) -> None:
+    """Have a request processed that was taken, by the rules of `handle_waiting_request()`."""
     try:
         if server.verify_request(request, client_address):
             try:

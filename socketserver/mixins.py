@@ -59,11 +59,7 @@ class ForkingMixIn(_Mixin):
         self.collect_children()
         while _is_full(self):
             _collect(self, None)
-        pid = spawn(lambda: self.__serve(request, client_address))
-        if self.active_children is None:
-            self.active_children = set()
-        self.active_children.add(pid)
-        _reaper_of(self).adopt(pid)
+        spawn(lambda: self.__serve(request, client_address), self.__adopt)
         self.close_request(request)
 
     def server_close(self) -> None:
@@ -73,37 +69,55 @@ class ForkingMixIn(_Mixin):
         if not self.active_children:
             _forget_reaper(self)
 
-    def _prefork_crew(self) -> Crew:
+    def _prefork_crew(self, standing: bool) -> Crew:
         return _Children(self)
 
+    def __adopt(self, pid: int) -> None:
+        if self.active_children is None:
+            self.active_children = set()
+        self.active_children.add(pid)
+        _reaper_of(self).adopt(pid)
+
     def __serve(self, request: Any, client_address: Any) -> int:
-        """What the child does; its exit status is 0 only if the request was served."""
-        status = 1
-        self.__let_go(request)
-        try:
-            self.finish_request(request, client_address)
-            status = 0
-        except Exception:
-            self.handle_error(request, client_address)
-        finally:
-            # Errors from here on have nobody to be reported to.
-            with contextlib.suppress(BaseException):
-                self.shutdown_request(request)
-        return status
-
-    def __let_go(self, request: Any) -> None:
-        """Drop what the child inherited and must not hold.
-
-        A listener that lives on in a child keeps the port taken, and takes in clients whom nobody
-        will serve. A fresh socket goes into its place: the handler may still look at
-        `server.socket`. A datagram socket stays, for the answer goes out through it.
-        """
+        """What the child does."""
         _forget_reaper(self)
-        listener = getattr(self, "socket", None)
-        if listener is None or listener is request or not is_listening(listener):
-            return
-        with api.socket.socket(listener.family, listener.type) as blank:
-            os.dup2(blank.fileno(), listener.fileno(), inheritable=False)
+        let_go_of_listener(self, request)
+        return serve_in_child(self, request, client_address)
+
+
+def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
+    """Serve the one request that this process was forked for.
+
+    Returns the exit status, 0 only if the request was served. An exception that is no `Exception`
+    stays silent, as do errors after the end: there is nobody to report them to.
+    """
+    status = 1
+    try:
+        server.finish_request(request, client_address)
+        status = 0
+    except Exception:
+        with contextlib.suppress(BaseException):
+            server.handle_error(request, client_address)
+    except BaseException:
+        pass
+    with contextlib.suppress(BaseException):
+        server.shutdown_request(request)
+    return status
+
+
+def let_go_of_listener(server: Any, request: Any) -> None:
+    """Drop a forked child's copy of the listener.
+
+    A listener that lives on in a child keeps the port taken, and takes in clients whom nobody will
+    serve. A fresh socket goes into its place: the handler may still look at `server.socket`. A
+    datagram socket stays, for the answer goes out through it, and so does a listener that is itself
+    the request.
+    """
+    listener = getattr(server, "socket", None)
+    if listener is None or listener is request or not is_listening(listener):
+        return
+    with api.socket.socket(listener.family, listener.type) as blank:
+        os.dup2(blank.fileno(), listener.fileno(), inheritable=False)
 
 
 class _Children:

@@ -1,5 +1,186 @@
+"""`PreforkMixIn`: a pool of worker processes under any server with the documented hooks."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from prefork.lifecycle import PoolState
+from prefork.master import Master
+from prefork.reports import WorkerStatus
+from prefork.settings import Settings
+from prefork.socketserver import loop
+from prefork.socketserver.adapter import Adapter
 from prefork.socketserver.mixins import ForkingMixIn
+from prefork.strategies import STRATEGIES, Strategy
+from prefork.workers.room import Room
 
 
 class PreforkMixIn(ForkingMixIn):
-    """Placeholder while the pool is being written."""
+    """Serves requests in a bounded pool of worker processes that are forked ahead.
+
+    For the caller: the documented methods, and `prefork_status()`.
+
+    May be overridden: the documented hooks, and `worker_started()`, `worker_leaving()`. With the
+    strategy `accept`, `get_request()`, `verify_request()`, `process_request()`,
+    `finish_request()`, `handle_error()`, `shutdown_request()` and `close_request()` run in the
+    workers; `server_bind()`, `server_activate()`, `service_actions()`, `handle_timeout()`,
+    `shutdown()` and `server_close()` in the master. With `fork`, the first three of the workers'
+    run in the master.
+
+    Variables, read when used: `max_children` (never more workers than this; may be changed while
+    serving), `block_on_close` (whether `server_close()` waits for the workers),
+    `request_queue_size` (the backlog), `prefork_settings`. `active_children` is the set of the
+    workers' pids.
+
+    Nothing is forked before `serve_forever()` or `handle_request()`; after either has ended, and
+    before the listener closes, the workers serve what waits in its backlog. What a worker changes in
+    memory stays in that worker.
+
+    Over a server with `ThreadingMixIn`, each worker serves its requests in threads.
+    """
+
+    request_queue_size: int = 1024
+    prefork_settings: Settings = Settings()
+
+    def worker_started(self) -> None:
+        """Called in each new worker before its first request: the place to open connections.
+
+        An exception ends the worker; it is replaced later and later (`1.5^n` seconds). If no worker
+        of the first generation gets through, `serve_forever()` raises `StartError`.
+        """
+
+    def worker_leaving(self) -> None:
+        """Called in each worker that leaves by itself, after its last request."""
+
+    def prefork_status(self) -> list[WorkerStatus]:
+        """What every worker is doing now, in the order of their slots."""
+        master: Master | None = vars(self).get("_prefork_master")
+        return [] if master is None else master.status()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Keep the pool until `shutdown()`; see `BaseServer.serve_forever()`."""
+        loop.serve_forever(self, poll_interval)
+
+    def shutdown(self) -> None:
+        """Stop `serve_forever()`; a handler may call it too, in its worker, and returns at once."""
+        loop.shutdown(self)
+
+    def handle_request(self) -> Any:
+        """Take one request and give it to a worker forked for it."""
+        return loop.handle_request(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if "_prefork_in_worker" not in vars(self):
+            self.__strategy().dispatch(self.__master(), request, client_address)
+            self.close_request(request)
+            return
+        room: Room | None = self._prefork_room
+        if room is None:
+            # Past ForkingMixIn: what the server would do without processes.
+            super(ForkingMixIn, self).process_request(request, client_address)
+            return
+        room.enter(id(request), client_address)
+        try:
+            super(ForkingMixIn, self).process_request(request, client_address)
+        except BaseException:
+            room.leave(id(request))
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What a worker's thread does, with `ThreadingMixIn`; counted in and out."""
+        room: Room | None = vars(self).get("_prefork_room")
+        if room is not None:
+            # Again for the threads of a program that bring requests here by themselves.
+            room.enter(id(request), client_address)
+        try:
+            super().process_request_thread(request, client_address)  # type: ignore[misc]
+        finally:
+            if room is not None:
+                room.leave(id(request))
+
+    def collect_children(self, *, blocking: bool = False) -> None:
+        """Reap the workers that have ended; with `blocking`, ask all to finish and wait for them."""
+        master: Master | None = vars(self).get("_prefork_master")
+        if master is None:
+            return
+        master.collect()
+        if blocking:
+            master.rest()
+            master.wait()
+
+    def server_close(self) -> None:
+        """Serve what waits in the backlog, close the listener, and wait for the workers.
+
+        The wait is left out when `block_on_close` is false; `prefork_settings.grace` bounds it.
+        """
+        master: Master | None = vars(self).get("_prefork_master")
+        if master is not None:
+            master.rest()
+            self.__serve_backlog(master)
+        super().server_close()
+        if master is not None:
+            master.close()
+            if master.empty:
+                vars(self).pop("_prefork_master", None)
+
+    def _prefork_crew(self, standing: bool) -> loop.Crew:
+        strategy = self.__strategy() if standing else STRATEGIES["fork"]
+        return _PoolCrew(self.__master(), strategy, standing)
+
+    def _prefork_enter_worker(self, room: Room | None) -> None:
+        state = vars(self)
+        state["_prefork_in_worker"] = True
+        state["_prefork_room"] = room
+        state["active_children"] = None
+        state.pop("_prefork_master", None)
+
+    def _prefork_has_threads(self) -> bool:
+        # By the method: the standard library's ThreadingMixIn counts as well.
+        others = (kind for kind in type(self).__mro__ if kind is not PreforkMixIn)
+        return any("process_request_thread" in vars(kind) for kind in others)
+
+    def __master(self) -> Master:
+        master: Master | None = vars(self).get("_prefork_master")
+        if master is None:
+            master = vars(self)["_prefork_master"] = Master(Adapter(self))
+        return master
+
+    def __strategy(self) -> Strategy:
+        return STRATEGIES[self.prefork_settings.strategy]
+
+    def __serve_backlog(self, master: Master) -> None:
+        """Where no worker stands ready to do it, the master takes what waits."""
+        if self.__strategy().standing(1) or self.fileno() < 0:
+            return
+        for _ in range(master.waiting_at_most()):
+            if not select.select([self], [], [], 0)[0]:
+                return
+            self._handle_request_noblock()
+
+
+class _PoolCrew:
+    """The master and a strategy, as the loop wants them."""
+
+    def __init__(self, master: Master, strategy: Strategy, standing: bool) -> None:
+        self._master = master
+        self._strategy = strategy
+        self._to_start = standing
+
+    def fileno(self) -> int:
+        return self._master.fileno()
+
+    def turn(self) -> None:
+        if self._to_start:
+            self._to_start = False
+            self._master.start(self._strategy)
+        self._master.turn(self._strategy)
+
+    def wants_listener(self) -> bool:
+        return self._master.wants_listener(self._strategy)
+
+    def due(self) -> float | None:
+        return self._master.due(self._strategy)
+
+    def rest(self) -> None:
+        self._master.rest()

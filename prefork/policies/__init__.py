@@ -1,0 +1,1 @@
+"""Decisions as pure functions and small records, with the clock as an argument."""

@@ -1,0 +1,90 @@
+"""The books of a pool: which place is taken by whom, and the arithmetic of too few and too many.
+
+No system call is made here; the master does what these books say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prefork.lifecycle import WORKER_TRANSITIONS, WorkerEvent, WorkerState, advance
+from prefork.workers.channel import Channel
+
+
+@dataclass
+class WorkerRecord:
+    """One worker: its place, its process, and what the master knows of it.
+
+    `started` is in seconds of the monotonic clock. `standing` is false for a worker that was forked
+    for one request, `proved` true once it is no newborn any more. `failure` is the traceback of a failed start.
+    """
+
+    slot: int
+    pid: int
+    channel: Channel
+    started: float
+    standing: bool = True
+    state: WorkerState = WorkerState.STARTING
+    was_ready: bool = False
+    proved: bool = False
+    failure: str = ""
+
+    def note(self, event: WorkerEvent) -> None:
+        self.state = advance(WORKER_TRANSITIONS, self.state, event)
+        self.was_ready |= event is WorkerEvent.READY
+
+
+class Pool:
+    """At most one worker in each slot; slots are numbered from 0, the lowest free one is next."""
+
+    def __init__(self) -> None:
+        self._by_slot: dict[int, WorkerRecord] = {}
+        self._by_pid: dict[int, WorkerRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_slot)
+
+    def __iter__(self) -> Iterator[WorkerRecord]:
+        return iter(list(self._by_slot.values()))
+
+    def free_slot(self) -> int:
+        slot = 0
+        while slot in self._by_slot:
+            slot += 1
+        return slot
+
+    def add(self, record: WorkerRecord) -> None:
+        self._by_slot[record.slot] = record
+        self._by_pid[record.pid] = record
+
+    def holds(self, slot: int) -> bool:
+        return slot in self._by_slot
+
+    def by_pid(self, pid: int) -> WorkerRecord | None:
+        return self._by_pid.get(pid)
+
+    def by_slot(self, slot: int) -> WorkerRecord:
+        return self._by_slot[slot]
+
+    def remove(self, record: WorkerRecord) -> None:
+        record.note(WorkerEvent.EXITED)
+        del self._by_slot[record.slot], self._by_pid[record.pid]
+
+    def pids(self) -> set[int]:
+        return set(self._by_pid)
+
+    def count(self, *states: WorkerState) -> int:
+        return sum(record.state in states for record in self._by_slot.values())
+
+    def missing(self, wanted: int, most: int) -> int:
+        """Standing workers to start: up to `wanted`, and never more than `most` processes."""
+        return max(0, min(wanted - self._standing(), most - len(self)))
+
+    def surplus(self, wanted: int) -> int:
+        """Standing workers that are more than `wanted`."""
+        return max(0, self._standing() - wanted)
+
+    def _standing(self) -> int:
+        here = (WorkerState.STARTING, WorkerState.SERVING)
+        return sum(r.standing and r.state in here for r in self._by_slot.values())

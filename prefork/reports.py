@@ -1,0 +1,91 @@
+"""What the master says of its workers: a sentence for each death, a record for each that lives."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from prefork.lifecycle import WorkerState
+from prefork.pool import WorkerRecord
+from prefork.reaper import Death
+from prefork.workers.exits import ExitCode
+from prefork.workers.scoreboard import Reading, State
+
+logger = logging.getLogger("prefork")
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What one worker is doing. `since` and `age` are seconds until now, `busy` in all."""
+
+    slot: int
+    pid: int
+    state: str
+    """`starting`, `idle`, `busy`, `leaving`, `retiring` or `killed`."""
+    since: float
+    age: float
+    peer: str
+    label: str
+    served: int
+    busy: float
+    in_flight: int
+
+
+def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatus:
+    if record.state in (WorkerState.RETIRING, WorkerState.KILLED):
+        state = record.state.name.lower()
+    else:
+        state = reading.state.name.lower()
+    return WorkerStatus(
+        slot=record.slot,
+        pid=record.pid,
+        state=state,
+        since=now - reading.since,
+        age=now - record.started,
+        peer=reading.peer,
+        label=reading.label,
+        served=reading.served,
+        busy=reading.busy,
+        in_flight=reading.in_flight,
+    )
+
+
+def report_death(
+    record: WorkerRecord, death: Death, reading: Reading, now: float, next_step: str
+) -> None:
+    """Log one sentence: who, how, what it was serving and for how long, and what happens next."""
+    level = _severity(record, death)
+    if not logger.isEnabledFor(level):
+        return
+    who = f"Worker {record.slot} (pid {death.pid})"
+    how = _meaning(record, death)
+    failure = f"\n{record.failure}" if record.failure else ""
+    logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, failure)
+
+
+def _severity(record: WorkerRecord, death: Death) -> int:
+    if death.status in (ExitCode.DONE, ExitCode.ORPHANED):
+        return logging.DEBUG
+    if death.status == ExitCode.RECYCLED:
+        return logging.INFO
+    return logging.WARNING if record.state is WorkerState.KILLED else logging.ERROR
+
+
+def _meaning(record: WorkerRecord, death: Death) -> str:
+    if death.status == ExitCode.BOOT_FAILED and record.failure:
+        return f"could not start (exit code {death.status})"
+    if death.status == ExitCode.RECYCLED:
+        return "has reached its limit of requests"
+    if record.state is WorkerState.KILLED:
+        return "was killed by the master, as announced,"
+    return death.sentence
+
+
+def _doing(record: WorkerRecord, reading: Reading, now: float) -> str:
+    if reading.state is State.BUSY:
+        what = " and ".join(text for text in (reading.peer or "a request", reading.label) if text)
+        more = f" and {reading.in_flight - 1} more" if reading.in_flight > 1 else ""
+        return f" while serving {what}{more} for {now - reading.since:.3f} s"
+    if not record.was_ready:
+        return f" before it was ready, {now - record.started:.3f} s after its start"
+    return f" after {reading.served} requests"

@@ -1,0 +1,1 @@
+"""The inside of a worker, and what both sides of a fork must agree on."""

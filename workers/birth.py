@@ -1,0 +1,43 @@
+"""The first page of a worker's life: what it lets go of, in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from prefork.workers.channel import Channel
+
+
+def be_born(let_go: Callable[[], None], channel: Channel) -> None:
+    """Become a worker.
+
+    First the master's ends of every channel: while a worker holds one, the others cannot see that
+    the master is gone. Then the signals: the program's handlers were made for the master.
+    """
+    let_go()
+    reset_signals(channel)
+
+
+def reset_signals(channel: Channel) -> None:
+    """Put the program's signal handlers away and install the two that a worker needs.
+
+    Ctrl-C reaches the whole foreground group: the worker leaves the answer to the master, which
+    will ask it to finish. SIGTERM means what an order to retire means. Both are functions and not
+    SIG_IGN, so that programs which a handler starts do not inherit deafness (execve(2)).
+
+    The fork may have happened in any thread: the thread that forked is the main thread here.
+    """
+    signal.set_wakeup_fd(-1)
+    for signo in signal.valid_signals():
+        if callable(signal.getsignal(signo)):
+            signal.signal(signo, signal.SIG_DFL)
+
+    def leave(signo: int, frame: FrameType | None) -> None:
+        channel.hang_up()
+
+    def take_no_notice(signo: int, frame: FrameType | None) -> None:
+        pass
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, take_no_notice)

@@ -1,0 +1,18 @@
+"""The exit codes of a worker, and what each means."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a worker's life ended, as it told the master by its exit status."""
+
+    DONE = 0
+    """Left because it was asked to, or had served the one request it was made for."""
+    CRASHED = 1
+    """An exception that no handler may raise (`SystemExit`, say) ended it, or an error of its own."""
+    BOOT_FAILED = 3
+    """It never became ready; the traceback went to the master over the channel."""
+    RECYCLED = 10
+    """It reached its limit of requests."""
+    ORPHANED = 11
+    """The master is gone."""

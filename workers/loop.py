@@ -1,0 +1,134 @@
+"""The worker's loop: take one, serve it, note it, until told to leave or a limit is reached.
+
+Everything on the way of a request is in `run()`. Orders are read before each sleep, and by a worker
+that never sleeps every `UPKEEP_INTERVAL`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
+from prefork.workers.exits import ExitCode
+from prefork.workers.room import Room
+from prefork.workers.scoreboard import Slot, State
+from prefork.workers.service import Service
+from prefork.workers.sources import Source
+from prefork.workers.title import Title
+
+logger = logging.getLogger("prefork")
+
+UPKEEP_INTERVAL = 100_000_000
+"""Nanoseconds between two looks at the orders while requests follow each other."""
+
+
+class Loop:
+    """One worker at work."""
+
+    def __init__(
+        self,
+        service: Service,
+        source: Source,
+        slot: Slot,
+        channel: Channel,
+        room: Room | None,
+        title: Title,
+        max_requests: int,
+    ) -> None:
+        self._service = service
+        self._source = source
+        self._slot = slot
+        self._channel = channel
+        self._room = room
+        self._title = title
+        self._max_requests = max_requests
+        self._left_to_drain: int | None = None
+        self._leaving: ExitCode | None = None
+        self._exhausted = False
+
+    def run(self) -> ExitCode:
+        """Serve until there is a reason to leave; the reason is returned."""
+        take, serve, slot = self._source.take, self._service.serve, self._slot
+        room, title, stop_asked = self._room, self._title, self._service.stop_asked
+        upkeep_at = taken = now = 0
+        slot.enter(State.IDLE)
+        self._read_orders()
+        while self._leaving is None:
+            try:
+                request, client_address = take()
+            except (BlockingIOError, TimeoutError):
+                self._nothing_waits()
+                continue
+            except OSError as error:
+                self._not_taken(error)
+                continue
+            taken += 1
+            if room is None:
+                now = slot.take(client_address)
+                if now >= title.due:
+                    title.show(now)
+                serve(request, client_address)
+                now = slot.done()
+            else:
+                serve(request, client_address)
+                self._wait_for_room(room)
+            if stop_asked():
+                self._channel.send(Message(Kind.STOP))
+            if self._left_to_drain is not None:
+                self._drained_one()
+            elif taken == self._max_requests:
+                self._leaving = ExitCode.RECYCLED
+            elif now >= upkeep_at:
+                upkeep_at = now + UPKEEP_INTERVAL
+                self._read_orders()
+        if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
+            room.wait_until_empty()
+        return self._leaving
+
+    def _nothing_waits(self) -> None:
+        if self._left_to_drain is not None:
+            self._leaving = ExitCode.DONE
+            return
+        self._source.wait(self._title.settle())
+        self._read_orders()
+
+    def _not_taken(self, error: OSError) -> None:
+        """A client that left, a failed handshake: on to the next. Out of something: a pause."""
+        if error.errno in NO_LISTENER:
+            raise error
+        if error.errno in EXHAUSTED:
+            if not self._exhausted:
+                logger.warning(
+                    "A worker could not take a request: %s. Clients wait in the backlog; it tries "
+                    "again every %g s.",
+                    error,
+                    EXHAUSTED_PAUSE,
+                )
+            self._exhausted = True
+            self._source.wait(EXHAUSTED_PAUSE, requests=False)
+        self._read_orders()
+
+    def _wait_for_room(self, room: Room) -> None:
+        while room.full and self._leaving is None:
+            self._source.wait(None, requests=False)
+            self._read_orders()
+
+    def _read_orders(self) -> None:
+        while self._leaving is None and self._left_to_drain is None:
+            try:
+                message = self._channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                self._leaving = ExitCode.ORPHANED
+            elif message.kind is Kind.RETIRE:
+                self._leaving = ExitCode.DONE
+            elif message.kind is Kind.DRAIN:
+                self._left_to_drain = int(message.body)
+
+    def _drained_one(self) -> None:
+        assert self._left_to_drain is not None
+        self._left_to_drain -= 1
+        if self._left_to_drain <= 0:
+            self._leaving = ExitCode.DONE

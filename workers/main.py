@@ -1,0 +1,108 @@
+"""A worker from birth to exit: every outcome becomes an exit code with a meaning."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prefork.workers import current
+from prefork.workers.birth import be_born
+from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.exits import ExitCode
+from prefork.workers.loop import Loop
+from prefork.workers.room import Room
+from prefork.workers.scoreboard import Slot, State
+from prefork.workers.service import Service
+from prefork.workers.sources import Source
+from prefork.workers.title import Title
+
+logger = logging.getLogger("prefork")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a new worker is given: its place, its ties to the master, its limits."""
+
+    number: int
+    slot: Slot
+    channel: Channel
+    let_go: Callable[[], None]
+    threads: int | None
+    """How many requests at a time; `None` for one, without threads, 0 for any number."""
+    may_cut_off: bool
+    max_requests: int
+    name: str
+    titles: bool
+
+    def title(self) -> Title:
+        return Title(self.number, self.name, self.slot, self.titles)
+
+    def room(self) -> Room | None:
+        return None if self.threads is None else Room(self.threads, self.may_cut_off, self.slot)
+
+
+def serve_many(
+    service: Service,
+    given: Assignment,
+    source_of: Callable[[Service, Channel, Room | None], Source],
+) -> int:
+    """The life of a standing worker: serve what its source brings. Its exit status."""
+
+    def work() -> int:
+        source = source_of(service, given.channel, room)
+        title = given.title()
+        loop = Loop(service, source, given.slot, given.channel, room, title, given.max_requests)
+        return loop.run()
+
+    room = given.room()
+    return _live(service, given, room, work)
+
+
+def serve_one(service: Service, given: Assignment, request: Any, client_address: Any) -> int:
+    """The life of a worker forked for one request, which the master has taken. Its exit status."""
+
+    def work() -> int:
+        now = given.slot.take(client_address)
+        if given.titles:
+            given.title().show(now)
+        status = service.serve_one(request, client_address)
+        given.slot.done()
+        if service.stop_asked():
+            given.channel.send(Message(Kind.STOP))
+        return status
+
+    status = _live(service, given, None, work)
+    if status == ExitCode.BOOT_FAILED:
+        service.drop(request)
+    return status
+
+
+def _live(
+    service: Service, given: Assignment, room: Room | None, work: Callable[[], int]
+) -> int:
+    try:
+        be_born(given.let_go, given.channel)
+        current.slot = given.slot
+        service.enter(room)
+        service.started()
+    except BaseException:
+        given.channel.send(Message(Kind.FAILED, traceback.format_exc().encode()))
+        return ExitCode.BOOT_FAILED
+    given.channel.send(Message(Kind.READY))
+    try:
+        status = work()
+    except Exception:
+        logger.exception("Worker %d met an error that no handler is answerable for", given.number)
+        status = ExitCode.CRASHED
+    except BaseException:
+        status = ExitCode.CRASHED  # SystemExit and its like: silent, as in a forked child
+    if status != ExitCode.CRASHED:
+        given.slot.enter(State.LEAVING)
+    try:
+        service.leaving()
+    except Exception:
+        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", given.number)
+    return status

@@ -1,0 +1,44 @@
+"""What the layer above provides so that a worker can take a request and serve it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from prefork.workers.room import Room
+
+
+class Service(Protocol):
+    """One server object, as its workers see it."""
+
+    def enter(self, room: Room | None) -> None:
+        """This process is a worker from now on; requests are counted in `room`, if there is one."""
+
+    def started(self) -> None:
+        """Run what the application wants done in each new worker."""
+
+    def leaving(self) -> None:
+        """Run what the application wants done before a worker ends."""
+
+    def fileno(self) -> int:
+        """The descriptor on which requests arrive."""
+
+    def take(self) -> tuple[Any, Any]:
+        """Take a waiting request: `(request, client_address)`; never waits for one.
+
+        Errors: `BlockingIOError` when none is waiting, another `OSError` when taking it failed.
+        """
+
+    def serve(self, request: Any, client_address: Any) -> None:
+        """Serve a request that was taken, or begin to, if requests have threads of their own.
+
+        Errors: what is not an `Exception`, and what no hook may raise, ends the worker.
+        """
+
+    def serve_one(self, request: Any, client_address: Any) -> int:
+        """Serve the one request that this worker was forked for; its exit status."""
+
+    def drop(self, request: Any) -> None:
+        """Close a request that nobody is going to serve."""
+
+    def stop_asked(self) -> bool:
+        """Whether a handler has asked for the end of the server since the last call."""
