@@ -7,8 +7,8 @@ worker may be found *gone*, and its slot is free again.
 
 The pool is *new* until it serves, then *running*; when the loop ends it is *draining*: the workers
 finish, and take what waits in the backlog. When the grace is over, or somebody asks a second time,
-it is *stopping*: the rest is killed. Without workers it is *closed*. A pool that drains or is closed
-may run again: `serve_forever()` may be called a second time.
+it is *stopping*: the rest is killed. Without workers it is *closed*. It may run again from any of
+these: `serve_forever()` may be called a second time.
 
 Two rules. Every transition stands in one of the two tables; an event without an entry is a bug, and
 raises with the state unchanged. A state says where a thing is; why it is there is said elsewhere.
@@ -91,6 +91,7 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
     (_P.DRAINING, _PE.DRAIN): _P.DRAINING,
     (_P.DRAINING, _PE.KILL): _P.STOPPING,
     (_P.DRAINING, _PE.EMPTY): _P.CLOSED,
+    (_P.STOPPING, _PE.START): _P.RUNNING,
     (_P.STOPPING, _PE.KILL): _P.STOPPING,
     (_P.STOPPING, _PE.DRAIN): _P.STOPPING,
     (_P.STOPPING, _PE.EMPTY): _P.CLOSED,

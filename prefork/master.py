@@ -1,25 +1,24 @@
 """The master: keeps the pool at its size, reaps it, drains it, and does nothing on a request's way.
 
-    wait    on one descriptor: the epoll of all channels and all pidfds        (`fileno()`)
-    note    each event: ready, failed, a handler wants the end, exit           (`_note`)
-    decide  too few, too many, overdue                                         (`_keep_size`)
-    act     spawn, retire, kill                                                (`_spawn`, ...)
+    wait    on one descriptor, the crew's                                   (`fileno()`)
+    note    each event: ready, failed, a handler wants the end, a death     (`collect()`)
+    decide  too few, too many, overdue                                      (`_keep_size()`)
+    act     spawn, retire, kill
 
-Who waits is the server's loop; it gives the master a turn at each wake-up. The master never blocks
-but in `wait()`, when the server closes.
+Who waits is the server's loop; it gives the master a turn at each wake-up. The master itself blocks
+only where the server's caller has asked it to wait.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
-import select
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from prefork.cores import usable_cores
+from prefork.crew import Crew
 from prefork.lifecycle import (
     POOL_TRANSITIONS,
     PoolEvent,
@@ -32,16 +31,15 @@ from prefork.listener import SharedListener
 from prefork.policies.restarts import Restarts, is_newborn
 from prefork.policies.sizing import to_retire, to_start
 from prefork.pool import Pool, WorkerRecord
-from prefork.reaper import Death, Reaper
-from prefork.reports import WorkerStatus, report_death, status_of
+from prefork.reaper import Death
+from prefork.reports import WorkerStatus, report_death, status_of, warn_of_threads
 from prefork.settings import Settings
-from prefork.spawner import spawn
 from prefork.strategies import Strategy
 from prefork.system import SYSTEM, System
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.main import Assignment, serve_many, serve_one
-from prefork.workers.scoreboard import Reading, Scoreboard, State
+from prefork.workers.scoreboard import Reading, State
 from prefork.workers.service import Service
 
 logger = logging.getLogger("prefork")
@@ -85,18 +83,14 @@ class Master:
 
     def __init__(self, host: Host, system: System = SYSTEM, cores: int | None = None) -> None:
         self._host = host
-        self._system = system
+        self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
         self._pool = Pool()
-        self._scoreboard = Scoreboard()
+        self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self._reaper = Reaper(system)
-        self._epoll = select.epoll()
-        self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
-        self._channels: dict[int, WorkerRecord] = {}
         self._listener: SharedListener | None = None
-        self._lock = threading.RLock()  # server_close() may come from another thread than the loop's
-        self._frozen_by_program = gc.get_freeze_count() > 0
+        # server_close() may come from another thread than the loop's.
+        self._lock = threading.RLock()
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
@@ -105,12 +99,15 @@ class Master:
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        return self._epoll.fileno()
+        return self._crew.fileno()
 
     def start(self, strategy: Strategy) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
-            self._adopt_listener(strategy)
+            self._adopt_listener()
+            if self._listener is not None and strategy.standing(1):
+                self._listener.share()
+                warn_of_threads()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = False
 
@@ -127,15 +124,19 @@ class Master:
     def collect(self) -> None:
         """Note what happened, without starting anybody."""
         with self._lock:
-            self._note()
-            self._enforce_deadlines(self._system.clock())
+            if len(self._pool):
+                for record, message in self._crew.messages():
+                    self._hear(record, message)
+                for death in self._crew.deaths():
+                    self._bury(death)
+            self._enforce_deadlines(self._clock())
 
     def due(self, strategy: Strategy) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
-            now = self._system.clock()
-            waits = [record_due - now for record_due in self._start_deadlines()]
-            if self._pool.missing(self._wanted(strategy), self._most()):
+            now = self._clock()
+            waits = [self._start_deadline(record) - now for record in self._starting()]
+            if self._pool.missing(strategy.standing(self._most()), self._most()):
                 waits.append(self._restarts.held_back(now))
             if self._surplus_since is not None:
                 waits.append(SURPLUS_INTERVAL)
@@ -151,13 +152,26 @@ class Master:
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             if before is not PoolState.RUNNING:
                 return
-            self._drain_began = self._system.clock()
+            self._drain_began = self._clock()
             # Those in hand count too: a client may have come in their place meanwhile.
             most = self.waiting_at_most() + len(self._pool)
             for record in self._pool:
                 self._retire(record, Message.drain(most))
-            if not len(self._pool):
-                self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
+            self._note_if_empty()
+
+    # -- for the server ----------------------------------------------------------------------
+
+    def serve_apart(self, request: Any, client_address: Any) -> None:
+        """Fork a worker for one request that was taken already; wait for a free place if need be.
+
+        Errors: `OSError` when there can be no more processes.
+        """
+        host = self._host
+        with self._lock:
+            while len(self._pool) >= self._most():
+                self._crew.wait(self._grace_left())
+                self.collect()
+            self._spawn(lambda given: serve_one(host, given, request, client_address), False)
 
     def waiting_at_most(self) -> int:
         """How many requests can be waiting in the backlog now."""
@@ -165,118 +179,83 @@ class Master:
             return 0
         return self._listener.waiting_at_most(self._host.backlog())
 
-    # -- for the server ----------------------------------------------------------------------
-
-    def serve_apart(self, request: Any, client_address: Any) -> None:
-        """Fork a worker for one request that was taken already; waits for a free place if need be.
-
-        Errors: `OSError` when there can be no more processes.
-        """
-        host = self._host
-        with self._lock:
-            while len(self._pool) >= self._most():
-                self._epoll.poll(self._grace_left())
-                self.collect()
-            self._spawn(lambda given: serve_one(host, given, request, client_address), False)
-
     def wait(self) -> None:
         """Wait until every worker is gone; when the grace is over the rest is killed."""
         while len(self._pool):
-            self._epoll.poll(self._grace_left())
+            self._crew.wait(self._grace_left())
             self.collect()
 
-    def kill(self) -> None:
+    def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock:
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
-                self._kill(record, "the server is to end at once")
+                self._kill(record, why)
+            self._note_if_empty()
 
-    def close(self) -> None:
-        """Let go of everything; workers that are left finish by themselves."""
+    def close(self) -> bool:
+        """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
             if self._listener is not None:
                 self._listener.close(shared=len(self._pool) > 0)
                 self._listener = None
-            if not len(self._pool):
-                self._epoll.close()
-                self._reaper.close()
+            if len(self._pool):
+                return False
+            self._crew.close()
+            return True
 
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
-        now = self._system.clock()
+        now = self._clock()
         with self._lock:
-            return [
-                status_of(record, self._scoreboard.slot(record.slot).read(), now)
-                for record in sorted(self._pool, key=lambda record: record.slot)
-            ]
-
-    @property
-    def empty(self) -> bool:
-        return not len(self._pool)
+            records = sorted(self._pool, key=lambda record: record.slot)
+            return [status_of(record, self._crew.reading(record), now) for record in records]
 
     # -- note --------------------------------------------------------------------------------
 
-    def _note(self) -> None:
-        if not len(self._pool):
-            return
-        for fd, _ in self._epoll.poll(0):
-            if fd in self._channels:
-                self._read(self._channels[fd])
-        for death in self._reaper.collect():
-            self._bury(death)
-
-    def _read(self, record: WorkerRecord) -> None:
-        """Take a worker's messages; at the end of file only its exit is left to come."""
-        while True:
-            try:
-                message = record.channel.receive()
-            except BlockingIOError:
-                return
-            if message is None:
-                self._forget_channel(record)
-                return
-            if message.kind is Kind.READY:
-                record.note(WorkerEvent.READY)
-                self._any_ready = True
-            elif message.kind is Kind.FAILED:
-                record.failure = message.body.decode("utf-8", "replace")
-            elif message.kind is Kind.STOP:
-                self._host.stop()
+    def _hear(self, record: WorkerRecord, message: Message) -> None:
+        if message.kind is Kind.READY:
+            record.note(WorkerEvent.READY)
+            self._any_ready = True
+        elif message.kind is Kind.FAILED:
+            record.failure = message.body.decode("utf-8", "replace")
+        elif message.kind is Kind.STOP:
+            self._host.stop()
 
     def _bury(self, death: Death) -> None:
         record = self._pool.by_pid(death.pid)
         if record is None:
             return
-        if record.channel.fileno() in self._channels:
-            self._read(record)  # its last words
-        self._forget_channel(record)
-        record.channel.close()
-        now = self._system.clock()
-        reading = self._scoreboard.slot(record.slot).read()
-        expected = record.state is WorkerState.RETIRING or death.status == ExitCode.RECYCLED
-        if record.standing and not expected and _newborn(record, reading, now):
+        for message in self._crew.last_words(record):
+            self._hear(record, message)
+        self._crew.forget(record)
+        now = self._clock()
+        reading = self._crew.reading(record)
+        if self._blames_start(record, death, reading, now):
             self._restarts.note_newborn_death(now)
         report_death(record, death, reading, now, self._next_step(record, now))
         self._pool.remove(record)
         self._host.workers_changed(self._pool.pids())
-        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
-        self._check_first_generation(record)
-
-    def _check_first_generation(self, dead: WorkerRecord) -> None:
-        if self._any_ready or not dead.standing or self.state is not PoolState.RUNNING:
-            return
-        if not self._pool.count(WorkerState.STARTING, WorkerState.SERVING):
+        self._note_if_empty()
+        if self._failed_to_start(record):
             raise StartError(
                 "No worker could start, so nothing is served. The last one said:\n"
-                + (dead.failure or "nothing; its end is in the log.")
+                + (record.failure or "nothing; how it ended is in the log.")
             )
 
-    def _forget_channel(self, record: WorkerRecord) -> None:
-        if self._channels.pop(record.channel.fileno(), None) is not None:
-            # By hand: a process that inherited the descriptor keeps the registration alive.
-            self._epoll.unregister(record.channel.fileno())
+    def _blames_start(
+        self, record: WorkerRecord, death: Death, reading: Reading, now: float
+    ) -> bool:
+        """Whether a death makes it likely that the next worker dies in the same way."""
+        asked = record.state is WorkerState.RETIRING or death.status == ExitCode.RECYCLED
+        # SIGKILL comes from outside: somebody's doing, not the start's.
+        forced = record.was_ready and death.status == -signal.SIGKILL
+        return record.standing and not asked and not forced and newborn(record, reading, now)
+
+    def _failed_to_start(self, dead: WorkerRecord) -> bool:
+        if self._any_ready or not dead.standing or self.state is not PoolState.RUNNING:
+            return False
+        return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
 
     def _next_step(self, record: WorkerRecord, now: float) -> str:
         if not record.standing or self.state is not PoolState.RUNNING:
@@ -286,32 +265,24 @@ class Master:
         held_back = self._restarts.held_back(now)
         return f"it is replaced in {held_back:.1f} s" if held_back else "it is replaced now"
 
+    def _note_if_empty(self) -> None:
+        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
+            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
+
     # -- decide ------------------------------------------------------------------------------
 
-    def _adopt_listener(self, strategy: Strategy) -> None:
-        fd = self._host.fileno()
-        if self._listener is not None and not self._listener.same_as(fd):
-            self._listener.close(shared=len(self._pool) > 0)
-            self._listener = None
-        if self._listener is None:
-            self._listener = SharedListener(fd)
-        if strategy.standing(1):
-            self._listener.share()
-            warn_of_threads()
-
     def _keep_size(self, strategy: Strategy) -> None:
-        now = self._system.clock()
+        now = self._clock()
         for record in self._pool:
-            if not record.proved and not _newborn(record, self._read_slot(record), now):
+            if not record.proved and not newborn(record, self._crew.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        wanted = self._wanted(strategy)
+        wanted = strategy.standing(self._most())
         missing = self._pool.missing(wanted, self._most())
         if missing and not self._restarts.held_back(now):
             starting = self._pool.count(WorkerState.STARTING)
             for _ in range(to_start(missing, starting, self._cores)):
-                if not self._start_worker(strategy):
-                    break
+                self._start_worker(strategy)
         self._shrink(self._pool.surplus(wanted), now)
 
     def _shrink(self, surplus: int, now: float) -> None:
@@ -321,105 +292,66 @@ class Master:
         if self._surplus_since is None:
             self._surplus_since = now
         serving = (record for record in self._pool if record.state is WorkerState.SERVING)
-        readings = [(r.slot, self._read_slot(r)) for r in serving if r.standing]
+        readings = [(r.slot, self._crew.reading(r)) for r in serving if r.standing]
         patience_over = now - self._surplus_since >= SURPLUS_PATIENCE
         for slot in to_retire(readings, surplus, patience_over):
             self._retire(self._pool.by_slot(slot), Message(Kind.RETIRE))
 
     def _enforce_deadlines(self, now: float) -> None:
-        timeout = self._host.settings().start_timeout
-        for record in self._pool:
-            if record.state is WorkerState.STARTING and now >= record.started + timeout:
-                self._kill(record, f"it is not ready after {timeout:g} s (start_timeout)")
-        if self.state is PoolState.DRAINING and self._grace_left() == 0.0:
-            self.kill()
+        for record in self._starting():
+            if now >= self._start_deadline(record):
+                self._kill(record, "it is not ready within the start_timeout")
+        if self._grace_left() == 0.0:
+            self.kill("it has not finished within the grace")
 
-    def _start_deadlines(self) -> list[float]:
-        timeout = self._host.settings().start_timeout
-        starting = (r for r in self._pool if r.state is WorkerState.STARTING)
-        return [record.started + timeout for record in starting]
+    def _starting(self) -> list[WorkerRecord]:
+        return [record for record in self._pool if record.state is WorkerState.STARTING]
+
+    def _start_deadline(self, record: WorkerRecord) -> float:
+        return record.started + self._host.settings().start_timeout
 
     def _grace_left(self) -> float | None:
         grace = self._host.settings().grace
         if grace is None or self.state is not PoolState.DRAINING:
             return None
-        return max(self._drain_began + grace - self._system.clock(), 0.0)
-
-    def _wanted(self, strategy: Strategy) -> int:
-        return strategy.standing(self._most())
+        return max(self._drain_began + grace - self._clock(), 0.0)
 
     def _most(self) -> int:
         return max(1, self._host.max_children())
 
-    def _read_slot(self, record: WorkerRecord) -> Reading:
-        return self._scoreboard.slot(record.slot).read()
-
     # -- act ---------------------------------------------------------------------------------
 
-    def _start_worker(self, strategy: Strategy) -> bool:
+    def _adopt_listener(self) -> None:
+        fd = self._host.fileno()
+        if self._listener is not None and not self._listener.same_as(fd):
+            self._listener.close(shared=len(self._pool) > 0)
+            self._listener = None
+        if self._listener is None:
+            self._listener = SharedListener(fd)
+
+    def _start_worker(self, strategy: Strategy) -> None:
         host = self._host
         try:
             self._spawn(lambda given: serve_many(host, given, strategy.source), True)
         except OSError as error:
-            self._restarts.note_newborn_death(self._system.clock())
-            wait = self._restarts.held_back(self._system.clock())
+            now = self._clock()
+            self._restarts.note_newborn_death(now)
+            wait = self._restarts.held_back(now)
             logger.error("No worker could be forked: %s; the next try is in %.1f s.", error, wait)
-            return False
-        return True
 
     def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
-        settings = self._host.settings()
-        number = self._pool.free_slot()
-        slot = self._scoreboard.slot(number)
-        slot.clear()
-        ours, theirs = Channel.pair()
-
-        def let_go() -> None:
-            ours.close()
-            self._let_go()
-
-        given = Assignment(
-            number=number,
-            slot=slot,
-            channel=theirs,
-            let_go=let_go,
-            threads=self._host.threads() if standing else None,
-            may_cut_off=self._host.may_cut_off(),
-            max_requests=settings.drawn_max_requests(),
-            name=settings.name,
-            titles=settings.titles,
+        host = self._host
+        self._crew.spawn(
+            live,
+            host.settings(),
+            self._let_go,
+            standing=standing,
+            threads=host.threads() if standing else None,
+            may_cut_off=host.may_cut_off(),
         )
-
-        def adopt(pid: int) -> None:
-            record = WorkerRecord(number, pid, ours, self._system.clock(), standing)
-            self._pool.add(record)
-            self._reaper.adopt(pid)
-            self._channels[ours.fileno()] = record
-            self._epoll.register(ours.fileno(), select.EPOLLIN)
-            self._host.workers_changed(self._pool.pids())
-
-        if settings.freeze:
-            gc.freeze()
-        try:
-            spawn(lambda: live(given), adopt, self._system)
-        except BaseException:
-            if not self._pool.holds(number):
-                ours.close()
-            raise
-        finally:
-            theirs.close()
-            if settings.freeze and not self._frozen_by_program:
-                gc.unfreeze()
+        host.workers_changed(self._pool.pids())
 
     def _let_go(self) -> None:
-        """In a new worker: drop the master's ends of everything, without touching what is shared.
-
-        Nothing is unregistered: the epoll instances are the master's too.
-        """
-        for record in self._pool:
-            record.channel.close()
-        self._reaper.close()
-        self._epoll.close()
         if self._listener is not None:
             self._listener.forget()
         self._host.let_go()
@@ -433,23 +365,9 @@ class Master:
         if record.state is not WorkerState.KILLED:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
             record.note(WorkerEvent.KILLED)
-            self._reaper.send_signal(record.pid, signal.SIGKILL)
+            self._crew.send_signal(record, signal.SIGKILL)
 
 
-def _newborn(record: WorkerRecord, reading: Reading, now: float) -> bool:
+def newborn(record: WorkerRecord, reading: Reading, now: float) -> bool:
     taken = reading.served + (reading.state is State.BUSY)
     return is_newborn(record.was_ready, taken, now - record.started)
-
-
-def warn_of_threads() -> None:
-    """Name every thread that is alive when workers are about to be forked.
-
-    A lock that it holds at that moment stays locked in the worker for ever (fork(2)).
-    """
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            logger.warning(
-                "Thread %r is alive while workers are forked: a lock that it holds at that moment "
-                "stays locked in them.",
-                thread.name,
-            )

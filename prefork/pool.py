@@ -17,7 +17,8 @@ class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
     `started` is in seconds of the monotonic clock. `standing` is false for a worker that was forked
-    for one request, `proved` true once it is no newborn any more. `failure` is the traceback of a failed start.
+    for one request, `proved` true once it is no newborn any more. `failure` is the
+    traceback of a failed start.
     """
 
     slot: int

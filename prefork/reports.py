@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 
 from prefork.lifecycle import WorkerState
@@ -89,3 +90,17 @@ def _doing(record: WorkerRecord, reading: Reading, now: float) -> str:
     if not record.was_ready:
         return f" before it was ready, {now - record.started:.3f} s after its start"
     return f" after {reading.served} requests"
+
+
+def warn_of_threads() -> None:
+    """Name every thread that is alive when workers are about to be forked.
+
+    A lock that it holds at that moment stays locked in the worker for ever (fork(2)).
+    """
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            logger.warning(
+                "Thread %r is alive while workers are forked: a lock that it holds at that moment "
+                "stays locked in them.",
+                thread.name,
+            )

@@ -11,9 +11,7 @@ from typing import NoReturn
 from prefork.system import SYSTEM, System
 
 
-def spawn(
-    child: Callable[[], int], adopt: Callable[[int], None], system: System = SYSTEM
-) -> None:
+def spawn(child: Callable[[], int], adopt: Callable[[int], None], system: System = SYSTEM) -> None:
     """Fork a process that runs `child()` and exits with the status it returns.
 
     `adopt(pid)` enters it in the books of the caller.
@@ -39,7 +37,7 @@ def spawn(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _live(child: Callable[[], int], mask: set[signal.Signals], system: System) -> NoReturn:
+def _live(child: Callable[[], int], mask: set[int | signal.Signals], system: System) -> NoReturn:
     status = 1
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,7 +1,7 @@
 """The few calls into the operating system by which processes are made, watched and ended.
 
 This is the seam for tests: a fake with the same methods scripts forks, exits and the clock. Each
-call is looked up in its module when it is made, so that programs which replace `os.fork` are obeyed.
+call is looked up in its module when it is made: programs that replace `os.fork` are obeyed.
 """
 
 from __future__ import annotations

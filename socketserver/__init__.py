@@ -10,8 +10,10 @@ import selectors as selectors
 import socket as socket
 import sys as sys
 import threading as threading
+import time as _time
 from io import BufferedIOBase as BufferedIOBase
-from time import monotonic as time
+
+time = _time.monotonic
 
 if __name__ == "socketserver":
     # Found at the root of a checkout, before the standard library's module: there is only one of
@@ -22,26 +24,6 @@ if __name__ == "socketserver":
 else:
     _ServerSelector: type[selectors.BaseSelector] = selectors.PollSelector
 
-    from prefork.socketserver.handlers import (
-        BaseRequestHandler,
-        DatagramRequestHandler,
-        StreamRequestHandler,
-    )
-    from prefork.socketserver.handlers import _SocketWriter as _SocketWriter
-    from prefork.socketserver.servers import (
-        BaseServer,
-        TCPServer,
-        UDPServer,
-        UnixDatagramServer,
-        UnixStreamServer,
-    )
-    from prefork.socketserver.mixins import (
-        ForkingMixIn,
-        ThreadingMixIn,
-    )
-    from prefork.socketserver.mixins import _NoThreads as _NoThreads
-    from prefork.socketserver.mixins import _Threads as _Threads
-    from prefork.socketserver.pool import PreforkMixIn
     from prefork.socketserver.combined import (
         ForkingTCPServer,
         ForkingUDPServer,
@@ -55,6 +37,26 @@ else:
         ThreadingUDPServer,
         ThreadingUnixDatagramServer,
         ThreadingUnixStreamServer,
+    )
+    from prefork.socketserver.handlers import (
+        BaseRequestHandler,
+        DatagramRequestHandler,
+        StreamRequestHandler,
+    )
+    from prefork.socketserver.handlers import _SocketWriter as _SocketWriter
+    from prefork.socketserver.mixins import (
+        ForkingMixIn,
+        ThreadingMixIn,
+    )
+    from prefork.socketserver.mixins import _NoThreads as _NoThreads
+    from prefork.socketserver.mixins import _Threads as _Threads
+    from prefork.socketserver.pool import PreforkMixIn
+    from prefork.socketserver.servers import (
+        BaseServer,
+        TCPServer,
+        UDPServer,
+        UnixDatagramServer,
+        UnixStreamServer,
     )
 
     __version__ = "0.4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -13,6 +14,7 @@ from prefork.settings import Settings
 from prefork.socketserver.loop import serve_taken
 from prefork.socketserver.mixins import let_go_of_listener, serve_in_child
 from prefork.workers.room import Room
+from prefork.workers.service import Taker
 
 
 class Adapter:
@@ -78,16 +80,14 @@ class Adapter:
     def fileno(self) -> int:
         return int(self._server.fileno())
 
-    def take(self) -> tuple[Any, Any]:
-        if self._datagrams is None:
-            taken: tuple[Any, Any] = self._server.get_request()
-            return taken
-        self._datagrams.flags = api.socket.MSG_DONTWAIT
-        try:
-            taken = self._server.get_request()
-            return taken
-        finally:
-            self._datagrams.flags = 0
+    def taker(self) -> Taker:
+        """The server's `get_request()`, such that it does not wait."""
+        server = self._server
+        if self._datagrams is not None:
+            return self._datagrams.not_waiting(lambda: server.get_request())
+        if takes_plainly(server):
+            return plain_accept(server.socket)
+        return lambda: server.get_request()
 
     def serve(self, request: Any, client_address: Any) -> None:
         """The rules of `_handle_request_noblock()` for a request that was taken."""
@@ -108,6 +108,36 @@ class Adapter:
         return True
 
 
+def takes_plainly(server: Any) -> bool:
+    """Whether taking a request is nothing but accept(2) on an ordinary socket."""
+    plain = type(server).get_request in (api.TCPServer.get_request, library_get_request())
+    return plain and "get_request" not in vars(server) and type(server.socket) is socket.socket
+
+
+def library_get_request() -> Any:
+    """`TCPServer.get_request` of the standard library, if that is what the program runs on."""
+    library = sys.modules.get("socketserver")
+    return library.TCPServer.get_request if library is not None else None
+
+
+def plain_accept(listener: socket.socket) -> Taker:
+    """`listener.accept()` at two thirds of its price.
+
+    It asks the listener anew for family and type, and makes enums of them, for each connection.
+    """
+    accept = getattr(listener, "_accept", None)
+    if accept is None:
+        return listener.accept
+    family, kind = int(listener.family), int(listener.type)
+    new = socket.socket
+
+    def take() -> tuple[Any, Any]:
+        fd, address = accept()
+        return new(family, kind, 0, fd), address
+
+    return take
+
+
 class DatagramSource(socket.socket):
     """A pool's datagram socket in a worker: while `flags` says so, receiving does not wait.
 
@@ -119,6 +149,16 @@ class DatagramSource(socket.socket):
 
     def __init__(self, shared: socket.socket) -> None:
         super().__init__(shared.family, shared.type, shared.proto, fileno=os.dup(shared.fileno()))
+
+    def not_waiting(self, receive: Taker) -> Taker:
+        def take() -> tuple[Any, Any]:
+            self.flags = socket.MSG_DONTWAIT
+            try:
+                return receive()
+            finally:
+                self.flags = 0
+
+        return take
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         return super().recv(bufsize, flags | self.flags)

@@ -1,8 +1,8 @@
 """The one loop: what `serve_forever()`, `handle_request()` and `shutdown()` do for every server.
 
 A server may serve with more than its own process: forked children to reap, a pool to keep. It says
-so through `_prefork_crew()`, and the loop then waits for the crew's descriptor beside the listener
-and gives the crew a turn at each wake-up. The functions take any object with the documented hooks,
+so through `_prefork_processes()`; the loop then waits for their descriptor beside the listener, and
+gives them a turn at each wake-up. The functions take any object with the documented hooks,
 so a mix-in can also put them over the standard library's own server classes.
 
 State of a run lives in the instance's `__dict__` only while it runs, under names private to
@@ -15,6 +15,7 @@ import logging
 import selectors
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import prefork.socketserver as api
@@ -27,7 +28,7 @@ FORGET_EXHAUSTED_AFTER = 1.0
 """Seconds without a failure after which the next one is news again, and logged."""
 
 
-class Crew(Protocol):
+class Processes(Protocol):
     """The processes that a server serves with, as the loop sees them."""
 
     def fileno(self) -> int:
@@ -67,22 +68,55 @@ class Run:
         return max(left, 0.0)
 
 
-class Watch:
-    """One selector on the listener, the crew and the wake-up of a run."""
+class Watched:
+    """What the selector watches for one server: its listener, and the processes it serves with."""
 
-    def __init__(self, server: Any, run: Run | None = None) -> None:
-        self._server = server
+    def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
+        self.server = server
+        self.processes = processes_of(server, standing=run is not None)
         self._run = run
-        self._crew: Crew | None = crew_of(server, standing=run is not None)
-        self._begun = False
+        self._selector = selector
+        self._listener: int | None = selector.register(server, selectors.EVENT_READ).fd
+        if self.processes is not None:
+            selector.register(self.processes.fileno(), selectors.EVENT_READ)
+
+    def prepare(self) -> float | None:
+        """Watch the listener or not; the seconds after which somebody must look again.
+
+        The listener may be unwanted for now, closed, or another socket by now. A closed descriptor
+        would count as readable for ever, and its number may be somebody else's.
+        """
+        waits = [None if self.processes is None else self.processes.due()]
+        wanted = self.processes is None or self.processes.wants_listener()
+        if self._run is not None and (pause := self._run.paused_for()) > 0:
+            waits.append(pause)
+            wanted = False
+        now = self.server.fileno() if wanted else None
+        if now != self._listener:
+            if self._listener is not None:
+                # By number: the server itself may not have a descriptor any more.
+                self._selector.unregister(self._listener)
+                self._listener = None
+            if now is not None and now >= 0:
+                self._listener = self._selector.register(self.server, selectors.EVENT_READ).fd
+        return shortest(waits)
+
+    def still_there(self) -> bool:
+        """Whether the listener that was found readable is the server's still."""
+        return self._listener is not None and self.server.fileno() == self._listener
+
+
+class Watch:
+    """One selector on the listeners and the processes of some servers, and on a run's wake-up."""
+
+    def __init__(self, servers: Sequence[Any], run: Run | None = None) -> None:
+        self._run = run
         self._selector: selectors.BaseSelector = api._ServerSelector()
+        self._begun = False
         try:
-            key = self._selector.register(server, selectors.EVENT_READ)
-            self._listener: int | None = key.fd
+            self._watched = [Watched(server, self._selector, run) for server in servers]
             if run is not None:
                 self._selector.register(run.wakeup, selectors.EVENT_READ)
-            if self._crew is not None:
-                self._selector.register(self._crew.fileno(), selectors.EVENT_READ)
         except BaseException:
             self._selector.close()
             raise
@@ -92,87 +126,79 @@ class Watch:
 
     def __exit__(self, *_: Any) -> None:
         self._selector.close()
-        if self._run is not None and self._crew is not None:
-            self._crew.rest()
+        if self._run is not None:
+            for processes in self._processes():
+                processes.rest()
 
-    def wait(self, timeout: float | None) -> bool:
-        """Wait at most `timeout` seconds (`None`: for ever); whether a request is ready.
+    def wait(self, timeout: float | None) -> list[Any]:
+        """Wait at most `timeout` seconds (`None`: for ever); the servers with a request ready.
 
-        Returns early, with False, when something else wants the loop's attention.
+        Returns early and empty-handed when something else wants the loop's attention.
         """
-        waits = [timeout]
-        if self._crew is not None:
-            if not self._begun:
-                self._begun = True
-                self._crew.turn()
-            waits.append(self._crew.due())
-        wanted = self._crew is None or self._crew.wants_listener()
-        if self._run is not None and (pause := self._run.paused_for()) > 0:
-            waits.append(pause)
-            wanted = False
-        self._watch_listener(wanted)
-        ready = False
-        for key, _ in self._selector.select(shortest(waits)):
-            if key.fileobj is self._server:
-                ready = True
-            elif self._run is not None and key.fileobj is self._run.wakeup:
-                self._run.wakeup.clear()
-        if self._crew is not None:
-            self._crew.turn()
-        return ready and self._server.fileno() == self._listener
+        if not self._begun:
+            self._begun = True
+            self._give_turns()
+        waits = [watched.prepare() for watched in self._watched]
+        # By identity: servers of programs may compare as they like.
+        ready = {id(key.fileobj) for key, _ in self._selector.select(shortest([timeout, *waits]))}
+        if self._run is not None and id(self._run.wakeup) in ready:
+            self._run.wakeup.clear()
+        self._give_turns()
+        return [w.server for w in self._watched if id(w.server) in ready and w.still_there()]
 
-    def _watch_listener(self, wanted: bool) -> None:
-        """Follow the listener: it may be unwanted for now, closed, or another socket by now.
+    def _give_turns(self) -> None:
+        for processes in self._processes():
+            processes.turn()
 
-        A closed descriptor counts as readable for ever, and its number may be somebody else's.
-        """
-        now = self._server.fileno() if wanted else None
-        if now == self._listener:
-            return
-        if self._listener is not None:
-            # By number: the server itself may not have a descriptor any more.
-            self._selector.unregister(self._listener)
-            self._listener = None
-        if now is not None and now >= 0:
-            self._listener = self._selector.register(self._server, selectors.EVENT_READ).fd
+    def _processes(self) -> list[Processes]:
+        return [w.processes for w in self._watched if w.processes is not None]
 
 
-def crew_of(server: Any, standing: bool) -> Crew | None:
-    """The crew to run with; `standing` is whether to serve from now on, or one request only."""
-    ask = getattr(server, "_prefork_crew", None)
-    crew: Crew | None = ask(standing) if ask is not None else None
-    return crew
+def processes_of(server: Any, standing: bool) -> Processes | None:
+    """The processes to serve with, from now on (`standing`) or for one request only."""
+    ask = getattr(server, "_prefork_processes", None)
+    processes: Processes | None = ask(standing) if ask is not None else None
+    return processes
 
 
 def shortest(waits: list[float | None]) -> float | None:
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def serve_forever(server: Any, poll_interval: float | None = 0.5) -> None:
-    """Serve requests until `shutdown()`; look at its flag every `poll_interval` seconds at least.
+def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> None:
+    """Serve requests until `shutdown()` of any; look at its flag every `poll_interval` seconds.
 
     A flag that was set before is obeyed at once: whoever asked may be waiting already. It is looked
     at again after each wait, so that nothing is accepted once somebody has asked for the end.
     """
-    state = vars(server)
-    server._BaseServer__is_shut_down.clear()
+    for server in servers:
+        server._BaseServer__is_shut_down.clear()
     try:
-        run = state["_BaseServer__run"] = Run()
+        run = Run()
+        for server in servers:
+            vars(server)["_BaseServer__run"] = run
         try:
-            with run.wakeup, Watch(server, run) as watch:
-                while not server._BaseServer__shutdown_request:
+            with run.wakeup, Watch(servers, run) as watch:
+                while not _end_asked(servers):
                     ready = watch.wait(poll_interval)
-                    if server._BaseServer__shutdown_request:
+                    if _end_asked(servers):
                         break
-                    if ready:
+                    for server in ready:
                         server._handle_request_noblock()
-                    server.service_actions()
+                    for server in servers:
+                        server.service_actions()
         finally:
-            if state.get("_BaseServer__run") is run:
-                del state["_BaseServer__run"]
+            for server in servers:
+                if vars(server).get("_BaseServer__run") is run:
+                    del vars(server)["_BaseServer__run"]
     finally:
-        server._BaseServer__shutdown_request = False
-        server._BaseServer__is_shut_down.set()
+        for server in servers:
+            server._BaseServer__shutdown_request = False
+            server._BaseServer__is_shut_down.set()
+
+
+def _end_asked(servers: Sequence[Any]) -> bool:
+    return any(server._BaseServer__shutdown_request for server in servers)
 
 
 def shutdown(server: Any) -> None:
@@ -190,7 +216,7 @@ def handle_request(server: Any) -> Any:
     """Serve one request, or return what `handle_timeout()` returns when none came in time."""
     timeout: float | None = shortest([server.socket.gettimeout(), server.timeout])
     deadline = None if timeout is None else api.time() + timeout
-    with Watch(server) as watch:
+    with Watch([server]) as watch:
         while True:
             if watch.wait(timeout):
                 return server._handle_request_noblock()

@@ -17,7 +17,7 @@ from prefork.reaper import Reaper
 from prefork.spawner import spawn
 
 if TYPE_CHECKING:
-    from prefork.socketserver.loop import Crew
+    from prefork.socketserver.loop import Processes
     from prefork.socketserver.servers import TCPServer
 
     # A mix-in stands before a server class: for the type checker it is one.
@@ -69,7 +69,7 @@ class ForkingMixIn(_Mixin):
         if not self.active_children:
             _forget_reaper(self)
 
-    def _prefork_crew(self, standing: bool) -> Crew:
+    def _prefork_processes(self, standing: bool) -> Processes:
         return _Children(self)
 
     def __adopt(self, pid: int) -> None:
@@ -121,7 +121,7 @@ def let_go_of_listener(server: Any, request: Any) -> None:
 
 
 class _Children:
-    """The crew of a forking server: it wants no request while every place is taken."""
+    """What a forking server serves with: it wants no request while every place is taken."""
 
     def __init__(self, server: ForkingMixIn) -> None:
         self._server = server

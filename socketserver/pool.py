@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 from typing import Any
 
-from prefork.lifecycle import PoolState
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
@@ -19,7 +18,8 @@ from prefork.workers.room import Room
 class PreforkMixIn(ForkingMixIn):
     """Serves requests in a bounded pool of worker processes that are forked ahead.
 
-    For the caller: the documented methods, and `prefork_status()`.
+    For the caller: the documented methods, `prefork_status()`, and
+    `prefork_kill()`.
 
     May be overridden: the documented hooks, and `worker_started()`, `worker_leaving()`. With the
     strategy `accept`, `get_request()`, `verify_request()`, `process_request()`,
@@ -34,8 +34,8 @@ class PreforkMixIn(ForkingMixIn):
     workers' pids.
 
     Nothing is forked before `serve_forever()` or `handle_request()`; after either has ended, and
-    before the listener closes, the workers serve what waits in its backlog. What a worker changes in
-    memory stays in that worker.
+    before the listener closes, the workers serve what waits in its backlog. What a worker changes
+    in memory stays in that worker.
 
     Over a server with `ThreadingMixIn`, each worker serves its requests in threads.
     """
@@ -58,9 +58,15 @@ class PreforkMixIn(ForkingMixIn):
         master: Master | None = vars(self).get("_prefork_master")
         return [] if master is None else master.status()
 
+    def prefork_kill(self) -> None:
+        """Kill every worker at once, whatever it is serving."""
+        master: Master | None = vars(self).get("_prefork_master")
+        if master is not None:
+            master.kill("the server is to end at once")
+
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Keep the pool until `shutdown()`; see `BaseServer.serve_forever()`."""
-        loop.serve_forever(self, poll_interval)
+        loop.serve_forever([self], poll_interval)
 
     def shutdown(self) -> None:
         """Stop `serve_forever()`; a handler may call it too, in its worker, and returns at once."""
@@ -75,7 +81,7 @@ class PreforkMixIn(ForkingMixIn):
             self.__strategy().dispatch(self.__master(), request, client_address)
             self.close_request(request)
             return
-        room: Room | None = self._prefork_room
+        room: Room | None = vars(self)["_prefork_room"]
         if room is None:
             # Past ForkingMixIn: what the server would do without processes.
             super(ForkingMixIn, self).process_request(request, client_address)
@@ -100,7 +106,7 @@ class PreforkMixIn(ForkingMixIn):
                 room.leave(id(request))
 
     def collect_children(self, *, blocking: bool = False) -> None:
-        """Reap the workers that have ended; with `blocking`, ask all to finish and wait for them."""
+        """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
         master: Master | None = vars(self).get("_prefork_master")
         if master is None:
             return
@@ -119,14 +125,12 @@ class PreforkMixIn(ForkingMixIn):
             master.rest()
             self.__serve_backlog(master)
         super().server_close()
-        if master is not None:
-            master.close()
-            if master.empty:
-                vars(self).pop("_prefork_master", None)
+        if master is not None and master.close():
+            vars(self).pop("_prefork_master", None)
 
-    def _prefork_crew(self, standing: bool) -> loop.Crew:
+    def _prefork_processes(self, standing: bool) -> loop.Processes:
         strategy = self.__strategy() if standing else STRATEGIES["fork"]
-        return _PoolCrew(self.__master(), strategy, standing)
+        return _PoolProcesses(self.__master(), strategy, standing)
 
     def _prefork_enter_worker(self, room: Room | None) -> None:
         state = vars(self)
@@ -159,7 +163,7 @@ class PreforkMixIn(ForkingMixIn):
             self._handle_request_noblock()
 
 
-class _PoolCrew:
+class _PoolProcesses:
     """The master and a strategy, as the loop wants them."""
 
     def __init__(self, master: Master, strategy: Strategy, standing: bool) -> None:

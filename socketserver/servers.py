@@ -58,7 +58,7 @@ class BaseServer:
         `poll_interval` (seconds) is how often at least the loop wakes up and calls
         `service_actions()`. `timeout` is ignored.
         """
-        loop.serve_forever(self, poll_interval)
+        loop.serve_forever([self], poll_interval)
 
     def shutdown(self) -> None:
         """Stop `serve_forever()` and wait until it has ended (it must have been or be started).

@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     DONE = 0
     """Left because it was asked to, or had served the one request it was made for."""
     CRASHED = 1
-    """An exception that no handler may raise (`SystemExit`, say) ended it, or an error of its own."""
+    """An exception that handlers may not raise (`SystemExit`, say) ended it, or a bug."""
     BOOT_FAILED = 3
     """It never became ready; the traceback went to the master over the channel."""
     RECYCLED = 10

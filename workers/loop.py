@@ -1,7 +1,7 @@
 """The worker's loop: take one, serve it, note it, until told to leave or a limit is reached.
 
-Everything on the way of a request is in `run()`. Orders are read before each sleep, and by a worker
-that never sleeps every `UPKEEP_INTERVAL`.
+Everything on the way of a request is in `run()`. Orders come through the same wait as requests do,
+so they are read between two requests.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
 from prefork.workers.service import Service
 from prefork.workers.sources import Source
-from prefork.workers.title import Title
+from prefork.workers.title import SOON, Title
 
 logger = logging.getLogger("prefork")
-
-UPKEEP_INTERVAL = 100_000_000
-"""Nanoseconds between two looks at the orders while requests follow each other."""
 
 
 class Loop:
@@ -46,15 +43,21 @@ class Loop:
         self._left_to_drain: int | None = None
         self._leaving: ExitCode | None = None
         self._exhausted = False
+        self._patience: float | None = None
 
     def run(self) -> ExitCode:
         """Serve until there is a reason to leave; the reason is returned."""
-        take, serve, slot = self._source.take, self._service.serve, self._slot
-        room, title, stop_asked = self._room, self._title, self._service.stop_asked
-        upkeep_at = taken = now = 0
+        wait, take, serve = self._source.wait, self._source.take, self._service.serve
+        slot, room, title = self._slot, self._room, self._title
+        stop_asked = self._service.stop_asked
+        taken = 0
         slot.enter(State.IDLE)
         self._read_orders()
+        patience = self._patience = SOON if title.enabled else None
         while self._leaving is None:
+            if self._left_to_drain is None and not wait(self._patience):
+                self._no_request()
+                continue
             try:
                 request, client_address = take()
             except (BlockingIOError, TimeoutError):
@@ -69,29 +72,31 @@ class Loop:
                 if now >= title.due:
                     title.show(now)
                 serve(request, client_address)
-                now = slot.done()
+                slot.done()
             else:
                 serve(request, client_address)
                 self._wait_for_room(room)
+            self._patience = patience
             if stop_asked():
                 self._channel.send(Message(Kind.STOP))
             if self._left_to_drain is not None:
                 self._drained_one()
             elif taken == self._max_requests:
                 self._leaving = ExitCode.RECYCLED
-            elif now >= upkeep_at:
-                upkeep_at = now + UPKEEP_INTERVAL
-                self._read_orders()
         if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
             room.wait_until_empty()
         return self._leaving
 
+    def _no_request(self) -> None:
+        """The wait has ended without a request: an order, a finished thread, or time is over."""
+        if self._patience is not None:
+            self._patience = self._title.settle()
+        self._read_orders()
+
     def _nothing_waits(self) -> None:
+        """Another worker was faster; or, while draining, nobody is left to serve."""
         if self._left_to_drain is not None:
             self._leaving = ExitCode.DONE
-            return
-        self._source.wait(self._title.settle())
-        self._read_orders()
 
     def _not_taken(self, error: OSError) -> None:
         """A client that left, a failed handshake: on to the next. Out of something: a pause."""
@@ -106,12 +111,12 @@ class Loop:
                     EXHAUSTED_PAUSE,
                 )
             self._exhausted = True
-            self._source.wait(EXHAUSTED_PAUSE, requests=False)
-        self._read_orders()
+            self._source.wait_for_others(EXHAUSTED_PAUSE)
+            self._read_orders()
 
     def _wait_for_room(self, room: Room) -> None:
         while room.full and self._leaving is None:
-            self._source.wait(None, requests=False)
+            self._source.wait_for_others(None)
             self._read_orders()
 
     def _read_orders(self) -> None:

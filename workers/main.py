@@ -30,6 +30,8 @@ class Assignment:
     slot: Slot
     channel: Channel
     let_go: Callable[[], None]
+    standing: bool
+    """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
     may_cut_off: bool
@@ -80,9 +82,7 @@ def serve_one(service: Service, given: Assignment, request: Any, client_address:
     return status
 
 
-def _live(
-    service: Service, given: Assignment, room: Room | None, work: Callable[[], int]
-) -> int:
+def _live(service: Service, given: Assignment, room: Room | None, work: Callable[[], int]) -> int:
     try:
         be_born(given.let_go, given.channel)
         current.slot = given.slot

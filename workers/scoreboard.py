@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 SLOT_BYTES = 256
 SLOTS_IN_SEGMENT = 256
 
-_TAKEN = struct.Struct("=QQ48s")  # state, since; the peer as text
-_DONE = struct.Struct("=QQ")  # state, since
-_COUNTS = struct.Struct("=QQQ")  # served, busy nanoseconds, requests in flight
+# The layout of a slot: state, since, served, busy nanoseconds, requests in flight; then who is
+# being served, as port and host (port 0: the text says it all); then, apart, the label.
+_WORK = struct.Struct("=QQQQQ")
+_TAKEN = struct.Struct("=QQQQQQ48s")
 _LABEL = struct.Struct("=Q96s")  # since of the labelled request; its text
-_AT_COUNTS = 64
-_AT_LABEL = 96
+_LABEL_AT = 128
 
 
 class State(IntEnum):
@@ -51,14 +51,14 @@ class Reading(NamedTuple):
 class Slot:
     """One place on the scoreboard."""
 
-    __slots__ = ("_at", "_began", "_busy", "_memory", "_served")
+    __slots__ = ("_at", "_began", "_busy", "_memory", "served")
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory = memory
         self._at = at
         self._began = 0
-        self._served = 0
         self._busy = 0
+        self.served = 0
 
     def clear(self) -> None:
         """Make the place ready for its next occupant; done by the master, before the fork."""
@@ -66,59 +66,64 @@ class Slot:
         self.enter(State.STARTING)
 
     def enter(self, state: State) -> None:
-        _DONE.pack_into(self._memory, self._at, state, time.monotonic_ns())
+        now = time.monotonic_ns()
+        _WORK.pack_into(self._memory, self._at, state, now, self.served, self._busy, 0)
 
     def take(self, client_address: Any, in_flight: int = 1) -> int:
         """A request was taken; when, in nanoseconds of the monotonic clock."""
-        began = self._began = time.monotonic_ns()
-        _TAKEN.pack_into(self._memory, self._at, State.BUSY, began, peer_text(client_address))
-        if in_flight > 1:
-            self._count(in_flight)
+        began = self._began = _clock()
+        work = (self._memory, self._at, _BUSY, began, self.served, self._busy, in_flight)
+        try:
+            _pack_taken(*work, client_address[1], client_address[0].encode())
+        except _NO_IP_ADDRESS:
+            _pack_taken(*work, 0, peer_text(client_address))
         return began
 
     def done(self) -> int:
         """The only request in hand is served; when, in nanoseconds of the monotonic clock."""
-        now = time.monotonic_ns()
-        self._served += 1
+        now = _clock()
+        self.served += 1
         self._busy += now - self._began
-        _DONE.pack_into(self._memory, self._at, State.IDLE, now)
-        _COUNTS.pack_into(self._memory, self._at + _AT_COUNTS, self._served, self._busy, 0)
+        _pack_work(self._memory, self._at, _IDLE, now, self.served, self._busy, 0)
         return now
 
     def done_of_many(self, in_flight: int) -> None:
         """One of several requests is served, by a thread; `in_flight` are left."""
         if in_flight == 0:
             self.done()
-        else:
-            self._served += 1
-            self._count(in_flight)
+            return
+        self.served += 1
+        work = (_BUSY, self._began, self.served, self._busy, in_flight)
+        _pack_work(self._memory, self._at, *work)
 
     def label(self, text: str) -> None:
         """Say in words what the present request is; forgotten when the next one is taken."""
         data = text.encode("utf-8", "replace")
-        _LABEL.pack_into(self._memory, self._at + _AT_LABEL, self._began, data)
-
-    @property
-    def served(self) -> int:
-        return self._served
+        _LABEL.pack_into(self._memory, self._at + _LABEL_AT, self._began, data)
 
     def read(self) -> Reading:
-        state, since, peer = _TAKEN.unpack_from(self._memory, self._at)
-        served, busy, in_flight = _COUNTS.unpack_from(self._memory, self._at + _AT_COUNTS)
-        labelled, label = _LABEL.unpack_from(self._memory, self._at + _AT_LABEL)
+        work = _TAKEN.unpack_from(self._memory, self._at)
+        state, since, served, busy, in_flight, port, host = work
+        labelled, label = _LABEL.unpack_from(self._memory, self._at + _LABEL_AT)
         taken = state == State.BUSY
+        peer = text_of(host) + (f":{port}" if port else "") if taken else ""
         return Reading(
             State(state),
             since / 1e9,
-            text_of(peer) if taken else "",
+            peer,
             text_of(label) if taken and labelled == since else "",
             served,
             busy / 1e9,
-            max(in_flight, int(taken)),
+            in_flight,
         )
 
-    def _count(self, in_flight: int) -> None:
-        _COUNTS.pack_into(self._memory, self._at + _AT_COUNTS, self._served, self._busy, in_flight)
+
+# Bound once: these run for every request.
+_clock = time.monotonic_ns
+_pack_taken = _TAKEN.pack_into
+_pack_work = _WORK.pack_into
+_IDLE, _BUSY = int(State.IDLE), int(State.BUSY)
+_NO_IP_ADDRESS = (TypeError, IndexError, KeyError, AttributeError, UnicodeError, struct.error)
 
 
 class Scoreboard:
@@ -139,13 +144,12 @@ class Scoreboard:
 
 
 def peer_text(client_address: Any) -> bytes:
-    """A client's address in at most 48 bytes or so: `host:port`, a path, whatever it is."""
-    if type(client_address) is tuple and len(client_address) > 1:
-        return f"{client_address[0]}:{client_address[1]}".encode("utf-8", "replace")
+    """What is not `(host, port, ...)`, in words: a path, say; 48 bytes of it are kept."""
     if isinstance(client_address, bytes):
         return client_address
     return str(client_address or "").encode("utf-8", "replace")
 
 
 def text_of(data: bytes) -> str:
+    """The text in a field that is padded with zeros; an abstract name's own becomes `@`."""
     return data.rstrip(b"\0").replace(b"\0", b"@").decode("utf-8", "replace")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from prefork.workers.room import Room
+
+Taker = Callable[[], tuple[Any, Any]]
+"""Gives `(request, client_address)`; raises `BlockingIOError` when none is waiting, another
+`OSError` when taking it failed."""
 
 
 class Service(Protocol):
@@ -22,11 +27,8 @@ class Service(Protocol):
     def fileno(self) -> int:
         """The descriptor on which requests arrive."""
 
-    def take(self) -> tuple[Any, Any]:
-        """Take a waiting request: `(request, client_address)`; never waits for one.
-
-        Errors: `BlockingIOError` when none is waiting, another `OSError` when taking it failed.
-        """
+    def taker(self) -> Taker:
+        """What takes a waiting request; it never waits for one."""
 
     def serve(self, request: Any, client_address: Any) -> None:
         """Serve a request that was taken, or begin to, if requests have threads of their own.

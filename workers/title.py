@@ -6,8 +6,11 @@ import time
 
 from prefork.workers.scoreboard import Slot
 
-INTERVAL = 1.0
-"""Seconds between two titles of one process."""
+INTERVAL = 1_000_000_000
+"""Nanoseconds between two titles of one process."""
+
+SOON = 0.05
+"""Seconds without a request after which a worker counts as idle and may say so."""
 
 
 class Title:
@@ -19,8 +22,7 @@ class Title:
     def __init__(self, number: int, name: str, slot: Slot, enabled: bool) -> None:
         self._start = f"prefork: worker {number}" + (f" [{name}]" if name else "")
         self._slot = slot
-        self._enabled = enabled
-        self._shown_served = -1
+        self.enabled = enabled
         self.due: float = 0 if enabled else float("inf")
 
     def show(self, now: int) -> None:
@@ -30,13 +32,10 @@ class Title:
         reading = self._slot.read()
         doing = f"{reading.state.name.lower()} {reading.peer}".rstrip()
         setproctitle(f"{self._start} {doing}, {reading.served} served")
-        self._shown_served = reading.served if not reading.peer else -1
-        self.due = now + INTERVAL * 1e9
+        self.due = now + INTERVAL
 
     def settle(self) -> float | None:
-        """The worker goes idle: show it, or say in how many seconds it may be shown."""
-        if not self._enabled or self._shown_served == self._slot.served:
-            return None
+        """The worker is idle: show that, or return in how many seconds it may be shown."""
         now = time.monotonic_ns()
         if now < self.due:
             return (self.due - now) / 1e9

@@ -22,7 +22,9 @@ def to_retire(
     after what they hold.
     """
     readings = list(readings)
-    idle = sorted((reading.since, slot) for slot, reading in readings if reading.state is State.IDLE)
+    idle = sorted(
+        (reading.since, slot) for slot, reading in readings if reading.state is State.IDLE
+    )
     chosen = [slot for _, slot in idle]
     if patience_over:
         others = [(reading.since, slot) for slot, reading in readings if slot not in chosen]

@@ -1,0 +1,153 @@
+"""The master's ties to its workers: forking them, hearing from them, collecting them.
+
+Everything that a worker may have to say or to suffer comes through one epoll, whose descriptor the
+server's loop waits for: a channel for each worker, and the reaper with a pidfd for each.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prefork.pool import Pool, WorkerRecord
+from prefork.reaper import Death, Reaper
+from prefork.settings import Settings
+from prefork.spawner import spawn
+from prefork.system import System
+from prefork.workers.channel import Channel, Message
+from prefork.workers.main import Assignment
+from prefork.workers.scoreboard import Reading, Scoreboard
+
+
+class Crew:
+    """The processes behind the records of a pool."""
+
+    def __init__(self, pool: Pool, system: System) -> None:
+        self._pool = pool
+        self._system = system
+        self._scoreboard = Scoreboard()
+        self._reaper = Reaper(system)
+        self._epoll = select.epoll()
+        self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
+        self._channels: dict[int, WorkerRecord] = {}
+        self._frozen_by_program = gc.get_freeze_count() > 0
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def wait(self, timeout: float | None) -> None:
+        """Sleep until there is something to hear or to collect, at most `timeout` seconds."""
+        self._epoll.poll(timeout)
+
+    def messages(self) -> Iterator[tuple[WorkerRecord, Message]]:
+        """What the workers have said since the last time."""
+        for fd, _ in self._epoll.poll(0):
+            if fd in self._channels:
+                record = self._channels[fd]
+                for message in self.last_words(record):
+                    yield record, message
+
+    def last_words(self, record: WorkerRecord) -> Iterator[Message]:
+        """What one worker has said; at the end of file only its death is left to come."""
+        while record.channel.fileno() in self._channels:
+            try:
+                message = record.channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                self._hang_up(record)
+                return
+            yield message
+
+    def deaths(self) -> list[Death]:
+        return self._reaper.collect()
+
+    def forget(self, record: WorkerRecord) -> None:
+        """The worker is gone: let go of its channel."""
+        self._hang_up(record)
+        record.channel.close()
+
+    def send_signal(self, record: WorkerRecord, signo: int) -> None:
+        self._reaper.send_signal(record.pid, signo)
+
+    def reading(self, record: WorkerRecord) -> Reading:
+        """What the worker, or a dead one, has written on the scoreboard."""
+        return self._scoreboard.slot(record.slot).read()
+
+    def spawn(
+        self,
+        live: Callable[[Assignment], int],
+        settings: Settings,
+        let_go: Callable[[], None],
+        **given: Any,
+    ) -> None:
+        """Fork a worker into the lowest free slot and enter it in the pool.
+
+        It runs `live()` with its assignment, of which `given` is the part that is not decided here;
+        `let_go()` drops what else it inherits and must not hold.
+
+        Errors: `OSError` when there can be no more processes or descriptors.
+        """
+        number = self._pool.free_slot()
+        slot = self._scoreboard.slot(number)
+        slot.clear()
+        ours, theirs = Channel.pair()
+
+        def drop_inheritance() -> None:
+            ours.close()
+            self._drop_inheritance()
+            let_go()
+
+        assignment = Assignment(
+            number=number,
+            slot=slot,
+            channel=theirs,
+            let_go=drop_inheritance,
+            max_requests=settings.drawn_max_requests(),
+            name=settings.name,
+            titles=settings.titles,
+            **given,
+        )
+
+        def adopt(pid: int) -> None:
+            started = self._system.clock()
+            record = WorkerRecord(number, pid, ours, started, assignment.standing)
+            self._pool.add(record)
+            self._reaper.adopt(pid)
+            self._channels[ours.fileno()] = record
+            self._epoll.register(ours.fileno(), select.EPOLLIN)
+
+        # What the workers share stays shared: no collection of theirs will touch it.
+        if settings.freeze:
+            gc.freeze()
+        try:
+            spawn(lambda: live(assignment), adopt, self._system)
+        except BaseException:
+            if not self._pool.holds(number):
+                ours.close()
+            raise
+        finally:
+            theirs.close()
+            if settings.freeze and not self._frozen_by_program:
+                gc.unfreeze()
+
+    def close(self) -> None:
+        self._epoll.close()
+        self._reaper.close()
+
+    def _drop_inheritance(self) -> None:
+        """In a new worker: drop the master's ends of everything.
+
+        Nothing is unregistered: what an epoll instance watches is the master's business.
+        """
+        for record in self._pool:
+            record.channel.close()
+        self.close()
+
+    def _hang_up(self, record: WorkerRecord) -> None:
+        fd = record.channel.fileno()
+        if self._channels.pop(fd, None) is not None:
+            # By hand: a process that inherited the descriptor keeps the registration alive.
+            self._epoll.unregister(fd)
