@@ -279,9 +279,8 @@ class Master:
                 self._restarts.note_survival()
         wanted = strategy.standing(self._most())
         missing = self._pool.missing(wanted, self._most())
-        if missing and not self._restarts.held_back(now):
-            starting = self._pool.count(WorkerState.STARTING)
-            for _ in range(to_start(missing, starting, self._cores)):
+        for _ in range(to_start(missing, len(self._starting()), self._cores)):
+            if not self._restarts.held_back(now):
                 self._start_worker(strategy)
         self._shrink(self._pool.surplus(wanted), now)
 

@@ -1,0 +1,65 @@
+# Every target makes the virtual environment it needs; nothing else has to be installed first
+# than Python 3.11 or newer and make. `make PYTHON=python3.12 test` takes another interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/runtime-installed
+DEVELOPMENT := $(VENV)/development-installed
+
+# Type checkers must not find the folder socketserver/ under its own name, where it would stand
+# in for the standard library's module: they look from a folder that holds these links only.
+TYPED := prefork tools tests
+TYPING := build/typing
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types compat mutants bench packaging clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## a CPU-heavy server on 1, 2, ... workers, with a table and a chart
+	$(BIN)/prefork demo
+
+test: $(DEVELOPMENT) ## run the tests (`make test ARGS='-k drain'` runs some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types test ## everything a change must pass: lint, format, types, tests
+
+lint: $(DEVELOPMENT) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEVELOPMENT) ## mypy, strict
+	@mkdir -p $(TYPING)
+	@for package in $(TYPED); do ln -sfn ../../$$package $(TYPING)/$$package; done
+	cd $(TYPING) && ../../$(BIN)/mypy --config-file ../../pyproject.toml $(TYPED:%=-p %)
+
+compat: $(RUNTIME) ## CPython's own test modules on our module, on every Python that is found
+	$(BIN)/python tools/compat.py $(ARGS)
+
+mutants: $(DEVELOPMENT) ## break our module in known ways; the tests must notice each
+	$(BIN)/python tools/mutants.py $(ARGS)
+
+bench: $(DEVELOPMENT) ## measure the cost of a request
+	$(BIN)/python -m benchmarks $(ARGS)
+
+packaging: $(DEVELOPMENT) ## install in each way there is, and use it from outside the checkout
+	$(BIN)/python tools/packaging.py $(ARGS)
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last, so that an installation that was interrupted is done again.
+$(RUNTIME): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("prefork needs \
+	Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + \
+	": name another one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

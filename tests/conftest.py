@@ -1,0 +1,76 @@
+"""Fixtures for every test; what they give is described where it is defined, in `tests.support`."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.announcements import Gate, Told
+from tests.support.children import become_subreaper
+from tests.support.deadlines import Deadline
+from tests.support.leaks import Surroundings
+from tests.support.serving import POLL_INTERVAL, serving
+
+Running = Callable[..., contextlib.AbstractContextManager[Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def adopts_orphans() -> None:
+    """Grandchildren that lost their parent become our children, where the leak check sees them."""
+    become_subreaper()
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(adopts_orphans: None) -> Iterator[None]:
+    """Fails the test that leaves a child, descriptor, thread or signal setting behind."""
+    before = Surroundings.now()
+    yield
+    changes = before.changes_that_stay()
+    if changes:
+        before.restore()
+        pytest.fail("the test leaves something behind: " + "; ".join(changes), pytrace=False)
+
+
+@pytest.fixture
+def deadline() -> Deadline:
+    """One budget for all waits of a test: ``deadline.remaining()``."""
+    return Deadline()
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Announcements from handlers and workers in any thread or process."""
+    announcements = Told()
+    yield announcements
+    announcements.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Something for handlers to wait at; opened for good when the test ends."""
+    barrier = Gate()
+    yield barrier
+    barrier.open()
+    barrier.close()
+
+
+@pytest.fixture
+def running(gate: Gate) -> Running:
+    """``with running(server):`` serves in a thread; its end opens the gate, stops and closes."""
+
+    def run(
+        server: Any, poll_interval: float | None = POLL_INTERVAL
+    ) -> contextlib.AbstractContextManager[Any]:
+        return serving(server, poll_interval, release=gate.open)
+
+    return run
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for Unix sockets: their paths must stay below 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="pf") as folder:
+        yield Path(folder)

@@ -1,0 +1,76 @@
+"""`api`: the module under test, the standard library's first, then ours."""
+
+import functools
+import importlib
+import importlib.util
+import os
+import socket
+import sysconfig
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.documented.kit import Record
+from tests.support.announcements import Gate, Told
+
+
+@functools.cache
+def _standard_library() -> ModuleType:
+    """The interpreter's own module, by its file: at the root of this tree its name is ours."""
+    file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
+    spec = importlib.util.spec_from_file_location("socketserver", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=["stdlib", "ours"])
+def side(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def api(side: str) -> Any:
+    """The module under test."""
+    if side == "stdlib":
+        return _standard_library()
+    return importlib.import_module("prefork.socketserver")
+
+
+@pytest.fixture
+def improved(side: str) -> bool:
+    """Whether the module under test makes the improvements over the standard library's."""
+    return side == "ours"
+
+
+@pytest.fixture
+def record() -> Record:
+    """What was called, in order, in this process."""
+    return Record()
+
+
+@pytest.fixture
+def held(told: Told, gate: Gate) -> Any:
+    """A request handler that says who it is, waits at the gate, and says that it is done."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("entered", os.getpid(), threading.current_thread().name)
+        gate.wait()
+        told.say("done")
+
+    return handler
+
+
+@pytest.fixture
+def default_timeout_restored() -> Iterator[None]:
+    """Puts the time-out of new sockets back when the test ends."""
+    before = socket.getdefaulttimeout()
+    yield
+    socket.setdefaulttimeout(before)

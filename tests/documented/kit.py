@@ -1,0 +1,164 @@
+"""Small parts that the tests of the documented API share."""
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tests.support.announcements import Told
+from tests.support.clients import connect, receive_all
+from tests.support.deadlines import EXCHANGE
+
+LOOPBACK = ("127.0.0.1", 0)
+
+SERVER_HOOKS = (
+    "server_bind",
+    "server_activate",
+    "server_close",
+    "service_actions",
+    "_handle_request_noblock",
+    "get_request",
+    "verify_request",
+    "process_request",
+    "process_request_thread",
+    "finish_request",
+    "handle_error",
+    "handle_timeout",
+    "shutdown_request",
+    "close_request",
+)
+
+ACCEPTED = ["_handle_request_noblock", "get_request", "verify_request"]
+TAKEN = [*ACCEPTED, "process_request"]
+SERVED = ["finish_request", "setup", "handle", "finish"]
+ENDED = ["shutdown_request", "close_request"]
+
+Say = Callable[[str], object]
+
+
+class Record(list[str]):
+    """A list of names that can be called to add one; usable as `say`."""
+
+    def __call__(self, name: str) -> None:
+        self.append(name)
+
+    def without(self, *names: str) -> list[str]:
+        return [name for name in self if name not in names]
+
+
+def traced(base: type, say: Say, **overrides: Any) -> Any:
+    """A subclass of the server class *base* that says the name of each hook when it is called.
+
+    *overrides* replace hooks by functions; these are announced as well.
+    """
+
+    def announced(name: str) -> Any:
+        def hook(self: Any, *args: Any) -> Any:
+            say(name)
+            if name in overrides:
+                return overrides[name](self, *args)
+            return getattr(super(Traced, self), name)(*args)
+
+        hook.__name__ = name
+        return hook
+
+    hooks = {name: announced(name) for name in SERVER_HOOKS if hasattr(base, name)}
+    Traced = type("Traced", (base,), hooks)
+    return Traced
+
+
+def traced_handler(base: type, say: Say, **raising: BaseException) -> Any:
+    """A handler class that says ``setup``, ``handle`` and ``finish``, and raises where told to."""
+
+    def announced(name: str) -> Any:
+        def step(self: Any) -> None:
+            say(name)
+            if name in raising:
+                raise raising[name]
+            getattr(super(Handler, self), name)()
+
+        return step
+
+    steps = {name: announced(name) for name in ("setup", "handle", "finish")}
+    Handler = type("Handler", (base,), steps)
+    return Handler
+
+
+def raiser(error: BaseException) -> Any:
+    """A function that takes anything and raises *error*."""
+
+    def raise_it(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return raise_it
+
+
+def ignore(*_: Any) -> None:
+    """The request handler that does nothing."""
+
+
+def echo(request: socket.socket, client_address: Any, server: Any) -> None:
+    """A request handler that sends back the first thing it receives."""
+    request.sendall(request.recv(65536))
+
+
+def serve_one(server: Any, request: bytes = b"") -> bytes:
+    """Connect, let the server take this one request with `handle_request`, return the answer."""
+    with connect(server.server_address) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        take_one(server)
+        return receive_all(client)
+
+
+def take_one(server: Any) -> Any:
+    """`handle_request`, but never waiting for ever."""
+    if server.timeout is None:
+        server.timeout = EXCHANGE
+    return server.handle_request()
+
+
+def entered(told: Told) -> int:
+    """Wait until the handler `held` has been entered; the pid of its process."""
+    return int(told.wait_for(b"entered").split()[0])
+
+
+def take_and_leave(server: Any, told: Told) -> int:
+    """Have a client's request taken by `held`, and let the client go; the pid of its process."""
+    with connect(server.server_address):
+        take_one(server)
+    return entered(told)
+
+
+def stop(server: Any) -> None:
+    """Ask the loop to end without waiting for it, as handlers and signal handlers do."""
+    server._BaseServer__shutdown_request = True
+
+
+def flag(server: Any) -> bool:
+    value: bool = server._BaseServer__shutdown_request
+    return value
+
+
+def has_ended(server: Any) -> bool:
+    """What "is it running?" checks in the wild read."""
+    value: bool = vars(server)["_BaseServer__is_shut_down"].is_set()
+    return value
+
+
+def recording_selector(base: type, waits: list[Any], then: Iterable[Any] = ()) -> Any:
+    """A selector class that notes the time-out of each `select`.
+
+    *then* are scripted answers: each is a function of the selector's real answer (a call without
+    arguments that waits for it), used for one `select`; after the last one the real answers come.
+    """
+    script = iter(then)
+
+    class Recording(base):  # type: ignore[misc]
+        def select(self, timeout: float | None = None) -> Any:
+            waits.append(timeout)
+            real = super().select
+            for step in script:
+                return step(lambda: real(timeout))
+            return real(timeout)
+
+    return Recording

@@ -1,0 +1,308 @@
+"""`ForkingMixIn`: a process for each request, and what it inherits and leaves behind."""
+
+import atexit
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.documented.kit import (
+    LOOPBACK,
+    echo,
+    ignore,
+    raiser,
+    recording_selector,
+    serve_one,
+    stop,
+    take_and_leave,
+    take_one,
+)
+from tests.support.announcements import Gate, Told
+from tests.support.children import peek_exit_code
+from tests.support.clients import connect, datagram_socket, receive_all
+
+
+def status_after(server_class: Any, handler: Any) -> int:
+    """The exit code of the child that serves one request."""
+    with server_class(LOOPBACK, handler) as server:
+        serve_one(server)
+        [pid] = server.active_children
+        return peek_exit_code(pid)
+
+
+def test_each_request_is_served_in_a_process_of_its_own(api: Any) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d %d" % (os.getpid(), os.getppid()))
+
+    with api.ForkingTCPServer(LOOPBACK, handler) as server:
+        answers = [serve_one(server).split() for _ in range(2)]
+    assert {int(parent) for _, parent in answers} == {os.getpid()}
+    assert len({pid for pid, _ in answers}) == 2
+
+
+def test_the_child_knows_what_the_parent_did_a_moment_before(api: Any) -> None:
+    """Programs count requests in the parent and use the number in the child."""
+
+    class Server(api.ForkingTCPServer):
+        handler_id = 0
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            self.handler_id += 1
+            api.ForkingMixIn.process_request(self, request, client_address)
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(str(server.handler_id).encode())
+
+    with Server(LOOPBACK, handler) as server:
+        assert [serve_one(server) for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+def test_what_the_child_changes_is_not_changed_for_the_next_one(api: Any) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d %s" % (len(os.environ) > 0, os.getcwd().encode()))
+        os.environ.clear()
+        os.chdir("/")
+
+    here = os.getcwd().encode()
+    with api.ForkingTCPServer(LOOPBACK, handler) as server:
+        assert [serve_one(server), serve_one(server)] == [b"1 " + here] * 2
+    assert os.getcwd().encode() == here
+
+
+def test_a_child_that_served_exits_with_zero(api: Any) -> None:
+    assert status_after(api.ForkingTCPServer, ignore) == 0
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(), SystemExit(), SystemExit(0), SystemExit(5), KeyboardInterrupt()]
+)
+def test_a_child_whose_handler_raised_exits_with_one(
+    api: Any, capfd: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    assert status_after(api.ForkingTCPServer, raiser(error)) == 1
+    report = capfd.readouterr().err
+    if isinstance(error, Exception):
+        assert "processing of request from" in report
+        assert report.count("ValueError") >= 1
+    else:
+        assert report == ""
+
+
+def test_an_error_in_handle_error_is_lost(api: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    class Server(api.ForkingTCPServer):
+        handle_error = raiser(KeyError("lost"))
+
+    assert status_after(Server, raiser(ValueError("no"))) == 1
+
+
+@pytest.mark.parametrize(("handler", "status"), [(ignore, 0), (raiser(SystemExit()), 1)])
+def test_an_error_in_shutdown_request_is_lost_and_the_status_stays(
+    api: Any, handler: Any, status: int
+) -> None:
+    class Server(api.ForkingTCPServer):
+        shutdown_request = raiser(KeyError("lost"))
+
+    assert status_after(Server, handler) == status
+
+
+def test_a_child_ends_at_once_without_the_parents_exit_handlers(api: Any, told: Told) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        atexit.register(told.say, "exit handler")
+        # A thread would make an ordinary exit wait for it.
+        threading.Thread(target=threading.Event().wait).start()
+
+    assert status_after(api.ForkingTCPServer, handler) == 0
+    assert told.so_far() == []
+
+
+def test_what_a_child_printed_is_not_lost(
+    api: Any, improved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output has a buffer when it is a file, and the child's used to vanish with it."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        print("from the child")
+
+    file = tmp_path / "output"
+    with file.open("w") as output, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output)
+        print("from the parent")
+        assert status_after(api.ForkingTCPServer, handler) == 0
+    lines = file.read_text().splitlines()
+    assert lines.count("from the parent") == 1
+    assert lines.count("from the child") == (1 if improved else 0)
+
+
+def test_the_parent_lets_go_of_the_request(api: Any, told: Told, gate: Gate) -> None:
+    requests = []
+
+    class Server(api.ForkingTCPServer):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            requests.append(request)
+            super().process_request(request, client_address)
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        gate.wait()
+        request.sendall(b"still open here")
+
+    with Server(LOOPBACK, handler) as server, connect(server.server_address) as client:
+        take_one(server)
+        assert requests[0].fileno() == -1
+        gate.open()
+        assert receive_all(client) == b"still open here"
+
+
+def test_a_running_child_does_not_hold_the_port(
+    api: Any, improved: bool, told: Told, gate: Gate, held: Any
+) -> None:
+    """Clients used to be accepted by a listener that nobody served any more."""
+    server = api.ForkingTCPServer(LOOPBACK, held)
+    server.block_on_close = False
+    address = server.server_address
+    take_and_leave(server, told)
+    server.server_close()
+    if improved:
+        with pytest.raises(ConnectionRefusedError):
+            connect(address)
+    else:
+        connect(address).close()
+    gate.open()
+    server.collect_children(blocking=True)
+    server.server_close()
+
+
+def test_a_loop_whose_children_and_listener_are_gone_does_not_spin(
+    api: Any, improved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the loop watched must not look ready for ever once it is closed."""
+    if not improved:
+        pytest.skip("spins on any closed listener")
+    woken_by: list[Any] = []
+
+    def noted(wait: Any) -> Any:
+        ready = wait()
+        woken_by.append(ready)
+        return ready
+
+    class Server(api.ForkingTCPServer):
+        turns_after_the_close = 0
+
+        def service_actions(self) -> None:
+            super().service_actions()
+            if self.fileno() == -1:
+                self.turns_after_the_close += 1
+            elif self.active_children is not None:
+                self.server_close()
+                woken_by.clear()
+            if self.turns_after_the_close == 5:
+                stop(self)
+
+    fake = recording_selector(api._ServerSelector, [], [noted] * 1000)
+    monkeypatch.setattr(api, "_ServerSelector", fake)
+    with Server(LOOPBACK, ignore) as server, connect(server.server_address):
+        server.serve_forever(0.001)
+    assert woken_by == [[]] * 5
+
+
+def test_the_handler_may_look_at_the_servers_socket(api: Any) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d" % (server.socket.fileno() == server.fileno()))
+        server.socket.close()
+
+    with api.ForkingTCPServer(LOOPBACK, handler) as server:
+        assert serve_one(server) == b"1"
+
+
+def test_the_servers_socket_can_be_the_request(api: Any) -> None:
+    """As in servers that connect instead of listening: the child keeps what it serves."""
+
+    class Server(api.ForkingTCPServer):
+        def server_bind(self) -> None:
+            self.socket.connect(self.server_address)
+
+        def server_activate(self) -> None:
+            pass
+
+        def get_request(self) -> Any:
+            return self.socket, self.server_address
+
+    with (
+        api.TCPServer(LOOPBACK, ignore) as other_end,
+        Server(other_end.server_address, echo) as server,
+    ):
+        client, _ = other_end.socket.accept()
+        with client:
+            client.sendall(b"hello")
+            server.handle_request()
+            assert receive_all(client) == b"hello"
+
+
+@pytest.mark.parametrize("kind", ["UDPServer", "UnixDatagramServer"])
+def test_a_child_answers_datagrams_through_the_servers_socket(
+    api: Any, short_path: Path, kind: str
+) -> None:
+    unix = kind.startswith("Unix")
+
+    class Server(api.ForkingMixIn, getattr(api, kind)):  # type: ignore[misc]
+        pass
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        data, sock = request
+        sock.sendto(data.upper(), client_address)
+
+    address = str(short_path / "server") if unix else LOOPBACK
+    own_path = str(short_path / "client") if unix else None
+    with (
+        Server(address, handler) as server,
+        datagram_socket(server.server_address, own_path) as client,
+    ):
+        for word in (b"hello", b"again"):
+            client.sendto(word, server.server_address)
+            take_one(server)
+            assert client.recv(100) == word.upper()
+
+
+def test_mix_ins_can_be_stacked_and_each_closes(
+    api: Any, told: Told, gate: Gate, held: Any
+) -> None:
+    """`server_close` goes on to the next class."""
+    closed = []
+
+    class Base(api.TCPServer):
+        def server_close(self) -> None:
+            closed.append("base")
+            super().server_close()
+
+    class Server(api.ThreadingMixIn, api.ForkingMixIn, Base):
+        pass
+
+    class Reverse(api.ForkingMixIn, api.ThreadingMixIn, Base):
+        pass
+
+    gate.open()
+    for server_class in (Server, Reverse):
+        with server_class(LOOPBACK, held) as server:
+            take_and_leave(server, told)
+        assert closed.pop() == "base"
+        assert closed == []
+
+
+def test_the_mix_in_needs_no_constructor(api: Any, told: Told) -> None:
+    class Server(api.ForkingMixIn):
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            told.say("served", request, client_address)
+
+        def shutdown_request(self, request: Any) -> None:
+            told.say("shut down", request)
+
+        def close_request(self, request: Any) -> None:
+            pass
+
+    server = Server()
+    server.process_request("request", "somebody")
+    server.collect_children(blocking=True)
+    assert told.so_far() == [b"served request somebody", b"shut down request"]
+    assert server.active_children == set()

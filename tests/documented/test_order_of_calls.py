@@ -1,0 +1,317 @@
+"""In which order the hooks are called, and which exceptions go where."""
+
+import io
+import os
+import threading
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.documented.kit import (
+    ACCEPTED,
+    ENDED,
+    LOOPBACK,
+    SERVED,
+    TAKEN,
+    Record,
+    echo,
+    has_ended,
+    raiser,
+    serve_one,
+    take_one,
+    traced,
+    traced_handler,
+)
+from tests.support.announcements import Told
+from tests.support.children import exit_code, peek_exit_code
+from tests.support.clients import connect
+
+NOT_ORDINARY = [SystemExit, KeyboardInterrupt, GeneratorExit]
+
+
+class ByThread:
+    """Notes names separately for the main thread (the loop's) and for all others."""
+
+    def __init__(self) -> None:
+        self.loop: list[str] = []
+        self.thread: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        in_loop = threading.current_thread() is threading.main_thread()
+        (self.loop if in_loop else self.thread).append(name)
+
+
+@pytest.fixture
+def by_thread() -> ByThread:
+    return ByThread()
+
+
+def served_by(api: Any, record: Record, handler: Any, **overrides: Any) -> list[str]:
+    """The calls of one request to a synchronous server, leaving what it raises to the caller."""
+    overrides.setdefault("handle_error", lambda *_: None)
+    with traced(api.TCPServer, record, **overrides)(LOOPBACK, handler) as server:
+        record.clear()
+        try:
+            serve_one(server)
+        finally:
+            calls = list(record)
+            record.clear()
+            record += calls
+    return calls
+
+
+def test_a_request_that_goes_well(api: Any, record: Record) -> None:
+    handler = traced_handler(api.BaseRequestHandler, record)
+    assert served_by(api, record, handler) == [*TAKEN, *SERVED, *ENDED]
+
+
+def test_an_error_of_the_handler_is_reported_before_the_request_is_closed(
+    api: Any, record: Record
+) -> None:
+    handler = traced_handler(api.BaseRequestHandler, record, handle=ValueError())
+    assert served_by(api, record, handler) == [*TAKEN, *SERVED, "handle_error", *ENDED]
+
+
+@pytest.mark.parametrize("kind", NOT_ORDINARY)
+def test_what_is_no_ordinary_exception_leaves_the_server_without_a_report(
+    api: Any, record: Record, kind: type[BaseException]
+) -> None:
+    error = kind()
+    handler = traced_handler(api.BaseRequestHandler, record, handle=error)
+    with pytest.raises(kind) as caught:
+        served_by(api, record, handler)
+    assert caught.value is error
+    assert record[: len(TAKEN + SERVED + ENDED)] == [*TAKEN, *SERVED, *ENDED]
+    assert "handle_error" not in record
+
+
+def test_it_leaves_the_loop_too(api: Any) -> None:
+    with api.TCPServer(LOOPBACK, raiser(SystemExit(5))) as server, connect(server.server_address):
+        with pytest.raises(SystemExit):
+            server.serve_forever()
+        assert has_ended(server)
+
+
+@pytest.mark.parametrize("refusal", [False, None, 0, "", []])
+def test_a_refused_request_is_closed_and_nothing_more(
+    api: Any, record: Record, refusal: object
+) -> None:
+    handler = traced_handler(api.BaseRequestHandler, record)
+    calls = served_by(api, record, handler, verify_request=lambda *_: refusal)
+    assert calls == [*ACCEPTED, *ENDED]
+
+
+@pytest.mark.parametrize("consent", [True, 1, "yes", [0]])
+def test_anything_true_is_consent(api: Any, record: Record, consent: object) -> None:
+    handler = traced_handler(api.BaseRequestHandler, record)
+    calls = served_by(api, record, handler, verify_request=lambda *_: consent)
+    assert calls == [*TAKEN, *SERVED, *ENDED]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_what_verify_request_raises_propagates(
+    api: Any, improved: bool, record: Record, kind: type[BaseException]
+) -> None:
+    """The request used to be left open."""
+    error = kind()
+    with pytest.raises(kind) as caught:
+        served_by(api, record, echo, verify_request=raiser(error))
+    assert caught.value is error
+    assert record.without("server_close") == [*ACCEPTED, *(ENDED if improved else [])]
+
+
+def test_what_verify_request_raises_ends_the_loop(api: Any) -> None:
+    requests = []
+
+    class Server(api.TCPServer):
+        def verify_request(self, request: Any, client_address: Any) -> bool:
+            requests.append(request)
+            raise ValueError("no")
+
+    with Server(LOOPBACK, echo) as server, connect(server.server_address):
+        with pytest.raises(ValueError, match="no"):
+            server.serve_forever()
+        assert has_ended(server)
+        requests[0].close()
+
+
+def test_what_handle_error_raises_propagates(api: Any, improved: bool, record: Record) -> None:
+    """The request used to be left open."""
+
+    def reraise(*_: Any) -> None:
+        raise  # possible within the caller's `except` only: overrides rely on it
+
+    error = ValueError("no")
+    handler = traced_handler(api.BaseRequestHandler, record, handle=error)
+    with pytest.raises(ValueError, match="no") as caught:
+        served_by(api, record, handler, handle_error=reraise)
+    assert caught.value is error
+    assert record.without("server_close") == [
+        *TAKEN,
+        *SERVED,
+        "handle_error",
+        *(ENDED if improved else []),
+    ]
+
+
+def test_without_setup_there_is_no_handle_and_no_finish(api: Any, record: Record) -> None:
+    handler = traced_handler(api.BaseRequestHandler, record, setup=ValueError())
+    calls = served_by(api, record, handler)
+    assert calls == [*TAKEN, "finish_request", "setup", "handle_error", *ENDED]
+
+
+def test_an_error_of_finish_wins_over_that_of_handle(api: Any, record: Record) -> None:
+    errors = {"handle": ValueError("first"), "finish": KeyError("second")}
+    handler = traced_handler(api.BaseRequestHandler, record, **errors)
+    with pytest.raises(KeyError) as caught:
+        handler(None, None, None)
+    assert record == ["setup", "handle", "finish"]
+    assert caught.value.__context__ is errors["handle"]
+
+
+def test_a_thread_takes_over_after_process_request(api: Any, by_thread: ByThread) -> None:
+    handler = traced_handler(api.BaseRequestHandler, by_thread)
+    with traced(api.ThreadingTCPServer, by_thread)(LOOPBACK, handler) as server:
+        by_thread.loop.clear()
+        serve_one(server)
+    assert by_thread.loop == [*TAKEN, "server_close"]
+    assert by_thread.thread == ["process_request_thread", *SERVED, *ENDED]
+
+
+def test_an_error_in_a_thread_is_reported_there(api: Any, by_thread: ByThread) -> None:
+    handler = traced_handler(api.BaseRequestHandler, by_thread, handle=ValueError())
+    server_class = traced(api.ThreadingTCPServer, by_thread, handle_error=lambda *_: None)
+    with server_class(LOOPBACK, handler) as server:
+        serve_one(server)
+    assert by_thread.thread == ["process_request_thread", *SERVED, "handle_error", *ENDED]
+    assert "handle_error" not in by_thread.loop
+
+
+@pytest.mark.parametrize("kind", NOT_ORDINARY)
+def test_what_is_no_ordinary_exception_ends_a_thread_after_its_request_is_closed(
+    api: Any, by_thread: ByThread, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    hooked = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: hooked.append(args.exc_type))
+    handler = traced_handler(api.BaseRequestHandler, by_thread, handle=kind())
+    with traced(api.ThreadingTCPServer, by_thread)(LOOPBACK, handler) as server:
+        serve_one(server)
+    assert by_thread.thread == ["process_request_thread", *SERVED, *ENDED]
+    assert hooked == [kind]
+
+
+def test_when_no_thread_can_be_started_the_loop_reports_and_goes_on(
+    api: Any, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_class = traced(api.ThreadingTCPServer, record, handle_error=lambda *_: None)
+    with server_class(LOOPBACK, echo) as server:
+        record.clear()
+        with monkeypatch.context() as patch, connect(server.server_address):
+            patch.setattr(threading.Thread, "start", raiser(RuntimeError("can't start")))
+            take_one(server)
+        assert record == [*TAKEN, "handle_error", *ENDED]
+        assert serve_one(server, b"hello") == b"hello"
+
+
+def calls_by_process(told: Told) -> tuple[list[str], list[str]]:
+    """What was said in this process, and what in others, each in order."""
+    mine, others = [], []
+    for line in told.so_far():
+        name, pid = line.decode().split()
+        (mine if int(pid) == os.getpid() else others).append(name)
+    return mine, others
+
+
+@pytest.mark.parametrize("kind", [None, ValueError, SystemExit, KeyboardInterrupt])
+def test_a_child_takes_over_within_process_request(
+    api: Any, told: Told, kind: type[BaseException] | None
+) -> None:
+    def say(name: str) -> None:
+        told.say(name, os.getpid())
+
+    raising = {} if kind is None else {"handle": kind()}
+    handler = traced_handler(api.BaseRequestHandler, say, **raising)
+    reporting = ["handle_error"] if kind is ValueError else []
+    server_class = traced(api.ForkingTCPServer, say, handle_error=lambda *_: None)
+    with server_class(LOOPBACK, handler) as server:
+        told.so_far()
+        serve_one(server)
+        (pid,) = server.active_children
+        peek_exit_code(pid)
+        parent, child = calls_by_process(told)
+    # The parent only lets go: saying goodbye on the connection is up to the child.
+    assert parent == [*TAKEN, "close_request"]
+    assert child == [*SERVED, *reporting, *ENDED]
+
+
+def test_when_no_child_can_be_forked_the_parent_reports_and_goes_on(
+    api: Any, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_class = traced(api.ForkingTCPServer, record, handle_error=lambda *_: None)
+    with server_class(LOOPBACK, echo) as server:
+        record.clear()
+        with monkeypatch.context() as patch, connect(server.server_address):
+            patch.setattr(os, "fork", raiser(BlockingIOError("no more processes")))
+            take_one(server)
+        assert record == [*TAKEN, "handle_error", *ENDED]
+        assert server.active_children is None
+        assert serve_one(server, b"hello") == b"hello"
+        (pid,) = server.active_children
+        assert exit_code(pid) == 0
+
+
+@pytest.mark.parametrize("how", ["function", "partial", "mock"])
+def test_anything_callable_can_be_the_handler(api: Any, how: str) -> None:
+    calls = []
+
+    def remember(*args: Any, **kwargs: Any) -> str:
+        calls.append((args, kwargs))
+        return "ignored"
+
+    handler: Any = {
+        "function": remember,
+        "partial": partial(remember, "more"),
+        "mock": mock.Mock(side_effect=remember),
+    }[how]
+    with api.TCPServer(LOOPBACK, handler) as server:
+        serve_one(server)
+        [(args, kwargs)] = calls
+        assert args[-1] is server
+        assert args[-2][0] == "127.0.0.1"
+        assert args[-3].fileno() == -1
+        assert len(args) == (4 if how == "partial" else 3)
+        assert kwargs == {}
+
+
+def test_the_handler_is_looked_up_for_each_request(api: Any) -> None:
+    with api.TCPServer(LOOPBACK, None) as server:
+        server.RequestHandlerClass = echo
+        assert serve_one(server, b"hello") == b"hello"
+
+
+def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
+    """The base server runs without a socket of its own: the request is opaque to it."""
+    opaque = ("a tuple", 1)
+
+    class Server(api.BaseServer):
+        def __init__(self, handler: Any) -> None:
+            api.BaseServer.__init__(self, "nowhere", handler)
+
+        def get_request(self) -> Any:
+            return opaque, "somebody"
+
+        def close_request(self, request: Any) -> None:
+            assert request is opaque
+            record("close_request")
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        record(f"{request} from {client_address}")
+
+    with Server(handler) as server:
+        server._handle_request_noblock()
+        server.RequestHandlerClass = raiser(ValueError("no"))
+        with mock.patch("sys.stderr", io.StringIO()):
+            server._handle_request_noblock()
+    assert record == [f"{opaque} from somebody", "close_request", "close_request"]

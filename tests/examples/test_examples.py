@@ -1,0 +1,103 @@
+"""Every example program is run as it stands, server against client, on a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.deadlines import Deadline
+from tests.support.polling import eventually
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def start(program: str, port: int, *args: str) -> subprocess.Popen[str]:
+    """Run an example with its port 9999 replaced; nothing else is changed."""
+    source = (EXAMPLES / program).read_text().replace("9999", str(port))
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", source, *args],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=EXAMPLES,
+    )
+
+
+def run(program: str, port: int, *args: str) -> str:
+    with start(program, port, *args) as client:
+        output, _ = client.communicate(timeout=Deadline().remaining())
+    assert client.returncode == 0, output
+    return output
+
+
+@contextlib.contextmanager
+def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
+    """The server, and what is left of it when it is interrupted as by Ctrl-C: nothing."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = start(program, port)
+    try:
+        eventually(lambda: is_served(port, kind), what=f"{program} on port {port}")
+        yield port
+    finally:
+        server.send_signal(2)
+        server.communicate(timeout=Deadline().remaining())
+
+
+def is_served(port: int, kind: socket.SocketKind) -> bool:
+    """A connection without a word is a request like any other; a datagram port is only taken."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "kind"),
+    [
+        ("tcp_recv_server.py", "tcp_client.py", socket.SOCK_STREAM),
+        ("tcp_stream_server.py", "tcp_client.py", socket.SOCK_STREAM),
+        ("udp_server.py", "udp_client.py", socket.SOCK_DGRAM),
+    ],
+)
+def test_documented_server_and_client_talk(
+    server: str, client: str, kind: socket.SocketKind
+) -> None:
+    with serving(server, kind) as port:
+        assert "Received: HELLO WORLD WITH TCP" in run(client, port, "hello world with TCP")
+        assert "Received: AND AGAIN" in run(client, port, "and again")
+
+
+def test_the_threaded_program_answers_from_three_threads() -> None:
+    output = run("threaded_server.py", 9999)
+    lines = [line for line in output.splitlines() if line.startswith("Received: Thread-")]
+    assert [line[-1] for line in lines] == ["1", "2", "3"]
+
+
+def test_the_pool_counts_primes() -> None:
+    with serving("pool_server.py", socket.SOCK_STREAM) as port:
+        assert "Received: 9592, counted by process" in run("tcp_client.py", port, "100000")
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["tcp_recv_server.py", "tcp_stream_server.py", "udp_server.py", "threaded_server.py"],
+)
+def test_only_the_import_differs_from_the_documented_program(program: str) -> None:
+    source = (EXAMPLES / program).read_text()
+    assert source.count("import prefork as socketserver") == 1
+    assert source.count("prefork") == 1

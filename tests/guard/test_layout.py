@@ -1,0 +1,63 @@
+"""The folders and their names: links, the list of packages, the size of a module."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.guard.checkout import ROOT, sources, sources_below
+
+LONGEST = 400
+
+# Where each folder of the tree is found once it is imported.
+IMPORTED_AS = {
+    "prefork": "prefork",
+    "socketserver": "prefork.socketserver",
+    "workers": "prefork.workers",
+}
+
+
+@pytest.mark.parametrize("name", ["socketserver", "workers"])
+def test_links_are_relative(name: str) -> None:
+    """An absolute link, or a copy of the folder, would be wrong in every other checkout."""
+    link = ROOT / "prefork" / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("..", name)
+
+
+def test_every_package_is_listed_for_setuptools() -> None:
+    """A package that is not listed works in the checkout and is missing from the wheel."""
+    packages = {
+        ".".join([IMPORTED_AS[folder], *path.parent.relative_to(ROOT / folder).parts])
+        for folder in IMPORTED_AS
+        for path in sources_below(ROOT / folder)
+    }
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        setuptools = tomllib.load(file)["tool"]["setuptools"]
+    assert sorted(setuptools["packages"]) == sorted(packages)
+    assert setuptools["package-dir"] == {
+        name: folder for folder, name in IMPORTED_AS.items() if name != folder
+    }
+
+
+def test_every_package_has_an_init() -> None:
+    """Without one, setuptools and type checkers see no package."""
+    missing = [
+        path.parent
+        for folder in IMPORTED_AS
+        for path in sources_below(ROOT / folder)
+        if not (path.parent / "__init__.py").exists()
+    ]
+    assert not missing
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (ROOT / "prefork" / "py.typed").exists()
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in sources()}
+    assert ROOT / "socketserver" / "__init__.py" in lengths
+    assert not {
+        str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > LONGEST
+    }

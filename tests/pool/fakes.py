@@ -1,0 +1,208 @@
+"""An operating system that does what the test says, and a server that is only a listener.
+
+Forked "workers" are numbers; what they would say and how they end is scripted. The descriptors are
+real (an eventfd stands for each pidfd), so the master's own selectors run as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from prefork.master import Master
+from prefork.settings import Settings
+from prefork.strategies import STRATEGIES, Strategy
+from prefork.system import System
+from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.room import Room
+from prefork.workers.service import Taker
+
+
+class FakeSystem(System):
+    """Time stands still until the test moves it; nobody dies but by the test's word."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.forked: list[int] = []
+        self.fork_error: OSError | None = None
+        self.signals: list[tuple[int, int]] = []
+        self.stolen: set[int] = set()
+        self._pidfds: dict[int, int] = {}
+        self._statuses: dict[int, int] = {}
+
+    def fork(self) -> int:
+        if self.fork_error is not None:
+            raise self.fork_error
+        pid = 1001 + len(self.forked)
+        self.forked.append(pid)
+        return pid
+
+    def exit(self, status: int) -> NoReturn:
+        raise AssertionError("no fake process runs")
+
+    def pidfd_open(self, pid: int) -> int:
+        fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._pidfds[fd] = pid
+        return fd
+
+    def wait(self, pidfd: int) -> os.waitid_result | None:
+        pid = self._pidfds[pidfd]
+        if pid in self.stolen:
+            raise ChildProcessError
+        if pid not in self._statuses:
+            return None
+        status = self._statuses[pid]
+        code = os.CLD_EXITED if status >= 0 else os.CLD_KILLED
+        return os.waitid_result((pid, 0, signal.SIGCHLD, abs(status), code))
+
+    def send_signal(self, pidfd: int, signo: int) -> None:
+        self.signals.append((self._pidfds[pidfd], signo))
+
+    def close(self, fd: int) -> None:
+        self._pidfds.pop(fd, None)
+        os.close(fd)
+
+    def clock(self) -> float:
+        return self.now
+
+    def die(self, pid: int, status: int) -> None:
+        """The process ends: exit code, or minus the signal's number."""
+        self._statuses[pid] = status
+        for fd, owner in self._pidfds.items():
+            if owner == pid:
+                os.eventfd_write(fd, 1)
+
+
+class FakeHost:
+    """A server that is nothing but a listener and settings."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.workers: set[int] = set()
+        self.most = 2
+        self.set = Settings()
+        self.stopped = False
+
+    def settings(self) -> Settings:
+        return self.set
+
+    def max_children(self) -> int:
+        return self.most
+
+    def backlog(self) -> int:
+        return 5
+
+    def threads(self) -> int | None:
+        return None
+
+    def may_cut_off(self) -> bool:
+        return False
+
+    def let_go(self) -> None: ...
+
+    def workers_changed(self, pids: set[int]) -> None:
+        self.workers = pids
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def fileno(self) -> int:
+        return self.listener.fileno()
+
+    def enter(self, room: Room | None) -> None: ...
+
+    def started(self) -> None: ...
+
+    def leaving(self) -> None: ...
+
+    def taker(self) -> Taker:
+        raise AssertionError("no fake process runs")
+
+    def serve(self, request: Any, client_address: Any) -> None: ...
+
+    def serve_one(self, request: Any, client_address: Any) -> int:
+        return 0
+
+    def drop(self, request: Any) -> None: ...
+
+    def stop_asked(self) -> bool:
+        return False
+
+
+class Stage:
+    """A master on a fake system: the test is all of its workers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 8) -> None:
+        self.system = FakeSystem()
+        self.host = FakeHost()
+        self.master = Master(self.host, self.system, cores)
+        self.strategy: Strategy = STRATEGIES["accept"]
+        self._ends: list[Channel] = []
+        self._ready: set[int] = set()
+        make_pair = Channel.pair
+
+        def pair() -> tuple[Channel, Channel]:
+            """Keep the worker's end: its forked copy would be what lives on."""
+            ours, theirs = make_pair()
+            copy = socket.socket(fileno=os.dup(theirs.fileno()))
+            self._ends.append(Channel(copy))
+            return ours, theirs
+
+        monkeypatch.setattr("prefork.crew.Channel.pair", pair)
+
+    def start(self, *, ready: bool = True) -> None:
+        self.master.start(self.strategy)
+        self.turn()
+        if ready:
+            self.all_ready()
+
+    def turn(self, seconds: float = 0.0) -> None:
+        self.system.now += seconds
+        self.master.turn(self.strategy)
+
+    def say(self, pid: int, message: Message) -> None:
+        self._end_of(pid).send(message)
+
+    def all_ready(self) -> None:
+        """Everybody who is starting says so."""
+        for worker in self.master.status():
+            if worker.pid not in self._ready:
+                self._ready.add(worker.pid)
+                self.say(worker.pid, Message(Kind.READY))
+        self.turn()
+
+    def heard_by(self, pid: int) -> Message | None:
+        return self._end_of(pid).receive()
+
+    def dies(self, pid: int, status: int) -> None:
+        """The worker ends, and its end of the channel with it."""
+        self._end_of(pid).close()
+        self.system.die(pid, status)
+        self.turn()
+
+    def states(self) -> list[str]:
+        return [status.state for status in self.master.status()]
+
+    def strike(self) -> None:
+        """Everybody leaves, so that the master can close."""
+        self.system.fork_error = OSError("the play is over")
+        self.master.rest()
+        for pid in list(self.host.workers):
+            self.system.stolen.add(pid)
+            self.system.die(pid, 0)
+        self.master.collect()
+        self.master.close()
+        for end in self._ends:
+            end.close()
+        self.host.listener.close()
+
+    def _end_of(self, pid: int) -> Channel:
+        return self._ends[self.system.forked.index(pid)]
+
+
+MakeStage = Callable[..., Stage]

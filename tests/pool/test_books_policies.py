@@ -1,0 +1,130 @@
+"""Restarts and sizing: pure decisions, the clock an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.cores import cgroup_quota, usable_cores
+from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
+from prefork.policies.sizing import to_retire, to_start
+from prefork.workers.scoreboard import Reading, State
+
+
+def reading(state: State, since: float) -> Reading:
+    return Reading(state, since, "", "", 0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "seconds"),
+    [(0, 0.0), (1, 1.5), (2, 2.25), (3, 3.375), (9, LONGEST), (1000, LONGEST)],
+)
+def test_back_off_grows_by_half_up_to_thirty_seconds(deaths: int, seconds: float) -> None:
+    assert back_off(deaths) == seconds
+
+
+@pytest.mark.parametrize(
+    ("was_ready", "requests", "age", "newborn"),
+    [
+        (False, 0, 99.0, True),
+        (True, 0, 0.01, True),
+        (True, 1, 0.01, False),
+        (True, 0, 1.0, False),
+    ],
+)
+def test_newborn_is_who_was_not_ready_or_has_neither_served_nor_lasted(
+    was_ready: bool, requests: int, age: float, newborn: bool
+) -> None:
+    assert is_newborn(was_ready, requests, age) is newborn
+
+
+def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_minute() -> None:
+    restarts, now, forks = Restarts(), 0.0, []
+    while now < 60.0:
+        if not restarts.held_back(now):
+            forks.append(now)
+            restarts.note_newborn_death(now + 0.01)
+        now += 0.01
+    assert len([at for at in forks if at < 10]) <= 8
+    assert len(forks) <= 15
+
+
+def test_survival_makes_the_next_death_the_first_again() -> None:
+    restarts = Restarts()
+    for _ in range(5):
+        restarts.note_newborn_death(0.0)
+    restarts.note_survival()
+    restarts.note_newborn_death(100.0)
+    assert restarts.held_back(100.0) == back_off(1)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 64))
+def test_never_more_unready_workers_than_cores(missing: int, starting: int, cores: int) -> None:
+    started = to_start(missing, starting, cores)
+    assert 0 <= started <= missing
+    assert starting + started <= max(cores, starting)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([State.IDLE, State.BUSY, State.STARTING]), st.floats(0, 1e6)),
+        max_size=20,
+    ),
+    st.integers(0, 25),
+)
+def test_only_idle_workers_are_retired_while_there_is_patience(
+    workers: list[tuple[State, float]], surplus: int
+) -> None:
+    readings = [(slot, reading(*worker)) for slot, worker in enumerate(workers)]
+    chosen = to_retire(readings, surplus, patience_over=False)
+    idle = [slot for slot, (state, _) in enumerate(workers) if state is State.IDLE]
+    assert set(chosen) <= set(idle)
+    assert len(chosen) == min(surplus, len(idle))
+
+
+def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
+    readings = [
+        (0, reading(State.BUSY, 1.0)),
+        (1, reading(State.IDLE, 5.0)),
+        (2, reading(State.IDLE, 3.0)),
+        (3, reading(State.BUSY, 9.0)),
+    ]
+    assert to_retire(readings, 1, patience_over=False) == [2]
+    assert to_retire(readings, 4, patience_over=False) == [2, 1]
+    assert to_retire(readings, 4, patience_over=True) == [2, 1, 3, 0]
+
+
+def cgroup(tmp_path: Path, own: str, limits: dict[str, str]) -> tuple[Path, Path]:
+    membership = tmp_path / "membership"
+    membership.write_text(f"0::{own}\n")
+    root = tmp_path / "cgroup"
+    for folder, limit in limits.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / "cpu.max").write_text(limit)
+    return root, membership
+
+
+@pytest.mark.parametrize(
+    ("limits", "quota"),
+    [
+        ({"a/b": "max 100000\n"}, None),
+        ({"a/b": "150000 100000\n"}, 1.5),
+        ({"a/b": "400000 100000\n", "a": "50000 100000\n"}, 0.5),
+        ({"a/b": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_the_tightest_quota_from_the_own_cgroup_upwards_counts(
+    tmp_path: Path, limits: dict[str, str], quota: float | None
+) -> None:
+    root, membership = cgroup(tmp_path, "/a/b", limits)
+    assert cgroup_quota(root, membership) == quota
+
+
+def test_half_a_core_is_one_worker_and_no_quota_leaves_the_affinity(tmp_path: Path) -> None:
+    root, membership = cgroup(tmp_path, "/a", {"a": "50000 100000\n"})
+    assert usable_cores(root, membership) == 1
+    assert usable_cores(tmp_path / "none", membership) >= 1

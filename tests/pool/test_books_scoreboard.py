@@ -1,0 +1,117 @@
+"""The scoreboard, the channel and the room, within one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from prefork.workers.channel import MAX_BODY, Channel, Kind, Message
+from prefork.workers.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (("127.0.0.1", 40312), "127.0.0.1:40312"),
+        (("::1", 40312, 0, 0), "::1:40312"),
+        ("", ""),
+        ("/run/client.sock", "/run/client.sock"),
+        (b"\0abstract", "@abstract"),
+        (None, ""),
+        (("a", "b"), "('a', 'b')"),
+        (object, "<class 'object'>"),
+        ("\udcff" * 3, "???"),
+        (("x" * 200, 1), "x" * 48 + ":1"),
+    ],
+)
+def test_any_client_address_can_be_shown(address: Any, peer: str) -> None:
+    slot = Scoreboard().slot(0)
+    slot.take(address)
+    assert slot.read().peer == peer
+
+
+def test_a_slot_tells_taken_and_done_apart_and_counts() -> None:
+    slot = Scoreboard().slot(0)
+    slot.clear()
+    assert slot.read().state is State.STARTING
+    slot.enter(State.IDLE)
+    slot.take(("127.0.0.1", 1))
+    busy = slot.read()
+    assert (busy.state, busy.served, busy.in_flight) == (State.BUSY, 0, 1)
+    slot.done()
+    idle = slot.read()
+    assert (idle.state, idle.served, idle.in_flight, idle.peer) == (State.IDLE, 1, 0, "")
+    assert idle.busy == pytest.approx(idle.since - busy.since, abs=1e-7)
+
+
+def test_a_label_is_forgotten_with_its_request() -> None:
+    slot = Scoreboard().slot(0)
+    slot.take(("127.0.0.1", 1))
+    slot.label("page 7 " + "é" * 100)
+    assert slot.read().label.startswith("page 7 é")
+    slot.done()
+    slot.take(("127.0.0.1", 2))
+    assert slot.read().label == ""
+
+
+def test_neighbours_do_not_write_on_each_other() -> None:
+    board = Scoreboard()
+    slots = [board.slot(number) for number in range(SLOTS_IN_SEGMENT + 2)]
+    for number, slot in enumerate(slots):
+        slot.take(("h" * 48, number))
+        slot.label("l" * 200)
+    assert [slot.read().peer for slot in slots] == [
+        f"{'h' * 48}:{n}" if n else "h" * 48 for n in range(len(slots))
+    ]
+    slots[5].clear()
+    assert slots[4].read().state is slots[6].read().state is State.BUSY
+
+
+def test_a_cleared_slot_has_nothing_of_its_last_occupant() -> None:
+    board = Scoreboard()
+    board.slot(0).take(("127.0.0.1", 1))
+    board.slot(0).label("old")
+    board.slot(0).clear()
+    assert board.slot(0).read()[2:] == ("", "", 0, 0.0, 0)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Channel, Channel]]:
+    ours, theirs = Channel.pair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_messages_keep_their_bounds_and_their_order(pair: tuple[Channel, Channel]) -> None:
+    master, worker = pair
+    master.send(Message.drain(12))
+    master.send(Message(Kind.RETIRE))
+    assert worker.receive() == (Kind.DRAIN, b"12")
+    assert worker.receive() == (Kind.RETIRE, b"")
+    with pytest.raises(BlockingIOError):
+        worker.receive()
+
+
+def test_the_end_of_a_long_traceback_is_what_arrives(pair: tuple[Channel, Channel]) -> None:
+    master, worker = pair
+    worker.send(Message(Kind.FAILED, b"x" * MAX_BODY + b"the last line"))
+    message = master.receive()
+    assert message is not None
+    assert len(message.body) == MAX_BODY
+    assert message.body.endswith(b"the last line")
+
+
+def test_a_side_that_is_gone_is_an_end_of_file_and_no_error(pair: tuple[Channel, Channel]) -> None:
+    master, worker = pair
+    worker.close()
+    assert master.receive() is None
+    master.send(Message(Kind.RETIRE))
+
+
+def test_hanging_up_makes_the_own_side_see_the_end(pair: tuple[Channel, Channel]) -> None:
+    _, worker = pair
+    worker.hang_up()
+    assert worker.receive() is None

@@ -1,0 +1,252 @@
+"""The master's decisions, with forks, deaths and time scripted."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from prefork.lifecycle import PoolState
+from prefork.master import SURPLUS_PATIENCE, StartError
+from prefork.settings import Settings
+from prefork.strategies import STRATEGIES
+from prefork.workers.channel import Kind, Message
+from prefork.workers.exits import ExitCode
+from tests.pool.fakes import MakeStage, Stage
+
+
+@pytest.fixture
+def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStage]:
+    stages: list[Stage] = []
+
+    def make(cores: int = 8) -> Stage:
+        stages.append(Stage(monkeypatch, cores))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.strike()
+
+
+@pytest.fixture
+def stage(stage_of: MakeStage) -> Stage:
+    return stage_of()
+
+
+def test_nothing_is_forked_before_the_loop_begins(stage: Stage) -> None:
+    stage.master.turn(stage.strategy)
+    assert stage.system.forked == []
+    stage.start()
+    assert len(stage.system.forked) == stage.host.most
+
+
+def test_no_more_unready_workers_than_cores(stage_of: MakeStage) -> None:
+    stage = stage_of(cores=2)
+    stage.host.most = 5
+    stage.start(ready=False)
+    assert len(stage.host.workers) == 2
+    stage.all_ready()
+    assert len(stage.host.workers) == 4
+    stage.all_ready()
+    assert len(stage.host.workers) == 5
+
+
+def test_a_worker_that_dies_is_replaced_in_the_same_turn(stage: Stage) -> None:
+    stage.start()
+    stage.turn(seconds=5)
+    first = min(stage.host.workers)
+    stage.dies(first, -signal.SIGSEGV)
+    assert len(stage.host.workers) == 2
+    assert first not in stage.host.workers
+
+
+def test_somebody_elses_kill_is_not_blamed_on_the_start(stage: Stage) -> None:
+    stage.start()
+    stage.dies(min(stage.host.workers), -signal.SIGKILL)
+    assert len(stage.host.workers) == 2
+
+
+def test_newborn_deaths_are_replaced_later_and_later(stage: Stage) -> None:
+    stage.host.most = 1
+    stage.start()
+    stage.dies(min(stage.host.workers), 1)
+    assert stage.master.due(stage.strategy) == pytest.approx(1.5)
+    stage.turn(seconds=1.4)
+    assert not stage.host.workers
+    stage.turn(seconds=0.2)
+    assert len(stage.host.workers) == 1
+    stage.dies(min(stage.host.workers), 1)
+    assert stage.master.due(stage.strategy) == pytest.approx(1.5**2)
+
+
+def test_the_first_generation_that_cannot_start_is_an_error_with_the_traceback(
+    stage: Stage,
+) -> None:
+    stage.start(ready=False)
+    first, second = sorted(stage.host.workers)
+    stage.say(first, Message(Kind.FAILED, b"ZeroDivisionError: in my hook"))
+    stage.dies(first, ExitCode.BOOT_FAILED)
+    stage.say(second, Message(Kind.FAILED, b"ZeroDivisionError: in my hook"))
+    with pytest.raises(StartError, match="ZeroDivisionError: in my hook"):
+        stage.dies(second, ExitCode.BOOT_FAILED)
+
+
+def test_a_later_failure_to_start_leaves_the_others_alone(stage: Stage) -> None:
+    stage.start()
+    stage.turn(seconds=5)
+    stage.dies(min(stage.host.workers), -signal.SIGSEGV)
+    replacement = max(stage.host.workers)
+    stage.dies(replacement, ExitCode.BOOT_FAILED)
+    stage.dies(min(stage.host.workers), ExitCode.CRASHED)
+    assert stage.master.state is PoolState.RUNNING
+
+
+def test_a_worker_that_is_not_ready_in_time_is_killed(stage: Stage) -> None:
+    stage.host.set = Settings(start_timeout=2.0)
+    stage.start(ready=False)
+    first, second = sorted(stage.host.workers)
+    stage.say(first, Message(Kind.READY))
+    stage.turn(seconds=1.0)
+    assert stage.system.signals == []
+    assert stage.master.due(stage.strategy) == pytest.approx(1.0)
+    stage.turn(seconds=1.0)
+    assert stage.system.signals == [(second, signal.SIGKILL)]
+    stage.turn(seconds=9.0)
+    assert stage.system.signals == [(second, signal.SIGKILL)]
+
+
+def test_the_pool_grows_at_once_and_shrinks_by_idle_workers(stage: Stage) -> None:
+    stage.start()
+    stage.host.most = 4
+    stage.turn()
+    stage.all_ready()
+    assert len(stage.host.workers) == 4
+    stage.host.most = 1
+    stage.turn()
+    assert stage.master.due(stage.strategy) is not None
+    assert "retiring" not in stage.states()  # none has said that it is idle
+    stage.turn(seconds=SURPLUS_PATIENCE)
+    assert stage.states().count("retiring") == 3
+
+
+def test_a_retired_worker_is_told_and_not_replaced(stage: Stage) -> None:
+    stage.start()
+    stage.host.most = 1
+    stage.turn()
+    stage.turn(seconds=SURPLUS_PATIENCE)
+    told = [pid for pid in stage.host.workers if _heard(stage, pid) == Message(Kind.RETIRE)]
+    assert len(told) == 1
+    stage.dies(told[0], ExitCode.DONE)
+    assert len(stage.host.workers) == 1
+    assert len(stage.system.forked) == 2
+
+
+def _heard(stage: Stage, pid: int) -> Message | None:
+    try:
+        return stage.heard_by(pid)
+    except BlockingIOError:
+        return None
+
+
+def test_a_recycled_worker_is_replaced_at_once_however_young(stage: Stage) -> None:
+    stage.start()
+    stage.dies(min(stage.host.workers), ExitCode.RECYCLED)
+    assert len(stage.host.workers) == 2
+
+
+def test_resting_asks_everybody_to_drain_and_ends_closed(stage: Stage) -> None:
+    stage.start()
+    stage.master.rest()
+    assert stage.master.state is PoolState.DRAINING
+    for pid in list(stage.host.workers):
+        heard = stage.heard_by(pid)
+        assert heard is not None
+        assert heard.kind is Kind.DRAIN
+        stage.dies(pid, ExitCode.DONE)
+    assert stage.master.state is PoolState.CLOSED
+    assert len(stage.system.forked) == 2
+
+
+def test_whoever_outlasts_the_grace_is_killed(stage: Stage) -> None:
+    stage.host.set = Settings(grace=3.0)
+    stage.start()
+    stage.master.rest()
+    stage.turn(seconds=2.9)
+    assert stage.system.signals == []
+    stage.turn(seconds=0.2)
+    assert {pid for pid, _ in stage.system.signals} == stage.host.workers
+    assert stage.master.state is PoolState.STOPPING
+
+
+def test_a_second_rest_does_not_prolong_the_grace(stage: Stage) -> None:
+    stage.host.set = Settings(grace=3.0)
+    stage.start()
+    stage.master.rest()
+    stage.system.now += 2.0
+    stage.master.rest()
+    stage.turn(seconds=1.1)
+    assert stage.master.state is PoolState.STOPPING
+
+
+def test_a_handlers_wish_to_stop_reaches_the_server(stage: Stage) -> None:
+    stage.start()
+    stage.say(min(stage.host.workers), Message(Kind.STOP))
+    stage.turn()
+    assert stage.host.stopped
+
+
+def test_last_words_count_even_if_the_death_is_seen_first(stage: Stage) -> None:
+    """The channel and the pidfd become readable in one wake-up, in any order."""
+    stage.start()
+    pid = min(stage.host.workers)
+    stage.say(pid, Message(Kind.STOP))
+    stage.dies(pid, ExitCode.CRASHED)
+    assert stage.host.stopped
+
+
+def test_a_fork_that_fails_is_tried_again_later(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    with caplog.at_level(logging.ERROR, "prefork"):
+        stage.start(ready=False)
+    assert "No worker could be forked" in caplog.text
+    assert len(caplog.records) == 1
+    assert not stage.host.workers
+    stage.system.fork_error = None
+    stage.turn(seconds=31)
+    assert len(stage.host.workers) == 2
+
+
+def test_a_status_taken_by_somebody_else_still_ends_the_record(stage: Stage) -> None:
+    stage.start()
+    stage.turn(seconds=5)
+    pid = min(stage.host.workers)
+    stage.system.stolen.add(pid)
+    stage.dies(pid, 0)
+    assert pid not in stage.host.workers
+
+
+def test_under_fork_no_worker_stands_and_the_listener_is_wanted_while_there_is_room(
+    stage: Stage,
+) -> None:
+    stage.strategy = STRATEGIES["fork"]
+    stage.start()
+    assert not stage.system.forked
+    for _ in range(stage.host.most):
+        assert stage.master.wants_listener(stage.strategy)
+        stage.master.serve_apart(object(), ("127.0.0.1", 1))
+    assert not stage.master.wants_listener(stage.strategy)
+    stage.dies(min(stage.host.workers), 0)
+    assert stage.master.wants_listener(stage.strategy)
+
+
+def test_a_clock_that_jumps_over_a_suspend_kills_nobody_who_is_ready(stage: Stage) -> None:
+    stage.start()
+    stage.turn(seconds=86_400)
+    assert stage.system.signals == []
+    assert len(stage.system.forked) == 2

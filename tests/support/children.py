@@ -1,0 +1,134 @@
+"""Child processes of a test: made here, waited for here, and never forgotten."""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.support.deadlines import ENDING, Deadline, DeadlinePassed
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """From now on orphaned descendants become children of this process, so none goes unnoticed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def children() -> set[int]:
+    """The pids of this process's children, whichever thread forked them, zombies included."""
+    pids: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread has just ended
+            pids.update(int(word) for word in (task / "children").read_text().split())
+    return pids
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for the state of a process (``Z`` is a zombie), ``""`` if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return status.rpartition(")")[2].split()[0]
+
+
+def has_ended(pid: int, seconds: float = ENDING) -> bool:
+    """Wait until *pid* has ended, be it reaped or not; False when the time is over."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
+
+
+def exit_code(pid: int, seconds: float = ENDING) -> int:
+    """Wait for a child and take its exit code (negative: the signal that killed it)."""
+    if not has_ended(pid, seconds):
+        raise DeadlinePassed(f"child {pid} still runs after {seconds:g} s")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def peek_exit_code(pid: int, seconds: float = ENDING) -> int:
+    """Like `exit_code`, but the child stays for somebody else to collect."""
+    if not has_ended(pid, seconds):
+        raise DeadlinePassed(f"child {pid} still runs after {seconds:g} s")
+    result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert result is not None
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+
+def kill_and_reap(pid: int) -> None:
+    """End a child at once, whatever its state; one that is already gone is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def reap_orphans(*pids: int, seconds: float = ENDING) -> list[int]:
+    """Wait for adopted processes (all children, if none is named); return their exit codes.
+
+    For tests in which a process ends before its own children do, on purpose.
+    """
+    deadline = Deadline(seconds)
+    return [exit_code(pid, deadline.remaining()) for pid in (pids or sorted(children()))]
+
+
+def fork_and_run(body: Callable[[], object]) -> int:
+    """Fork; the child runs *body* and leaves with 0, or with 1 and a traceback if it raised."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        body()
+        code = 0
+    except BaseException:  # nothing may get from the child into the test runner
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+class Child:
+    """A forked process that runs one function in its main thread."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._maker = os.getpid()
+        self._code: int | None = None
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def exit_code(self, seconds: float = ENDING) -> int:
+        """Wait for its end; 0 if the function returned, 1 if it raised, negative for a signal."""
+        if self._code is None:
+            self._code = exit_code(self.pid, seconds)
+        return self._code
+
+    def dispose(self) -> None:
+        """Kill it if it still runs.  Does nothing in another process than the one that made it."""
+        if os.getpid() == self._maker and self._code is None:
+            kill_and_reap(self.pid)
+            self._code = -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def child_running(body: Callable[[], object]) -> Iterator[Child]:
+    """A child that runs *body*; waited for, or at the latest killed, at the end of the block."""
+    child = Child(fork_and_run(body))
+    try:
+        yield child
+        child.exit_code()
+    finally:
+        child.dispose()

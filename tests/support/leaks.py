@@ -1,0 +1,122 @@
+"""What a test must leave as it found it: children, descriptors, threads, signals."""
+
+import gc
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.children import children, kill_and_reap, state_of
+from tests.support.deadlines import PATIENCE, DeadlinePassed
+from tests.support.polling import eventually
+
+_GRACE = 1.5 * PATIENCE
+"""For what is just about to end by itself: a thread after its last line, a child in its exit."""
+
+
+def _descriptors() -> frozenset[tuple[int, str]]:
+    """Open descriptors with what they refer to: a number alone may have been given out again."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+        except OSError:  # the descriptor with which the directory was read
+            continue
+    return frozenset(found)
+
+
+def _handlers() -> dict[int, Any]:
+    return {
+        number: signal.getsignal(number)
+        for number in signal.valid_signals()
+        if number != signal.SIGALRM  # the test runner's watchdog comes and goes
+    }
+
+
+def _wakeup_descriptor() -> int:
+    descriptor = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(descriptor)
+    return descriptor
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The part of the process's state that a test may not change."""
+
+    children: frozenset[int]
+    descriptors: frozenset[tuple[int, str]]
+    threads: frozenset[threading.Thread]
+    handlers: dict[int, Any]
+    mask: frozenset[int]
+    wakeup: int
+
+    @classmethod
+    def now(cls) -> "Surroundings":
+        return cls(
+            children=frozenset(children()),
+            descriptors=_descriptors(),
+            threads=frozenset(threading.enumerate()),
+            handlers=_handlers(),
+            mask=frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+            wakeup=_wakeup_descriptor(),
+        )
+
+    def changes(self) -> list[str]:
+        """What is different now, one sentence each; things that merely went away are fine."""
+        now = Surroundings.now()
+        sentences = [
+            f"child {pid} is left behind ({_describe(pid)})"
+            for pid in sorted(now.children - self.children)
+        ]
+        sentences += [
+            f"descriptor {number} is still open ({target})"
+            for number, target in sorted(now.descriptors - self.descriptors)
+        ]
+        sentences += [f"thread {thread.name!r} still runs" for thread in now.threads - self.threads]
+        sentences += [
+            f"the handler of {signal.Signals(number).name} is now {handler!r}"
+            for number, handler in now.handlers.items()
+            if handler != self.handlers[number]
+        ]
+        if now.mask != self.mask:
+            sentences.append(f"the signal mask is now {sorted(now.mask)}")
+        if now.wakeup != self.wakeup:
+            sentences.append(f"the signal wake-up descriptor is now {now.wakeup}")
+        return sentences
+
+    def changes_that_stay(self) -> list[str]:
+        """The changes that neither a garbage collection nor a moment of patience undoes."""
+        if not self.changes():
+            return []
+        gc.collect()  # garbage may hold descriptors; too slow to do after every single test
+        try:
+            eventually(lambda: not self.changes(), _GRACE)
+        except DeadlinePassed:
+            return self.changes()
+        return []
+
+    def restore(self) -> None:
+        """Undo what can be undone, so that one leak does not become ten failures.
+
+        Descriptors stay open: the object that owns one might later close its number once more, when
+        it belongs to somebody else; and the next test takes its own inventory anyway.
+        """
+        for pid in children() - self.children:
+            kill_and_reap(pid)
+        for number, handler in _handlers().items():
+            before = self.handlers[number]
+            if handler != before and before is not None:  # None: not installed by Python
+                signal.signal(number, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        signal.set_wakeup_fd(self.wakeup)
+
+
+def _describe(pid: int) -> str:
+    if state_of(pid) == "Z":
+        return "a zombie"
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return "running " + file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "just gone"

@@ -1,0 +1,87 @@
+"""Running a server's loop in a thread for the length of a ``with`` block."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.support.deadlines import ENDING, EXCHANGE, DeadlinePassed, within
+
+POLL_INTERVAL = 0.01
+
+
+class ServingThread(threading.Thread):
+    """Runs ``serve_forever`` and keeps what it raised."""
+
+    def __init__(self, server: Any, poll_interval: float | None) -> None:
+        super().__init__(name="serve_forever", daemon=True)
+        self.raised: BaseException | None = None
+        self._server = server
+        self._poll_interval = poll_interval
+        self._begun = threading.Event()
+        _notice_the_first_call(server, "fileno", self._begun.set)
+        _notice_the_first_call(server, "service_actions", self._begun.set)
+
+    def run(self) -> None:
+        try:
+            self._server.serve_forever(self._poll_interval)
+        except BaseException as error:  # kept for the test to look at
+            self.raised = error
+        finally:
+            self._begun.set()
+
+    def wait_until_it_runs(self) -> None:
+        """Return once the loop has looked at the listener (or taken a turn, or ended)."""
+        if not self._begun.wait(EXCHANGE):
+            raise DeadlinePassed("the loop did not begin")
+
+    def wait_until_it_ended(self, seconds: float = ENDING) -> None:
+        self.join(seconds)
+        if self.is_alive():
+            raise DeadlinePassed(f"serve_forever did not end within {seconds:g} s")
+
+
+def _notice_the_first_call(server: Any, name: str, notice: Callable[[], None]) -> None:
+    """Have the next call of a method noticed; the spy takes itself off the instance then."""
+    if not hasattr(server, name) or name in vars(server):
+        return
+
+    def spy() -> Any:
+        vars(server).pop(name, None)
+        notice()
+        return getattr(server, name)()
+
+    vars(server)[name] = spy
+
+
+def start_serving(server: Any, poll_interval: float | None = POLL_INTERVAL) -> ServingThread:
+    """Start the loop in a thread and return when it runs; ending it is the caller's business."""
+    thread = ServingThread(server, poll_interval)
+    thread.start()
+    thread.wait_until_it_runs()
+    return thread
+
+
+@contextlib.contextmanager
+def serving(
+    server: Any,
+    poll_interval: float | None = POLL_INTERVAL,
+    *,
+    release: Callable[[], None] = lambda: None,
+) -> Iterator[Any]:
+    """Serve in a thread while the block runs; then shut down, close and join, with deadlines.
+
+    *release* is called before the server is closed: it opens the gates that handlers may wait at.
+    The value of the block is the server itself.
+    """
+    thread = start_serving(server, poll_interval)
+    try:
+        yield server
+    finally:
+        release()
+        try:
+            if thread.is_alive():
+                within(server.shutdown, what="shutdown()")
+            thread.wait_until_it_ended()
+        finally:
+            within(server.server_close, what="server_close()")

@@ -1,0 +1,338 @@
+"""Runs CPython's own test modules with our module in the place of `socketserver`.
+
+    python tools/compat.py            all modules on each Python that is found
+    python tools/compat.py 3.12       the same on 3.12 alone
+
+Each test module runs in an interpreter of its own, which imports `socketserver` with the checkout
+first on its path, as a program started at the root of the checkout does. A module fails when a
+test fails, when a process or thread is left at its end, and when the standard library's
+`socketserver` was loaded from any side. Only loopback traffic happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import types
+import unittest
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# How many tests of the first six modules pass on the standard library's own module.
+LEAST = {"3.11": 445, "3.12": 456, "3.13": 487}
+COUNTED = (
+    "test_socketserver",
+    "test_httpservers",
+    "test_xmlrpc",
+    "test_docxmlrpc",
+    "test_wsgiref",
+    "test_logging",
+)
+MODULES = (*COUNTED, "test_urllib2_localnet", "test_imaplib")
+
+# What CPython's tests may use. test_socketserver asks for "the network" before it opens a loopback
+# socket; test_imaplib asks for it before it talks to a server of a university, so it gets none.
+RESOURCES = ["walltime"]
+NETWORK = "test_socketserver"
+
+MODULE_DEADLINE = 180.0  # the slowest takes less than a minute
+PROBE_DEADLINE = 30.0  # an interpreter that only has to say its version
+ENDING_DEADLINE = 10.0  # what a module has started may take this long to end by itself
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Result:
+    """What one test module did in one interpreter."""
+
+    module: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.failed and not self.complaints
+
+
+# --- in the interpreter of one test module
+
+
+class Outcome(unittest.TestResult):
+    """Counts the tests that passed: `testsRun` leaves skipped ones out on some versions only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = 0
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        self.passed += 1
+
+    def report(self) -> int:
+        """Print what failed, and say how many."""
+        for test, trace in self.failures + self.errors:
+            print(f"{'=' * 70}\n{test}\n{trace}")
+        for test in self.unexpectedSuccesses:
+            print(f"{'=' * 70}\n{test}\nThis test was expected to fail, and passed.")
+        return len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses)
+
+
+def run_module(name: str) -> Result:
+    """Run one of CPython's test modules in this process, and look at what it leaves."""
+    faulthandler.dump_traceback_later(MODULE_DEADLINE - ENDING_DEADLINE)
+    become_subreaper()
+    complaints = replace_socketserver()
+    support = importlib.import_module("test.support")
+    resources = [*RESOURCES, "network"] if name == NETWORK else RESOURCES
+    support.use_resources = resources  # type: ignore[attr-defined]
+    threads = set(threading.enumerate())
+    started = time.monotonic()
+    suite = unittest.defaultTestLoader.loadTestsFromName(f"test.{name}")
+    outcome = Outcome()
+    suite.run(outcome)
+    seconds = time.monotonic() - started
+    complaints += [*threads_left(threads), *processes_left(), *standard_modules_loaded()]
+    return Result(
+        name,
+        passed=outcome.passed,
+        failed=outcome.report(),
+        skipped=len(outcome.skipped),
+        seconds=round(seconds, 1),
+        complaints=complaints,
+    )
+
+
+def replace_socketserver() -> list[str]:
+    """Import `socketserver` from the checkout; says so where another module answers."""
+    sys.path.insert(0, str(ROOT))
+    found = importlib.import_module("socketserver")
+    ours = importlib.import_module("prefork.socketserver")
+    if found is ours:
+        return []
+    return [f"`import socketserver` gave {found.__file__} instead of prefork.socketserver"]
+
+
+def standard_modules_loaded() -> Iterator[str]:
+    """Say where the standard library's module was loaded, under whichever name."""
+    if sys.modules.get("socketserver") is not sys.modules["prefork.socketserver"]:
+        yield "another module took the place of prefork.socketserver in sys.modules"
+    standard = Path(sysconfig.get_path("stdlib"), "socketserver.py").resolve()
+    for thing in gc.get_objects():
+        if isinstance(thing, types.ModuleType):
+            file = vars(thing).get("__file__")
+            if file and Path(file).resolve() == standard:
+                yield f"the standard library's module was loaded as {thing.__name__}"
+
+
+def become_subreaper() -> None:
+    """Orphans of our children become our children, where `processes_left` sees them."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def threads_left(before: set[threading.Thread]) -> list[str]:
+    """Name the threads that were not there before and do not end."""
+    deadline = time.monotonic() + ENDING_DEADLINE
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [f"thread {thread.name} is left" for thread in left if thread.is_alive()]
+
+
+def processes_left() -> list[str]:
+    """Name the children that were never waited for or do not end; kills those that live."""
+    stop_resource_tracker()
+    complaints = []
+    deadline = time.monotonic() + ENDING_DEADLINE
+    for pid in children():
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        ended = not command  # a zombie has no command line
+        if not ended:
+            pidfd = os.pidfd_open(pid)
+            ready, _, _ = select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+            os.close(pidfd)
+            if not ready:
+                os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        complaints.append(f"process {pid} is left ({command or 'ended, but not waited for'})")
+    return complaints
+
+
+def stop_resource_tracker() -> None:
+    """End the helper process that multiprocessing keeps for the life of the interpreter."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker is not None:
+        tracker._resource_tracker._stop()
+
+
+def children() -> list[int]:
+    """The children of all threads of this process."""
+    return [
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
+
+
+# --- in the interpreter that runs the others
+
+
+def pythons(version: str) -> Iterator[str]:
+    """Where a Python of this version may be: this one, the path, what pyenv has installed."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        yield sys.executable
+    if on_path := shutil.which(f"python{version}"):
+        yield on_path
+    root = os.environ.get("PYENV_ROOT")
+    if not root and shutil.which("pyenv"):
+        root = subprocess.run(
+            ["pyenv", "root"], capture_output=True, text=True, timeout=PROBE_DEADLINE, check=False
+        ).stdout.strip()
+    if root:
+        installed = Path(root, "versions").glob(f"{version}.*/bin/python{version}")
+        yield from map(str, sorted(installed, key=patch_number, reverse=True))
+
+
+def patch_number(python: Path) -> int:
+    """The last number of `.../3.12.10/bin/python3.12`; 0 for one that is no release."""
+    patch = python.parent.parent.name.rpartition(".")[2]
+    return int(patch) if patch.isdigit() else 0
+
+
+def find_python(version: str) -> tuple[str | None, str]:
+    """The first interpreter of this version that brings CPython's tests, and its full version.
+
+    Without one: None and the reason.
+    """
+    probe = (
+        "import importlib.util, platform, sys\n"
+        "print('%d.%d' % sys.version_info[:2], platform.python_version())\n"
+        "importlib.util.find_spec('test.test_socketserver') or sys.exit(1)"
+    )
+    reason = "no such interpreter was found"
+    for python in pythons(version):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            answer = subprocess.run(
+                [python, "-I", "-c", probe],
+                capture_output=True,
+                text=True,
+                timeout=PROBE_DEADLINE,
+                check=False,
+            )
+            short, _, full = answer.stdout.strip().partition(" ")
+            if short == version and answer.returncode == 0:
+                return python, full
+            if short == version:
+                reason = f"Python {full} is here, but without the package `test`"
+    return None, reason
+
+
+def run_apart(python: str, module: str) -> Result:
+    """Run one test module in an interpreter and a working directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="compat-") as folder:
+        answer = Path(folder, "result.json")
+        work = Path(folder, "work")
+        work.mkdir()
+        command = [python, "-I", __file__, "--module", module, str(answer)]
+        started = time.monotonic()
+        with Path(folder, "output").open("w+b") as output:
+            process = subprocess.Popen(
+                command, cwd=work, stdout=output, stderr=output, start_new_session=True
+            )
+            try:
+                process.wait(MODULE_DEADLINE)
+                ending = f"the interpreter ended with status {process.returncode}"
+            except subprocess.TimeoutExpired:
+                ending = f"it was not done after {MODULE_DEADLINE:.0f} s"
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if answer.exists():
+                result = Result(**json.loads(answer.read_text()))
+            else:
+                seconds = round(time.monotonic() - started, 1)
+                result = Result(module, seconds=seconds, complaints=[ending])
+            if not result.good:
+                output.seek(0)
+                sys.stdout.write(output.read().decode(errors="replace"))
+    return result
+
+
+def run_version(version: str, python: str, full: str) -> list[str]:
+    """Run all modules on one interpreter, a printed line each; returns what went wrong."""
+    wrong = []
+    passed = 0
+    for module in MODULES:
+        result = run_apart(python, module)
+        run = result.passed + result.failed + result.skipped
+        passed += result.passed if module in COUNTED else 0
+        print(
+            f"{full:8} {module:22} {run:4} run {result.passed:4} passed"
+            f" {result.failed:3} failed {result.skipped:3} skipped {result.seconds:6.1f} s"
+            f"{'' if result.good else '  WRONG'}",
+            flush=True,
+        )
+        if result.failed:
+            wrong.append(f"{full} {module}: {result.failed} failed")
+        wrong += [f"{full} {module}: {complaint}" for complaint in result.complaints]
+    least = LEAST[version]
+    print(f"{full:8} the first {len(COUNTED)} modules: {passed} passed (at least {least})")
+    if passed < least:
+        wrong.append(f"{full}: only {passed} tests of the first {len(COUNTED)} modules passed")
+    return wrong
+
+
+def run_versions(versions: list[str]) -> list[str]:
+    """Run the versions that are found side by side: most of their time is spent in waiting."""
+    found = []
+    for version in versions:
+        python, word = find_python(version)
+        if python is None:
+            print(f"Python {version} is left out: {word}.", flush=True)
+        else:
+            found.append((version, python, word))
+    if not found:
+        return ["nothing ran, so nothing is shown: no Python with its tests was found"]
+    with ThreadPoolExecutor(len(found)) as threads:
+        runs = [threads.submit(run_version, *one) for one in found]
+        return [sentence for run in runs for sentence in run.result()]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--module"]:
+        result = run_module(arguments[1])
+        Path(arguments[2]).write_text(json.dumps(asdict(result)))
+        return 0
+    if unknown := [version for version in arguments if version not in LEAST]:
+        print(f"There is no list of tests for {', '.join(unknown)}: name {', '.join(LEAST)}.")
+        return 2
+    wrong = run_versions(arguments or list(LEAST))
+    for sentence in wrong:
+        print(f"WRONG: {sentence}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

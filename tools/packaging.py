@@ -1,0 +1,157 @@
+"""Installs prefork in each way there is, and uses it from outside the checkout.
+
+    python tools/packaging.py           a wheel, an sdist, and three installs of the checkout
+    python tools/packaging.py wheel     the wheel alone
+
+Everything happens on a copy of the checkout in a temporary folder, and each way has a virtual
+environment of its own. A printed line says for each what was found; the status is 1 when anything
+failed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COMMAND_DEADLINE = 300.0  # building and installing fetch what they need
+
+# Folders of the checkout that no installation may need.
+LEFT_OUT = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
+
+# What a user does with an installed prefork; runs in the new environment, outside the checkout.
+USE = """
+import importlib.metadata, importlib.resources, socket, subprocess, sys, sysconfig, threading
+from pathlib import Path
+
+import prefork as socketserver
+import prefork.socketserver
+import prefork.workers
+
+outside = Path.cwd()
+assert socketserver.TCPServer is prefork.socketserver.TCPServer
+assert importlib.resources.files("prefork").joinpath("py.typed").is_file(), "py.typed is missing"
+
+# The standard library's module keeps its name: ours takes its place only where it is asked to.
+import http.server
+assert sys.modules["socketserver"] is not prefork.socketserver
+assert not issubclass(http.server.HTTPServer, prefork.socketserver.TCPServer)
+
+
+class Echo(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.readline())
+
+
+for kind in (socketserver.TCPServer, socketserver.PreforkTCPServer):
+    with kind(("127.0.0.1", 0), Echo) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            with socket.create_connection(server.server_address, timeout=10) as client:
+                client.sendall(b"hello\\n")
+                assert client.makefile("rb").read() == b"hello\\n", kind
+        finally:
+            server.shutdown()
+            serving.join()
+
+program = Path(sysconfig.get_path("scripts"), "prefork")
+for command in ([str(program)], [sys.executable, "-m", "prefork"]):
+    answer = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 0, (command, answer.stderr)
+    assert "serve" in answer.stdout, (command, answer.stdout)
+
+print(importlib.metadata.version("prefork"), Path(prefork.socketserver.__file__).parent)
+"""
+
+
+class Failure(Exception):
+    """A command failed; the text is what it printed."""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command to its end and return what it wrote to its standard output."""
+    try:
+        answer = subprocess.run(
+            list(map(str, command)),
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise Failure(f"{command[0]} was not done after {COMMAND_DEADLINE:.0f} s") from late
+    if answer.returncode:
+        words = " ".join(map(str, command[:5]))
+        said = answer.stdout + answer.stderr
+        raise Failure(f"{words} ... ended with status {answer.returncode}:\n{said}")
+    return answer.stdout
+
+
+def build(kind: str, checkout: Path) -> Path:
+    """Build a wheel or an sdist and return its path."""
+    run(sys.executable, "-m", "build", f"--{kind}", "--outdir", "dist", ".", cwd=checkout)
+    pattern = {"wheel": "*.whl", "sdist": "*.tar.gz"}[kind]
+    (built,) = (checkout / "dist").glob(pattern)
+    return built
+
+
+# What pip is asked to install, for each way.
+WAYS: dict[str, Callable[[Path], list[str | Path]]] = {
+    "plain": lambda checkout: [checkout],
+    "editable": lambda checkout: ["--editable", checkout],
+    "strict": lambda checkout: [
+        "--config-settings",
+        "editable_mode=strict",
+        "--editable",
+        checkout,
+    ],
+    "wheel": lambda checkout: [build("wheel", checkout)],
+    "sdist": lambda checkout: [build("sdist", checkout)],
+}
+
+
+def try_way(way: str, folder: Path) -> str:
+    """Install in one way and use it; returns the version and where it was imported from."""
+    checkout = folder / "checkout"
+    shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    outside = folder / "outside"
+    outside.mkdir()
+    environment = folder / "environment"
+    python = environment / "bin" / "python"
+    run(sys.executable, "-m", "venv", environment, cwd=outside)
+    run(python, "-m", "pip", "install", "--quiet", *WAYS[way](checkout), cwd=outside)
+    if way in ("plain", "wheel", "sdist"):
+        shutil.rmtree(checkout)  # an installation that needs its source is none
+    script = outside / "use.py"
+    script.write_text(USE)
+    return run(python, script, cwd=outside).strip()
+
+
+def main(arguments: list[str]) -> int:
+    if unknown := [way for way in arguments if way not in WAYS]:
+        print(f"No way to install is called {', '.join(unknown)}: name {', '.join(WAYS)}.")
+        return 2
+    failed = False
+    for way in arguments or WAYS:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="packaging-") as folder:
+            try:
+                word, answer = "works", try_way(way, Path(folder))
+            except Failure as failure:
+                failed = True
+                word, answer = "FAILED", str(failure)
+            answer = answer.replace(folder + "/", "")
+        print(f"{way:9} {word} {time.monotonic() - started:5.1f} s  {answer}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
