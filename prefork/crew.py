@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prefork.pool import Pool, WorkerRecord
-from prefork.reaper import Death, Reaper
+from prefork.reaper import Death, Reaper, a_slice
 from prefork.settings import Settings
 from prefork.spawner import spawn
 from prefork.system import System
+from prefork.workers.birth import reset_signals
 from prefork.workers.channel import Channel, Message
 from prefork.workers.main import Assignment
 from prefork.workers.scoreboard import Reading, Scoreboard
@@ -35,11 +36,15 @@ class Crew:
         self._frozen_by_program = gc.get_freeze_count() > 0
 
     def fileno(self) -> int:
-        return self._epoll.fileno()
+        """The descriptor to wait for, -1 once the crew is closed."""
+        return -1 if self._epoll.closed else self._epoll.fileno()
 
     def wait(self, timeout: float | None) -> None:
-        """Sleep until there is something to hear or to collect, at most `timeout` seconds."""
-        self._epoll.poll(timeout)
+        """Sleep until there is something to hear or to collect, at most `timeout` seconds.
+
+        May return early: another thread may have collected it meanwhile.
+        """
+        self._epoll.poll(a_slice(timeout))
 
     def messages(self) -> Iterator[tuple[WorkerRecord, Message]]:
         """What the workers have said since the last time."""
@@ -80,13 +85,11 @@ class Crew:
         self,
         live: Callable[[Assignment], int],
         settings: Settings,
-        let_go: Callable[[], None],
         **given: Any,
-    ) -> None:
+    ) -> WorkerRecord:
         """Fork a worker into the lowest free slot and enter it in the pool.
 
-        It runs `live()` with its assignment, of which `given` is the part that is not decided here;
-        `let_go()` drops what else it inherits and must not hold.
+        It runs `live()` with its assignment, of which `given` is the part that is not decided here.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -95,16 +98,14 @@ class Crew:
         slot.clear()
         ours, theirs = Channel.pair()
 
-        def drop_inheritance() -> None:
+        def prepare() -> None:
             ours.close()
-            self._drop_inheritance()
-            let_go()
+            reset_signals(theirs)
 
         assignment = Assignment(
             number=number,
             slot=slot,
             channel=theirs,
-            let_go=drop_inheritance,
             max_requests=settings.drawn_max_requests(),
             name=settings.name,
             titles=settings.titles,
@@ -123,7 +124,7 @@ class Crew:
         if settings.freeze:
             gc.freeze()
         try:
-            spawn(lambda: live(assignment), adopt, self._system)
+            spawn(lambda: live(assignment), adopt, prepare, self._system)
         except BaseException:
             if not self._pool.holds(number):
                 ours.close()
@@ -132,19 +133,21 @@ class Crew:
             theirs.close()
             if settings.freeze and not self._frozen_by_program:
                 gc.unfreeze()
+        return self._pool.by_slot(number)
 
     def close(self) -> None:
         self._epoll.close()
         self._reaper.close()
 
-    def _drop_inheritance(self) -> None:
-        """In a new worker: drop the master's ends of everything.
+    def forget_all(self) -> None:
+        """In a forked child: drop the master's ends of everything.
 
         Nothing is unregistered: what an epoll instance watches is the master's business.
         """
         for record in self._pool:
             record.channel.close()
-        self.close()
+        self._epoll.close()
+        self._reaper.forget()
 
     def _hang_up(self, record: WorkerRecord) -> None:
         fd = record.channel.fileno()

@@ -96,7 +96,7 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
     (_P.STOPPING, _PE.DRAIN): _P.STOPPING,
     (_P.STOPPING, _PE.EMPTY): _P.CLOSED,
     (_P.CLOSED, _PE.START): _P.RUNNING,
-    (_P.CLOSED, _PE.DRAIN): _P.CLOSED,
+    (_P.CLOSED, _PE.DRAIN): _P.DRAINING,
     (_P.CLOSED, _PE.KILL): _P.CLOSED,
     (_P.CLOSED, _PE.EMPTY): _P.CLOSED,
 }

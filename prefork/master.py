@@ -12,13 +12,16 @@ only where the server's caller has asked it to wait.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from prefork.cores import usable_cores
 from prefork.crew import Crew
+from prefork.host import Host
 from prefork.lifecycle import (
     POOL_TRANSITIONS,
     PoolEvent,
@@ -33,14 +36,12 @@ from prefork.policies.sizing import to_retire, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
 from prefork.reports import WorkerStatus, report_death, status_of, warn_of_threads
-from prefork.settings import Settings
 from prefork.strategies import Strategy
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.main import Assignment, serve_many, serve_one
 from prefork.workers.scoreboard import Reading, State
-from prefork.workers.service import Service
 
 logger = logging.getLogger("prefork")
 
@@ -53,29 +54,6 @@ SURPLUS_PATIENCE = 1.0
 
 class StartError(RuntimeError):
     """No worker of the first generation could start; the message has a worker's traceback."""
-
-
-class Host(Service, Protocol):
-    """The server above, as the master sees it. Everything is asked for when it is needed."""
-
-    def settings(self) -> Settings: ...
-    def max_children(self) -> int: ...
-    def backlog(self) -> int: ...
-
-    def threads(self) -> int | None:
-        """Requests a worker may have in hand at a time; `None` without threads."""
-
-    def may_cut_off(self) -> bool:
-        """Whether the end of the server may cut off requests that threads still serve."""
-
-    def let_go(self) -> None:
-        """In a worker: drop what belongs to the master's loop."""
-
-    def workers_changed(self, pids: set[int]) -> None:
-        """These are the workers now."""
-
-    def stop(self) -> None:
-        """A handler has asked for the end of the server."""
 
 
 class Master:
@@ -94,7 +72,10 @@ class Master:
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
+        self._died_draining = False
+        self.forced = False  # whether the present run's workers were killed by us
         self.state = PoolState.NEW
+        _living.add(self)
 
     # -- for the loop ------------------------------------------------------------------------
 
@@ -109,7 +90,7 @@ class Master:
                 self._listener.share()
                 warn_of_threads()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._any_ready = False
+            self._any_ready = self.forced = False
 
     def turn(self, strategy: Strategy) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -127,8 +108,7 @@ class Master:
             if len(self._pool):
                 for record, message in self._crew.messages():
                     self._hear(record, message)
-                for death in self._crew.deaths():
-                    self._bury(death)
+                self._bury(self._crew.deaths())
             self._enforce_deadlines(self._clock())
 
     def due(self, strategy: Strategy) -> float | None:
@@ -150,13 +130,11 @@ class Master:
         with self._lock:
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
-            if before is not PoolState.RUNNING:
+            if before in (PoolState.DRAINING, PoolState.STOPPING):
                 return
             self._drain_began = self._clock()
-            # Those in hand count too: a client may have come in their place meanwhile.
-            most = self.waiting_at_most() + len(self._pool)
             for record in self._pool:
-                self._retire(record, Message.drain(most))
+                self._retire(record, self._drain_order())
             self._note_if_empty()
 
     # -- for the server ----------------------------------------------------------------------
@@ -171,6 +149,8 @@ class Master:
             while len(self._pool) >= self._most():
                 self._crew.wait(self._grace_left())
                 self.collect()
+            if self.forced:
+                return  # it has waited in vain
             self._spawn(lambda given: serve_one(host, given, request, client_address), False)
 
     def waiting_at_most(self) -> int:
@@ -179,15 +159,35 @@ class Master:
             return 0
         return self._listener.waiting_at_most(self._host.backlog())
 
-    def wait(self) -> None:
+    def drain(self, strategy: Strategy) -> None:
+        """The server is about to close: see to it that somebody serves what waits in the backlog.
+
+        All workers may have left before the last client came, or died on a request since.
+        """
+        with self._lock:
+            self.rest()
+            self._died_draining = False
+            if self.forced or len(self._pool) or not strategy.standing(1):
+                return
+            if self._listener is not None and self._listener.something_waits():
+                self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
+                self._drain_began = self._clock()
+                self._start_worker(strategy)
+                for record in self._pool:
+                    self._retire(record, self._drain_order())
+
+    def wait(self, strategy: Strategy) -> None:
         """Wait until every worker is gone; when the grace is over the rest is killed."""
         while len(self._pool):
             self._crew.wait(self._grace_left())
             self.collect()
+            if self._died_draining:
+                self.drain(strategy)
 
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock:
+            self.forced = True
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
                 self._kill(record, why)
@@ -219,13 +219,25 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif message.kind is Kind.STOP:
-            self._host.stop()
+        elif message.kind is Kind.STOP and record.state is not WorkerState.RETIRING:
+            self._host.stop()  # from one that retires it comes too late: that run has ended
 
-    def _bury(self, death: Death) -> None:
-        record = self._pool.by_pid(death.pid)
-        if record is None:
-            return
+    def _bury(self, deaths: list[Death]) -> None:
+        """Take the dead off the books: all of them, before the first generation is judged."""
+        failed: WorkerRecord | None = None
+        for death in deaths:
+            record = self._pool.by_pid(death.pid)
+            if record is not None:
+                self._bury_one(record, death)
+                if record.standing and not record.was_ready:
+                    failed = record
+        if failed is not None and self._nobody_starts():
+            raise StartError(
+                "No worker could start, so nothing is served. The last one said:\n"
+                + (failed.failure or "nothing; how it ended is in the log.")
+            )
+
+    def _bury_one(self, record: WorkerRecord, death: Death) -> None:
         for message in self._crew.last_words(record):
             self._hear(record, message)
         self._crew.forget(record)
@@ -234,14 +246,11 @@ class Master:
         if self._blames_start(record, death, reading, now):
             self._restarts.note_newborn_death(now)
         report_death(record, death, reading, now, self._next_step(record, now))
+        if self.state is PoolState.DRAINING:
+            self._died_draining = record.was_ready and death.status != ExitCode.DONE
         self._pool.remove(record)
         self._host.workers_changed(self._pool.pids())
         self._note_if_empty()
-        if self._failed_to_start(record):
-            raise StartError(
-                "No worker could start, so nothing is served. The last one said:\n"
-                + (record.failure or "nothing; how it ended is in the log.")
-            )
 
     def _blames_start(
         self, record: WorkerRecord, death: Death, reading: Reading, now: float
@@ -252,8 +261,8 @@ class Master:
         forced = record.was_ready and death.status == -signal.SIGKILL
         return record.standing and not asked and not forced and newborn(record, reading, now)
 
-    def _failed_to_start(self, dead: WorkerRecord) -> bool:
-        if self._any_ready or not dead.standing or self.state is not PoolState.RUNNING:
+    def _nobody_starts(self) -> bool:
+        if self._any_ready or self.state is not PoolState.RUNNING:
             return False
         return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
 
@@ -300,7 +309,7 @@ class Master:
         for record in self._starting():
             if now >= self._start_deadline(record):
                 self._kill(record, "it is not ready within the start_timeout")
-        if self._grace_left() == 0.0:
+        if self._grace_left() == 0.0 or self.state is PoolState.STOPPING:
             self.kill("it has not finished within the grace")
 
     def _starting(self) -> list[WorkerRecord]:
@@ -340,19 +349,31 @@ class Master:
 
     def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
         host = self._host
+
+        def live_alone(given: Assignment) -> int:
+            for other in _other_masters:
+                other._host.let_go_of_listener()
+            return live(given)
+
+        _other_masters = [master for master in _living if master is not self]
         self._crew.spawn(
-            live,
+            live_alone,
             host.settings(),
-            self._let_go,
             standing=standing,
             threads=host.threads() if standing else None,
             may_cut_off=host.may_cut_off(),
         )
         host.workers_changed(self._pool.pids())
 
+    def _drain_order(self) -> Message:
+        # Those in hand count too: a client may have come in their place meanwhile.
+        return Message.drain(self.waiting_at_most() + len(self._pool))
+
     def _let_go(self) -> None:
+        self._crew.forget_all()
         if self._listener is not None:
             self._listener.forget()
+            self._listener = None
         self._host.let_go()
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
@@ -365,6 +386,23 @@ class Master:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
             record.note(WorkerEvent.KILLED)
             self._crew.send_signal(record, signal.SIGKILL)
+
+
+_living: weakref.WeakSet[Master] = weakref.WeakSet()
+"""Every pool of this process, of however many servers."""
+
+
+def _let_go_in_child() -> None:
+    """In any child that is forked with this process's memory, by whomever.
+
+    While a child holds the master's end of a channel, the worker at the other end cannot see that
+    the master is gone, and would serve on for ever.
+    """
+    for master in list(_living):
+        master._let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def newborn(record: WorkerRecord, reading: Reading, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from dataclasses import dataclass
 
 from prefork.system import SYSTEM, System
@@ -46,9 +47,12 @@ class Reaper:
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._unwatched: set[int] = set()
+        # A server may be closed by one thread while its loop runs in another: both collect.
+        self._lock = threading.RLock()
 
     def fileno(self) -> int:
-        return self._epoll.fileno()
+        """The descriptor to wait for, -1 once the reaper is closed."""
+        return -1 if self._epoll.closed else self._epoll.fileno()
 
     def __len__(self) -> int:
         return len(self._pidfds) + len(self._unwatched)
@@ -75,15 +79,17 @@ class Reaper:
         With a `timeout` (seconds, `None` for ever) waits for the first one, if any child is left
         at all; it may return empty-handed before the time is over.
         """
-        deaths = self._collect_unwatched()
-        if deaths or not len(self):
-            timeout = 0.0
-        elif self._unwatched:
-            timeout = UNWATCHED_INTERVAL if timeout is None else min(timeout, UNWATCHED_INTERVAL)
-        for pidfd, _ in self._epoll.poll(timeout):
-            death = self._ended(self._pids[pidfd], pidfd)
-            if death is not None:
-                deaths.append(death)
+        with self._lock:
+            deaths = self._collect_unwatched()
+        timeout = 0.0 if deaths or not len(self) else a_slice(timeout)
+        try:
+            readable = self._epoll.poll(timeout)
+        except ValueError:  # closed by another thread: it has collected everything
+            return deaths
+        with self._lock:
+            for pidfd, _ in readable:
+                if pidfd in self._pids and (death := self._ended(self._pids[pidfd], pidfd)):
+                    deaths.append(death)
         return deaths
 
     def send_signal(self, pid: int, signo: int) -> None:
@@ -97,16 +103,19 @@ class Reaper:
             pass  # it has ended: the next collect() brings it
 
     def close(self) -> None:
-        """Let go of every descriptor; children that still run are left to themselves.
+        """Let go of every descriptor; children that still run are left to themselves."""
+        with self._lock:
+            self._epoll.close()
+            for pidfd in self._pids:
+                self._system.close(pidfd)
+            self._pids.clear()
+            self._pidfds.clear()
+            self._unwatched.clear()
 
-        In a forked child this drops the copies it inherited, and touches nothing of the parent's.
-        """
-        self._epoll.close()
-        for pidfd in self._pids:
-            self._system.close(pidfd)
-        self._pids.clear()
-        self._pidfds.clear()
-        self._unwatched.clear()
+    def forget(self) -> None:
+        """In a forked child: drop the copies it inherited, and touch nothing of the parent's."""
+        self._lock = threading.RLock()  # whoever held it is not here
+        self.close()
 
     def _ended(self, pid: int, pidfd: int) -> Death | None:
         try:
@@ -139,8 +148,14 @@ class Reaper:
         return deaths
 
 
-UNWATCHED_INTERVAL = 0.05
-"""Seconds between two looks at a child that has no pidfd."""
+SLICE = 0.05
+"""Seconds that one wait lasts at most: another thread may collect the child that is waited for, and
+a child without a pidfd wakes nobody."""
+
+
+def a_slice(timeout: float | None) -> float:
+    """The first part of a wait of `timeout` seconds (`None`: for ever)."""
+    return SLICE if timeout is None else min(timeout, SLICE)
 
 
 def exit_status(result: os.waitid_result) -> int:

@@ -55,7 +55,7 @@ def report_death(
     record: WorkerRecord, death: Death, reading: Reading, now: float, next_step: str
 ) -> None:
     """Log one sentence: who, how, what it was serving and for how long, and what happens next."""
-    level = _severity(record, death)
+    level = _severity(record, death, reading)
     if not logger.isEnabledFor(level):
         return
     who = f"Worker {record.slot} (pid {death.pid})"
@@ -64,12 +64,16 @@ def report_death(
     logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, failure)
 
 
-def _severity(record: WorkerRecord, death: Death) -> int:
-    if death.status in (ExitCode.DONE, ExitCode.ORPHANED):
-        return logging.DEBUG
+def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
+    if record.state is WorkerState.KILLED:
+        return logging.WARNING
+    if reading.state is State.BUSY:
+        return logging.ERROR  # whatever it exited with: a request is lost
     if death.status == ExitCode.RECYCLED:
         return logging.INFO
-    return logging.WARNING if record.state is WorkerState.KILLED else logging.ERROR
+    if death.status == ExitCode.DONE or reading.state is State.LEAVING:
+        return logging.DEBUG
+    return logging.ERROR
 
 
 def _meaning(record: WorkerRecord, death: Death) -> str:

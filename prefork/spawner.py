@@ -11,18 +11,23 @@ from typing import NoReturn
 from prefork.system import SYSTEM, System
 
 
-def spawn(child: Callable[[], int], adopt: Callable[[int], None], system: System = SYSTEM) -> None:
+def spawn(
+    child: Callable[[], int],
+    adopt: Callable[[int], None],
+    prepare: Callable[[], None] = lambda: None,
+    system: System = SYSTEM,
+) -> None:
     """Fork a process that runs `child()` and exits with the status it returns.
 
-    `adopt(pid)` enters it in the books of the caller.
+    `adopt(pid)` enters it in the books of the caller; `prepare()` is the new process's first act.
 
     The new process never returns from here, whatever happens in it: no `finally` of the caller's,
     no `atexit`, no traceback. Text that the caller had buffered on standard output and error is
     flushed first, so that it cannot appear twice.
 
-    No signal is delivered before `adopt()` has returned here, and `child()` begun there: a
-    KeyboardInterrupt in between would leave a child that nobody knows, or unwind the child into the
-    caller's stack.
+    No signal is delivered before `adopt()` has returned here, and `prepare()` there: a
+    KeyboardInterrupt in between would leave a child that nobody knows, or end a newborn that is
+    about to put the caller's signal handlers away.
 
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
@@ -31,15 +36,21 @@ def spawn(child: Callable[[], int], adopt: Callable[[int], None], system: System
     try:
         pid = system.fork()
         if pid == 0:
-            _live(child, mask, system)
+            _live(child, prepare, mask, system)
         adopt(pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _live(child: Callable[[], int], mask: set[int | signal.Signals], system: System) -> NoReturn:
+def _live(
+    child: Callable[[], int],
+    prepare: Callable[[], None],
+    mask: set[int | signal.Signals],
+    system: System,
+) -> NoReturn:
     status = 1
     try:
+        prepare()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         status = child()
     finally:

@@ -44,9 +44,13 @@ class Adapter:
         return bool(getattr(self._server, "daemon_threads", False))
 
     def let_go(self) -> None:
+        self._state.pop("_prefork_master", None)
         run = self._state.pop("_BaseServer__run", None)
         if run is not None:
             run.wakeup.close()
+
+    def let_go_of_listener(self) -> None:
+        let_go_of_listener(self._server, None)
 
     def workers_changed(self, pids: set[int]) -> None:
         self._server.active_children = pids
@@ -149,6 +153,8 @@ class DatagramSource(socket.socket):
 
     def __init__(self, shared: socket.socket) -> None:
         super().__init__(shared.family, shared.type, shared.proto, fileno=os.dup(shared.fileno()))
+        if shared.gettimeout() is not None:
+            self.settimeout(shared.gettimeout())
 
     def not_waiting(self, receive: Taker) -> Taker:
         def take() -> tuple[Any, Any]:
@@ -158,7 +164,16 @@ class DatagramSource(socket.socket):
             finally:
                 self.flags = 0
 
-        return take
+        def take_in_no_time() -> tuple[Any, Any]:
+            """With a time-out of its own, the socket would wait for that long first."""
+            self.settimeout(0)
+            try:
+                return receive()
+            finally:
+                self.settimeout(patience)
+
+        patience = self.gettimeout()
+        return take if patience is None else take_in_no_time
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         return super().recv(bufsize, flags | self.flags)

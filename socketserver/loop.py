@@ -68,42 +68,59 @@ class Run:
         return max(left, 0.0)
 
 
+class Followed:
+    """A descriptor in the selector whose owner may close it, or put another in its place.
+
+    A closed descriptor would count as readable for ever, and its number may be somebody else's.
+    """
+
+    def __init__(self, owner: Any, selector: selectors.BaseSelector) -> None:
+        self.owner = owner
+        self._selector = selector
+        self._fd: int | None = None
+
+    def follow(self, wanted: bool = True, must: bool = False) -> None:
+        """Watch what the owner has now, or nothing if it is not wanted for the time being.
+
+        Errors: `ValueError` when it has none though it `must`.
+        """
+        now = self.owner.fileno() if wanted else None
+        if now == self._fd:
+            return
+        if self._fd is not None:
+            # By number: the owner itself may not have a descriptor any more.
+            self._selector.unregister(self._fd)
+            self._fd = None
+        if now is not None and (now >= 0 or must):
+            self._fd = self._selector.register(self.owner, selectors.EVENT_READ).fd
+
+    def still_there(self) -> bool:
+        """Whether what was found readable is the owner's still."""
+        return self._fd is not None and self.owner.fileno() == self._fd
+
+
 class Watched:
     """What the selector watches for one server: its listener, and the processes it serves with."""
 
     def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
         self.server = server
         self.processes = processes_of(server, standing=run is not None)
+        self.listener = Followed(server, selector)
+        self.listener.follow(must=True)
         self._run = run
-        self._selector = selector
-        self._listener: int | None = selector.register(server, selectors.EVENT_READ).fd
-        if self.processes is not None:
-            selector.register(self.processes.fileno(), selectors.EVENT_READ)
+        self._news = None if self.processes is None else Followed(self.processes, selector)
 
     def prepare(self) -> float | None:
-        """Watch the listener or not; the seconds after which somebody must look again.
-
-        The listener may be unwanted for now, closed, or another socket by now. A closed descriptor
-        would count as readable for ever, and its number may be somebody else's.
-        """
+        """Watch what is wanted now; the seconds after which somebody must look again."""
         waits = [None if self.processes is None else self.processes.due()]
         wanted = self.processes is None or self.processes.wants_listener()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
             waits.append(pause)
             wanted = False
-        now = self.server.fileno() if wanted else None
-        if now != self._listener:
-            if self._listener is not None:
-                # By number: the server itself may not have a descriptor any more.
-                self._selector.unregister(self._listener)
-                self._listener = None
-            if now is not None and now >= 0:
-                self._listener = self._selector.register(self.server, selectors.EVENT_READ).fd
+        self.listener.follow(wanted)
+        if self._news is not None:
+            self._news.follow()
         return shortest(waits)
-
-    def still_there(self) -> bool:
-        """Whether the listener that was found readable is the server's still."""
-        return self._listener is not None and self.server.fileno() == self._listener
 
 
 class Watch:
@@ -144,7 +161,9 @@ class Watch:
         if self._run is not None and id(self._run.wakeup) in ready:
             self._run.wakeup.clear()
         self._give_turns()
-        return [w.server for w in self._watched if id(w.server) in ready and w.still_there()]
+        return [
+            w.server for w in self._watched if id(w.server) in ready and w.listener.still_there()
+        ]
 
     def _give_turns(self) -> None:
         for processes in self._processes():

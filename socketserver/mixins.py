@@ -67,7 +67,8 @@ class ForkingMixIn(_Mixin):
         super().server_close()
         self.collect_children(blocking=self.block_on_close)
         if not self.active_children:
-            _forget_reaper(self)
+            if reaper := _taken_reaper(self):
+                reaper.close()
 
     def _prefork_processes(self, standing: bool) -> Processes:
         return _Children(self)
@@ -80,7 +81,8 @@ class ForkingMixIn(_Mixin):
 
     def __serve(self, request: Any, client_address: Any) -> int:
         """What the child does."""
-        _forget_reaper(self)
+        if reaper := _taken_reaper(self):
+            reaper.forget()
         let_go_of_listener(self, request)
         return serve_in_child(self, request, client_address)
 
@@ -127,7 +129,8 @@ class _Children:
         self._server = server
 
     def fileno(self) -> int:
-        return _reaper_of(self._server).fileno()
+        reaper: Reaper | None = vars(self._server).get("_prefork_reaper")
+        return -1 if reaper is None else reaper.fileno()
 
     def turn(self) -> None:
         _collect(self._server, 0.0)
@@ -149,10 +152,10 @@ def _reaper_of(server: ForkingMixIn) -> Reaper:
     return reaper
 
 
-def _forget_reaper(server: ForkingMixIn) -> None:
+def _taken_reaper(server: ForkingMixIn) -> Reaper | None:
+    """The server's reaper, which it has no longer."""
     reaper: Reaper | None = vars(server).pop("_prefork_reaper", None)
-    if reaper is not None:
-        reaper.close()
+    return reaper
 
 
 def _is_full(server: ForkingMixIn) -> bool:
@@ -162,10 +165,10 @@ def _is_full(server: ForkingMixIn) -> bool:
 def _collect(server: ForkingMixIn, timeout: float | None) -> None:
     """Take the children that have ended off the books; wait for one at most `timeout` seconds."""
     children = server.active_children
-    if children is None:
+    if not children:
         return
     reaper = _reaper_of(server)
-    for pid in children:
+    for pid in list(children):
         if pid not in reaper:  # added by a subclass that forks by itself
             reaper.adopt(pid)
     for death in reaper.collect(timeout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Any
 
 from prefork.master import Master
@@ -93,18 +94,6 @@ class PreforkMixIn(ForkingMixIn):
             room.leave(id(request))
             raise
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """What a worker's thread does, with `ThreadingMixIn`; counted in and out."""
-        room: Room | None = vars(self).get("_prefork_room")
-        if room is not None:
-            # Again for the threads of a program that bring requests here by themselves.
-            room.enter(id(request), client_address)
-        try:
-            super().process_request_thread(request, client_address)  # type: ignore[misc]
-        finally:
-            if room is not None:
-                room.leave(id(request))
-
     def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
         master: Master | None = vars(self).get("_prefork_master")
@@ -113,7 +102,7 @@ class PreforkMixIn(ForkingMixIn):
         master.collect()
         if blocking:
             master.rest()
-            master.wait()
+            master.wait(self.__strategy())
 
     def server_close(self) -> None:
         """Serve what waits in the backlog, close the listener, and wait for the workers.
@@ -121,12 +110,17 @@ class PreforkMixIn(ForkingMixIn):
         The wait is left out when `block_on_close` is false; `prefork_settings.grace` bounds it.
         """
         master: Master | None = vars(self).get("_prefork_master")
-        if master is not None:
-            master.rest()
-            self.__serve_backlog(master)
-        super().server_close()
-        if master is not None and master.close():
-            vars(self).pop("_prefork_master", None)
+        try:
+            if master is not None:
+                master.drain(self.__strategy())
+                self.__serve_backlog(master)
+                # Before the listener closes: should a worker die on a request, the next one serves
+                # those who wait behind it.
+                self.collect_children(blocking=self.block_on_close)
+        finally:
+            super().server_close()
+            if master is not None and master.close():
+                vars(self).pop("_prefork_master", None)
 
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         strategy = self.__strategy() if standing else STRATEGIES["fork"]
@@ -137,12 +131,13 @@ class PreforkMixIn(ForkingMixIn):
         state["_prefork_in_worker"] = True
         state["_prefork_room"] = room
         state["active_children"] = None
-        state.pop("_prefork_master", None)
+        if room is not None:
+            # In the instance, so that whatever a subclass does in its own is counted.
+            state["process_request_thread"] = counted(self.process_request_thread, room)  # type: ignore[attr-defined]
 
     def _prefork_has_threads(self) -> bool:
         # By the method: the standard library's ThreadingMixIn counts as well.
-        others = (kind for kind in type(self).__mro__ if kind is not PreforkMixIn)
-        return any("process_request_thread" in vars(kind) for kind in others)
+        return hasattr(self, "process_request_thread")
 
     def __master(self) -> Master:
         master: Master | None = vars(self).get("_prefork_master")
@@ -158,9 +153,29 @@ class PreforkMixIn(ForkingMixIn):
         if self.__strategy().standing(1) or self.fileno() < 0:
             return
         for _ in range(master.waiting_at_most()):
-            if not select.select([self], [], [], 0)[0]:
+            if master.forced or not readable(self):
                 return
             self._handle_request_noblock()
+
+
+def readable(server: PreforkMixIn) -> bool:
+    poll = select.poll()
+    poll.register(server, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def counted(serve: Callable[[Any, Any], None], room: Room) -> Callable[[Any, Any], None]:
+    """`process_request_thread()` that enters and leaves the room."""
+
+    def process_request_thread(request: Any, client_address: Any) -> None:
+        # Entered already, but for the threads of a program that bring requests here themselves.
+        room.enter(id(request), client_address)
+        try:
+            serve(request, client_address)
+        finally:
+            room.leave(id(request))
+
+    return process_request_thread
 
 
 class _PoolProcesses:

@@ -1,26 +1,17 @@
-"""The first page of a worker's life: what it lets go of, in order."""
+"""The first page of a worker's life."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from types import FrameType
 
 from prefork.workers.channel import Channel
 
 
-def be_born(let_go: Callable[[], None], channel: Channel) -> None:
-    """Become a worker.
-
-    First the master's ends of every channel: while a worker holds one, the others cannot see that
-    the master is gone. Then the signals: the program's handlers were made for the master.
-    """
-    let_go()
-    reset_signals(channel)
-
-
 def reset_signals(channel: Channel) -> None:
     """Put the program's signal handlers away and install the two that a worker needs.
+
+    Done while signals are blocked still: the program's handlers were made for the master.
 
     Ctrl-C reaches the whole foreground group: the worker leaves the answer to the master, which
     will ask it to finish. SIGTERM means what an order to retire means. Both are functions and not

@@ -55,14 +55,15 @@ class Loop:
         self._read_orders()
         patience = self._patience = SOON if title.enabled else None
         while self._leaving is None:
-            if self._left_to_drain is None and not wait(self._patience):
+            if self._left_to_drain is not None:
+                if not self._source.something_waits():
+                    self._leaving = ExitCode.DONE
+                    continue
+            elif not wait(self._patience):
                 self._no_request()
                 continue
             try:
                 request, client_address = take()
-            except (BlockingIOError, TimeoutError):
-                self._nothing_waits()
-                continue
             except OSError as error:
                 self._not_taken(error)
                 continue
@@ -82,7 +83,9 @@ class Loop:
             if self._left_to_drain is not None:
                 self._drained_one()
             elif taken == self._max_requests:
-                self._leaving = ExitCode.RECYCLED
+                self._read_orders()  # one to drain comes first
+                if self._leaving is None and self._left_to_drain is None:
+                    self._leaving = ExitCode.RECYCLED
         if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
             room.wait_until_empty()
         return self._leaving
@@ -93,13 +96,11 @@ class Loop:
             self._patience = self._title.settle()
         self._read_orders()
 
-    def _nothing_waits(self) -> None:
-        """Another worker was faster; or, while draining, nobody is left to serve."""
-        if self._left_to_drain is not None:
-            self._leaving = ExitCode.DONE
-
     def _not_taken(self, error: OSError) -> None:
-        """A client that left, a failed handshake: on to the next. Out of something: a pause."""
+        """Another worker was faster, a client left, a handshake failed: on to the next.
+
+        Out of something: a pause.
+        """
         if error.errno in NO_LISTENER:
             raise error
         if error.errno in EXHAUSTED:
@@ -116,8 +117,11 @@ class Loop:
 
     def _wait_for_room(self, room: Room) -> None:
         while room.full and self._leaving is None:
-            self._source.wait_for_others(None)
-            self._read_orders()
+            if self._left_to_drain is None:
+                self._source.wait_for_others(None)
+                self._read_orders()
+            else:
+                room.wait_for_departure()
 
     def _read_orders(self) -> None:
         while self._leaving is None and self._left_to_drain is None:

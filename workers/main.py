@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.birth import be_born
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.loop import Loop
@@ -29,7 +28,6 @@ class Assignment:
     number: int
     slot: Slot
     channel: Channel
-    let_go: Callable[[], None]
     standing: bool
     """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
@@ -84,7 +82,6 @@ def serve_one(service: Service, given: Assignment, request: Any, client_address:
 
 def _live(service: Service, given: Assignment, room: Room | None, work: Callable[[], int]) -> int:
     try:
-        be_born(given.let_go, given.channel)
         current.slot = given.slot
         service.enter(room)
         service.started()

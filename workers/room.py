@@ -47,10 +47,13 @@ class Room:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._departures)
 
+    def wait_for_departure(self) -> None:
+        select.select([self._departures], [], [])
+        self.forget_departures()
+
     def wait_until_empty(self) -> None:
         while self._inside:
-            select.select([self._departures], [], [])
-            self.forget_departures()
+            self.wait_for_departure()
 
     @property
     def full(self) -> bool:

@@ -20,8 +20,11 @@ class Source(Protocol):
         """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
         ever); whether it is a request and nothing else."""
 
+    def something_waits(self) -> bool:
+        """Whether there is a request now."""
+
     def wait_for_others(self, timeout: float | None) -> None:
-        """The same, while requests are left to the other workers."""
+        """Sleep as in `wait()`, while requests are left to the other workers."""
 
 
 class SharedListener:
@@ -57,6 +60,11 @@ class SharedListener:
         if self._room is not None:
             self._room.forget_departures()
         return False
+
+    def something_waits(self) -> bool:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()

@@ -1,0 +1,34 @@
+"""What the layer above is to the master: a server with settings, on which workers serve."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from prefork.settings import Settings
+from prefork.workers.service import Service
+
+
+class Host(Service, Protocol):
+    """The server above, as the master sees it. Everything is asked for when it is needed."""
+
+    def settings(self) -> Settings: ...
+    def max_children(self) -> int: ...
+    def backlog(self) -> int: ...
+
+    def threads(self) -> int | None:
+        """Requests a worker may have in hand at a time; `None` without threads."""
+
+    def may_cut_off(self) -> bool:
+        """Whether the end of the server may cut off requests that threads still serve."""
+
+    def let_go(self) -> None:
+        """In a forked child: drop what belongs to the master's loop."""
+
+    def let_go_of_listener(self) -> None:
+        """In another server's worker: drop the listener, for its port must become free."""
+
+    def workers_changed(self, pids: set[int]) -> None:
+        """These are the workers now."""
+
+    def stop(self) -> None:
+        """A handler has asked for the end of the server."""
