@@ -24,9 +24,6 @@ class Host(Service, Protocol):
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master's loop."""
 
-    def let_go_of_listener(self) -> None:
-        """In another server's worker: drop the listener, for its port must become free."""
-
     def workers_changed(self, pids: set[int]) -> None:
         """These are the workers now."""
 

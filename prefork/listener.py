@@ -1,4 +1,7 @@
-"""What the master does to the listener that its workers share."""
+"""What the master does to the listener that its workers share.
+
+Nothing here holds a copy: the port becomes free when the server and its workers have let go.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ _SMALLEST_DATAGRAM = 512
 """Bytes of the receive buffer that the kernel charges for a datagram, at least."""
 
 
-class SharedListener:
-    """The listener of a pool, non-blocking for as long as workers take from it.
+class Sharing:
+    """A listener that is non-blocking for as long as workers take from it.
 
     The flag belongs to the open socket, not to the descriptor: every process that holds it sees it
     (fcntl(2), F_SETFL). What `gettimeout()` says does not change, and connections taken from it are
@@ -21,56 +24,60 @@ class SharedListener:
     """
 
     def __init__(self, fd: int) -> None:
-        # A copy outlives the server's own: the flag must be put back in the end.
-        self._fd = os.dup(fd)
-        self._was_blocking: bool | None = None
+        self._socket = _identity(fd)
+        self._was_blocking = os.get_blocking(fd)
+        if _option(fd, socket.SO_ACCEPTCONN):
+            os.set_blocking(fd, False)
 
-    def share(self) -> None:
-        """Let workers take from it."""
-        if self._was_blocking is None and self._option(socket.SO_ACCEPTCONN):
-            self._was_blocking = os.get_blocking(self._fd)
-            os.set_blocking(self._fd, False)
+    def is_of(self, fd: int) -> bool:
+        """Whether `fd` is still that socket, and neither closed nor another in its place."""
+        return fd >= 0 and _identity(fd) == self._socket
 
-    def same_as(self, fd: int) -> bool:
-        """Whether `fd` is this socket, and not another that has taken its place."""
-        return os.path.sameopenfile(self._fd, fd)
+    def end(self, fd: int) -> None:
+        """Put the flag back."""
+        if self.is_of(fd):
+            os.set_blocking(fd, self._was_blocking)
 
-    def something_waits(self) -> bool:
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        return bool(poll.poll(0))
 
-    def waiting_at_most(self, backlog: int) -> int:
-        """How many requests can be waiting now.
+def something_waits(fd: int) -> bool:
+    """Whether there is a request on the descriptor now; none on a closed one (-1)."""
+    poll = select.poll()
+    if fd >= 0:
+        poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
-        TCP says it exactly (tcp(7): TCP_INFO of a listener has its queue in `tcpi_unacked`). The
-        queue of another listener is no longer than its backlog. Datagrams are bounded by the
-        buffer.
-        """
-        if not self._option(socket.SO_ACCEPTCONN):
-            return (self._option(socket.SO_RCVBUF) or 0) // _SMALLEST_DATAGRAM + 1
-        try:
-            with socket.socket(fileno=os.dup(self._fd)) as sock:
-                info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.size)
-        except OSError:  # not TCP
-            return backlog + 1
-        (waiting,) = _UNACKED.unpack(info)
-        return int(waiting)
 
-    def close(self, shared: bool = False) -> None:
-        """Put the flag back, unless workers still take from it (`shared`), and let go."""
-        if self._was_blocking is not None and not shared:
-            os.set_blocking(self._fd, self._was_blocking)
-        os.close(self._fd)
+def waiting_at_most(fd: int, backlog: int) -> int:
+    """How many requests can be waiting now.
 
-    def forget(self) -> None:
-        """Drop a child's inherited copy; the flag is the master's business."""
-        os.close(self._fd)
+    TCP says it exactly (tcp(7): TCP_INFO of a listener has its queue in `tcpi_unacked`). The queue
+    of another listener is no longer than its backlog. Datagrams are bounded by the buffer.
+    """
+    if fd < 0:
+        return 0
+    if not _option(fd, socket.SO_ACCEPTCONN):
+        return (_option(fd, socket.SO_RCVBUF) or 0) // _SMALLEST_DATAGRAM + 1
+    try:
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.size)
+    except OSError:  # not TCP
+        return backlog + 1
+    (waiting,) = _UNACKED.unpack(info)
+    return int(waiting)
 
-    def _option(self, name: int) -> int | None:
-        """A socket option; `None` for what is no socket."""
-        try:
-            with socket.socket(fileno=os.dup(self._fd)) as sock:
-                return sock.getsockopt(socket.SOL_SOCKET, name)
-        except OSError:
-            return None
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def _option(fd: int, name: int) -> int | None:
+    """A socket option; `None` for what is no socket."""
+    copy = os.dup(fd)
+    try:
+        sock = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+    with sock:
+        return sock.getsockopt(socket.SOL_SOCKET, name)

@@ -12,16 +12,15 @@ only where the server's caller has asked it to wait.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from prefork.cores import usable_cores
 from prefork.crew import Crew
 from prefork.host import Host
+from prefork.inheritance import watch_over
 from prefork.lifecycle import (
     POOL_TRANSITIONS,
     PoolEvent,
@@ -30,7 +29,7 @@ from prefork.lifecycle import (
     WorkerState,
     advance,
 )
-from prefork.listener import SharedListener
+from prefork.listener import Sharing, something_waits, waiting_at_most
 from prefork.policies.restarts import Restarts, is_newborn
 from prefork.policies.sizing import to_retire, to_start
 from prefork.pool import Pool, WorkerRecord
@@ -66,16 +65,17 @@ class Master:
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self._listener: SharedListener | None = None
+        self._sharing: Sharing | None = None
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
+        self._has_run = False
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
         self._died_draining = False
         self.forced = False  # whether the present run's workers were killed by us
         self.state = PoolState.NEW
-        _living.add(self)
+        watch_over(self)
 
     # -- for the loop ------------------------------------------------------------------------
 
@@ -85,10 +85,10 @@ class Master:
     def start(self, strategy: Strategy) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
-            self._adopt_listener()
-            if self._listener is not None and strategy.standing(1):
-                self._listener.share()
+            if strategy.standing(1):
+                self._share_listener()
                 warn_of_threads()
+            self._has_run = True
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self.forced = False
 
@@ -116,7 +116,8 @@ class Master:
         with self._lock:
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._starting()]
-            if self._pool.missing(strategy.standing(self._most()), self._most()):
+            wanted = strategy.standing(self._most()) if self.state is PoolState.RUNNING else 0
+            if self._pool.missing(wanted, self._most()):
                 waits.append(self._restarts.held_back(now))
             if self._surplus_since is not None:
                 waits.append(SURPLUS_INTERVAL)
@@ -155,9 +156,7 @@ class Master:
 
     def waiting_at_most(self) -> int:
         """How many requests can be waiting in the backlog now."""
-        if self._listener is None:
-            return 0
-        return self._listener.waiting_at_most(self._host.backlog())
+        return waiting_at_most(self._host.fileno(), self._host.backlog())
 
     def drain(self, strategy: Strategy) -> None:
         """The server is about to close: see to it that somebody serves what waits in the backlog.
@@ -169,7 +168,8 @@ class Master:
             self._died_draining = False
             if self.forced or len(self._pool) or not strategy.standing(1):
                 return
-            if self._listener is not None and self._listener.something_waits():
+            if self._has_run and something_waits(self._host.fileno()):
+                self._share_listener()
                 self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
                 self._drain_began = self._clock()
                 self._start_worker(strategy)
@@ -196,13 +196,15 @@ class Master:
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
-            if self._listener is not None:
-                self._listener.close(shared=len(self._pool) > 0)
-                self._listener = None
             if len(self._pool):
                 return False
             self._crew.close()
             return True
+
+    def let_go(self) -> None:
+        """In any child that is forked with this process's memory: drop the master's ends."""
+        self._crew.forget_all()
+        self._host.let_go()
 
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
@@ -277,6 +279,7 @@ class Master:
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
+            self._stop_sharing()
 
     # -- decide ------------------------------------------------------------------------------
 
@@ -329,13 +332,15 @@ class Master:
 
     # -- act ---------------------------------------------------------------------------------
 
-    def _adopt_listener(self) -> None:
+    def _share_listener(self) -> None:
         fd = self._host.fileno()
-        if self._listener is not None and not self._listener.same_as(fd):
-            self._listener.close(shared=len(self._pool) > 0)
-            self._listener = None
-        if self._listener is None:
-            self._listener = SharedListener(fd)
+        if self._sharing is None or not self._sharing.is_of(fd):
+            self._sharing = Sharing(fd)
+
+    def _stop_sharing(self) -> None:
+        if self._sharing is not None:
+            self._sharing.end(self._host.fileno())
+            self._sharing = None
 
     def _start_worker(self, strategy: Strategy) -> None:
         host = self._host
@@ -349,15 +354,8 @@ class Master:
 
     def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
         host = self._host
-
-        def live_alone(given: Assignment) -> int:
-            for other in _other_masters:
-                other._host.let_go_of_listener()
-            return live(given)
-
-        _other_masters = [master for master in _living if master is not self]
         self._crew.spawn(
-            live_alone,
+            live,
             host.settings(),
             standing=standing,
             threads=host.threads() if standing else None,
@@ -369,13 +367,6 @@ class Master:
         # Those in hand count too: a client may have come in their place meanwhile.
         return Message.drain(self.waiting_at_most() + len(self._pool))
 
-    def _let_go(self) -> None:
-        self._crew.forget_all()
-        if self._listener is not None:
-            self._listener.forget()
-            self._listener = None
-        self._host.let_go()
-
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):
             record.note(WorkerEvent.RETIRED)
@@ -386,23 +377,6 @@ class Master:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
             record.note(WorkerEvent.KILLED)
             self._crew.send_signal(record, signal.SIGKILL)
-
-
-_living: weakref.WeakSet[Master] = weakref.WeakSet()
-"""Every pool of this process, of however many servers."""
-
-
-def _let_go_in_child() -> None:
-    """In any child that is forked with this process's memory, by whomever.
-
-    While a child holds the master's end of a channel, the worker at the other end cannot see that
-    the master is gone, and would serve on for ever.
-    """
-    for master in list(_living):
-        master._let_go()
-
-
-os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def newborn(record: WorkerRecord, reading: Reading, now: float) -> bool:

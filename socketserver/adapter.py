@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import weakref
 from typing import Any
 
 import prefork.socketserver as api
@@ -24,6 +25,7 @@ class Adapter:
         self._server = server
         self._state = vars(server)
         self._datagrams: DatagramSource | None = None
+        _adapters.add(self)
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -49,9 +51,6 @@ class Adapter:
         if run is not None:
             run.wakeup.close()
 
-    def let_go_of_listener(self) -> None:
-        let_go_of_listener(self._server, None)
-
     def workers_changed(self, pids: set[int]) -> None:
         self._server.active_children = pids
 
@@ -61,6 +60,10 @@ class Adapter:
     # -- for a worker ------------------------------------------------------------------------
 
     def enter(self, room: Room | None) -> None:
+        for other in list(_adapters):
+            if other is not self:
+                # This process lives on when that server closes: its port must become free.
+                let_go_of_listener(other._server, None)
         # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
@@ -110,6 +113,10 @@ class Adapter:
             return False
         self._state["_BaseServer__shutdown_request"] = False
         return True
+
+
+_adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
+"""One for each server of this process that has a pool."""
 
 
 def takes_plainly(server: Any) -> bool:

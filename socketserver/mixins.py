@@ -66,9 +66,8 @@ class ForkingMixIn(_Mixin):
         """Close the listener, then wait for the children unless `block_on_close` is false."""
         super().server_close()
         self.collect_children(blocking=self.block_on_close)
-        if not self.active_children:
-            if reaper := _taken_reaper(self):
-                reaper.close()
+        if not self.active_children and (reaper := _taken_reaper(self)):
+            reaper.close()
 
     def _prefork_processes(self, standing: bool) -> Processes:
         return _Children(self)

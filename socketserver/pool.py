@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from typing import Any
 
+from prefork.listener import something_waits
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
@@ -114,9 +114,10 @@ class PreforkMixIn(ForkingMixIn):
             if master is not None:
                 master.drain(self.__strategy())
                 self.__serve_backlog(master)
-                # Before the listener closes: should a worker die on a request, the next one serves
-                # those who wait behind it.
-                self.collect_children(blocking=self.block_on_close)
+                if self.__strategy().standing(1):
+                    # Before the listener closes: should a worker die on a request, the next one
+                    # serves those who wait behind it.
+                    self.collect_children(blocking=self.block_on_close)
         finally:
             super().server_close()
             if master is not None and master.close():
@@ -137,7 +138,12 @@ class PreforkMixIn(ForkingMixIn):
 
     def _prefork_has_threads(self) -> bool:
         # By the method: the standard library's ThreadingMixIn counts as well.
-        return hasattr(self, "process_request_thread")
+        # Decided by who serves a request in a worker: a subclass may well define the method that
+        # threads run, and have no threads.
+        kinds = type(self).__mro__
+        below = kinds[kinds.index(ForkingMixIn) + 1 :]
+        server = next(kind for kind in below if "process_request" in vars(kind))
+        return hasattr(server, "process_request_thread")
 
     def __master(self) -> Master:
         master: Master | None = vars(self).get("_prefork_master")
@@ -150,18 +156,12 @@ class PreforkMixIn(ForkingMixIn):
 
     def __serve_backlog(self, master: Master) -> None:
         """Where no worker stands ready to do it, the master takes what waits."""
-        if self.__strategy().standing(1) or self.fileno() < 0:
+        if self.__strategy().standing(1):
             return
         for _ in range(master.waiting_at_most()):
-            if master.forced or not readable(self):
+            if master.forced or not something_waits(self.fileno()):
                 return
             self._handle_request_noblock()
-
-
-def readable(server: PreforkMixIn) -> bool:
-    poll = select.poll()
-    poll.register(server, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def counted(serve: Callable[[Any, Any], None], room: Room) -> Callable[[Any, Any], None]:

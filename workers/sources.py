@@ -47,6 +47,8 @@ class SharedListener:
         self._epoll.register(channel.fileno(), select.EPOLLIN)
         if room is not None:
             self._epoll.register(room.fileno(), select.EPOLLIN)
+        self._glance = select.poll()
+        self._glance.register(self._listener, select.POLLIN)
         self._only_a_request = [(self._listener, select.EPOLLIN)]
         self._turns = 0
         self._in_line = False
@@ -62,9 +64,7 @@ class SharedListener:
         return False
 
     def something_waits(self) -> bool:
-        poll = select.poll()
-        poll.register(self._listener, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._glance.poll(0))
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()

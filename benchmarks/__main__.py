@@ -1,0 +1,95 @@
+"""The command line: `python -m benchmarks`, or one measurement: `python -m benchmarks echo`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from cyclopts import App
+
+from benchmarks import cpu, echo, heap, scoreboard
+from benchmarks.build import BuildError
+from benchmarks.contenders import ServerFailed
+from benchmarks.output import Outcome, console
+from benchmarks.rounds import Plan
+
+MEASUREMENTS: dict[str, tuple[Callable[[Plan], Outcome], Plan]] = {
+    module.__name__.rpartition(".")[2]: (module.measure, module.PLAN)
+    for module in (echo, cpu, heap, scoreboard)
+}
+
+app = App(
+    name="python -m benchmarks",
+    version_flags=[],
+    help="Measure what a request costs, against a C server and the standard library. The exit "
+    "code is 1 if a target is not reached; every round is kept in benchmarks/results.",
+)
+
+
+def run(*names: str, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Run measurements one after the other; the exit code."""
+    outcomes = []
+    for name in names:
+        measure, plan = MEASUREMENTS[name]
+        outcome = measure(
+            replace(plan, rounds=rounds or plan.rounds, seconds=seconds or plan.seconds)
+        )
+        outcome.show()
+        outcome.save()
+        outcomes.append(outcome)
+    return 0 if all(outcome.reached for outcome in outcomes) else 1
+
+
+@app.default
+def everything(*, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Run all measurements.
+
+    Parameters
+    ----------
+    rounds
+        Rounds for each server; each measurement has a number of its own.
+    seconds
+        How long a round is.
+    """
+    return run(*MEASUREMENTS, rounds=rounds, seconds=seconds)
+
+
+@app.command(name="echo")
+def echo_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Server CPU of an echo request: a C server, ours, the standard library."""
+    return run("echo", rounds=rounds, seconds=seconds)
+
+
+@app.command(name="cpu")
+def cpu_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Throughput of a CPU-heavy handler on one worker and on two."""
+    return run("cpu", rounds=rounds, seconds=seconds)
+
+
+@app.command(name="heap")
+def heap_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Echo requests with 200 MB of objects in the master."""
+    return run("heap", rounds=rounds, seconds=seconds)
+
+
+@app.command(name="scoreboard")
+def scoreboard_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
+    """The scoreboard's share of an echo request."""
+    return run("scoreboard", rounds=rounds, seconds=seconds)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        sys.exit(app())
+    except (BuildError, ServerFailed) as error:
+        console.print(str(error), markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The servers that are compared, each running in a process group of its own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks.build import program
+from benchmarks.clocks import tree_seconds
+
+SERVE = Path(__file__).resolve().with_name("serve.py")
+START_DEADLINE = 60.0  # the ballast takes a few seconds
+STOP_DEADLINE = 10.0
+
+
+class ServerFailed(RuntimeError):
+    """A server did not start, or answered nobody; what it had to say is on standard error."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server to be measured: the name in the table and the command that prints a port."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def c_server(workers: int, *, shutdown: bool = False) -> Contender:
+    command = (str(program("prefork_echo")), "0", str(workers))
+    if shutdown:
+        return Contender("C with shutdown()", (*command, "shutdown"))
+    return Contender("C prefork", command)
+
+
+def python_server(
+    kind: str, handler: str, workers: int, *, name: str, loops: int = 0, ballast: int = 0
+) -> Contender:
+    """One of the servers in serve.py; `ballast` in megabytes."""
+    options = (f"--workers={workers}", f"--loops={loops}", f"--ballast={ballast}")
+    return Contender(name, (sys.executable, "-I", str(SERVE), kind, handler, *options))
+
+
+class Running:
+    """A contender at work, from `with` to its end; nothing of it stays behind."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.name = contender.name
+        self._command = contender.command
+
+    def __enter__(self) -> Running:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, start_new_session=True
+        )
+        try:
+            self.port = self._announced_port()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def cpu_seconds(self) -> float:
+        return tree_seconds(self._process.pid)
+
+    def _announced_port(self) -> int:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], START_DEADLINE)
+        line = self._process.stdout.readline() if ready else b""
+        if not line.strip().isdigit():
+            raise ServerFailed(f"The server {self.name!r} did not start.")
+        return int(line)
+
+    def _end(self) -> None:
+        """Ask the master; then make sure of its whole group, which outlives a dead master."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # all gone, as it should be
+        self._process.wait(STOP_DEADLINE)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def settle() -> None:
+    """Let the server note the end of the last requests, before its CPU time is read."""
+    time.sleep(0.05)

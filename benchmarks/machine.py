@@ -1,0 +1,40 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Machine:
+    cores: int
+    processor: str
+    kernel: str
+    python: str
+
+    @classmethod
+    def here(cls) -> Machine:
+        version = re.match(r"[\d.]+", platform.release())
+        return cls(
+            cores=len(os.sched_getaffinity(0)),
+            processor=_processor(),
+            kernel=f"{platform.system()} {version.group() if version else platform.release()}",
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+        )
+
+    def __str__(self) -> str:
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{cores} ({self.processor}), {self.kernel}, {self.python}"
+
+
+def _processor() -> str:
+    """The processor's name as /proc/cpuinfo has it; the architecture where it has none."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()

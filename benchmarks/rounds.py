@@ -1,0 +1,177 @@
+"""Rounds in turns, and what is made of them.
+
+Other work on the machine disturbs every figure, and differently from minute to minute. So the
+servers take turns in short rounds, there and back (A B, B A, A B ...), and a ratio is taken within
+one turn, between rounds that are seconds apart. The median of the ratios forgives the odd round;
+the middle half says how far it may be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.progress import Progress
+
+from benchmarks.build import program
+from benchmarks.clocks import busy_seconds
+from benchmarks.contenders import Contender, Running, ServerFailed, settle
+from benchmarks.output import console
+
+PAYLOAD = 32  # bytes; one segment, one recv
+MOST_REQUESTS = 4_000_000
+TRIES = 3  # times as many turns as wanted, to find so many quiet ones
+GRACE = 60.0  # seconds more than a round for the load generator to end by itself
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many rounds there are for each server, and what happens in one."""
+
+    rounds: int
+    seconds: float
+    clients: int
+    warm_up: int = 200
+    """Requests before the first round, not counted."""
+    quiet: float = math.inf
+    """Cores that others may take in a turn. A turn with more is measured again, up to `TRIES` times
+    `rounds` turns in all; the quietest are kept. For figures that need all cores of the machine."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One server under load for a while. Times in seconds, latencies in microseconds."""
+
+    requests: int
+    errors: int
+    seconds: float
+    rate: float
+    """Requests in a second, without those that were answered after the end of the round."""
+    cpu: float
+    """Of the server: the master and all its processes."""
+    load: float
+    """Cores that the load generator took."""
+    others: float
+    """Cores that were taken by what is neither the server nor the load generator."""
+    p50: float
+    p99: float
+    p999: float
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds of a request."""
+        return self.cpu / self.requests
+
+    @property
+    def cores(self) -> float:
+        """Cores that the server kept busy."""
+        return self.cpu / self.seconds
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of a series, and its middle half."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def relative(self) -> float:
+        """Half the width of the middle half, as a part of the median."""
+        return (self.high - self.low) / 2 / self.median
+
+    @property
+    def margin(self) -> float:
+        """By how much the median itself may be off: the notch of a box plot, about 95 % sure."""
+        return 1.57 * (self.high - self.low) / math.sqrt(self.count)
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        values = list(values)
+        if len(values) < 2:
+            return cls(values[0], values[0], values[0], 1)
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high, len(values))
+
+
+Rounds = dict[str, list[Round]]
+"""The rounds of each contender, by its name; those at one index belong to one turn."""
+
+
+def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds:
+    """All contenders in turns. They all run all the time; those whose turn it is not are idle."""
+    turns: list[list[Round]] = []
+    quiet = 0
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Running(contender)) for contender in contenders]
+        for server in servers:
+            _load(server, plan.clients, plan.warm_up, plan.seconds)
+        progress = stack.enter_context(Progress(console=console, transient=True))
+        task = progress.add_task(label, total=plan.rounds)
+        while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
+            turns.append(_turn(servers, plan, there=len(turns) % 2 == 0))
+            quiet += _disturbance(turns[-1]) <= plan.quiet
+            progress.update(task, completed=quiet)
+    kept = sorted(turns, key=_disturbance)[: plan.rounds]
+    series = zip(*kept, strict=True)
+    return {server.name: list(rounds) for server, rounds in zip(servers, series, strict=True)}
+
+
+def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], float]) -> Spread:
+    """A figure of one contender over that of another, turn by turn."""
+    pairs = zip(rounds[name], rounds[reference], strict=True)
+    return Spread.of(of(mine) / of(theirs) for mine, theirs in pairs)
+
+
+def _turn(servers: Sequence[Running], plan: Plan, there: bool) -> list[Round]:
+    """A round of each server, the first one first or (back) last; in the servers' order."""
+    if there:
+        return [_measure(server, plan) for server in servers]
+    return [_measure(server, plan) for server in reversed(servers)][::-1]
+
+
+def _disturbance(turn: Iterable[Round]) -> float:
+    return max(one.others for one in turn)
+
+
+def _measure(server: Running, plan: Plan) -> Round:
+    settle()
+    cpu, machine = server.cpu_seconds(), busy_seconds()
+    load = _load(server, plan.clients, MOST_REQUESTS, plan.seconds)
+    settle()
+    cpu = server.cpu_seconds() - cpu
+    machine = busy_seconds() - machine
+    return Round(
+        requests=int(load["requests"]),
+        errors=int(load["errors"]),
+        seconds=load["seconds"],
+        rate=load["rate"],
+        cpu=cpu,
+        load=load["cpu"] / load["seconds"],
+        others=max(0.0, machine - cpu - load["cpu"]) / load["seconds"],
+        p50=load["p50_us"],
+        p99=load["p99_us"],
+        p999=load["p999_us"],
+    )
+
+
+def _load(server: Running, clients: int, requests: int, seconds: float) -> dict[str, float]:
+    """Run the load generator to its end; what it prints."""
+    arguments = (server.port, clients, requests, seconds, PAYLOAD)
+    done = subprocess.run(
+        [str(program("load")), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        timeout=seconds + GRACE,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    if not figures["requests"]:
+        raise ServerFailed(f"The server {server.name!r} answered no request.")
+    return figures

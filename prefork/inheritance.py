@@ -1,0 +1,35 @@
+"""What a forked child must not keep, whoever forks it.
+
+While a child holds the master's end of a channel, the worker at the other end cannot see that the
+master is gone, and would serve on for ever. So every master is known here, and lets go in every
+child that is forked with its memory.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Heirloom(Protocol):
+    """Something of this process that its children inherit, and shall drop."""
+
+    def let_go(self) -> None:
+        """In a child: drop it, without touching what the parent has."""
+
+
+_living: weakref.WeakSet[Heirloom] = weakref.WeakSet()
+
+
+def watch_over(heirloom: Heirloom) -> None:
+    """Have it dropped in every child, as long as somebody refers to it."""
+    _living.add(heirloom)
+
+
+def _let_go_in_child() -> None:
+    for heirloom in list(_living):
+        heirloom.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
