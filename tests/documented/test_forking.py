@@ -240,6 +240,28 @@ def test_the_servers_socket_can_be_the_request(api: Any) -> None:
             assert receive_all(client) == b"hello"
 
 
+def test_a_handler_may_accept_by_itself(api: Any) -> None:
+    """The listener is the request then, and the child keeps that too."""
+
+    class Server(api.ForkingTCPServer):
+        def get_request(self) -> Any:
+            return self.socket, self.server_address
+
+        def close_request(self, request: Any) -> None:
+            pass
+
+        def shutdown_request(self, request: Any) -> None:
+            pass
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        connection, _ = request.accept()
+        with connection:
+            echo(connection, client_address, server)
+
+    with Server(LOOPBACK, handler) as server:
+        assert serve_one(server, b"hello") == b"hello"
+
+
 @pytest.mark.parametrize("kind", ["UDPServer", "UnixDatagramServer"])
 def test_a_child_answers_datagrams_through_the_servers_socket(
     api: Any, short_path: Path, kind: str

@@ -181,6 +181,8 @@ def close_while_children_end(server: Any, told: Told, gate: Gate, children: int 
         connect(server.server_address).close()
     for _ in range(children):
         entered(told)
+    # A child may speak before its parent has noted it.
+    eventually(lambda: len(server.active_children) == children)
     threading.Thread(target=close).start()
     eventually(lambda: server.socket.fileno() == -1)
     gate.let_through(children)
