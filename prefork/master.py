@@ -35,6 +35,7 @@ from prefork.policies.sizing import to_retire, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
 from prefork.reports import WorkerStatus, report_death, status_of, warn_of_threads
+from prefork.signals import held_back
 from prefork.strategies import Strategy
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
@@ -104,7 +105,7 @@ class Master:
 
     def collect(self) -> None:
         """Note what happened, without starting anybody."""
-        with self._lock:
+        with self._lock, held_back():
             if len(self._pool):
                 for record, message in self._crew.messages():
                     self._hear(record, message)
@@ -128,7 +129,7 @@ class Master:
 
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
-        with self._lock:
+        with self._lock, held_back():
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             if before in (PoolState.DRAINING, PoolState.STOPPING):
@@ -146,13 +147,12 @@ class Master:
         Errors: `OSError` when there can be no more processes.
         """
         host = self._host
+        while len(self._pool) >= self._most():
+            self._crew.wait(self._grace_left())
+            self.collect()
         with self._lock:
-            while len(self._pool) >= self._most():
-                self._crew.wait(self._grace_left())
-                self.collect()
-            if self.forced:
-                return  # it has waited in vain
-            self._spawn(lambda given: serve_one(host, given, request, client_address), False)
+            if not self.forced:  # if it is, the request has waited in vain
+                self._spawn(lambda given: serve_one(host, given, request, client_address), False)
 
     def waiting_at_most(self) -> int:
         """How many requests can be waiting in the backlog now."""
@@ -186,7 +186,7 @@ class Master:
 
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
-        with self._lock:
+        with self._lock, held_back():
             self.forced = True
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:

@@ -112,6 +112,9 @@ class Reaper:
             self._pidfds.clear()
             self._unwatched.clear()
 
+    def __del__(self) -> None:
+        self.close()  # a server may be dropped while children run
+
     def forget(self) -> None:
         """In a forked child: drop the copies it inherited, and touch nothing of the parent's."""
         self._lock = threading.RLock()  # whoever held it is not here

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from prefork.signals import held_back
 from prefork.system import SYSTEM, System
 
 
@@ -32,14 +33,11 @@ def spawn(
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
     flush_standard_streams()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
+    with held_back() as mask:
         pid = system.fork()
         if pid == 0:
             _live(child, prepare, mask, system)
         adopt(pid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _live(

@@ -38,6 +38,11 @@ class Wakeup:
                 os.close(self._fd)
                 self._fd = -1
 
+    def forget(self) -> None:
+        """In a forked child: drop its copy of the descriptor."""
+        self._lock = threading.RLock()  # whoever held it is not here
+        self.close()
+
     def __enter__(self) -> Wakeup:
         return self
 

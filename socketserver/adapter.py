@@ -49,7 +49,7 @@ class Adapter:
         self._state.pop("_prefork_master", None)
         run = self._state.pop("_BaseServer__run", None)
         if run is not None:
-            run.wakeup.close()
+            run.wakeup.forget()
 
     def workers_changed(self, pids: set[int]) -> None:
         self._server.active_children = pids

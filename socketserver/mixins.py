@@ -59,8 +59,8 @@ class ForkingMixIn(_Mixin):
         self.collect_children()
         while _is_full(self):
             _collect(self, None)
-        spawn(lambda: self.__serve(request, client_address), self.__adopt)
-        self.close_request(request)
+        with handing_over(self, request):
+            spawn(lambda: self.__serve(request, client_address), self.__adopt)
 
     def server_close(self) -> None:
         """Close the listener, then wait for the children unless `block_on_close` is false."""
@@ -84,6 +84,23 @@ class ForkingMixIn(_Mixin):
             reaper.forget()
         let_go_of_listener(self, request)
         return serve_in_child(self, request, client_address)
+
+
+@contextlib.contextmanager
+def handing_over(server: Any, request: Any) -> Iterator[None]:
+    """Close the request here once a child has it; saying goodbye on it is the child's part.
+
+    Also when Ctrl-C comes in between: who cleans up after that would say goodbye for the child. An
+    `Exception` means that there is no child.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        server.close_request(request)
+        raise
+    server.close_request(request)
 
 
 def serve_in_child(server: Any, request: Any, client_address: Any) -> int:

@@ -11,7 +11,7 @@ from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.socketserver import loop
 from prefork.socketserver.adapter import Adapter
-from prefork.socketserver.mixins import ForkingMixIn
+from prefork.socketserver.mixins import ForkingMixIn, handing_over
 from prefork.strategies import STRATEGIES, Strategy
 from prefork.workers.room import Room
 
@@ -79,8 +79,8 @@ class PreforkMixIn(ForkingMixIn):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if "_prefork_in_worker" not in vars(self):
-            self.__strategy().dispatch(self.__master(), request, client_address)
-            self.close_request(request)
+            with handing_over(self, request):
+                self.__strategy().dispatch(self.__master(), request, client_address)
             return
         room: Room | None = vars(self)["_prefork_room"]
         if room is None:
