@@ -73,7 +73,7 @@ class Master:
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
-        self._died_draining = False
+        self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
         self.state = PoolState.NEW
         watch_over(self)
@@ -91,7 +91,7 @@ class Master:
                 warn_of_threads()
             self._has_run = True
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._any_ready = self.forced = False
+            self._any_ready = self._drainer_due = self.forced = False
 
     def turn(self, strategy: Strategy) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -158,31 +158,35 @@ class Master:
         """How many requests can be waiting in the backlog now."""
         return waiting_at_most(self._host.fileno(), self._host.backlog())
 
-    def drain(self, strategy: Strategy) -> None:
-        """The server is about to close: see to it that somebody serves what waits in the backlog.
-
-        All workers may have left before the last client came, or died on a request since.
-        """
-        with self._lock:
-            self.rest()
-            self._died_draining = False
-            if self.forced or len(self._pool) or not strategy.standing(1):
-                return
-            if self._has_run and something_waits(self._host.fileno()):
-                self._share_listener()
-                self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-                self._drain_began = self._clock()
-                self._start_worker(strategy)
-                for record in self._pool:
-                    self._retire(record, self._drain_order())
+    def drain(self) -> None:
+        """The server is about to close: somebody must serve what waits in the backlog."""
+        self.collect()
+        self.rest()
+        self._drainer_due = True
 
     def wait(self, strategy: Strategy) -> None:
         """Wait until every worker is gone; when the grace is over the rest is killed."""
-        while len(self._pool):
+        while len(self._pool) or self._send_drainer(strategy):
             self._crew.wait(self._grace_left())
             self.collect()
-            if self._died_draining:
-                self.drain(strategy)
+
+    def _send_drainer(self, strategy: Strategy) -> bool:
+        """Start a worker for those who still wait, if there are any; whether it did.
+
+        All may have left before the last client came, or died on a request.
+        """
+        with self._lock:
+            if self.forced or not (self._drainer_due and self._has_run and strategy.standing(1)):
+                return False
+            self._drainer_due = False
+            if not something_waits(self._host.fileno()):
+                return False
+            self._share_listener()
+            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
+            self._start_worker(strategy)
+            for record in self._pool:
+                self._retire(record, self._drain_order())
+            return len(self._pool) > 0
 
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
@@ -248,8 +252,8 @@ class Master:
         if self._blames_start(record, death, reading, now):
             self._restarts.note_newborn_death(now)
         report_death(record, death, reading, now, self._next_step(record, now))
-        if self.state is PoolState.DRAINING:
-            self._died_draining = record.was_ready and death.status != ExitCode.DONE
+        if self.state is PoolState.DRAINING and record.was_ready:
+            self._drainer_due |= death.status != ExitCode.DONE
         self._pool.remove(record)
         self._host.workers_changed(self._pool.pids())
         self._note_if_empty()

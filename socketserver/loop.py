@@ -225,9 +225,9 @@ def shutdown(server: Any) -> None:
     server._BaseServer__shutdown_request = True
     run: Run | None = vars(server).get("_BaseServer__run")
     if run is not None:
+        run.wakeup.notify()  # also in its own thread: a signal handler does not end its wait
         if run.thread == threading.get_ident():
             return
-        run.wakeup.notify()
     server._BaseServer__is_shut_down.wait()
 
 

@@ -112,7 +112,7 @@ class PreforkMixIn(ForkingMixIn):
         master: Master | None = vars(self).get("_prefork_master")
         try:
             if master is not None:
-                master.drain(self.__strategy())
+                master.drain()
                 self.__serve_backlog(master)
                 if self.__strategy().standing(1):
                     # Before the listener closes: should a worker die on a request, the next one

@@ -51,14 +51,14 @@ def serve_many(
 ) -> int:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
-    def work() -> int:
+    def prepare() -> Callable[[], int]:
         source = source_of(service, given.channel, room)
         title = given.title()
         loop = Loop(service, source, given.slot, given.channel, room, title, given.max_requests)
-        return loop.run()
+        return loop.run
 
     room = given.room()
-    return _live(service, given, room, work)
+    return _live(service, given, room, prepare)
 
 
 def serve_one(service: Service, given: Assignment, request: Any, client_address: Any) -> int:
@@ -66,24 +66,32 @@ def serve_one(service: Service, given: Assignment, request: Any, client_address:
 
     def work() -> int:
         now = given.slot.take(client_address)
-        if given.titles:
-            given.title().show(now)
+        if title.enabled:
+            title.show(now)
         status = service.serve_one(request, client_address)
         given.slot.done()
         if service.stop_asked():
             given.channel.send(Message(Kind.STOP))
         return status
 
-    status = _live(service, given, None, work)
+    title = given.title()
+    status = _live(service, given, None, lambda: work)
     if status == ExitCode.BOOT_FAILED:
         service.drop(request)
     return status
 
 
-def _live(service: Service, given: Assignment, room: Room | None, work: Callable[[], int]) -> int:
+def _live(
+    service: Service,
+    given: Assignment,
+    room: Room | None,
+    prepare: Callable[[], Callable[[], int]],
+) -> int:
     try:
         current.slot = given.slot
         service.enter(room)
+        # Before the hook, which may take the last descriptors, or lower the limit of them.
+        work = prepare()
         service.started()
     except BaseException:
         given.channel.send(Message(Kind.FAILED, traceback.format_exc().encode()))

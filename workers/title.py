@@ -23,15 +23,17 @@ class Title:
         self._start = f"prefork: worker {number}" + (f" [{name}]" if name else "")
         self._slot = slot
         self.enabled = enabled
+        if enabled:
+            from setproctitle import setproctitle  # loaded only where titles are wanted
+
+            self._set = setproctitle
         self.due: float = 0 if enabled else float("inf")
 
     def show(self, now: int) -> None:
         """Say what the worker does now: `prefork: worker 2 [app] idle, 1234 served`."""
-        from setproctitle import setproctitle  # loaded only where titles are wanted
-
         reading = self._slot.read()
         doing = f"{reading.state.name.lower()} {reading.peer}".rstrip()
-        setproctitle(f"{self._start} {doing}, {reading.served} served")
+        self._set(f"{self._start} {doing}, {reading.served} served")
         self.due = now + INTERVAL
 
     def settle(self) -> float | None:
