@@ -16,6 +16,7 @@ from prefork.reaper import Death, Reaper, a_slice
 from prefork.settings import Settings
 from prefork.spawner import spawn
 from prefork.system import System
+from prefork.workers import title
 from prefork.workers.birth import reset_signals
 from prefork.workers.channel import Channel, Message
 from prefork.workers.main import Assignment
@@ -120,6 +121,8 @@ class Crew:
             self._channels[ours.fileno()] = record
             self._epoll.register(ours.fileno(), select.EPOLLIN)
 
+        if settings.titles:
+            title.load()
         # What the workers share stays shared: no collection of theirs will touch it.
         if settings.freeze:
             gc.freeze()

@@ -13,6 +13,11 @@ SOON = 0.05
 """Seconds without a request after which a worker counts as idle and may say so."""
 
 
+def load() -> None:
+    """Load what writes titles; done before the fork, so that no worker has to."""
+    import setproctitle  # not before a pool wants titles: the rest works without  # noqa: F401
+
+
 class Title:
     """Keeps the process title in step with the slot, without haste.
 
@@ -23,17 +28,15 @@ class Title:
         self._start = f"prefork: worker {number}" + (f" [{name}]" if name else "")
         self._slot = slot
         self.enabled = enabled
-        if enabled:
-            from setproctitle import setproctitle  # loaded only where titles are wanted
-
-            self._set = setproctitle
         self.due: float = 0 if enabled else float("inf")
 
     def show(self, now: int) -> None:
         """Say what the worker does now: `prefork: worker 2 [app] idle, 1234 served`."""
+        from setproctitle import setproctitle
+
         reading = self._slot.read()
         doing = f"{reading.state.name.lower()} {reading.peer}".rstrip()
-        self._set(f"{self._start} {doing}, {reading.served} served")
+        setproctitle(f"{self._start} {doing}, {reading.served} served")
         self.due = now + INTERVAL
 
     def settle(self) -> float | None:
