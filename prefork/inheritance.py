@@ -7,6 +7,7 @@ child that is forked with its memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from typing import Protocol
@@ -29,7 +30,9 @@ def watch_over(heirloom: Heirloom) -> None:
 
 def _let_go_in_child() -> None:
     for heirloom in list(_living):
-        heirloom.let_go()
+        # EBADF: another thread was closing it when the fork came. The others must go all the same.
+        with contextlib.suppress(OSError):
+            heirloom.let_go()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

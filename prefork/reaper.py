@@ -105,12 +105,13 @@ class Reaper:
     def close(self) -> None:
         """Let go of every descriptor; children that still run are left to themselves."""
         with self._lock:
-            self._epoll.close()
-            for pidfd in self._pids:
-                self._system.close(pidfd)
+            pidfds = list(self._pids)
             self._pids.clear()
             self._pidfds.clear()
             self._unwatched.clear()
+            self._epoll.close()
+            for pidfd in pidfds:
+                self._system.close(pidfd)
 
     def __del__(self) -> None:
         self.close()  # a server may be dropped while children run
@@ -131,8 +132,9 @@ class Reaper:
             status = exit_status(result)
         # By hand: a worker that inherited the pidfd keeps the registration alive otherwise.
         self._epoll.unregister(pidfd)
-        self._system.close(pidfd)
+        # Off the books first: a child that another thread forks now closes what stands in them.
         del self._pids[pidfd], self._pidfds[pid]
+        self._system.close(pidfd)
         return Death(pid, status)
 
     def _collect_unwatched(self) -> list[Death]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -51,6 +52,8 @@ def _live(
         prepare()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         status = child()
+    except Exception:
+        traceback.print_exc()  # a bug of ours: whatever a program does is answered for in child()
     finally:
         try:
             flush_standard_streams()

@@ -34,9 +34,10 @@ class Wakeup:
 
     def close(self) -> None:
         with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+            # Forgotten first: a child that another thread forks now closes what is not.
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
 
     def forget(self) -> None:
         """In a forked child: drop its copy of the descriptor."""
