@@ -6,6 +6,7 @@ server's loop waits for: a channel for each worker, and the reaper with a pidfd 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import select
 from collections.abc import Callable, Iterator
@@ -45,7 +46,8 @@ class Crew:
 
         May return early: another thread may have collected it meanwhile.
         """
-        self._epoll.poll(a_slice(timeout))
+        with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
+            self._epoll.poll(a_slice(timeout))
 
     def messages(self) -> Iterator[tuple[WorkerRecord, Message]]:
         """What the workers have said since the last time."""

@@ -86,6 +86,7 @@ class Master:
     def start(self, strategy: Strategy) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
+            self.collect()  # what was said before now is not meant for this run
             if strategy.standing(1):
                 self._share_listener()
                 warn_of_threads()
@@ -225,8 +226,8 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif message.kind is Kind.STOP and record.state is not WorkerState.RETIRING:
-            self._host.stop()  # from one that retires it comes too late: that run has ended
+        elif self.state is PoolState.RUNNING and record.state is not WorkerState.RETIRING:
+            self._host.stop()  # Kind.STOP; from a worker of an earlier run it comes too late
 
     def _bury(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""

@@ -84,7 +84,7 @@ class Reaper:
         timeout = 0.0 if deaths or not len(self) else a_slice(timeout)
         try:
             readable = self._epoll.poll(timeout)
-        except ValueError:  # closed by another thread: it has collected everything
+        except (ValueError, OSError):  # closed by another thread: it has collected everything
             return deaths
         with self._lock:
             for pidfd, _ in readable:

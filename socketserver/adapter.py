@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import prefork.socketserver as api
@@ -59,7 +60,7 @@ class Adapter:
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def enter(self, room: Room | None) -> None:
+    def enter(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
         for other in list(_adapters):
             if other is not self:
                 # This process lives on when that server closes: its port must become free.
@@ -68,7 +69,7 @@ class Adapter:
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
         self._state["_BaseServer__shutdown_request"] = False
-        self._server._prefork_enter_worker(room)
+        self._server._prefork_enter_worker(room, ask_stop)
         sock = getattr(self._server, "socket", None)
         if sock is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,25 +72,28 @@ class PreforkMixIn(ForkingMixIn):
 
     def shutdown(self) -> None:
         """Stop `serve_forever()`; a handler may call it too, in its worker, and returns at once."""
-        loop.shutdown(self)
+        if (ask_stop := vars(self).get("_prefork_ask_stop")) is not None:
+            ask_stop()
+        else:
+            loop.shutdown(self)
 
     def handle_request(self) -> Any:
         """Take one request and give it to a worker forked for it."""
         return loop.handle_request(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if "_prefork_in_worker" not in vars(self):
+        if "_prefork_ask_stop" not in vars(self):
             with handing_over(self, request):
                 self.__strategy().dispatch(self.__master(), request, client_address)
             return
         room: Room | None = vars(self)["_prefork_room"]
+        serve = without_processes(type(self)).process_request
         if room is None:
-            # Past ForkingMixIn: what the server would do without processes.
-            super(ForkingMixIn, self).process_request(request, client_address)
+            serve(self, request, client_address)
             return
         room.enter(id(request), client_address)
         try:
-            super(ForkingMixIn, self).process_request(request, client_address)
+            serve(self, request, client_address)
         except BaseException:
             room.leave(id(request))
             raise
@@ -127,9 +131,9 @@ class PreforkMixIn(ForkingMixIn):
         strategy = self.__strategy() if standing else STRATEGIES["fork"]
         return _PoolProcesses(self.__master(), strategy, standing)
 
-    def _prefork_enter_worker(self, room: Room | None) -> None:
+    def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
         state = vars(self)
-        state["_prefork_in_worker"] = True
+        state["_prefork_ask_stop"] = ask_stop
         state["_prefork_room"] = room
         state["active_children"] = None
         if room is not None:
@@ -138,12 +142,8 @@ class PreforkMixIn(ForkingMixIn):
 
     def _prefork_has_threads(self) -> bool:
         # By the method: the standard library's ThreadingMixIn counts as well.
-        # Decided by who serves a request in a worker: a subclass may well define the method that
-        # threads run, and have no threads.
-        kinds = type(self).__mro__
-        below = kinds[kinds.index(ForkingMixIn) + 1 :]
-        server = next(kind for kind in below if "process_request" in vars(kind))
-        return hasattr(server, "process_request_thread")
+        # A subclass may well define the method that threads run, and have no threads.
+        return hasattr(without_processes(type(self)), "process_request_thread")
 
     def __master(self) -> Master:
         master: Master | None = vars(self).get("_prefork_master")
@@ -162,6 +162,15 @@ class PreforkMixIn(ForkingMixIn):
             if master.forced or not something_waits(self.fileno()):
                 return
             self._handle_request_noblock()
+
+
+def without_processes(kind: type[PreforkMixIn]) -> Any:
+    """The class whose `process_request()` is what the server would do without processes."""
+    kinds = kind.__mro__
+    library = sys.modules.get("socketserver")
+    forking = getattr(library, "ForkingMixIn", None)
+    below = kinds[kinds.index(ForkingMixIn) + 1 :]
+    return next(k for k in below if "process_request" in vars(k) and k is not forking)
 
 
 def counted(serve: Callable[[Any, Any], None], room: Room) -> Callable[[Any, Any], None]:

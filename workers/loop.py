@@ -94,6 +94,8 @@ class Loop:
         """The wait has ended without a request: an order, a finished thread, or time is over."""
         if self._patience is not None:
             self._patience = self._title.settle()
+        if self._service.stop_asked():  # in a thread that has just finished
+            self._channel.send(Message(Kind.STOP))
         self._read_orders()
 
     def _not_taken(self, error: OSError) -> None:

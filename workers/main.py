@@ -89,7 +89,7 @@ def _live(
 ) -> int:
     try:
         current.slot = given.slot
-        service.enter(room)
+        service.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()
         service.started()

@@ -15,8 +15,12 @@ Taker = Callable[[], tuple[Any, Any]]
 class Service(Protocol):
     """One server object, as its workers see it."""
 
-    def enter(self, room: Room | None) -> None:
-        """This process is a worker from now on; requests are counted in `room`, if there is one."""
+    def enter(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
+        """This process is a worker from now on.
+
+        Requests are counted in `room`, if there is one; `ask_stop()` tells the master that a
+        handler wants the end of the whole server, from any thread.
+        """
 
     def started(self) -> None:
         """Run what the application wants done in each new worker."""
@@ -43,4 +47,4 @@ class Service(Protocol):
         """Close a request that nobody is going to serve."""
 
     def stop_asked(self) -> bool:
-        """Whether a handler has asked for the end of the server since the last call."""
+        """Whether a handler has set the server's private flag since the last call."""
