@@ -151,7 +151,7 @@ class Master:
         while len(self._pool) >= self._most():
             self._crew.wait(self._grace_left())
             self.collect()
-        with self._lock:
+        with self._lock, held_back():
             if not self.forced:  # if it is, the request has waited in vain
                 self._spawn(lambda given: serve_one(host, given, request, client_address), False)
 

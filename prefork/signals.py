@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
+
+Mask = set[int | signal.Signals]
 
 EVERY = signal.valid_signals()
 
 
-@contextlib.contextmanager
-def held_back() -> Iterator[set[int | signal.Signals]]:
-    """Let no signal reach this thread in the block; gives the mask as it was.
+class _Outermost(threading.local):
+    mask: Mask | None = None
 
-    A KeyboardInterrupt, or whatever else a handler raises, would leave books half written. Where
-    the process has other threads the kernel may choose one of them, and Python runs the handler
-    here all the same (pthread_sigmask(3)): what is half done must come right the next time.
+
+_outermost = _Outermost()
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[Mask]:
+    """Let no signal reach this thread in the block; gives the mask as it is outside.
+
+    A KeyboardInterrupt, or whatever else a handler raises, would leave books half written, or a
+    request with nobody. Where the process has other threads the kernel may choose one of them, and
+    Python runs the handler here all the same (pthread_sigmask(3)): what is half done must come
+    right the next time.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, EVERY)
+    if _outermost.mask is not None:
+        yield _outermost.mask
+        return
+    mask = _outermost.mask = signal.pthread_sigmask(signal.SIG_BLOCK, EVERY)
     try:
         yield mask
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        let_through(mask)
+
+
+def let_through(mask: Mask) -> None:
+    """Put the mask back; in a process forked in such a block, which it never leaves."""
+    _outermost.mask = None
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from prefork.signals import held_back
+from prefork.signals import Mask, held_back, let_through
 from prefork.system import SYSTEM, System
 
 
@@ -44,13 +43,13 @@ def spawn(
 def _live(
     child: Callable[[], int],
     prepare: Callable[[], None],
-    mask: set[int | signal.Signals],
+    mask: Mask,
     system: System,
 ) -> NoReturn:
     status = 1
     try:
         prepare()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        let_through(mask)
         status = child()
     except Exception:
         traceback.print_exc()  # a bug of ours: whatever a program does is answered for in child()
