@@ -1,0 +1,172 @@
+"""Where to listen: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix://PATH`, `unixgram://PATH`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefork.cli.outcomes import Refusal, did_you_mean
+
+DEFAULT_BIND = "tcp://127.0.0.1:9999"
+EXAMPLES = {
+    "tcp": DEFAULT_BIND,
+    "udp": "udp://127.0.0.1:9999",
+    "unix": "unix:///run/app.sock",
+    "unixgram": "unixgram:///run/app.sock",
+}
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path (unix(7))."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address to listen on. An abstract Unix name is written with `@` in place of the zero."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @property
+    def is_ip(self) -> bool:
+        return self.scheme in ("tcp", "udp")
+
+    @property
+    def is_stream(self) -> bool:
+        return self.scheme in ("tcp", "unix")
+
+    @property
+    def family(self) -> int:
+        if not self.is_ip:
+            return socket.AF_UNIX
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    @property
+    def for_bind(self) -> Any:
+        """What the constructor of a server takes."""
+        if self.is_ip:
+            return (self.host, self.port)
+        return "\0" + self.path[1:] if self.path.startswith("@") else self.path
+
+    @property
+    def file(self) -> Path | None:
+        """The path that appears in the file system."""
+        return None if self.is_ip or self.path.startswith("@") else Path(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{shown(self.for_bind)}"
+
+
+def parse(text: str) -> Address:
+    """The address that `text` means.
+
+    Errors: `Refusal` with what is wrong with it.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise Refusal(f"--bind {text!r} says no protocol: write {EXAMPLES['tcp']}, for example.")
+    if scheme not in EXAMPLES:
+        raise Refusal(
+            f"--bind {text!r}: there is no protocol {scheme!r}, only {', '.join(EXAMPLES)}."
+            + did_you_mean(scheme, EXAMPLES)
+        )
+    if scheme in ("tcp", "udp"):
+        return Address(scheme, *_host_and_port(text, scheme, rest))
+    return Address(scheme, path=_path(text, scheme, rest))
+
+
+def _host_and_port(text: str, scheme: str, rest: str) -> tuple[str, int]:
+    host, colon, port = rest.rpartition(":")
+    if not colon or host.count("[") != host.count("]"):  # [::1] without a port
+        raise Refusal(f"--bind {text!r} says no port: write {EXAMPLES[scheme]}, for example.")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise Refusal(f"--bind {text!r}: write an IPv6 address in brackets, {scheme}://[::1]:9999.")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise Refusal(f"--bind {text!r}: {port!r} is no port; ports are numbers from 0 to 65535.")
+    return ("" if host == "*" else host), int(port)
+
+
+def _path(text: str, scheme: str, rest: str) -> str:
+    if rest in ("", "/", "@"):
+        raise Refusal(f"--bind {text!r} says no path: write {EXAMPLES[scheme]}, for example.")
+    if (length := len(os.fsencode(rest))) > LONGEST_PATH:
+        raise Refusal(
+            f"--bind {text!r}: the path has {length} bytes, and a socket's can have {LONGEST_PATH}."
+        )
+    if "\0" in rest:
+        raise Refusal(f"--bind {text!r}: a path cannot have a zero byte.")
+    return rest
+
+
+def shown(server_address: Any) -> str:
+    """A server's address as people write it: `127.0.0.1:9999`, `[::1]:9999`, a path, `@name`."""
+    if isinstance(server_address, bytes):
+        server_address = os.fsdecode(server_address)
+    if isinstance(server_address, str):
+        return server_address.replace("\0", "@", 1)
+    try:
+        host, port = server_address[:2]
+    except (TypeError, ValueError):
+        return str(server_address)
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def remove_stale(address: Address) -> None:
+    """Make room for a Unix socket: the file of one that nobody listens on is removed.
+
+    Errors: `Refusal` when somebody does, or when it is something else.
+    """
+    if address.file is None:
+        return
+    try:
+        if not stat.S_ISSOCK(address.file.lstat().st_mode):
+            raise Refusal(f"{address} cannot be had: there is something else than a socket.")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refusal_of(address, error) from None
+    if _answers(address):
+        raise Refusal(f"{address} is busy: another program listens there.")
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            address.file.unlink()
+        except PermissionError as error:
+            raise refusal_of(address, error) from None
+
+
+def _answers(address: Address) -> bool:
+    # With a datagram socket nobody notices: there is no connection that a stream server would have
+    # to serve, and without a datagram none for the other kind.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)
+        # Anything but a refusal means that somebody is there, such as EPROTOTYPE, for a stream.
+        return probe.connect_ex(address.path) not in (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def refusal_of(address: Address, error: OSError) -> Refusal:
+    """The sentence for an address that cannot be bound."""
+    if isinstance(error, socket.gaierror):
+        return Refusal(f"{address} cannot be had: there is no host {address.host!r}.")
+    if error.errno == errno.EADDRINUSE:
+        return Refusal(f"{address} is busy: another program listens there.")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Refusal(f"{address} cannot be had: this machine has no address {address.host}.")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Refusal(f"{address} cannot be had: {_not_permitted(address)}.")
+    if error.errno == errno.ENOENT and address.file is not None:
+        return Refusal(f"{address} cannot be had: there is no folder {address.file.parent}.")
+    return Refusal(f"{address} cannot be had: {error.strerror or error}.")
+
+
+def _not_permitted(address: Address) -> str:
+    if address.file is not None:
+        return f"this user may not write to {address.file.parent}"
+    return "this user may not take that port (those below 1024 often need privileges)"

@@ -1,0 +1,186 @@
+"""The command line: commands, their help, and how arguments become a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+from cyclopts.validators import Number
+
+from prefork import __version__
+from prefork.cli import configuration
+from prefork.cli.options import PoolOptions, ServeOptions
+from prefork.cli.outcomes import Refusal
+from prefork.cli.streams import outlive_readers
+
+Call = Callable[[], int]
+
+# What takes a value, among the options of `prefork run`.
+VALUED = {"--" + field.name.replace("_", "-") for field in fields(PoolOptions)}
+
+app = App(
+    name="prefork",
+    version=__version__,
+    help="A pool of worker processes under the documented socketserver API.",
+    help_format="markdown",
+    version_flags=["--version"],
+)
+
+SERVE_EPILOGUE = """\
+**Examples**
+
+    prefork serve app:Handler
+    prefork serve app:Handler --bind tcp://[::]:9999 --bind unix:///run/app.sock
+    prefork serve app:Handler --max-children 8 --max-requests 10000
+    prefork serve http.server:HTTPServer --handler http.server:SimpleHTTPRequestHandler
+    PREFORK_MAX_CHILDREN=8 PREFORK_BIND=udp://127.0.0.1:9999 prefork serve app:Handler
+
+The same options in `prefork.toml`; flags come first, then the environment, then the file:
+
+    target = "app:Handler"
+    bind = ["tcp://127.0.0.1:9999", "unix:///run/app.sock"]
+    max-children = 8
+
+**Signals**
+
+- SIGTERM, SIGINT (Ctrl-C): drain. The workers finish what they hold and serve whoever waits.
+- a second one: kill the workers, end at once.
+
+**Exit codes**
+
+- 0: stopped, and drained.
+- 1: ended by force (a second signal, or the grace was over), or by an error in the server class.
+- 2: a wrong argument, or what it names cannot be had; nothing was served.
+- 3: no worker could start; the log has the traceback of one.
+"""
+
+RUN_EPILOGUE = """\
+**Examples**
+
+    prefork run server.py --port 8000
+    prefork run -m http.server 8000
+    prefork run --pool --max-children 4 -m http.server 8000
+    prefork run --pool --threads 16 server.py
+
+Flags of `prefork run` stand before the program; everything after it is the program's own. The exit
+code is the program's; 2 if it cannot be found.
+"""
+
+DEMO_EPILOGUE = """\
+**Examples**
+
+    prefork demo
+    prefork demo --seconds 10 --cores 4
+"""
+
+
+@app.command(help_epilogue=SERVE_EPILOGUE, usage="Usage: prefork serve MODULE:NAME [OPTIONS]\n")
+def serve(
+    target: str,
+    options: ServeOptions = ServeOptions(),  # noqa: B008
+) -> int:
+    """Serve a request handler, or a server class, from a pool of worker processes.
+
+    Parameters
+    ----------
+    target
+        MODULE:NAME. A request handler is a subclass of `BaseRequestHandler`, or whatever else can
+        be called with (request, client_address, server). Under a server class that is no pool yet
+        there will be one; a `PreforkMixIn` class is used as it is.
+    """
+    from prefork.cli.serve import serve as begin
+
+    return begin(target, options)
+
+
+@app.command(
+    help_epilogue=RUN_EPILOGUE,
+    usage="Usage: prefork run [OPTIONS] SCRIPT.py [ARGUMENTS]\n"
+    "       prefork run [OPTIONS] -m MODULE [ARGUMENTS]\n",
+)
+def run(
+    *program: str,
+    pool: bool = False,
+    options: PoolOptions = PoolOptions(),  # noqa: B008
+) -> int:
+    """Run a program unchanged, with our module in the place of the standard library's socketserver.
+
+    Parameters
+    ----------
+    program
+        SCRIPT.py or `-m MODULE`, then the program's own arguments.
+    pool
+        Make pools of its forking and threading servers. The options below are for these.
+    """
+    from prefork.cli.run import run as begin
+
+    return begin(program, pool, options)
+
+
+@app.command(help_epilogue=DEMO_EPILOGUE)
+def demo(
+    *,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    cores: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+) -> int:
+    """Show what the cores of this machine are good for.
+
+    A CPU-heavy server (Pygments, source in, HTML out) serves real clients with 1, 2, ... workers,
+    and then as ForkingTCPServer and ThreadingTCPServer of the standard library.
+
+    Parameters
+    ----------
+    seconds
+        Seconds for each step. Default: so that the whole takes less than half a minute.
+    cores
+        Workers to go up to. Default: as many as cores that this process may use.
+    """
+    from prefork.cli.demo.command import demo as begin
+
+    return begin(seconds, cores)
+
+
+def parse(arguments: Sequence[str]) -> Call | None:
+    """The call that the arguments ask for; `None` when it was for help or the version.
+
+    Errors: `Refusal`.
+    """
+    tokens = list(arguments)
+    try:
+        if tokens[:1] == ["run"]:
+            tokens = ["run", *program_set_apart(tokens[1:])]
+        elif tokens[:1] == ["serve"]:
+            app["serve"].config = configuration.sources(tokens)
+        command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        sentence = " ".join(str(error).split())
+        raise Refusal(f"{sentence} See {_help_for(tokens)}.") from None
+    if command not in (serve, run, demo):
+        outlive_readers()  # of `prefork --help | head`
+        command(*bound.args, **bound.kwargs)
+        return None
+    return lambda: int(command(*bound.args, **bound.kwargs))
+
+
+def program_set_apart(tokens: Sequence[str]) -> list[str]:
+    """`-- ` put before the program, so that nothing after it counts as ours.
+
+    The first word that is neither a flag nor a flag's value is the script; `-m` begins a module.
+    """
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        if token == "--":
+            return list(tokens)
+        if token == "-m" or not token.startswith("-"):
+            break
+        place += 2 if token in VALUED else 1
+    return [*tokens[:place], "--", *tokens[place:]]
+
+
+def _help_for(tokens: Sequence[str]) -> str:
+    command = tokens[:1] if tokens[:1] and tokens[0] in ("serve", "run", "demo") else []
+    return f"`{' '.join(['prefork', *command, '--help'])}`"

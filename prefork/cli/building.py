@@ -1,0 +1,163 @@
+"""From what the user named to a server class with a pool."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from prefork.cli.addresses import Address
+from prefork.cli.options import ServeOptions
+from prefork.cli.outcomes import Refusal
+from prefork.cores import usable_cores
+from prefork.settings import Settings, SettingsError
+from prefork.socketserver import (
+    BaseServer,
+    PreforkMixIn,
+    TCPServer,
+    ThreadingMixIn,
+    UDPServer,
+    UnixDatagramServer,
+    UnixStreamServer,
+)
+
+KINDS: dict[str, type[BaseServer]] = {
+    "tcp": TCPServer,
+    "udp": UDPServer,
+    "unix": UnixStreamServer,
+    "unixgram": UnixDatagramServer,
+}
+
+
+def is_server_class(found: Any) -> bool:
+    """Whether it is a server class, of ours or of the standard library's module."""
+    library = sys.modules.get("socketserver")
+    bases = (BaseServer,) if library is None else (BaseServer, library.BaseServer)
+    return isinstance(found, type) and issubclass(found, bases)
+
+
+def check_handler(target: str, found: Any) -> None:
+    """Errors: `Refusal` when it cannot be called as a request handler is."""
+    if callable(found):
+        try:
+            inspect.signature(found).bind("request", "client_address", "server")
+            return
+        except ValueError:
+            return  # nothing is known of its arguments
+        except TypeError:
+            what = "it does not take (request, client_address, server)"
+    else:
+        what = f"it is of type {type(found).__name__}"
+    raise Refusal(f"{target} is neither a request handler nor a server class: {what}.")
+
+
+def pool_class(target: str, given: Any, address: Address, options: ServeOptions) -> Any:
+    """A server class with a pool: `given`, or one of the documented kinds for a handler.
+
+    Errors: `Refusal`.
+    """
+    if not is_server_class(given):
+        given = KINDS[address.scheme]
+    _check_kind(target, given, address)
+    threads = options.threads not in (None, 1) and not hasattr(given, "process_request_thread")
+    if issubclass(given, PreforkMixIn):
+        if threads:
+            # Between the pool and the server, where they belong, there is no room any more.
+            raise Refusal(
+                f"{target} is a pool without threads; for --threads its class needs ThreadingMixIn "
+                "after PreforkMixIn."
+            )
+        bases: tuple[type, ...] = (given,)
+    else:
+        bases = (PreforkMixIn, ThreadingMixIn, given) if threads else (PreforkMixIn, given)
+    made = type(given.__name__, bases, _attributes(target, given, address, options))
+    made.__module__ = given.__module__
+    return made
+
+
+def _attributes(
+    target: str, given: Any, address: Address, options: ServeOptions
+) -> dict[str, object]:
+    base = getattr(given, "prefork_settings", None)
+    if not isinstance(base, Settings):
+        base = Settings()
+    try:
+        settings = options.settings(base)
+        if not settings.name:
+            settings = Settings(**{**vars(settings), "name": target.partition(":")[0]})
+    except SettingsError as error:
+        raise Refusal(str(error)) from None
+    attributes: dict[str, object] = {"prefork_settings": settings}
+    chosen = chosen_by(given, "max_children")
+    attributes["max_children"] = options.max_children or chosen or usable_cores()
+    backlog = options.backlog or chosen_by(given, "request_queue_size")
+    if backlog is not None:
+        attributes["request_queue_size"] = backlog
+    if not issubclass(given, PreforkMixIn):
+        attributes["service_actions"] = _actions_of_both(given)
+    if address.scheme == "tcp":
+        attributes["allow_reuse_address"] = True
+    if address.is_ip:
+        attributes["address_family"] = address.family
+    return attributes
+
+
+def chosen_by(given: Any, name: str) -> int | None:
+    """A number of a server class, if the program has chosen it, and not the documentation."""
+    for kind in given.__mro__:
+        if name in vars(kind):
+            documented = kind.__module__ == "socketserver" or kind.__module__.startswith("prefork.")
+            return None if documented else int(vars(kind)[name])
+    return None
+
+
+def _actions_of_both(given: Any) -> Callable[[Any], None]:
+    """The documented forking mix-in does not pass `service_actions()` on to what it stands over."""
+
+    def service_actions(self: Any) -> None:
+        PreforkMixIn.service_actions(self)
+        given.service_actions(self)
+
+    return service_actions
+
+
+def _check_kind(target: str, given: Any, address: Address) -> None:
+    """Errors: `Refusal` when the class is made for another kind of socket than the address is."""
+    socket_type = getattr(given, "socket_type", None)
+    if socket_type is None:
+        return  # not one of the documented kinds: it knows what it does
+    streams = socket_type == TCPServer.socket_type
+    unix = given.address_family == UnixStreamServer.address_family
+    if (streams, unix) != (address.is_stream, not address.is_ip):
+        scheme = {(True, True): "unix", (True, False): "tcp", (False, True): "unixgram"}
+        own = scheme.get((streams, unix), "udp")
+        raise Refusal(f"{target} is a server for {own}://, it cannot be bound to {address}.")
+
+
+def construct(target: str, made: Any, given: Any, address: Address, handler: Any) -> Any:
+    """The server, bound: constructed as its class wants it.
+
+    Errors: `Refusal`, and whatever the constructor raises.
+    """
+    if not is_server_class(given):
+        return made(address.for_bind, given)
+    if handler is None and not _takes(made, 1):
+        handler = getattr(given, "RequestHandlerClass", None)
+        if handler is None:
+            raise Refusal(f"{target} needs a request handler: add --handler MODULE:HANDLER.")
+    if handler is None:
+        return made(address.for_bind)
+    if not _takes(made, 2):
+        raise Refusal(f"{target} takes no request handler; leave --handler out.")
+    return made(address.for_bind, handler)
+
+
+def _takes(made: Any, arguments: int) -> bool:
+    try:
+        inspect.signature(made).bind(*range(arguments))
+    except TypeError:
+        return False
+    except ValueError:
+        return arguments == 2
+    return True

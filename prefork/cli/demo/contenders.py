@@ -1,0 +1,54 @@
+"""The servers of the demo, each in a process of its own that ends with its standard input."""
+
+from __future__ import annotations
+
+import importlib.util
+import select
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from prefork.cli.demo.highlight import Highlight, as_html, sample
+from prefork.socketserver import PreforkTCPServer
+
+POLL_INTERVAL = 0.1
+
+
+def standard_library() -> ModuleType:
+    """The interpreter's own `socketserver`, by its file: the name may be ours."""
+    file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
+    spec = importlib.util.spec_from_file_location("socketserver", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def server_class(kind: str) -> Any:
+    """The class called `kind`: the pool is ours, all others are the standard library's."""
+    if kind == PreforkTCPServer.__name__:
+        return PreforkTCPServer
+    return getattr(standard_library(), kind)
+
+
+def main() -> None:
+    """`KIND WORKERS`: announce the port on standard output, then serve."""
+    kind, workers = sys.argv[1], int(sys.argv[2])
+
+    class Contender(server_class(kind)):  # type: ignore[misc]
+        if workers:
+            max_children = workers
+
+        def service_actions(self) -> None:
+            super().service_actions()
+            if select.select([0], [], [], 0)[0]:
+                # As from a handler: this is the loop's own thread.
+                self._BaseServer__shutdown_request = True
+
+    as_html(sample())  # whatever is only done once is done before the first fork
+    with Contender(("127.0.0.1", 0), Highlight) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever(POLL_INTERVAL)

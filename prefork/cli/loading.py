@@ -1,0 +1,110 @@
+"""Finding what `MODULE:NAME` names, or saying in a sentence why it is not to be found."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from prefork.cli.outcomes import Refusal, did_you_mean
+
+
+def look_in(folder: Path) -> None:
+    """Have modules looked for in `folder` first.
+
+    Errors: `Refusal` when there is none.
+    """
+    if not folder.is_dir():
+        raise Refusal(f"--app-dir {str(folder)!r}: there is no such folder.")
+    sys.path.insert(0, str(folder.resolve()))
+
+
+def load(target: str) -> Any:
+    """The object that `MODULE:NAME` names; NAME may have dots.
+
+    Errors: `Refusal`.
+    """
+    module_name, _, path = target.partition(":")
+    if not module_name or not path:
+        name = (module_name or "app").removesuffix(".py").replace("/", ".")
+        raise Refusal(f"{target!r} must name a module and what to serve, such as {name}:Handler.")
+    found: Any = load_module(module_name)
+    so_far = module_name
+    for name in path.split("."):
+        if not hasattr(found, name):
+            where = f"module {module_name!r}" if found is sys.modules[module_name] else so_far
+            hint = did_you_mean(name, (n for n in dir(found) if not n.startswith("__")))
+            raise Refusal(f"There is no {name!r} in {where}{_file_of(found)}.{hint}")
+        found = getattr(found, name)
+        so_far = f"{so_far}.{name}"
+    return found
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module of the user's.
+
+    Errors: `Refusal`; for an error inside the module with the line, and the exception's own words.
+    """
+    if name.endswith(".py") or "/" in name:
+        module = name.removeprefix("./").removesuffix(".py").replace("/", ".")
+        raise Refusal(f"{name!r} is a file; name the module: {module}.")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise Refusal(f"{name!r} is no name of a module.")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise Refusal(module_not_found(name)) from None
+        raise Refusal(failure_in(f"Module {name!r} cannot be imported", error)) from error
+    except (Exception, SystemExit) as error:
+        raise Refusal(failure_in(f"Module {name!r} cannot be imported", error)) from error
+
+
+def failure_in(what: str, error: BaseException) -> str:
+    """`what`, then the exception, and the line that it comes from."""
+    text = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}:{error.lineno}"
+    else:
+        where = _line_of(error)
+    return f"{what}: {text} ({where})"
+
+
+def _line_of(error: BaseException) -> str:
+    """Where it comes from: the last line in the user's own folder, or else the last of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if frame.filename.startswith(f"{sys.path[0]}/")]
+    last = (theirs or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
+
+
+def module_not_found(name: str) -> str:
+    """The sentence for a module that is not there; it says from which part of the name on."""
+    missing = name
+    parts = name.split(".")
+    for place in range(1, len(parts)):
+        if importlib.util.find_spec(".".join(parts[:place])) is None:
+            missing = ".".join(parts[:place])
+            break
+    parent, _, last = missing.rpartition(".")
+    if parent:
+        package = importlib.import_module(parent)
+        folders = list(getattr(package, "__path__", []))
+        if not folders:
+            return f"There is no module {name!r}: {parent!r} is no package."
+        where = f"in package {parent!r}{_file_of(package)}"
+    else:
+        folders = sys.path[:1]
+        where = f"in {folders[0]} or on the rest of Python's path"
+    hint = did_you_mean(last, {found.name for found in pkgutil.iter_modules(folders)})
+    return f"There is no module {last!r} {where}.{hint}"
+
+
+def _file_of(module: Any) -> str:
+    file = getattr(module, "__file__", None)
+    return f" ({file})" if isinstance(module, ModuleType) and file else ""

@@ -1,0 +1,29 @@
+"""Where the log goes: standard error, in colours if somebody is looking."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+def log_to_stderr(level: LogLevel) -> None:
+    """Everything that is logged in this process and its workers, from `level` up."""
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        # Only here: a service does not need what it takes to draw.
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        handler = RichHandler(console=Console(stderr=True), show_path=False)
+        handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s")
+        )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())

@@ -1,0 +1,147 @@
+"""`prefork serve`: from the options to bound servers, and into the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import Any
+
+from prefork.cli import addresses, loading
+from prefork.cli.addresses import DEFAULT_BIND, Address, shown
+from prefork.cli.building import check_handler, construct, is_server_class, pool_class
+from prefork.cli.log import log_to_stderr
+from prefork.cli.options import ServeOptions
+from prefork.cli.outcomes import Exit, Refusal
+from prefork.cli.serving import serve_until_stopped
+from prefork.cli.signals import StopSignals
+from prefork.cli.streams import outlive_readers
+from prefork.cores import usable_cores
+
+logger = logging.getLogger("prefork")
+
+
+def serve(target: str, options: ServeOptions) -> int:
+    """Serve `target`; the exit code is returned.
+
+    Errors: `Refusal`.
+    """
+    outlive_readers()
+    log_to_stderr(options.log_level)
+    wanted = [addresses.parse(text) for text in options.bind or (DEFAULT_BIND,)]
+    try:
+        given, handler = find(target, options)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    files = SocketFiles()
+    # From here on, a signal must not lose a client: as soon as an address is bound, one may wait.
+    signals = StopSignals()
+    signals.install()
+    try:
+        servers: list[Any] = []
+        try:
+            with signals.breaking_in(give_up):
+                for address in wanted:
+                    servers.append(open_server(target, given, handler, address, options))
+                    files.add(address)
+        except BaseException:
+            for server in servers:
+                server.server_close()
+            raise
+        for server, address in zip(servers, wanted, strict=True):
+            logger.info("%s", announcement(target, server, address, options))
+        return serve_until_stopped(servers, servers[0].prefork_settings.name, signals)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    finally:
+        files.remove()
+        signals.server_close()
+
+
+def give_up() -> None:
+    raise KeyboardInterrupt
+
+
+def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
+    """What to serve, and the request handler for it if it was named apart.
+
+    Errors: `Refusal`.
+    """
+    loading.look_in(options.app_dir)
+    given = loading.load(target)
+    server_class = is_server_class(given)
+    if not server_class:
+        check_handler(target, given)
+    if options.handler is None:
+        return given, None
+    if not server_class:
+        raise Refusal(f"{target} is a request handler itself; leave --handler out.")
+    handler = loading.load(options.handler)
+    check_handler(options.handler, handler)
+    return given, handler
+
+
+def open_server(
+    target: str, given: Any, handler: Any, address: Address, options: ServeOptions
+) -> Any:
+    """A server with a pool, bound to `address`.
+
+    Errors: `Refusal`.
+    """
+    made = pool_class(target, given, address, options)
+    addresses.remove_stale(address)
+    try:
+        return construct(target, made, given, address, handler)
+    except Refusal:
+        raise
+    except OSError as error:
+        raise addresses.refusal_of(address, error) from error
+    except Exception as error:
+        raise Refusal(loading.failure_in(f"{target} cannot be constructed", error)) from error
+
+
+def announcement(target: str, server: Any, address: Address, options: ServeOptions) -> str:
+    """What is served where, by how many workers, and why by so many."""
+    where = f"{address.scheme}://{shown(server.server_address)}"
+    settings = server.prefork_settings
+    workers = "1 worker" if server.max_children == 1 else f"{server.max_children} workers"
+    most = "at most " if settings.strategy == "fork" else ""
+    threads = ""
+    if server._prefork_has_threads():
+        threads = f" with {settings.threads or 'any number of'} threads each"
+    return (
+        f"Serving {target} on {where} by {most}{workers}{threads}, strategy {settings.strategy}"
+        f" ({_why(server, options)}); pid {os.getpid()}."
+    )
+
+
+def _why(server: Any, options: ServeOptions) -> str:
+    cores = usable_cores()
+    usable = "1 core" if cores == 1 else f"{cores} cores"
+    if options.max_children is not None:
+        return f"as many as max-children says; this process may use {usable}"
+    if server.max_children != cores:
+        return f"as many as the server class says; this process may use {usable}"
+    return f"this process may use {usable}"
+
+
+class SocketFiles:
+    """The paths of the Unix sockets that this program has bound, to be removed at its end."""
+
+    def __init__(self) -> None:
+        self._bound: list[tuple[Address, tuple[int, int]]] = []
+
+    def add(self, address: Address) -> None:
+        if address.file is not None:
+            with contextlib.suppress(OSError):
+                status = address.file.stat()
+                self._bound.append((address, (status.st_dev, status.st_ino)))
+
+    def remove(self) -> None:
+        """Remove what is still ours: another program may have put its own there."""
+        for address, identity in self._bound:
+            assert address.file is not None
+            with contextlib.suppress(OSError):
+                status = address.file.stat()
+                if (status.st_dev, status.st_ino) == identity:
+                    address.file.unlink()

@@ -1,0 +1,59 @@
+"""`program`: the command in a process of its own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.kit import HERE, Program, environment
+from tests.support.announcements import Gate, Told
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    """The folder in which the command finds our package, and nothing else of the checkout."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The current folder of the command."""
+    folder = tmp_path / "current"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def program(modules: Path, folder: Path, told: Told, gate: Gate) -> Iterator[Start]:
+    """`program("serve", ...)` starts it; variables of its environment are keywords.
+
+    Handlers in it reach the test's `told` and `gate`.
+    """
+    started = []
+    channels = {"TOLD": told._writer, "GATE": gate._counter}
+
+    def start(*arguments: object, **variables: str) -> Program:
+        variables |= {name: str(descriptor) for name, descriptor in channels.items()}
+        surroundings = environment(modules, **variables)
+        started.append(Program(arguments, folder, surroundings, list(channels.values())))
+        return started[-1]
+
+    yield start
+    gate.open()
+    for one in started:
+        one.dispose()
+
+
+@pytest.fixture
+def serve(program: Start) -> Start:
+    """`serve("Echo", ...)` serves something of `tests/cli/handlers.py`."""
+
+    def start(name: str, *arguments: object, **variables: str) -> Program:
+        target = f"handlers:{name}"
+        return program("serve", target, "--app-dir", HERE, *arguments, **variables)
+
+    return start

@@ -1,0 +1,94 @@
+"""What the tests have the command serve; imported by the command, not by the tests."""
+
+import os
+import socketserver
+import time
+from typing import Any
+
+import prefork
+from tests.support.announcements import Gate, Told
+
+
+def told() -> Told:
+    channel = Told.__new__(Told)
+    channel._writer = int(os.environ["TOLD"])
+    return channel
+
+
+def gate() -> Gate:
+    barrier = Gate.__new__(Gate)
+    barrier._counter = int(os.environ["GATE"])
+    return barrier
+
+
+class Echo(socketserver.StreamRequestHandler):
+    """Says which process has served, and what it was sent."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"%d %s" % (os.getpid(), self.rfile.read()))
+
+
+class Upper(socketserver.DatagramRequestHandler):
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.read().upper())
+
+
+class AtGate(socketserver.BaseRequestHandler):
+    """Says that it has begun, and waits until the test lets it pass."""
+
+    def handle(self) -> None:
+        told().say("entered", os.getpid())
+        gate().wait()
+        self.request.sendall(b"served")
+
+
+def work(request: Any, client_address: Any, server: Any) -> None:
+    """A tenth of a second of work."""
+    time.sleep(0.1)
+    request.sendall(b"served")
+
+
+def stop(request: Any, client_address: Any, server: Any) -> None:
+    request.sendall(b"served")
+    server.shutdown()
+
+
+def noisy(request: Any, client_address: Any, server: Any) -> None:
+    request.recv(1)
+    raise ValueError("as the test wanted")
+
+
+def fail(request: Any, client_address: Any, server: Any) -> None:
+    os.abort()
+
+
+class Server(socketserver.TCPServer):
+    """A server class of the standard library's kind, which knows its handler."""
+
+    RequestHandlerClass = Echo
+    max_children = 1
+
+
+class Bare(socketserver.TCPServer):
+    """One that has to be given a handler."""
+
+
+class OwnPool(prefork.PreforkTCPServer):
+    RequestHandlerClass = Echo
+    max_children = 1
+    prefork_settings = prefork.Settings(name="own", max_requests=1)
+
+
+class CannotStart(prefork.PreforkTCPServer):
+    RequestHandlerClass = Echo
+
+    def worker_started(self) -> None:
+        raise RuntimeError("there is no database")
+
+
+class Broken(socketserver.TCPServer):
+    def __init__(self, address: Any) -> None:
+        raise LookupError("no licence")
+
+
+not_callable = "a text"

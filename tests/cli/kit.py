@@ -1,0 +1,137 @@
+"""The command as a process of its own: started, listened to, and never left behind."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.children import has_ended
+from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def environment(modules: Path, **variables: str) -> dict[str, str]:
+    """What the command finds around it: our package as if installed, and nothing of the caller's.
+
+    `modules` gets links to the packages and not the rest of the checkout, whose folder
+    `socketserver` would stand before the standard library's module.
+    """
+    for package in ("prefork", "tests"):
+        link = modules / package
+        if not link.is_symlink():
+            link.symlink_to(ROOT / package)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFORK_")}
+    kept.update({"PYTHONPATH": str(modules), "COLUMNS": "100"}, **variables)
+    kept.pop("PYTHONSAFEPATH", None)
+    return kept
+
+
+class Program:
+    """One run of `python -m prefork`, in a process group of its own."""
+
+    def __init__(
+        self,
+        arguments: Sequence[object],
+        folder: Path,
+        environment: dict[str, str],
+        inherited: Sequence[int] = (),
+    ) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "prefork", *map(str, arguments)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=inherited,
+            process_group=0,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._streams = {"out": self.process.stdout, "err": self.process.stderr}
+        self._heard = {"out": b"", "err": b""}
+        for stream in self._streams.values():
+            os.set_blocking(stream.fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def out(self) -> str:
+        self._listen(0)
+        return self._heard["out"].decode()
+
+    @property
+    def err(self) -> str:
+        self._listen(0)
+        return self._heard["err"].decode()
+
+    def wait_for(self, pattern: str, stream: str = "err", seconds: float = HANG) -> re.Match[str]:
+        """Wait until this is said on standard error (or `out`)."""
+        deadline = Deadline(seconds)
+        while not (found := re.search(pattern, self._heard[stream].decode())):
+            ended = self.process.poll() is not None
+            self._listen(0 if ended else min(deadline.remaining(), 0.05))
+            if ended or deadline.passed:
+                if found := re.search(pattern, self._heard[stream].decode()):
+                    break
+                raise DeadlinePassed(f"waiting for {pattern!r}; heard {self._heard}")
+        return found
+
+    def address(self, scheme: str = "tcp") -> tuple[str, int]:
+        """Where it serves, once it does."""
+        found = self.wait_for(rf"Serving \S+ on {scheme}://\[?([^\]\s]+?)\]?:(\d+) by")
+        return found[1], int(found[2])
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def exit_code(self, seconds: float = ENDING) -> int:
+        """Wait for its end, listening meanwhile."""
+        deadline = Deadline(seconds)
+        while self.process.poll() is None:
+            self._listen(min(0.05, deadline.demand(f"the command to end; heard {self._heard}")))
+        self._listen(0)
+        return self.process.returncode
+
+    def dispose(self) -> None:
+        if self.process.poll() is None:
+            workers = children_of(self.pid)
+            self.process.kill()
+            self.process.wait()
+            for pid in workers:
+                if not has_ended(pid, EXCHANGE):
+                    os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        for stream in self._streams.values():
+            stream.close()
+
+    def _listen(self, seconds: float) -> None:
+        streams = {name: s for name, s in self._streams.items() if not s.closed}
+        select.select(list(streams.values()), [], [], seconds)
+        for name, stream in streams.items():
+            while True:
+                try:
+                    data = os.read(stream.fileno(), 65536)
+                except BlockingIOError:
+                    break
+                if not data:
+                    stream.close()
+                    break
+                self._heard[name] += data
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def title_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()

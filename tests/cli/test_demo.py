@@ -1,0 +1,36 @@
+"""`prefork demo`, made short."""
+
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.kit import Program, children_of
+from tests.support.children import reap_orphans
+from tests.support.deadlines import HANG
+from tests.support.polling import eventually
+
+Start = Callable[..., Program]
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_table_a_chart_and_a_sentence(program: Start) -> None:
+    demo = program("demo", "--seconds", 0.3, "--cores", 2)
+    assert demo.exit_code(HANG) == 0, demo.out + demo.err
+    for words in ("pool of 1 worker", "pool of 2 workers", "ForkingTCPServer", "p99 ms", "█"):
+        assert words in demo.out
+    assert re.search(r"With 2 workers the pool serves [\d.]+ times as many\s+requests", demo.out)
+    assert demo.err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_demo_that_is_interrupted(program: Start, number: int) -> None:
+    demo = program("demo", "--seconds", 30, "--cores", 1)
+    eventually(lambda: len(children_of(demo.pid)) == 2)  # a server and the clients
+    started = children_of(demo.pid)
+    demo.signal(number)
+    assert demo.exit_code() == (130 if number == signal.SIGINT else -number)
+    if number == signal.SIGKILL:
+        reap_orphans(*started)
+    assert "Traceback" not in demo.err

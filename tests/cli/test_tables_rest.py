@@ -1,0 +1,187 @@
+"""Small parts of the command: finding modules, titles, the figures of the demo."""
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from prefork.cli import loading, main
+from prefork.cli.demo import report
+from prefork.cli.demo.highlight import as_html, sample
+from prefork.cli.demo.steps import Result, Step, length_of, steps, worker_counts
+from prefork.cli.master_title import MasterTitle
+from prefork.cli.outcomes import Refusal
+from prefork.cli.streams import stream_on
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is looked in first, with a module and a package."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "prefork_test_app.py").write_text("class Handler:\n    class Inner: pass\n")
+    package = tmp_path / "prefork_test_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "handlers.py").write_text("Handler = dict\n")
+    (package / "broken.py").write_text("import prefork_test_nowhere\n")
+    loading.look_in(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("prefork_test"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("prefork_test_app:Handler", "Handler"),
+        ("prefork_test_app:Handler.Inner", "Inner"),
+        ("prefork_test_package.handlers:Handler", "dict"),
+    ],
+)
+def test_what_is_found(here: Path, target: str, name: str) -> None:
+    assert loading.load(target).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("prefork_test_app", "must name a module and what to serve, such as prefork_test_app:Han"),
+        ("prefork_test_app:", "must name a module and what to serve"),
+        (":Handler", "must name a module and what to serve, such as app:Handler"),
+        ("prefork_test_app.py:Handler", "is a file; name the module: prefork_test_app."),
+        ("./a/b.py:Handler", "is a file; name the module: a.b."),
+        ("a-b:Handler", "'a-b' is no name of a module."),
+        ("prefork_test_ap:Handler", "There is no module 'prefork_test_ap' in {here} or on the"),
+        ("prefork_test_ap:Handler", "Did you mean 'prefork_test_app'?"),
+        ("prefork_test_package.handler:H", "There is no module 'handler' in package 'prefork_tes"),
+        ("prefork_test_package.handler:H", "Did you mean 'handlers'?"),
+        ("prefork_test_packag.handlers:H", "There is no module 'prefork_test_packag' in"),
+        ("prefork_test_app.x:H", "'prefork_test_app' is no package."),
+        ("prefork_test_app:Handlr", "There is no 'Handlr' in module 'prefork_test_app' ({here}/"),
+        ("prefork_test_app:Handlr", "Did you mean 'Handler'?"),
+        ("prefork_test_app:Handler.Iner", "There is no 'Iner' in prefork_test_app.Handler."),
+        ("prefork_test_package.broken:H", "No module named 'prefork_test_nowhere' ({here}/prefor"),
+    ],
+)
+def test_what_is_not_found(here: Path, target: str, sentence: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        loading.load(target)
+    assert sentence.format(here=here) in str(caught.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="there is no such folder"):
+        loading.look_in(tmp_path / "no")
+
+
+def pool(address: Any, *in_flight: int) -> Any:
+    statuses = [SimpleNamespace(in_flight=count) for count in in_flight]
+    return SimpleNamespace(server_address=address, max_children=8, prefork_status=lambda: statuses)
+
+
+def test_the_title_counts_each_pool() -> None:
+    pools = [pool(("127.0.0.1", 9999), 1, 0, 3), pool("/run/s")]
+    assert MasterTitle("app", pools).text() == (
+        "prefork: master [app] 127.0.0.1:9999 2/8 busy, /run/s 0/8 busy"
+    )
+    assert MasterTitle("", pools[1:]).text() == "prefork: master /run/s 0/8 busy"
+
+
+def test_the_title_is_renewed_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    shown: list[str] = []
+    title = MasterTitle("", [pool("/s", 1)], lambda: now)
+    monkeypatch.setattr("setproctitle.setproctitle", shown.append)
+    for moment in (0.0, 0.5, 0.9):
+        now = moment
+        title.show()
+    assert shown == ["prefork: master /s 1/8 busy"]
+    title._servers = [pool("/s")]
+    now = 1.0
+    title.show()
+    now = 2.0
+    title.show()  # nothing new
+    title.show_the_end()
+    assert shown[1:] == ["prefork: master /s 0/8 busy", "prefork: master /s 0/8 busy, draining"]
+
+
+def test_a_stream_swallows_what_cannot_be_written() -> None:
+    with open("/dev/full", "wb") as full:
+        stream = stream_on(full.fileno())
+        assert stream.write("word\n") == 5
+        stream.flush()
+        stream.close()
+
+
+@pytest.mark.parametrize(
+    ("cores", "counts"),
+    [(1, [1]), (2, [1, 2]), (4, [1, 2, 3, 4]), (6, [1, 2, 3, 4, 6]), (16, [1, 2, 3, 4, 8, 16])],
+)
+def test_the_steps_of_the_demo(cores: int, counts: list[int]) -> None:
+    assert worker_counts(cores) == counts
+    kinds = [step.kind for step in steps(cores)]
+    assert kinds[-2:] == ["ForkingTCPServer", "ThreadingTCPServer"]
+    assert length_of(len(kinds)) * len(kinds) <= 22.0
+
+
+def test_the_figures_of_a_step() -> None:
+    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], 2.0, 0)
+    assert (result.rate, round(result.p50, 1), round(result.p99)) == (50.0, 50.5, 99)
+    assert Result.of(Step("X"), [], 2.0, 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
+    assert Result.of(Step("X"), [0.004], 2.0, 0).rate == 0.5
+
+
+def test_what_the_demo_says_is_what_the_figures_say() -> None:
+    results = [
+        Result(Step("PreforkTCPServer", 1), 100.0, 20.0, 30.0, 0),
+        Result(Step("PreforkTCPServer", 2), 198.0, 10.0, 15.0, 0),
+        Result(Step("ForkingTCPServer"), 150.0, 14.0, 40.0, 0),
+        Result(Step("ThreadingTCPServer"), 90.0, 25.0, 90.0, 0),
+    ]
+    assert report.sentence(results) == (
+        "With 2 workers the pool serves 1.98 times as many requests as with one, "
+        "1.32 times as many as ForkingTCPServer and 2.20 times as many as ThreadingTCPServer."
+    )
+    assert report.sentence([results[0], *results[2:]]).startswith("With 1 worker the pool serves")
+    nothing = [Result(Step("PreforkTCPServer", 1), 0.0, 0.0, 0.0, 0)]
+    assert report.sentence(nothing).startswith("Too little was served to compare")
+    text = io.StringIO()
+    report.show(Console(file=text, width=100), results)
+    assert "pool of 2 workers" in text.getvalue()
+    assert "198.0" in text.getvalue()
+
+
+def test_the_job_of_the_demo_is_real() -> None:
+    html = as_html(sample())
+    assert html.endswith(b"</pre></div>\n")
+    assert b'<span class="k">class</span>' in html
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["serve", "--help"], ["run", "--help"], ["demo", "-h"]]
+)
+def test_the_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert "prefork" in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import prefork
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{prefork.__version__}\n"
+
+
+def test_a_refusal_is_one_sentence_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serv"]) == 2
+    assert capsys.readouterr().err == (
+        'prefork: Unknown command "serv". Did you mean "serve"? '
+        "Available commands: serve, run, demo. See `prefork --help`.\n"
+    )

@@ -1,0 +1,109 @@
+"""Small parts that the tests with real workers share."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prefork import PreforkTCPServer, Settings
+from tests.support.children import state_of
+from tests.support.clients import connect, receive_all
+from tests.support.deadlines import ENDING
+from tests.support.polling import eventually
+
+LOOPBACK = ("127.0.0.1", 0)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pool_of(
+    handler: Any,
+    *,
+    strategy: str = "accept",
+    workers: int = 2,
+    base: Any = PreforkTCPServer,
+    address: Any = LOOPBACK,
+    settings: dict[str, Any] | None = None,
+    **attributes: Any,
+) -> Any:
+    """A pool server that listens; *attributes* are those of its class."""
+    attributes.setdefault("max_children", workers)
+    attributes["prefork_settings"] = Settings(strategy=strategy, **(settings or {}))  # type: ignore[arg-type]
+    return type("Pool", (base,), attributes)(address, handler)
+
+
+def who(request: Any, client_address: Any, server: Any) -> None:
+    """A request handler that answers with the number of its process."""
+    request.sendall(b"%d" % os.getpid())
+
+
+def echo(request: Any, client_address: Any, server: Any) -> None:
+    """A request handler that sends back the first thing it receives."""
+    request.sendall(request.recv(65536))
+
+
+def states(server: Any) -> list[str]:
+    return [status.state for status in server.prefork_status()]
+
+
+def idle_workers(server: Any, count: int) -> set[int]:
+    """Wait until the pool has exactly *count* workers, all idle; their pids."""
+
+    def all_idle() -> set[int]:
+        status = server.prefork_status()
+        if [worker.state for worker in status] != ["idle"] * count:
+            return set()
+        return {worker.pid for worker in status}
+
+    return eventually(all_idle, what=f"{count} idle workers ({states(server)} now)")
+
+
+def gone(pids: set[int], seconds: float = ENDING) -> None:
+    """Wait until no process with one of these numbers is left, not even a zombie."""
+    eventually(lambda: not any(state_of(pid) for pid in pids), seconds, what="end of all workers")
+
+
+def refuses(address: Any) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        connect(address).close()
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def waiting_clients(address: Any, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that are in the backlog, each with its number already sent as a request."""
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for number in range(count):
+            client = stack.enter_context(connect(address))
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+            clients.append(client)
+        yield clients
+
+
+def answer(client: socket.socket) -> bytes:
+    """All that the server has to say to a client; nothing, if it cuts the connection off."""
+    try:
+        return receive_all(client)
+    except ConnectionError:
+        return b""
+
+
+def messages(records: Any, level: int = 0) -> list[str]:
+    """What was logged by the project, as text."""
+    return [r.getMessage() for r in records if r.name == "prefork" and r.levelno >= level]
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+Handler = Callable[[Any, Any, Any], None]

@@ -1,0 +1,135 @@
+"""Whole programs under test: a fresh interpreter in a process group of its own."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.children import children, has_ended, kill_and_reap
+from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
+from tests.support.polling import eventually
+
+
+class Program:
+    """A running program. It says one thing on each line of its standard output."""
+
+    def __init__(self, code: str, folder: Path) -> None:
+        # As if prefork was installed: the folder of the test comes first on the path.
+        self.process = subprocess.Popen(
+            [sys.executable, "-E", "-u", "-c", textwrap.dedent(code)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+        self._text = b""
+        self.output: list[str] = []
+
+    def line(self, seconds: float = HANG) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout is not None
+        deadline = Deadline(seconds)
+        while b"\n" not in self._text:
+            ready = select.select([self.process.stdout], [], [], deadline.demand("a line"))[0]
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else None
+            if data == b"":
+                raise AssertionError("the program has ended: " + self.errors())
+            self._text += data or b""
+        line, _, self._text = self._text.partition(b"\n")
+        self.output.append(line.decode())
+        return self.output[-1]
+
+    def address(self) -> tuple[str, int]:
+        """Wait for the line "serving on PORT"."""
+        words = self.line().split()
+        assert words[:2] == ["serving", "on"], words
+        return "127.0.0.1", int(words[2])
+
+    def workers(self, count: int) -> set[int]:
+        """Wait until it has so many children; their pids."""
+
+        def pids() -> set[int]:
+            found = children_of(self.pid)
+            return found if len(found) == count else set()
+
+        return eventually(pids, HANG, what=f"{count} workers")
+
+    def signal_group(self, number: int) -> None:
+        """What a terminal does on Ctrl-C: everybody in the foreground group gets the signal."""
+        os.killpg(self.pid, number)
+
+    def ends(self, seconds: float = ENDING) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait(seconds)
+
+    def rest(self, seconds: float = EXCHANGE) -> str:
+        """What it and its workers print until all of them are gone."""
+        assert self.process.stdout is not None
+        deadline = Deadline(seconds)
+        while True:
+            if not select.select([self.process.stdout], [], [], deadline.remaining())[0]:
+                raise DeadlinePassed("somebody still holds the program's output")
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return self._text.decode()
+            self._text += data
+
+    def errors(self) -> str:
+        """All that was written on standard error, by it and by its workers."""
+        assert self.process.stderr is not None
+        text = b""
+        deadline = Deadline(EXCHANGE)
+        while select.select([self.process.stderr], [], [], deadline.demand("the end"))[0]:
+            data = os.read(self.process.stderr.fileno(), 65536)
+            if not data:
+                break
+            text += data
+        return text.decode()
+
+
+def children_of(pid: int) -> set[int]:
+    """The children of another process."""
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found.update(int(word) for word in (task / "children").read_text().split())
+    return found
+
+
+@contextlib.contextmanager
+def program(code: str, folder: Path) -> Iterator[Program]:
+    """Run a program; at the end of the block nothing of it is left, whatever happened."""
+    before = children()
+    running = Program(code, folder)
+    try:
+        yield running
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.process.wait(ENDING)
+        for stream in (running.process.stdout, running.process.stderr):
+            assert stream is not None
+            stream.close()
+        for orphan in children() - before:  # we are their parent now
+            kill_and_reap(orphan)
+
+
+def orphans_end(pids: set[int], seconds: float) -> bool:
+    """Whether workers whose master is gone end in time; they are collected, being ours now."""
+    deadline = Deadline(seconds)
+    ended = all(has_ended(pid, deadline.remaining()) for pid in pids)
+    for pid in pids:
+        if not ended:
+            kill_and_reap(pid)
+        else:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    return ended

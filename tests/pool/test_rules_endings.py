@@ -1,0 +1,458 @@
+"""Rules 8, 9, 16 and 17: how the master ends, how workers end, and what must not end with them."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pool.kit import answer, idle_workers, pool_of, refuses, waiting_clients, who
+from tests.pool.programs import orphans_end, program
+from tests.support.announcements import Told
+from tests.support.children import children
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import within
+from tests.support.polling import eventually
+from tests.support.serving import start_serving
+
+# A program that holds requests until it gets a second byte from the client.
+HOLDING = """
+import os, sys
+from prefork import PreforkTCPServer, Settings
+
+def handler(request, client_address, server):
+    first = request.recv(1)
+    request.sendall(b"%d " % os.getpid())
+    if first == b"h":
+        request.recv(1)
+    request.sendall(b"served")
+
+class Server(PreforkTCPServer):
+    max_children = 2
+    prefork_settings = Settings(strategy={strategy!r})
+
+server = Server(("127.0.0.1", 0), handler)
+print("serving on", server.server_address[1])
+"""
+PLAIN_END = "server.serve_forever()"
+
+
+def entered(client: Any) -> int:
+    """Read the number of the worker that has taken this client."""
+    text = b""
+    while not text.endswith(b" "):
+        text += client.recv(1)
+    return int(text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+def test_rule_8_idle_workers_end_with_the_master_however_it_ends(
+    number: int, elsewhere: Path
+) -> None:
+    """Reloaders and daemons are killed; who stayed would serve old code on the port for ever."""
+    with program(HOLDING.format(strategy="accept") + PLAIN_END, elsewhere) as it:
+        address = it.address()
+        workers = it.workers(2)
+        ask(address, b"x")
+        os.kill(it.pid, number)
+        assert it.ends() == -number
+        assert orphans_end(workers, 1.0)
+        assert refuses(address)
+
+
+def test_rule_8_a_busy_worker_finishes_its_request_when_the_master_is_gone(
+    strategy: str, elsewhere: Path
+) -> None:
+    """Its client gets the whole answer; then the port is free."""
+    with program(HOLDING.format(strategy=strategy) + PLAIN_END, elsewhere) as it:
+        address = it.address()
+        with connect(address) as client:
+            client.sendall(b"h")
+            busy = entered(client)
+            if strategy == "accept":
+                it.workers(2)
+            workers = it.workers(2 if strategy == "accept" else 1)
+            os.kill(it.pid, signal.SIGKILL)
+            it.ends()
+            assert orphans_end(workers - {busy}, 1.0)
+            client.sendall(b"!")
+            assert receive_all(client) == b"served"
+        assert orphans_end({busy}, 5.0)
+        assert refuses(address)
+
+
+@pytest.mark.parametrize(
+    "end", ["sys.exit(0)", "os._exit(0)", "raise ValueError('bug')", "os.execv('/bin/true', ['x'])"]
+)
+def test_rule_8_workers_end_when_the_program_leaves_without_closing(
+    end: str, elsewhere: Path
+) -> None:
+    """Django leaves by `sys.exit` and never closes; its reloader executes itself anew."""
+    code = f"""
+    import threading
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+    import signal
+    signal.sigwait([signal.SIGUSR1])
+    {end}
+    """
+    code = "\n".join(line.strip() for line in code.splitlines())
+    block = "\nimport signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    with program(block + HOLDING.format(strategy="accept") + code, elsewhere) as it:
+        address = it.address()
+        ask(address, b"x")
+        workers = it.workers(2)
+        os.kill(it.pid, signal.SIGUSR1)
+        it.ends()
+        assert orphans_end(workers, 1.0)
+        assert refuses(address)
+
+
+def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> None:
+    """A worker of one pool inherits the master's ties to the other's: it must let them go.
+
+    Otherwise each would keep the other alive, after a replacement, for ever.
+    """
+    code = """
+    import os, threading
+    from prefork import PreforkTCPServer
+
+    def who(request, client_address, server):
+        request.sendall(b"%d" % os.getpid())
+
+    class Server(PreforkTCPServer):
+        max_children = 2
+
+    servers = [Server(("127.0.0.1", 0), who) for _ in range(2)]
+    print("serving on", servers[0].server_address[1])
+    print("serving on", servers[1].server_address[1])
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Event().wait()
+    """
+    with program(code, elsewhere) as it:
+        addresses = it.address(), it.address()
+        ask(addresses[0]), ask(addresses[1])
+        for address in addresses:  # replaced workers were born last, and inherited most
+            before = it.workers(4)
+            victim = int(ask(address))
+            os.kill(victim, signal.SIGKILL)
+            eventually(lambda victim=victim: victim not in it.workers(4), what="replacement")
+            assert before - it.workers(4) == {victim}
+        workers = it.workers(4)
+        os.kill(it.pid, signal.SIGKILL)
+        it.ends()
+        assert orphans_end(workers, 1.0)
+        assert refuses(addresses[0])
+        assert refuses(addresses[1])
+
+
+def test_one_of_two_pools_frees_its_port_while_the_other_goes_on(running: Any, errors: Any) -> None:
+    """A worker may not hold the listener of a pool that is not its own, whichever was first."""
+    first = pool_of(who)
+    with running(first):
+        before = idle_workers(first, 2)
+        second = pool_of(who)
+        with running(second):
+            idle_workers(second, 2)
+            ask(first.server_address)
+            os.kill(min(before), signal.SIGKILL)
+            eventually(lambda: min(before) not in idle_workers(first, 2), what="replacement")
+        assert refuses(second.server_address)
+        third = pool_of(who)
+        thread = start_serving(third)
+        idle_workers(third, 2)
+    assert refuses(first.server_address)
+    within(third.shutdown)
+    thread.wait_until_it_ended()
+    third.server_close()
+    assert len(errors()) == 1
+
+
+@pytest.mark.parametrize("block", ["server.serve_forever()", "with server: server.serve_forever()"])
+def test_rule_9_ctrl_c_prints_one_traceback_at_most_and_leaves_nobody(
+    strategy: str, block: str, elsewhere: Path
+) -> None:
+    """It reaches the workers too: they finish what they hold and say nothing."""
+    with program(HOLDING.format(strategy=strategy) + block, elsewhere) as it:
+        address = it.address()
+        with connect(address) as client:
+            client.sendall(b"h")
+            worker = entered(client)
+            it.signal_group(signal.SIGINT)
+            if block != PLAIN_END:
+                client.sendall(b"!")
+                assert receive_all(client) == b"served"
+                assert it.ends() == -signal.SIGINT
+            else:  # the program ends at once; the worker only after its request
+                assert it.ends() == -signal.SIGINT
+                client.sendall(b"!")
+                assert receive_all(client) == b"served"
+                assert orphans_end({worker}, 5.0)
+        it.rest()
+        errors = it.errors()
+        assert errors.count("Traceback") == 1
+        assert errors.count("KeyboardInterrupt") == 1
+        assert refuses(address)
+
+
+def test_rule_9_ctrl_c_that_the_program_handles_leaves_no_traceback(
+    strategy: str, elsewhere: Path
+) -> None:
+    """The usual main program: try, serve_forever, except KeyboardInterrupt, server_close."""
+    code = """
+try:
+    server.serve_forever()
+except KeyboardInterrupt:
+    print("interrupted")
+server.server_close()
+print("closed")
+"""
+    with program(HOLDING.format(strategy=strategy) + code, elsewhere) as it:
+        address = it.address()
+        with connect(address) as one, connect(address) as two:
+            for client in (one, two):  # no place is left: the others are in the backlog for sure
+                client.sendall(b"h")
+                entered(client)
+            with waiting_clients(address, 3) as clients:
+                it.signal_group(signal.SIGINT)
+                for client in (one, two):
+                    client.sendall(b"!")
+                    assert receive_all(client) == b"served"
+                assert [answer(each)[-6:] for each in clients] == [b"served"] * 3
+        assert it.ends() == 0
+        assert it.rest() == "closed\n"
+        assert it.errors() == ""
+
+
+def test_rule_9_ctrl_c_while_a_worker_is_born_does_not_hurt_it(running: Any) -> None:
+    """The signal comes between the fork and the worker's own handlers.
+
+    The worker used to die of KeyboardInterrupt, with a traceback in the log.
+    """
+    hook = "signal it"
+    hits = {hook: 0}
+    parent = os.getpid()
+
+    def signal_the_newborn() -> None:
+        if os.getpid() != parent and hits[hook] == 0 and active:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    active = [True]
+    os.register_at_fork(after_in_child=signal_the_newborn)
+    try:
+        with running(pool_of(who)) as server:
+            workers = idle_workers(server, 2)
+            assert int(ask(server.server_address)) in workers
+    finally:
+        active.clear()
+
+
+def test_rule_9_a_programs_own_signal_handlers_do_not_run_in_workers(elsewhere: Path) -> None:
+    """One tests `os.getpid()`, another starts a thread that calls shutdown(): both would be wrong
+    in a worker."""
+    code = """
+import signal, threading
+def on_signal(number, frame):
+    print("handler in", "master" if os.getpid() == master else "worker")
+    threading.Thread(target=server.shutdown).start()
+master = os.getpid()
+signal.signal(signal.SIGINT, on_signal)
+signal.signal(signal.SIGTERM, on_signal)
+server.serve_forever()
+server.server_close()
+"""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with program(HOLDING.format(strategy="accept") + code, elsewhere) as it:
+            ask(it.address(), b"x")
+            it.workers(2)
+            it.signal_group(number)
+            assert it.ends() == 0
+            assert it.rest() == "handler in master\n"
+            assert it.errors() == ""
+
+
+def test_rule_9_sigterm_to_a_worker_means_leave_after_the_request(
+    running: Any, held: Any, told: Told, gate: Any
+) -> None:
+    """A supervisor or an administrator ends one worker politely: no request is lost."""
+    with running(pool_of(held, workers=1)) as server, connect(server.server_address) as client:
+        client.sendall(b"x")
+        pid = int(told.wait_for(b"entered"))
+        os.kill(pid, signal.SIGTERM)
+        gate.open()
+        assert receive_all(client) == b"served x"
+        assert ask(server.server_address, b"y") == b"served y"
+        assert int(told.wait_for(b"entered")) != pid
+
+
+# -- rule 16: what is no Exception -----------------------------------------------------------------
+
+
+def leave_by_exit(request: Any, client_address: Any, server: Any) -> None:
+    raise SystemExit(3)
+
+
+def leave_by_interrupt(request: Any, client_address: Any, server: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def leave_at_once(request: Any, client_address: Any, server: Any) -> None:
+    os._exit(0)
+
+
+def crash(request: Any, client_address: Any, server: Any) -> None:
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize("end", [leave_by_exit, leave_by_interrupt, leave_at_once, crash])
+def test_rule_16_a_worker_that_ends_in_a_handler_loses_that_request_only(
+    strategy: str, running: Any, errors: Any, end: Any
+) -> None:
+    """It is replaced; those being served and those waiting do not notice."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        command = request.recv(1)
+        request.sendall(b"begun ")
+        if command == b"!":
+            end(request, client_address, server)
+        request.sendall(b"%d" % os.getpid())
+
+    with running(pool_of(handler, strategy=strategy)) as server:
+        if strategy == "accept":
+            idle_workers(server, 2)
+        for _ in range(3):
+            assert ask(server.server_address, b"!") == b"begun "
+            words = ask(server.server_address, b"x").split()
+            assert words[0] == b"begun"
+            assert int(words[1]) != os.getpid()
+        if strategy == "accept":
+            idle_workers(server, 2)
+        assert server.fileno() > 0
+    if strategy == "accept" or end is crash:
+        assert len(errors()) == 3
+    errors()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, ValueError, MemoryError])
+def test_rule_16_an_error_of_handle_error_itself_ends_the_worker_only(
+    strategy: str, running: Any, errors: Any, error: type[BaseException]
+) -> None:
+    """werkzeug's `passthrough_errors` and IDLE raise there on purpose."""
+
+    def handle_error(self: Any, request: Any, client_address: Any) -> None:
+        raise error("on purpose")
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        if request.recv(1) == b"!":
+            raise ValueError("a bug")
+        request.sendall(b"fine")
+
+    server = pool_of(handler, strategy=strategy, handle_error=handle_error)
+    with running(server):
+        assert ask(server.server_address, b"!") == b""
+        assert ask(server.server_address, b"x") == b"fine"
+        if strategy == "accept":
+            idle_workers(server, 2)
+    errors()
+
+
+def test_rule_16_a_worker_never_unwinds_into_the_callers_stack(elsewhere: Path) -> None:
+    """No `finally`, no `with`, no `except` of the program around serve_forever may run in it."""
+    code = """
+import atexit
+master = os.getpid()
+atexit.register(lambda: print("atexit in", "master" if os.getpid() == master else "worker"))
+
+def handler(request, client_address, server):
+    raise {"s": SystemExit, "k": KeyboardInterrupt, "g": GeneratorExit}[request.recv(1).decode()]
+
+server.RequestHandlerClass = handler
+try:
+    server.serve_forever()
+except BaseException as error:
+    print(type(error).__name__, "in", "master" if os.getpid() == master else "worker")
+finally:
+    print("finally in", "master" if os.getpid() == master else "worker")
+    server.server_close()
+"""
+    for strategy in ("accept", "fork"):
+        with program(HOLDING.format(strategy=strategy) + code, elsewhere) as it:
+            address = it.address()
+            for letter in (b"s", b"k", b"g"):
+                assert ask(address, letter) == b""
+            os.kill(it.pid, signal.SIGINT)
+            assert it.ends() == 0
+            assert it.rest().splitlines() == [
+                "KeyboardInterrupt in master",
+                "finally in master",
+                "atexit in master",
+            ]
+
+
+def test_rule_17_workers_run_no_exit_handlers_and_wait_for_no_threads(elsewhere: Path) -> None:
+    """They would remove the program's pid file, its temporary folders and its coverage data."""
+    code = """
+import atexit, tempfile, threading
+folder = tempfile.TemporaryDirectory()
+atexit.register(print, "exit handler")
+
+def handler(request, client_address, server):
+    atexit.register(print, "exit handler of the worker")
+    threading.Thread(target=threading.Event().wait).start()
+    request.sendall(b"%d" % os.path.isdir(folder.name))
+
+server.RequestHandlerClass = handler
+server.prefork_settings = Settings(strategy={strategy!r}, max_requests=1)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+signal.sigwait([signal.SIGUSR1])
+server.shutdown()
+server.server_close()
+print("folder", os.path.isdir(folder.name))
+"""
+    block = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    for strategy in ("accept", "fork"):
+        text = block + (HOLDING + code).format(strategy=strategy)
+        with program(text, elsewhere) as it:
+            address = it.address()
+            assert [ask(address) for _ in range(4)] == [b"1"] * 4
+            os.kill(it.pid, signal.SIGUSR1)
+            assert it.ends() == 0
+            assert it.rest() == "folder True\nexit handler\n"
+
+
+def test_rule_17_what_is_printed_reaches_a_pipe_once(strategy: str, elsewhere: Path) -> None:
+    """Standard output is a pipe under every supervisor, and then buffered: a fork must not copy
+    what is in the buffer, the end of a worker must not lose it."""
+    code = """
+import io
+sys.stdout = io.TextIOWrapper(open(1, "wb", buffering=8192, closefd=False))
+print("printed before")
+
+def handler(request, client_address, server):
+    print("printed for", request.recv(10).decode())
+
+server.RequestHandlerClass = handler
+try:
+    server.serve_forever()
+except KeyboardInterrupt:
+    server.server_close()
+"""
+    with program(HOLDING.format(strategy=strategy) + code, elsewhere) as it:
+        address = it.address()
+        for number in range(5):
+            ask(address, b"%d" % number)
+        it.signal_group(signal.SIGINT)
+        assert it.ends() == 0
+        lines = it.rest().splitlines()
+        assert lines[0] == "printed before"
+        assert sorted(lines[1:]) == [f"printed for {number}" for number in range(5)]
+
+
+def test_no_worker_outlives_the_test_program(running: Any) -> None:
+    """The plain case, with the numbers of all processes known."""
+    with running(pool_of(who)) as server:
+        assert idle_workers(server, 2) <= children()
+    assert children() == set()

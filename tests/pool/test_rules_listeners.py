@@ -1,0 +1,295 @@
+"""Rules 6 and 7: whatever the listener is, no worker gets stuck in taking from it."""
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork import BaseServer, PreforkMixIn, PreforkTCPServer, PreforkUnixStreamServer
+from tests.pool.kit import (
+    Handler,
+    answer,
+    echo,
+    idle_workers,
+    pool_of,
+    waiting_clients,
+    who,
+)
+from tests.support.announcements import Gate, Told
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import ENDING, EXCHANGE, HANG, within
+from tests.support.serving import start_serving
+
+
+def prepare_blocking(listener: socket.socket) -> None:
+    """As it comes from the constructor."""
+
+
+def prepare_timeout(listener: socket.socket) -> None:
+    listener.settimeout(30)
+
+
+def prepare_non_blocking(listener: socket.socket) -> None:
+    listener.settimeout(0)
+
+
+def prepare_receive_timeout(listener: socket.socket) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 30, 0))
+
+
+LISTENERS = [prepare_blocking, prepare_timeout, prepare_non_blocking, prepare_receive_timeout]
+
+
+@pytest.mark.parametrize("prepare", LISTENERS)
+def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any) -> None:
+    """After the selector says "ready" another worker may have taken the connection.
+
+    Whoever then blocks in accept() is deaf when the server ends. Many workers and few clients make
+    them lose the race often.
+    """
+    server = pool_of(who, strategy=strategy, workers=4)
+    prepare(server.socket)
+    thread = start_serving(server)
+    for _ in range(20):
+        assert int(ask(server.server_address)) != os.getpid()
+    within(server.shutdown)
+    thread.wait_until_it_ended()
+    within(server.server_close)
+
+
+@pytest.mark.parametrize("prepare", LISTENERS)
+def test_rule_6_connections_are_blocking_whatever_the_listener_is(
+    strategy: str, prepare: Any, running: Any, told: Told
+) -> None:
+    """A handler that reads at once must wait for its client and not see BlockingIOError."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("entered")
+        timeout = request.gettimeout()
+        request.sendall(b"%s %s" % (request.recv(10), str(timeout).encode()))
+
+    server = pool_of(handler, strategy=strategy)
+    prepare(server.socket)
+    with running(server), connect(server.server_address) as client:
+        told.wait_for(b"entered")
+        client.sendall(b"x")
+        assert receive_all(client) == b"x None"
+
+
+def test_rule_6_the_master_sees_the_timeout_it_has_set(running: Any) -> None:
+    """The listener's timeout is the program's own."""
+    server = pool_of(who)
+    server.socket.settimeout(30)
+    with running(server):
+        ask(server.server_address)
+        assert server.socket.gettimeout() == 30
+
+
+def test_rule_6_a_seqpacket_listener_serves_and_ends(strategy: str, short_path: Path) -> None:
+    """`socket_type` is a documented attribute; this kind listens and accepts like a stream."""
+    server = pool_of(
+        echo,
+        strategy=strategy,
+        base=PreforkUnixStreamServer,
+        address=str(short_path / "s"),
+        socket_type=socket.SOCK_SEQPACKET,
+    )
+    thread = start_serving(server)
+    for _ in range(8):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(EXCHANGE)
+            client.connect(server.server_address)
+            client.sendall(b"packet")
+            assert client.recv(100) == b"packet"
+    within(server.shutdown)
+    thread.wait_until_it_ended()
+    try:
+        within(server.server_close)
+    finally:
+        server.prefork_kill()
+
+
+class PipeServer(PreforkMixIn, BaseServer):
+    """Takes lines of a fixed length from a pipe: no socket anywhere."""
+
+    max_children = 2
+
+    def __init__(self, reader: int, handler: Any) -> None:
+        BaseServer.__init__(self, ("pipe", 0), handler)
+        self.reader = reader
+
+    def fileno(self) -> int:
+        return self.reader
+
+    def get_request(self) -> Any:
+        return os.read(self.reader, 8), ("pipe", 0)
+
+
+def test_rule_6_requests_may_come_from_no_socket_at_all(strategy: str, told: Told) -> None:
+    """Servers over serial lines, pipes and devices are derived from BaseServer."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("line", request, os.getpid())
+
+    reader, writer = os.pipe()
+    server = PipeServer(reader, handler)
+    server.prefork_settings = type(server.prefork_settings)(strategy=strategy)  # type: ignore[arg-type]
+    try:
+        thread = start_serving(server)
+        for number in range(6):
+            os.write(writer, b"line %03d" % number)
+        for number in range(6):
+            words = told.wait_for(b"line").split()
+            assert words[0] == b"line"
+            assert int(words[-1]) != os.getpid(), number
+        within(server.shutdown)
+        thread.wait_until_it_ended()
+        assert thread.raised is None
+        try:
+            within(server.server_close)
+        finally:
+            server.prefork_kill()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+# -- TLS: the handshake is in accept() ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A self-signed certificate and its key, made by the openssl program."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    names = str(folder / "cert.pem"), str(folder / "key.pem")
+    command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"
+    command += f" -keyout {names[1]} -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([openssl, *command.split()], check=True, capture_output=True, timeout=HANG)
+    return names
+
+
+def wrapped(server: Any, certificate: tuple[str, str]) -> Any:
+    """The recipe of `http.server`'s users: wrap the listener of the finished server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+@contextlib.contextmanager
+def secure(address: Any, certificate: tuple[str, str]) -> Iterator[ssl.SSLSocket]:
+    context = ssl.create_default_context(cafile=certificate[0])
+    plain = connect(address)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        yield client
+
+
+def ask_securely(address: Any, certificate: tuple[str, str], request: bytes) -> bytes:
+    with secure(address, certificate) as client:
+        client.sendall(request)
+        return client.recv(1000)
+
+
+def test_rule_7_a_listener_wrapped_in_tls_after_construction_is_served(
+    strategy: str, certificate: tuple[str, str], running: Any
+) -> None:
+    """werkzeug, prometheus and the recipe for `http.server` wrap it just before they serve."""
+    with running(wrapped(pool_of(echo, strategy=strategy), certificate)) as server:
+        for _ in range(6):
+            assert ask_securely(server.server_address, certificate, b"secret") == b"secret"
+
+
+def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
+    certificate: tuple[str, str], running: Any
+) -> None:
+    """Its accept() waits for the handshake: no lock may be held meanwhile.
+
+    The standard library stops as a whole here.
+    """
+    with running(wrapped(pool_of(who, workers=2), certificate)) as server:
+        workers = idle_workers(server, 2)  # before there is a client's socket to inherit
+        with connect(server.server_address):
+            answers = {ask_securely(server.server_address, certificate, b"") for _ in range(6)}
+            assert len(answers) == 1
+            assert int(answers.pop()) in workers
+        # The mute one has left: its worker is back.
+        idle_workers(server, 2)
+
+
+def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
+    strategy: str, certificate: tuple[str, str], running: Any
+) -> None:
+    """Port scanners and browsers on the wrong scheme meet every TLS port."""
+    with running(wrapped(pool_of(echo, strategy=strategy), certificate)) as server:
+        workers = idle_workers(server, 2) if strategy == "accept" else set()
+        for _ in range(4):
+            with connect(server.server_address) as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer(client)
+        assert ask_securely(server.server_address, certificate, b"secret") == b"secret"
+        if workers:
+            assert idle_workers(server, 2) == workers
+
+
+def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anything(
+    held: Handler, told: Told, gate: Gate
+) -> None:
+    """A mute client in the backlog made the last worker leave without the ones behind it."""
+
+    def get_request(self: Any) -> Any:
+        request, address = PreforkTCPServer.get_request(self)
+        request.settimeout(0.05)
+        try:
+            request.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            request.close()
+            raise
+        request.settimeout(None)
+        return request, address
+
+    server = pool_of(held, workers=1, get_request=get_request)
+    thread = start_serving(server)
+    with waiting_clients(server.server_address, 1) as [first]:
+        told.wait_for(b"entered")
+        with connect(server.server_address):  # says nothing
+            with waiting_clients(server.server_address, 2) as others:
+                within(server.shutdown)
+                thread.wait_until_it_ended()
+                gate.open()
+                within(server.server_close, ENDING)
+                assert [answer(client) for client in (first, *others)] == [
+                    b"served 0",
+                    b"served 0",
+                    b"served 1",
+                ]
+
+
+def test_ipv6_and_unix_listeners_are_served(strategy: str, running: Any, short_path: Path) -> None:
+    """The same pool over each family."""
+    with contextlib.suppress(OSError):
+        server = pool_of(echo, strategy=strategy, address=("::1", 0))
+        with running(server):
+            assert ask(server.server_address, b"6") == b"6"
+    for address in (str(short_path / "s"), b"\0prefork-test-%d" % os.getpid()):
+        server = pool_of(echo, strategy=strategy, base=PreforkUnixStreamServer, address=address)
+        with running(server):
+            assert ask(address, b"unix") == b"unix"
+
+
+def test_workers_take_turns(running: Any) -> None:
+    """One client after the other: no worker may do all the work while others sleep."""
+    with running(pool_of(who, workers=4)) as server:
+        workers = idle_workers(server, 4)
+        answers = {int(ask(server.server_address)) for _ in range(200)}
+        assert answers == workers

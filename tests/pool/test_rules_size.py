@@ -1,0 +1,418 @@
+"""How large the pool is: its bound, its changes, its replacements, its limits."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork import Settings, StartError
+from tests.pool.kit import (
+    Handler,
+    echo,
+    idle_workers,
+    pool_of,
+    refuses,
+    states,
+    waiting_clients,
+    who,
+)
+from tests.pool.programs import program
+from tests.support.announcements import Gate, Told
+from tests.support.children import children, has_ended
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import Deadline, within
+from tests.support.polling import eventually
+from tests.support.serving import start_serving
+
+
+def test_there_are_never_more_processes_than_max_children(
+    strategy: str, running: Any, held: Handler, told: Told, gate: Gate
+) -> None:
+    """The bound is a promise about memory and database connections."""
+    most = 0
+
+    def count(self: Any) -> None:
+        nonlocal most
+        most = max(most, len(children()))
+
+    server = pool_of(held, strategy=strategy, workers=3, service_actions=count)
+    with running(server), waiting_clients(server.server_address, 12) as clients:
+        for _ in range(3):
+            told.wait_for(b"entered")
+        for _ in range(9):
+            gate.let_through()
+            told.wait_for(b"entered")
+        gate.open()
+        for client in clients:
+            assert receive_all(client).startswith(b"served")
+    assert most == 3
+
+
+def test_a_larger_max_children_takes_effect_at_once(
+    strategy: str, running: Any, held: Handler, told: Told, gate: Gate
+) -> None:
+    """Somebody raises it because clients are waiting."""
+    server = pool_of(held, strategy=strategy, workers=1)
+    with running(server), waiting_clients(server.server_address, 3) as clients:
+        told.wait_for(b"entered")
+        assert len(server.active_children) == 1
+        server.max_children = 3
+        for _ in range(2):
+            told.wait_for(b"entered")
+        gate.open()
+        for client in clients:
+            receive_all(client)
+
+
+def test_a_smaller_max_children_retires_the_idle_ones_first(
+    running: Any, held: Handler, told: Told, gate: Gate
+) -> None:
+    """A busy worker is never ended for it: its client gets the whole answer."""
+    server = pool_of(held, workers=3)
+    with running(server):
+        workers = idle_workers(server, 3)
+        with connect(server.server_address) as client:
+            client.sendall(b"x")
+            busy = int(told.wait_for(b"entered"))
+            server.max_children = 1
+            eventually(lambda: server.active_children == {busy}, what="the idle ones' end")
+            assert states(server) == ["busy"]
+            gate.open()
+            assert receive_all(client) == b"served x"
+        assert idle_workers(server, 1) == {busy}
+        assert busy in workers
+
+
+def test_busy_workers_that_are_too_many_leave_after_what_they_hold(
+    running: Any, held: Handler, told: Told, gate: Gate
+) -> None:
+    """All are busy: the surplus goes one request later, and nobody is cut off."""
+    server = pool_of(held, workers=3)
+    with running(server):
+        idle_workers(server, 3)
+        with waiting_clients(server.server_address, 3) as clients:
+            for _ in range(3):
+                told.wait_for(b"entered")
+            server.max_children = 1
+            gate.open()
+            assert {receive_all(client) for client in clients} == {
+                b"served 0",
+                b"served 1",
+                b"served 2",
+            }
+        idle_workers(server, 1)
+        assert ask(server.server_address, b"x") == b"served x"
+
+
+def test_max_children_below_one_still_serves(strategy: str, running: Any) -> None:
+    """The documented class would never serve anybody with 0."""
+    with running(pool_of(echo, strategy=strategy, workers=0)) as server:
+        assert ask(server.server_address, b"x") == b"x"
+
+
+def test_a_worker_that_dies_is_replaced_within_100_ms(running: Any, told: Told) -> None:
+    """By the wake-up of its death, not at the next look around: the poll interval is for ever."""
+    server = pool_of(who, worker_started=lambda self: told.say("started", os.getpid()))
+    with running(server, poll_interval=None):
+        workers = {int(told.wait_for(b"started")) for _ in range(2)}
+        delays = []
+        for _ in range(5):
+            ask(server.server_address)
+            idle_workers(server, 2)
+            victim = workers.pop()
+            os.kill(victim, signal.SIGKILL)
+            assert has_ended(victim)
+            clock = Deadline(60)
+            workers.add(int(told.wait_for(b"started")))
+            delays.append(60 - clock.remaining())
+        assert min(delays) < 0.1
+        assert idle_workers(server, 2) == workers
+
+
+def test_a_pool_that_cannot_start_says_why_and_leaves_nothing(errors: Any) -> None:
+    """A wrong password in worker_started() must not become a silent loop of restarts."""
+
+    def worker_started(self: Any) -> None:
+        raise ValueError("the database is not there")
+
+    server = pool_of(who, worker_started=worker_started)
+    address = server.server_address
+    with server, pytest.raises(StartError) as raised:
+        within(lambda: server.serve_forever(0.01))
+    text = str(raised.value)
+    assert "Traceback" in text
+    assert "the database is not there" in text
+    assert "worker_started" in text
+    assert children() == set()
+    assert not server.active_children
+    assert refuses(address)
+    assert len(errors()) == 2
+
+
+@pytest.mark.parametrize("end", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
+def test_a_start_that_raises_what_is_no_exception_fails_as_well(
+    end: BaseException, errors: Any
+) -> None:
+    """Configuration code likes to call `sys.exit()`."""
+
+    def worker_started(self: Any) -> None:
+        raise end
+
+    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+        within(lambda: server.serve_forever(0.01))
+    assert type(end).__name__ in str(raised.value)
+    errors()
+
+
+def test_a_start_that_ends_the_process_fails_as_well(errors: Any) -> None:
+    """C libraries call exit() or crash."""
+    with pool_of(who, worker_started=lambda self: os._exit(0)) as server:
+        with pytest.raises(StartError):
+            within(lambda: server.serve_forever(0.01))
+    errors()
+
+
+def test_a_start_that_hangs_is_ended_and_fails(caplog: Any, errors: Any) -> None:
+    """Both may be killed in one moment: none may be forgotten, or closing would wait for ever."""
+
+    def service_actions(self: Any) -> None:
+        killed = [w.pid for w in self.prefork_status() if w.state == "killed"]
+        assert all(has_ended(pid) for pid in killed)
+
+    server = pool_of(
+        who,
+        worker_started=lambda self: threading.Event().wait(),
+        service_actions=service_actions,
+        settings={"start_timeout": 0.05},
+    )
+    with pytest.raises(StartError):
+        within(lambda: server.serve_forever(0.01))
+    within(server.server_close)
+    assert children() == set()
+    assert "start_timeout" in caplog.text
+    errors()
+
+
+def test_a_server_that_could_not_start_may_try_again(errors: Any) -> None:
+    """The second time the database is there."""
+    broken = [True]
+
+    def worker_started(self: Any) -> None:
+        if broken:
+            raise ValueError("not yet")
+
+    server = pool_of(who, worker_started=worker_started)
+    with pytest.raises(StartError):
+        within(lambda: server.serve_forever(0.01))
+    broken.clear()
+    thread = start_serving(server)
+    assert int(ask(server.server_address)) != os.getpid()
+    within(server.shutdown)
+    thread.wait_until_it_ended()
+    within(server.server_close)
+    assert thread.raised is None
+    errors()
+
+
+def test_a_later_worker_that_cannot_start_does_not_end_the_server(
+    running: Any, errors: Any, told: Told
+) -> None:
+    """Only the first generation is a reason to give up: the others still serve."""
+    broken: list[bool] = []
+
+    def worker_started(self: Any) -> None:
+        if broken:
+            told.say("failed")
+            raise ValueError("broken by now")
+
+    with running(pool_of(who, worker_started=worker_started)) as server:
+        workers = idle_workers(server, 2)
+        ask(server.server_address)
+        broken.append(True)
+        os.kill(min(workers), signal.SIGKILL)
+        told.wait_for(b"failed")
+        for _ in range(5):
+            assert int(ask(server.server_address)) == max(workers)
+    assert any("broken by now" in text for text in errors())
+
+
+def test_the_hooks_run_in_each_worker_before_and_after_its_requests(
+    running: Any, told: Told
+) -> None:
+    """worker_started() opens the database connection, worker_leaving() closes it."""
+
+    def say(word: str) -> Any:
+        return lambda self: told.say(word, os.getpid())
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("request", os.getpid())
+
+    server = pool_of(
+        handler, worker_started=say("started"), worker_leaving=say("leaving"), workers=2
+    )
+    with running(server):
+        workers = idle_workers(server, 2)
+        for _ in range(6):
+            ask(server.server_address)
+    story: dict[int, list[bytes]] = {pid: [] for pid in workers}
+    for line in told.so_far():
+        word, pid = line.split()
+        story[int(pid)].append(word)
+    for words in story.values():
+        assert words[0] == b"started"
+        assert words[-1] == b"leaving"
+        assert set(words[1:-1]) <= {b"request"}
+    assert sum(words.count(b"request") for words in story.values()) == 6
+
+
+def test_the_hooks_run_for_a_forked_request_too(running: Any, told: Told) -> None:
+    """The strategy may change, the program does not."""
+    server = pool_of(
+        who,
+        strategy="fork",
+        worker_started=lambda self: told.say("started", os.getpid()),
+        worker_leaving=lambda self: told.say("leaving", os.getpid()),
+    )
+    with running(server):
+        pid = ask(server.server_address)
+        assert told.wait_for(b"started") == pid
+        assert told.wait_for(b"leaving") == pid
+
+
+def test_what_is_forked_for_each_request_has_a_process_of_its_own(running: Any) -> None:
+    """What a handler does to its process is undone by the end of it."""
+    with running(pool_of(who, strategy="fork", workers=3)) as server:
+        pids = {int(ask(server.server_address)) for _ in range(10)}
+        assert len(pids) == 10
+        assert os.getpid() not in pids
+
+
+def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any) -> None:
+    """The difference to workers that stand ready."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(server.word)
+
+    with running(pool_of(handler, strategy="fork")) as server:
+        for word in (b"one", b"two"):
+            server.word = word
+            assert ask(server.server_address) == word
+
+
+def test_workers_are_recycled_without_losing_a_request(running: Any, errors: Any) -> None:
+    """Against leaks: after so many requests a worker makes room for a fresh one."""
+    server = pool_of(who, settings={"max_requests": 5, "max_requests_jitter": 3})
+    with running(server):
+        served: list[int] = []
+        failures: list[BaseException] = []
+
+        def ask_often() -> None:
+            try:
+                served.extend(int(ask(server.server_address)) for _ in range(40))
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=ask_often) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert failures == []
+        assert len(served) == 160
+        by_worker = {pid: served.count(pid) for pid in set(served)}
+        assert max(by_worker.values()) <= 8
+        assert len(by_worker) >= 160 / 8
+        idle_workers(server, 2)
+
+
+def test_recycling_one_worker_at_a_time_uses_the_jitter() -> None:
+    """Not all workers may leave at the same time."""
+    settings = Settings(max_requests=100, max_requests_jitter=50)
+    drawn = {settings.drawn_max_requests() for _ in range(200)}
+    assert min(drawn) >= 100
+    assert max(drawn) <= 150
+    assert len(drawn) > 10
+
+
+def test_a_crash_loop_is_slowed_down_and_the_server_lives(running: Any, errors: Any) -> None:
+    """Workers that die young are replaced later and later, and not a thousand times a second."""
+    births = Told()
+
+    def worker_started(self: Any) -> None:
+        births.say("born")
+        if self.broken:
+            os._exit(9)
+
+    server = pool_of(who, worker_started=worker_started, workers=1)
+    server.broken = False
+    try:
+        with running(server):
+            [worker] = idle_workers(server, 1)
+            births.wait_for(b"born")
+            server.broken = True
+            os.kill(worker, signal.SIGTERM)
+            births.wait_for(b"born", 20)
+            assert has_ended(worker)
+            turns = threading.Semaphore(0)
+            server.service_actions = turns.release
+            for _ in range(30):
+                turns.acquire(timeout=5)
+            assert len(births.so_far()) <= 1
+            server.broken = False
+    finally:
+        births.close()
+    errors()
+
+
+def test_the_request_queue_of_a_pool_is_long() -> None:
+    """Clients wait in the backlog while workers are busy; 5 places would refuse them."""
+    server = pool_of(who)
+    assert server.request_queue_size == 1024
+    server.server_close()
+
+
+def test_memory_is_frozen_in_workers_and_not_in_the_program(running: Any) -> None:
+    """A collection in a worker would copy what it shares with the master."""
+    import gc
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d" % gc.get_freeze_count())
+
+    with running(pool_of(handler)) as server:
+        assert int(ask(server.server_address)) > 1000
+        assert gc.get_freeze_count() == 0
+    with running(pool_of(handler, settings={"freeze": False})) as server:
+        assert ask(server.server_address) == b"0"
+
+
+def test_the_pool_serves_in_the_main_thread_of_a_program(strategy: str, elsewhere: Path) -> None:
+    """The documented main program, no thread anywhere: no warning, a clean end."""
+    code = f"""
+    import os, signal, warnings
+    warnings.simplefilter("error")
+    from prefork import PreforkTCPServer, Settings
+
+    def handler(request, client_address, server):
+        request.sendall(b"%d" % os.getppid())
+        if request.recv(10) == b"quit":
+            server.shutdown()
+
+    class Server(PreforkTCPServer):
+        max_children = 2
+        prefork_settings = Settings(strategy={strategy!r})
+
+    with Server(("127.0.0.1", 0), handler) as server:
+        print("serving on", server.server_address[1])
+        server.serve_forever()
+    print("ended")
+    """
+    with program(code, elsewhere) as it:
+        address = it.address()
+        assert int(ask(address, b"x")) == it.pid
+        assert int(ask(address, b"quit")) == it.pid
+        assert it.ends() == 0
+        assert it.rest() == "ended\n"
+        assert it.errors() == ""
