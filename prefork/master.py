@@ -70,6 +70,7 @@ class Master:
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._has_run = False
+        self._hears_stop = True
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
@@ -86,7 +87,9 @@ class Master:
     def start(self, strategy: Strategy) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
-            self.collect()  # what was said before now is not meant for this run
+            self._hears_stop = False  # what was said before now is not meant for this run
+            self.collect()
+            self._hears_stop = True
             if strategy.standing(1):
                 self._share_listener()
                 warn_of_threads()
@@ -226,7 +229,7 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif self.state is PoolState.RUNNING and record.state is not WorkerState.RETIRING:
+        elif self._hears_stop and record.state is not WorkerState.RETIRING:
             self._host.stop()  # Kind.STOP; from a worker of an earlier run it comes too late
 
     def _bury(self, deaths: list[Death]) -> None:

@@ -56,7 +56,8 @@ class Adapter:
         self._server.active_children = pids
 
     def stop(self) -> None:
-        self._server._BaseServer__shutdown_request = True
+        if "_prefork_one_request" not in self._state:  # handle_request() ends by itself
+            self._server._BaseServer__shutdown_request = True
 
     # -- for a worker ------------------------------------------------------------------------
 

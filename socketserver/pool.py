@@ -79,7 +79,11 @@ class PreforkMixIn(ForkingMixIn):
 
     def handle_request(self) -> Any:
         """Take one request and give it to a worker forked for it."""
-        return loop.handle_request(self)
+        vars(self)["_prefork_one_request"] = True
+        try:
+            return loop.handle_request(self)
+        finally:
+            del vars(self)["_prefork_one_request"]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if "_prefork_ask_stop" not in vars(self):

@@ -39,7 +39,7 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
     logger.info("Stopping: workers finish what they hold and what waits%s.", _patience(servers))
     title.show_the_end()
     if close(servers, signals):
-        logger.warning("Stopped by force: what the killed workers were serving is lost.")
+        logger.warning("Stopped by force: what workers were still serving is lost.")
         return exit_code or Exit.FORCED
     if exit_code is Exit.DONE:
         logger.info("Stopped; nobody was left waiting.")

@@ -16,7 +16,7 @@ Start = Callable[..., Program]
 
 @pytest.mark.slow
 def test_the_demo_ends_with_a_table_a_chart_and_a_sentence(program: Start) -> None:
-    demo = program("demo", "--seconds", 0.3, "--cores", 2)
+    demo = program("demo", "--seconds", 0.6, "--cores", 2)
     assert demo.exit_code(HANG) == 0, demo.out + demo.err
     for words in ("pool of 1 worker", "pool of 2 workers", "ForkingTCPServer", "p99 ms", "█"):
         assert words in demo.out
@@ -27,7 +27,7 @@ def test_the_demo_ends_with_a_table_a_chart_and_a_sentence(program: Start) -> No
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_a_demo_that_is_interrupted(program: Start, number: int) -> None:
     demo = program("demo", "--seconds", 30, "--cores", 1)
-    eventually(lambda: len(children_of(demo.pid)) == 2)  # a server and the clients
+    eventually(lambda: len(children_of(demo.pid)) == 4)  # three servers and the clients
     started = children_of(demo.pid)
     demo.signal(number)
     assert demo.exit_code() == (130 if number == signal.SIGINT else -number)

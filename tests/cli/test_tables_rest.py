@@ -128,7 +128,7 @@ def test_the_steps_of_the_demo(cores: int, counts: list[int]) -> None:
     assert worker_counts(cores) == counts
     kinds = [step.kind for step in steps(cores)]
     assert kinds[-2:] == ["ForkingTCPServer", "ThreadingTCPServer"]
-    assert length_of(len(kinds)) * len(kinds) <= 22.0
+    assert length_of(len(kinds)) * len(kinds) <= 20.0
 
 
 def test_the_figures_of_a_step() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.pool.kit import answer, idle_workers, pool_of, refuses, waiting_clients, who
-from tests.pool.programs import orphans_end, program
+from tests.pool.programs import Program, orphans_end, program
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, receive_all
@@ -109,6 +109,10 @@ def test_rule_8_workers_end_when_the_program_leaves_without_closing(
         assert refuses(address)
 
 
+def replaced(it: Program, victim: int) -> None:
+    eventually(lambda: victim not in it.workers(4), what="replacement")
+
+
 def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> None:
     """A worker of one pool inherits the master's ties to the other's: it must let them go.
 
@@ -138,7 +142,7 @@ def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> Non
             before = it.workers(4)
             victim = int(ask(address))
             os.kill(victim, signal.SIGKILL)
-            eventually(lambda victim=victim: victim not in it.workers(4), what="replacement")
+            replaced(it, victim)
             assert before - it.workers(4) == {victim}
         workers = it.workers(4)
         os.kill(it.pid, signal.SIGKILL)
@@ -217,6 +221,7 @@ print("closed")
                 entered(client)
             with waiting_clients(address, 3) as clients:
                 it.signal_group(signal.SIGINT)
+                assert it.line() == "interrupted"  # before anybody lets go of a place
                 for client in (one, two):
                     client.sendall(b"!")
                     assert receive_all(client) == b"served"

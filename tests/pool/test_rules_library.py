@@ -224,7 +224,7 @@ def test_a_live_http_connection_holds_its_worker(serving_program: Any) -> None:
     ).replace('self.wfile.write(b"%d" % os.getpid())', "self.wfile.write(body)")
     with serving_program(code) as it:
         address = it.address()
-        connection = http.client.HTTPConnection(*address, timeout=EXCHANGE)
+        connection = http.client.HTTPConnection(address[0], address[1], timeout=EXCHANGE)
         bodies = set()
         for _ in range(5):
             connection.request("GET", "/")

@@ -168,16 +168,16 @@ def test_rule_14_a_pool_is_a_forking_server_and_no_threading_one() -> None:
     """Mercurial and Trac tell WSGI by that whether processes are many, Django keeps connections
     alive by it."""
     server = pool_of(who)
-    assert isinstance(server, ForkingMixIn)
-    assert not isinstance(server, ThreadingMixIn)
-    assert issubclass(PreforkMixIn, ForkingMixIn)
+    kinds = [kind for kind in (ForkingMixIn, ThreadingMixIn) if isinstance(server, kind)]
+    assert kinds == [ForkingMixIn]
     server.server_close()
 
 
 def test_rule_14_active_children_are_the_workers(running: Any) -> None:
     """What programs look at to see whether anybody is at work."""
     server = pool_of(who)
-    assert server.active_children is None
+    before = server.active_children
+    assert before is None
     with running(server):
         workers = idle_workers(server, 2)
         assert server.active_children == workers
@@ -241,7 +241,7 @@ def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
     def handler(request: Any, client_address: Any, server: Any) -> None:
         if request.recv(10) == b"exhaust":
             signal.signal(signal.SIGUSR1, release)
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
             own = os.dup(request.fileno())
             request.close()

@@ -21,44 +21,44 @@ def test_each_call_serves_one_request_in_a_worker(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The loop is the program's own: it takes exactly as many as it asks for."""
-    with pool_of(held, strategy=strategy, timeout=EXCHANGE) as server:
-        with waiting_clients(server.server_address, 3) as clients:
-            for _ in range(2):
-                within(server.handle_request)
-                assert int(told.wait_for(b"entered")) != os.getpid()
-            assert len(server.active_children) == 2
-            gate.open()
-            assert [receive_all(client) for client in clients[:2]] == [b"served 0", b"served 1"]
-            server.timeout = 0
-            clients[2].settimeout(0)
-            try:
-                early = clients[2].recv(1)
-            except BlockingIOError:
-                early = b""
-            assert early == b"", "nobody asked for the third one"
+    server = pool_of(held, strategy=strategy, timeout=EXCHANGE)
+    with server, waiting_clients(server.server_address, 3) as clients:
+        for _ in range(2):
+            within(server.handle_request)
+            assert int(told.wait_for(b"entered")) != os.getpid()
+        assert len(server.active_children) == 2
+        gate.open()
+        assert [receive_all(client) for client in clients[:2]] == [b"served 0", b"served 1"]
+        server.timeout = 0
+        clients[2].settimeout(0)
+        try:
+            early = clients[2].recv(1)
+        except BlockingIOError:
+            early = b""
+        assert early == b"", "nobody asked for the third one"
 
 
 def test_no_more_than_max_children_at_a_time(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The full pool leaves the request in the backlog until there is a place, or time is over."""
-    with pool_of(held, strategy=strategy, workers=1, timeout=EXCHANGE) as server:
-        with waiting_clients(server.server_address, 2) as clients:
-            within(server.handle_request)
-            told.wait_for(b"entered")
-            server.timeout = 0.02
-            server.handle_timeout = lambda: "timed out"
-            assert within(server.handle_request) == "timed out"
-            assert told.so_far() == []
-            server.timeout = EXCHANGE
-            waiting = threading.Thread(target=server.handle_request)
-            waiting.start()
-            gate.let_through()
-            told.wait_for(b"entered")
-            waiting.join(EXCHANGE)
-            assert len(server.active_children) == 1
-            gate.open()
-            assert [receive_all(client) for client in clients] == [b"served 0", b"served 1"]
+    server = pool_of(held, strategy=strategy, workers=1, timeout=EXCHANGE)
+    with server, waiting_clients(server.server_address, 2) as clients:
+        within(server.handle_request)
+        told.wait_for(b"entered")
+        server.timeout = 0.02
+        server.handle_timeout = lambda: "timed out"
+        assert within(server.handle_request) == "timed out"
+        assert told.so_far() == []
+        server.timeout = EXCHANGE
+        waiting = threading.Thread(target=server.handle_request)
+        waiting.start()
+        gate.let_through()
+        told.wait_for(b"entered")
+        waiting.join(EXCHANGE)
+        assert len(server.active_children) == 1
+        gate.open()
+        assert [receive_all(client) for client in clients] == [b"served 0", b"served 1"]
 
 
 def test_the_shorter_of_both_timeouts_counts(strategy: str) -> None:
@@ -173,14 +173,14 @@ def test_datagrams_one_by_one(strategy: str) -> None:
         data, sock = request
         sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
 
-    with pool_of(handler, strategy=strategy, base=PreforkUDPServer, timeout=EXCHANGE) as server:
-        with datagram_socket(server.server_address) as client:
-            for number in range(3):
-                client.sendto(b"%d" % number, server.server_address)
-                within(server.handle_request)
-                data, pid = client.recv(100).split()
-                assert int(data) == number
-                assert int(pid) != os.getpid()
+    server = pool_of(handler, strategy=strategy, base=PreforkUDPServer, timeout=EXCHANGE)
+    with server, datagram_socket(server.server_address) as client:
+        for number in range(3):
+            client.sendto(b"%d" % number, server.server_address)
+            within(server.handle_request)
+            data, pid = client.recv(100).split()
+            assert int(data) == number
+            assert int(pid) != os.getpid()
 
 
 def test_a_stop_asked_by_the_handler_does_not_end_a_later_run(strategy: str) -> None:

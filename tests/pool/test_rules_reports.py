@@ -142,13 +142,13 @@ def test_the_title_of_a_long_request_says_busy(
         told.say("entered", os.getpid(), title(os.getpid()))
         gate.wait()
 
-    with running(pool_of(handler, strategy=strategy, workers=1)) as server:
-        with connect(server.server_address) as client:
-            pid, _, text = told.wait_for(b"entered").decode().partition(" ")
-            port = client.getsockname()[1]
-            assert text == f"prefork: worker 0 busy 127.0.0.1:{port}, 0 served"
-            assert title(int(pid)) == text
-            gate.open()
+    server = pool_of(handler, strategy=strategy, workers=1)
+    with running(server), connect(server.server_address) as client:
+        pid, _, text = told.wait_for(b"entered").decode().partition(" ")
+        port = client.getsockname()[1]
+        assert text == f"prefork: worker 0 busy 127.0.0.1:{port}, 0 served"
+        assert title(int(pid)) == text
+        gate.open()
 
 
 def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:

@@ -1,5 +1,6 @@
 """How large the pool is: its bound, its changes, its replacements, its limits."""
 
+import gc
 import os
 import signal
 import threading
@@ -169,9 +170,9 @@ def test_a_start_that_raises_what_is_no_exception_fails_as_well(
 
 def test_a_start_that_ends_the_process_fails_as_well(errors: Any) -> None:
     """C libraries call exit() or crash."""
-    with pool_of(who, worker_started=lambda self: os._exit(0)) as server:
-        with pytest.raises(StartError):
-            within(lambda: server.serve_forever(0.01))
+    server = pool_of(who, worker_started=lambda self: os._exit(0))
+    with server, pytest.raises(StartError):
+        within(lambda: server.serve_forever(0.01))
     errors()
 
 
@@ -376,16 +377,17 @@ def test_the_request_queue_of_a_pool_is_long() -> None:
 
 def test_memory_is_frozen_in_workers_and_not_in_the_program(running: Any) -> None:
     """A collection in a worker would copy what it shares with the master."""
-    import gc
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d" % gc.get_freeze_count())
 
+    before = gc.get_freeze_count()  # CPython 3.12 starts with some
     with running(pool_of(handler)) as server:
+        idle_workers(server, 2)  # none is being forked any more
         assert int(ask(server.server_address)) > 1000
-        assert gc.get_freeze_count() == 0
+        assert gc.get_freeze_count() <= before
     with running(pool_of(handler, settings={"freeze": False})) as server:
-        assert ask(server.server_address) == b"0"
+        assert int(ask(server.server_address)) <= before
 
 
 def test_the_pool_serves_in_the_main_thread_of_a_program(strategy: str, elsewhere: Path) -> None:

@@ -157,10 +157,10 @@ def test_rule_5_every_hook_is_called_on_the_server_and_in_its_process(
         processes.setdefault(name.decode(), set()).add(int(pid) == os.getpid())
     in_master = MASTER_HOOKS | (TAKING_HOOKS if strategy == "fork" else set())
     in_worker = SERVING_HOOKS | (TAKING_HOOKS if strategy == "accept" else set())
-    for name in in_master - in_worker:
-        assert processes[name] == {True}, name
-    for name in in_worker - {"close_request"}:
-        assert processes[name] == {False}, name
+    for hook in in_master - in_worker:
+        assert processes[hook] == {True}, hook
+    for hook in in_worker - {"close_request"}:
+        assert processes[hook] == {False}, hook
     assert False in processes["close_request"]
 
 

@@ -173,7 +173,7 @@ def test_threads_finish_when_a_worker_gets_sigterm(
 ) -> None:
     server = pool_of(held, base=Threaded, workers=1)
     with running(server), waiting_clients(server.server_address, 3) as clients:
-        pid = int([told.wait_for(b"entered") for _ in range(3)][0])
+        pid = int(max(told.wait_for(b"entered") for _ in range(3)))
         os.kill(pid, signal.SIGTERM)
         gate.open()
         assert [receive_all(client) for client in clients] == [b"served %d" % n for n in range(3)]
@@ -202,14 +202,17 @@ def test_an_error_in_a_thread_is_reported_and_counted_out(
                 # Whether the connection is closed after an error is up to the thread's own code.
                 with connect(server.server_address) as client:
                     client.sendall(b"exit" if number == 1 else b"x")
-                    eventually(lambda n=number: served(server) > n, what="service")
+                    wait_until_served(server, number + 1)
             idle_workers(server, 1)
     finally:
         threading.excepthook = hook
 
 
-def served(server: Any) -> int:
-    return sum(worker.served for worker in server.prefork_status())
+def wait_until_served(server: Any, count: int) -> None:
+    def all_served() -> bool:
+        return sum(worker.served for worker in server.prefork_status()) >= count
+
+    eventually(all_served, what=f"{count} served requests")
 
 
 def test_a_program_that_brings_requests_to_threads_itself_is_counted_too(

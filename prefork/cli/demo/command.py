@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from prefork.cli.demo import report
 from prefork.cli.demo.highlight import as_html, sample
-from prefork.cli.demo.steps import Result, StepFailed, length_of, measure, steps
+from prefork.cli.demo.steps import ROUNDS, Result, StepFailed, contenders, length_of, steps
 from prefork.cli.outcomes import Exit
 from prefork.cores import usable_cores
+
+BUSY = 15.0
+"""Percent of all cores that others may use without a word about it."""
 
 
 def demo(seconds: float | None, cores: int | None) -> int:
@@ -31,23 +35,25 @@ def demo(seconds: float | None, cores: int | None) -> int:
 
 def measure_all(console: Console, seconds: float | None, cores: int) -> list[Result]:
     planned = steps(cores)
-    each = seconds or length_of(len(planned))
+    each = (seconds or length_of(len(planned))) / ROUNDS
     clients = 2 * cores
     console.print(introduction(cores, clients))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    results = []
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(planned))
-        for done, step in enumerate(planned):
-            progress.update(task, description=f"{step.title:<20}")
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    with contenders(planned) as running, bar:
+        task = bar.add_task("", total=ROUNDS * len(planned))
+        for turn in range(ROUNDS * len(planned)):
+            round_, place = divmod(turn, len(planned))
+            if not place and not console.is_terminal:
+                console.print(f"Round {round_ + 1} of {ROUNDS}")
+            title = planned[place].title
+            bar.update(task, description=f"{round_ + 1}/{ROUNDS} {title:<20}")
 
-            def show(share: float, done: int = done) -> None:
-                progress.update(task, completed=done + share)
+            def show(share: float, turn: int = turn) -> None:
+                bar.update(task, completed=turn + share)
 
-            results.append(measure(step, clients, each, show))
-            progress.update(task, completed=done + 1)
-            if not console.is_terminal:
-                console.print(f"{step.title}: {results[-1].rate:.1f} requests/s")
+            running[place].drive(clients, each, show)
+        results = [contender.result for contender in running]
     console.print()
     return results
 
@@ -59,7 +65,9 @@ def introduction(cores: int, clients: int) -> str:
     as_html(source)
     cost = (time.process_time() - began) * 1000
     lines = source.count(b"\n")
+    busy = psutil.cpu_percent(0.3)
+    note = f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
     return (
         f"The job: {lines} lines of Python into HTML, by Pygments; {cost:.1f} ms of one core. "
-        f"{clients} clients, {cores} core{'s' * (cores > 1)}."
+        f"{clients} clients, {cores} core{'s' * (cores > 1)}.{note}"
     )

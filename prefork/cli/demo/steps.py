@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
 from prefork.cli.demo.children import child
 
+SERVERS = "prefork.cli.demo.contenders"
+CLIENTS = "prefork.cli.demo.clients"
 POOL = "PreforkTCPServer"
 DOCUMENTED = ("ForkingTCPServer", "ThreadingTCPServer")
-IN_ALL = 22.0
+ROUNDS = 3
+"""Times that each step has its turn: what else the machine does meanwhile then hits all alike."""
+IN_ALL = 20.0
 """Seconds for all steps together, unless a step's length is given."""
 LONGEST = 5.0
-WARM_UP = 0.3
+WARM_UP = 0.2
 
 
 class StepFailed(RuntimeError):
@@ -76,24 +82,49 @@ def length_of(count: int) -> float:
     return min(LONGEST, IN_ALL / count)
 
 
-def measure(step: Step, clients: int, seconds: float, progress: Callable[[float], None]) -> Result:
-    """Start the server, drive it with so many clients; `progress` is told the share of time.
+class Contender:
+    """One step's server, running, and what its clients have measured so far."""
 
-    Errors: `StepFailed`.
-    """
-    with child("prefork.cli.demo.contenders", step.kind, step.workers) as server:
+    def __init__(self, step: Step, server: subprocess.Popen[str]) -> None:
         assert server.stdout is not None
-        port = server.stdout.readline().strip()
-        if not port:
+        self.step = step
+        self._port = server.stdout.readline().strip()
+        if not self._port:
             raise StepFailed(f"The server of the step {step.title!r} did not start.")
-        drivers = ("prefork.cli.demo.clients", port, clients, WARM_UP, seconds)
-        with child(*drivers) as driver:
+        self._took: list[float] = []
+        self._seconds = 0.0
+        self._failures = 0
+
+    def drive(self, clients: int, seconds: float, progress: Callable[[float], None]) -> None:
+        """Have so many clients ask for so long; `progress` is told the share of that time.
+
+        Errors: `StepFailed`.
+        """
+        with child(CLIENTS, self._port, clients, WARM_UP, seconds) as driver:
             assert driver.stdout is not None
             began = time.monotonic()
             # The one line of the answer comes at the end; until then the bar moves on.
             while not select.select([driver.stdout], [], [], 0.1)[0]:
                 progress(min(1.0, (time.monotonic() - began) / (seconds + WARM_UP)))
             answer = driver.stdout.read()
-    if not answer:
-        raise StepFailed(f"The clients of the step {step.title!r} have failed.")
-    return Result.of(step, **json.loads(answer))
+        if not answer:
+            raise StepFailed(f"The clients of the step {self.step.title!r} have failed.")
+        measured = json.loads(answer)
+        self._took += measured["took"]
+        self._seconds += measured["seconds"]
+        self._failures += measured["failures"]
+
+    @property
+    def result(self) -> Result:
+        return Result.of(self.step, self._took, self._seconds, self._failures)
+
+
+@contextlib.contextmanager
+def contenders(planned: Sequence[Step]) -> Iterator[list[Contender]]:
+    """The servers of all steps, which cost nothing while they are not asked.
+
+    Errors: `StepFailed`.
+    """
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(child(SERVERS, s.kind, s.workers)) for s in planned]
+        yield [Contender(step, server) for step, server in zip(planned, servers, strict=True)]
