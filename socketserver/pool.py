@@ -112,24 +112,35 @@ class PreforkMixIn(ForkingMixIn):
             master.rest()
             master.wait(self.__strategy())
 
+    def service_actions(self) -> None:
+        """Reap, and then what the server below has to do at each wake-up."""
+        self.collect_children()
+        super(ForkingMixIn, self).service_actions()
+
+    def handle_timeout(self) -> Any:
+        self.collect_children()
+        return super(ForkingMixIn, self).handle_timeout()
+
     def server_close(self) -> None:
         """Serve what waits in the backlog, close the listener, and wait for the workers.
 
         The wait is left out when `block_on_close` is false; `prefork_settings.grace` bounds it.
         """
         master: Master | None = vars(self).get("_prefork_master")
-        try:
-            if master is not None:
+        if master is not None:
+            try:
                 master.drain()
                 self.__serve_backlog(master)
                 if self.__strategy().standing(1):
                     # Before the listener closes: should a worker die on a request, the next one
                     # serves those who wait behind it.
                     self.collect_children(blocking=self.block_on_close)
-        finally:
-            super().server_close()
-            if master is not None and master.close():
-                vars(self).pop("_prefork_master", None)
+            except BaseException:
+                super(ForkingMixIn, self).server_close()  # without another wait
+                raise
+        super().server_close()
+        if master is not None and master.close():
+            vars(self).pop("_prefork_master", None)
 
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         strategy = self.__strategy() if standing else STRATEGIES["fork"]

@@ -83,9 +83,7 @@ class Loop:
             if self._left_to_drain is not None:
                 self._drained_one()
             elif taken == self._max_requests:
-                self._read_orders()  # one to drain comes first
-                if self._leaving is None and self._left_to_drain is None:
-                    self._leaving = ExitCode.RECYCLED
+                self._recycle()
         if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
             room.wait_until_empty()
         return self._leaving
@@ -137,6 +135,11 @@ class Loop:
                 self._leaving = ExitCode.DONE
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
+
+    def _recycle(self) -> None:
+        self._read_orders()  # one to drain comes first
+        if self._leaving is None and self._left_to_drain is None:
+            self._leaving = ExitCode.RECYCLED
 
     def _drained_one(self) -> None:
         assert self._left_to_drain is not None

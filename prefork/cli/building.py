@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from prefork.cli.addresses import Address
@@ -94,8 +93,6 @@ def _attributes(
     backlog = options.backlog or chosen_by(given, "request_queue_size")
     if backlog is not None:
         attributes["request_queue_size"] = backlog
-    if not issubclass(given, PreforkMixIn):
-        attributes["service_actions"] = _actions_of_both(given)
     if address.scheme == "tcp":
         attributes["allow_reuse_address"] = True
     if address.is_ip:
@@ -110,16 +107,6 @@ def chosen_by(given: Any, name: str) -> int | None:
             documented = kind.__module__ == "socketserver" or kind.__module__.startswith("prefork.")
             return None if documented else int(vars(kind)[name])
     return None
-
-
-def _actions_of_both(given: Any) -> Callable[[Any], None]:
-    """The documented forking mix-in does not pass `service_actions()` on to what it stands over."""
-
-    def service_actions(self: Any) -> None:
-        PreforkMixIn.service_actions(self)
-        given.service_actions(self)
-
-    return service_actions
 
 
 def _check_kind(target: str, given: Any, address: Address) -> None:

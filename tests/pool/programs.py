@@ -14,6 +14,26 @@ from tests.support.children import children, has_ended, kill_and_reap
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
 from tests.support.polling import eventually
 
+HOLDING = """
+import os, sys
+from prefork import PreforkTCPServer, Settings
+
+def handler(request, client_address, server):
+    first = request.recv(1)
+    request.sendall(b"%d " % os.getpid())
+    if first == b"h":
+        request.recv(1)
+    request.sendall(b"served")
+
+class Server(PreforkTCPServer):
+    max_children = 2
+    prefork_settings = Settings(strategy={strategy!r})
+
+server = Server(("127.0.0.1", 0), handler)
+print("serving on", server.server_address[1])
+"""
+"""A program that holds a request "h" until it gets a second byte from the client."""
+
 
 class Program:
     """A running program. It says one thing on each line of its standard output."""

@@ -210,7 +210,8 @@ def test_an_error_in_a_thread_is_reported_and_counted_out(
 
 def wait_until_served(server: Any, count: int) -> None:
     def all_served() -> bool:
-        return sum(worker.served for worker in server.prefork_status()) >= count
+        served: int = sum(worker.served for worker in server.prefork_status())
+        return served >= count
 
     eventually(all_served, what=f"{count} served requests")
 
