@@ -1,6 +1,5 @@
 """How large the pool is: its bound, its changes, its replacements, its limits."""
 
-import gc
 import os
 import signal
 import threading
@@ -201,19 +200,41 @@ def test_the_request_queue_of_a_pool_is_long() -> None:
     server.server_close()
 
 
-def test_memory_is_frozen_in_workers_and_not_in_the_program(running: Any) -> None:
-    """A collection in a worker would copy what it shares with the master."""
+def test_memory_is_frozen_in_workers_and_not_in_the_program(elsewhere: Path) -> None:
+    """A collection in a worker would copy what it shares with the master; in the program itself
+    nothing may stay frozen, or its garbage would grow for ever."""
+    code = """
+    import gc, signal, threading
+    from prefork import PreforkTCPServer, Settings
 
-    def handler(request: Any, client_address: Any, server: Any) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
+    def frozen(request, client_address, server):
         request.sendall(b"%d" % gc.get_freeze_count())
 
-    before = gc.get_freeze_count()  # CPython 3.12 starts with some
-    with running(pool_of(handler)) as server:
-        idle_workers(server, 2)  # none is being forked any more
-        assert int(ask(server.server_address)) > 1000
-        assert gc.get_freeze_count() <= before
-    with running(pool_of(handler, settings={"freeze": False})) as server:
-        assert int(ask(server.server_address)) <= before
+    class Server(PreforkTCPServer):
+        max_children = 1
+
+    for freeze in (True, False):
+        before = gc.get_freeze_count()  # CPython 3.12 starts with some hundred
+        with Server(("127.0.0.1", 0), frozen) as server:
+            server.prefork_settings = Settings(freeze=freeze)
+            print("serving on", server.server_address[1])
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            signal.sigwait([signal.SIGUSR1])
+            print(before, gc.get_freeze_count())
+            server.shutdown()
+            thread.join()
+    """
+    with program(code, elsewhere) as it:
+        for freeze in (True, False):
+            in_worker = int(ask(it.address()))
+            os.kill(it.pid, signal.SIGUSR1)
+            before, after = (int(word) for word in it.line().split())
+            assert after <= before
+            assert in_worker > before + 1000 if freeze else in_worker <= before
+        assert it.ends() == 0
 
 
 def test_the_pool_serves_in_the_main_thread_of_a_program(strategy: str, elsewhere: Path) -> None:
