@@ -70,7 +70,15 @@ class Crew:
             yield message
 
     def deaths(self) -> list[Death]:
-        return self._reaper.collect()
+        """Who has ended since the last time.
+
+        Also those whose death was lost: somebody's exception (a signal handler's) came between its
+        collection and the books.
+        """
+        deaths = self._reaper.collect()
+        found = {death.pid for death in deaths}
+        lost = (r.pid for r in self._pool if r.pid not in self._reaper and r.pid not in found)
+        return deaths + [Death(pid, None) for pid in lost]
 
     def forget(self, record: WorkerRecord) -> None:
         """The worker is gone: let go of its channel."""

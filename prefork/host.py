@@ -27,5 +27,8 @@ class Host(Service, Protocol):
     def workers_changed(self, pids: set[int]) -> None:
         """These are the workers now."""
 
+    def serves_on(self) -> bool:
+        """Whether the server takes requests until it is told to stop, or this one only."""
+
     def stop(self) -> None:
         """A handler has asked for the end of the server."""

@@ -5,10 +5,12 @@ Nothing here holds a copy: the port becomes free when the server and its workers
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import struct
+from collections.abc import Iterator
 
 _UNACKED = struct.Struct("=24xI")
 _SMALLEST_DATAGRAM = 512
@@ -58,7 +60,7 @@ def waiting_at_most(fd: int, backlog: int) -> int:
     if not _option(fd, socket.SO_ACCEPTCONN):
         return (_option(fd, socket.SO_RCVBUF) or 0) // _SMALLEST_DATAGRAM + 1
     try:
-        with socket.socket(fileno=os.dup(fd)) as sock:
+        with _borrowed(fd) as sock:
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.size)
     except OSError:  # not TCP
         return backlog + 1
@@ -73,11 +75,18 @@ def _identity(fd: int) -> tuple[int, int]:
 
 def _option(fd: int, name: int) -> int | None:
     """A socket option; `None` for what is no socket."""
-    copy = os.dup(fd)
     try:
-        sock = socket.socket(fileno=copy)
+        with _borrowed(fd) as sock:
+            return sock.getsockopt(socket.SOL_SOCKET, name)
     except OSError:
-        os.close(copy)
         return None
-    with sock:
-        return sock.getsockopt(socket.SOL_SOCKET, name)
+
+
+@contextlib.contextmanager
+def _borrowed(fd: int) -> Iterator[socket.socket]:
+    """A socket object over somebody's descriptor, without another: there may be none left."""
+    sock = socket.socket(fileno=fd)
+    try:
+        yield sock
+    finally:
+        sock.detach()

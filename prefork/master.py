@@ -6,7 +6,7 @@
     act     spawn, retire, kill
 
 Who waits is the server's loop; it gives the master a turn at each wake-up. The master itself blocks
-only where the server's caller has asked it to wait.
+only where the server's caller has asked it to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from prefork.lifecycle import (
     advance,
 )
 from prefork.listener import Sharing, something_waits, waiting_at_most
-from prefork.policies.restarts import Restarts, is_newborn
+from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import to_retire, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
@@ -41,7 +41,7 @@ from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.main import Assignment, serve_many, serve_one
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.scoreboard import Reading
 
 logger = logging.getLogger("prefork")
 
@@ -70,7 +70,7 @@ class Master:
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._has_run = False
-        self._hears_stop = True
+        self._warned = False
         self._any_ready = False
         self._surplus_since: float | None = None
         self._drain_began = 0.0
@@ -87,13 +87,12 @@ class Master:
     def start(self, strategy: Strategy) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
-            self._hears_stop = False  # what was said before now is not meant for this run
             self.collect()
-            self._hears_stop = True
-            if strategy.standing(1):
+            if strategy.workers_take:
                 self._share_listener()
-                warn_of_threads()
+            self._restarts = Restarts()
             self._has_run = True
+            self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self._drainer_due = self.forced = False
 
@@ -123,7 +122,7 @@ class Master:
             waits = [self._start_deadline(record) - now for record in self._starting()]
             wanted = strategy.standing(self._most()) if self.state is PoolState.RUNNING else 0
             if self._pool.missing(wanted, self._most()):
-                waits.append(self._restarts.held_back(now))
+                waits.append(self._restarts.wait_left(now))
             if self._surplus_since is not None:
                 waits.append(SURPLUS_INTERVAL)
             return max(min(waits), 0.0) if waits else None
@@ -134,13 +133,13 @@ class Master:
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
         with self._lock, held_back():
+            order = self._drain_order()
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
-            if before in (PoolState.DRAINING, PoolState.STOPPING):
-                return
-            self._drain_began = self._clock()
+            if before not in (PoolState.DRAINING, PoolState.STOPPING):
+                self._drain_began = self._clock()
             for record in self._pool:
-                self._retire(record, self._drain_order())
+                self._retire(record, order)
             self._note_if_empty()
 
     # -- for the server ----------------------------------------------------------------------
@@ -151,12 +150,15 @@ class Master:
         Errors: `OSError` when there can be no more processes.
         """
         host = self._host
-        while len(self._pool) >= self._most():
+        while True:
+            with self._lock, held_back():
+                if self.forced:
+                    return  # the request has waited in vain
+                if len(self._pool) < self._most():
+                    self._spawn(lambda g: serve_one(host, g, request, client_address), False)
+                    return
             self._crew.wait(self._grace_left())
             self.collect()
-        with self._lock, held_back():
-            if not self.forced:  # if it is, the request has waited in vain
-                self._spawn(lambda given: serve_one(host, given, request, client_address), False)
 
     def waiting_at_most(self) -> int:
         """How many requests can be waiting in the backlog now."""
@@ -170,24 +172,25 @@ class Master:
 
     def wait(self, strategy: Strategy) -> None:
         """Wait until every worker is gone; when the grace is over the rest is killed."""
-        while len(self._pool) or self._send_drainer(strategy):
+        while len(self._pool) or self.send_drainers(strategy):
             self._crew.wait(self._grace_left())
             self.collect()
 
-    def _send_drainer(self, strategy: Strategy) -> bool:
-        """Start a worker for those who still wait, if there are any; whether it did.
+    def send_drainers(self, strategy: Strategy) -> bool:
+        """Start workers for those who still wait, if nobody is left to serve them; whether it did.
 
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
-            if self.forced or not (self._drainer_due and self._has_run and strategy.standing(1)):
+            if self.forced or len(self._pool) or not strategy.workers_take:
+                return False
+            if not (self._drainer_due and self._has_run and something_waits(self._host.fileno())):
                 return False
             self._drainer_due = False
-            if not something_waits(self._host.fileno()):
-                return False
             self._share_listener()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            self._start_worker(strategy)
+            for _ in range(min(self._most(), self.waiting_at_most())):
+                self._start_worker(strategy)
             for record in self._pool:
                 self._retire(record, self._drain_order())
             return len(self._pool) > 0
@@ -229,8 +232,12 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif self._hears_stop and record.state is not WorkerState.RETIRING:
-            self._host.stop()  # Kind.STOP; from a worker of an earlier run it comes too late
+        elif message.kind is Kind.STOP:
+            # From a worker of an earlier run, or of a single request, nobody is to be stopped.
+            if record.may_stop and record.state is not WorkerState.RETIRING:
+                self._host.stop()
+        else:
+            raise AssertionError(f"no worker says {message.kind.name}")
 
     def _bury(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
@@ -266,10 +273,11 @@ class Master:
         self, record: WorkerRecord, death: Death, reading: Reading, now: float
     ) -> bool:
         """Whether a death makes it likely that the next worker dies in the same way."""
-        asked = record.state is WorkerState.RETIRING or death.status == ExitCode.RECYCLED
+        left = death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED)
+        asked = left or record.state is WorkerState.RETIRING
         # SIGKILL comes from outside: somebody's doing, not the start's.
         forced = record.was_ready and death.status == -signal.SIGKILL
-        return record.standing and not asked and not forced and newborn(record, reading, now)
+        return record.standing and not asked and not forced and record.is_newborn(reading, now)
 
     def _nobody_starts(self) -> bool:
         if self._any_ready or self.state is not PoolState.RUNNING:
@@ -279,10 +287,13 @@ class Master:
     def _next_step(self, record: WorkerRecord, now: float) -> str:
         if not record.standing or self.state is not PoolState.RUNNING:
             return "it is not replaced"
+        starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
+        if not self._any_ready and starting <= 1:  # itself
+            return "it was the last one"
         if record.state is WorkerState.RETIRING:
             return "the pool is as large as it should be"
-        held_back = self._restarts.held_back(now)
-        return f"it is replaced in {held_back:.1f} s" if held_back else "it is replaced now"
+        wait = self._restarts.wait_left(now)
+        return f"it is replaced in {wait:.1f} s" if wait else "it is replaced now"
 
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
@@ -294,13 +305,13 @@ class Master:
     def _keep_size(self, strategy: Strategy) -> None:
         now = self._clock()
         for record in self._pool:
-            if not record.proved and not newborn(record, self._crew.reading(record), now):
+            if not record.proved and not record.is_newborn(self._crew.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
         wanted = strategy.standing(self._most())
         missing = self._pool.missing(wanted, self._most())
         for _ in range(to_start(missing, len(self._starting()), self._cores)):
-            if not self._restarts.held_back(now):
+            if not self._restarts.wait_left(now):
                 self._start_worker(strategy)
         self._shrink(self._pool.surplus(wanted), now)
 
@@ -357,18 +368,22 @@ class Master:
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
-            wait = self._restarts.held_back(now)
+            wait = self._restarts.wait_left(now)
             logger.error("No worker could be forked: %s; the next try is in %.1f s.", error, wait)
 
     def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
         host = self._host
-        self._crew.spawn(
+        if not self._warned:
+            self._warned = True
+            warn_of_threads()
+        record = self._crew.spawn(
             live,
             host.settings(),
             standing=standing,
             threads=host.threads() if standing else None,
             may_cut_off=host.may_cut_off(),
         )
+        record.may_stop = host.serves_on()
         host.workers_changed(self._pool.pids())
 
     def _drain_order(self) -> Message:
@@ -385,8 +400,3 @@ class Master:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
             record.note(WorkerEvent.KILLED)
             self._crew.send_signal(record, signal.SIGKILL)
-
-
-def newborn(record: WorkerRecord, reading: Reading, now: float) -> bool:
-    taken = reading.served + (reading.state is State.BUSY)
-    return is_newborn(record.was_ready, taken, now - record.started)

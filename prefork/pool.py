@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prefork.lifecycle import WORKER_TRANSITIONS, WorkerEvent, WorkerState, advance
+from prefork.policies.restarts import is_newborn
 from prefork.workers.channel import Channel
+from prefork.workers.scoreboard import Reading, State
 
 
 @dataclass
@@ -17,7 +19,8 @@ class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
     `started` is in seconds of the monotonic clock. `standing` is false for a worker that was forked
-    for one request, `proved` true once it is no newborn any more. `failure` is the
+    for one request, `proved` true once it is no newborn any more. `may_stop` says whether its
+    handlers may stop the server. `failure` is the
     traceback of a failed start.
     """
 
@@ -29,7 +32,13 @@ class WorkerRecord:
     state: WorkerState = WorkerState.STARTING
     was_ready: bool = False
     proved: bool = False
+    may_stop: bool = True
     failure: str = ""
+
+    def is_newborn(self, reading: Reading, now: float) -> bool:
+        """Whether it has yet to prove itself, by what it has written on the scoreboard."""
+        taken = reading.served + (reading.state is State.BUSY)
+        return is_newborn(self.was_ready, taken, now - self.started)
 
     def note(self, event: WorkerEvent) -> None:
         self.state = advance(WORKER_TRANSITIONS, self.state, event)

@@ -43,12 +43,12 @@ class Reaper:
 
     def __init__(self, system: System = SYSTEM) -> None:
         self._system = system
-        self._epoll = select.epoll()
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._unwatched: set[int] = set()
         # A server may be closed by one thread while its loop runs in another: both collect.
         self._lock = threading.RLock()
+        self._epoll = select.epoll()
 
     def fileno(self) -> int:
         """The descriptor to wait for, -1 once the reaper is closed."""
@@ -62,16 +62,17 @@ class Reaper:
 
     def adopt(self, pid: int) -> None:
         """Watch this child from now on."""
+        self._unwatched.add(pid)
         try:
             pidfd = self._system.pidfd_open(pid)
+            self._epoll.register(pidfd, select.EPOLLIN)
         except OSError:
             # ESRCH: reaped by somebody else. EMFILE, ENFILE: no descriptor left. By number, both
             # come out right.
-            self._unwatched.add(pid)
             return
         self._pidfds[pid] = pidfd
         self._pids[pidfd] = pid
-        self._epoll.register(pidfd, select.EPOLLIN)
+        self._unwatched.discard(pid)
 
     def collect(self, timeout: float | None = 0.0) -> list[Death]:
         """The children that have ended since the last time.
@@ -114,7 +115,8 @@ class Reaper:
                 self._system.close(pidfd)
 
     def __del__(self) -> None:
-        self.close()  # a server may be dropped while children run
+        if hasattr(self, "_epoll"):
+            self.close()  # a server may be dropped while children run
 
     def forget(self) -> None:
         """In a forked child: drop the copies it inherited, and touch nothing of the parent's."""

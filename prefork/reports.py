@@ -69,7 +69,7 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
         return logging.WARNING
     if reading.state is State.BUSY:
         return logging.ERROR  # whatever it exited with: a request is lost
-    if death.status == ExitCode.RECYCLED:
+    if death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
         return logging.INFO
     if death.status == ExitCode.DONE or reading.state is State.LEAVING:
         return logging.DEBUG
@@ -79,6 +79,8 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
 def _meaning(record: WorkerRecord, death: Death) -> str:
     if death.status == ExitCode.BOOT_FAILED and record.failure:
         return f"could not start (exit code {death.status})"
+    if death.status == ExitCode.TERMINATED:
+        return "has left on SIGTERM"
     if death.status == ExitCode.RECYCLED:
         return "has reached its limit of requests"
     if record.state is WorkerState.KILLED:

@@ -24,7 +24,8 @@ class Dispatcher(Protocol):
 
 
 class Strategy(Protocol):
-    name: StrategyName
+    workers_take: bool
+    """Whether workers take requests from the server's listener; otherwise the master does."""
 
     def standing(self, max_children: int) -> int:
         """How many workers to keep."""
@@ -42,7 +43,7 @@ class Strategy(Protocol):
 class Accept:
     """The workers take requests from the listener they share; the kernel balances."""
 
-    name: StrategyName = "accept"
+    workers_take = True
 
     def standing(self, max_children: int) -> int:
         return max_children
@@ -60,7 +61,7 @@ class Accept:
 class Fork:
     """The master takes each request and forks a worker for it."""
 
-    name: StrategyName = "fork"
+    workers_take = False
 
     def standing(self, max_children: int) -> int:
         return 0

@@ -14,7 +14,11 @@ from typing import Any
 import prefork.socketserver as api
 from prefork.settings import Settings
 from prefork.socketserver.loop import serve_taken
-from prefork.socketserver.mixins import let_go_of_listener, serve_in_child
+from prefork.socketserver.mixins import (
+    let_go_of_listener,
+    let_go_of_socket,
+    serve_in_child,
+)
 from prefork.workers.room import Room
 from prefork.workers.service import Taker
 
@@ -56,8 +60,12 @@ class Adapter:
         self._server.active_children = pids
 
     def stop(self) -> None:
-        if "_prefork_one_request" not in self._state:  # handle_request() ends by itself
-            self._server._BaseServer__shutdown_request = True
+        self._server._BaseServer__shutdown_request = True
+        if (run := self._state.get("_BaseServer__run")) is not None:
+            run.wakeup.notify()
+
+    def serves_on(self) -> bool:
+        return threading.get_ident() not in self._state.get("_prefork_single", ())
 
     # -- for a worker ------------------------------------------------------------------------
 
@@ -65,7 +73,7 @@ class Adapter:
         for other in list(_adapters):
             if other is not self:
                 # This process lives on when that server closes: its port must become free.
-                let_go_of_listener(other._server, None)
+                let_go_of_socket(other._server.socket)
         # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()

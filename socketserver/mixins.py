@@ -59,6 +59,7 @@ class ForkingMixIn(_Mixin):
         self.collect_children()
         while _is_full(self):
             _collect(self, None)
+        _reaper_of(self)  # made now: once there is a child, nothing may fail
         with handing_over(self, request):
             spawn(lambda: self.__serve(request, client_address), self.__adopt)
 
@@ -134,8 +135,18 @@ def let_go_of_listener(server: Any, request: Any) -> None:
     listener = getattr(server, "socket", None)
     if listener is None or listener is request or not is_listening(listener):
         return
-    with api.socket.socket(listener.family, listener.type) as blank:
-        os.dup2(blank.fileno(), listener.fileno(), inheritable=False)
+    let_go_of_socket(listener)
+
+
+def let_go_of_socket(sock: Any) -> None:
+    """Drop this process's copy of a socket; a fresh one goes into its place, where there can be."""
+    if sock.fileno() < 0:
+        return
+    try:
+        with api.socket.socket(sock.family, sock.type) as blank:
+            os.dup2(blank.fileno(), sock.fileno(), inheritable=False)
+    except OSError:  # out of descriptors
+        sock.close()
 
 
 class _Children:

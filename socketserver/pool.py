@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -61,9 +62,12 @@ class PreforkMixIn(ForkingMixIn):
         return [] if master is None else master.status()
 
     def prefork_kill(self) -> None:
-        """Kill every worker at once, whatever it is serving."""
+        """Kill every worker at once, whatever it is serving; a loop that runs ends."""
         master: Master | None = vars(self).get("_prefork_master")
         if master is not None:
+            if (run := vars(self).get("_BaseServer__run")) is not None:
+                self._BaseServer__shutdown_request = True
+                run.wakeup.notify()
             master.kill("the server is to end at once")
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
@@ -79,28 +83,19 @@ class PreforkMixIn(ForkingMixIn):
 
     def handle_request(self) -> Any:
         """Take one request and give it to a worker forked for it."""
-        vars(self)["_prefork_one_request"] = True
+        threads: set[int] = vars(self).setdefault("_prefork_single", set())
+        threads.add(threading.get_ident())
         try:
             return loop.handle_request(self)
         finally:
-            del vars(self)["_prefork_one_request"]
+            threads.discard(threading.get_ident())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if "_prefork_ask_stop" not in vars(self):
             with handing_over(self, request):
                 self.__strategy().dispatch(self.__master(), request, client_address)
             return
-        room: Room | None = vars(self)["_prefork_room"]
-        serve = without_processes(type(self)).process_request
-        if room is None:
-            serve(self, request, client_address)
-            return
-        room.enter(id(request), client_address)
-        try:
-            serve(self, request, client_address)
-        except BaseException:
-            room.leave(id(request))
-            raise
+        without_processes(type(self)).process_request(self, request, client_address)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
@@ -131,10 +126,11 @@ class PreforkMixIn(ForkingMixIn):
             try:
                 master.drain()
                 self.__serve_backlog(master)
-                if self.__strategy().standing(1):
+                if self.__strategy().workers_take:
                     # Before the listener closes: should a worker die on a request, the next one
                     # serves those who wait behind it.
                     self.collect_children(blocking=self.block_on_close)
+                    master.send_drainers(self.__strategy())
             except BaseException:
                 super(ForkingMixIn, self).server_close()  # without another wait
                 raise
@@ -149,16 +145,20 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
-        state["_prefork_room"] = room
         state["active_children"] = None
         if room is not None:
             # In the instance, so that whatever a subclass does in its own is counted.
-            state["process_request_thread"] = counted(self.process_request_thread, room)  # type: ignore[attr-defined]
+            state["process_request"] = entering(self.process_request, room)
+            state["process_request_thread"] = leaving(self.process_request_thread, room)  # type: ignore[attr-defined]
 
     def _prefork_has_threads(self) -> bool:
         # By the method: the standard library's ThreadingMixIn counts as well.
-        # A subclass may well define the method that threads run, and have no threads.
-        return hasattr(without_processes(type(self)), "process_request_thread")
+        # Its own subclasses may well define the method that threads run, and have no threads.
+        others = (kind for kind in type(self).__mro__ if not issubclass(kind, PreforkMixIn))
+        return any(
+            "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
+            for kind in others
+        )
 
     def __master(self) -> Master:
         master: Master | None = vars(self).get("_prefork_master")
@@ -171,7 +171,7 @@ class PreforkMixIn(ForkingMixIn):
 
     def __serve_backlog(self, master: Master) -> None:
         """Where no worker stands ready to do it, the master takes what waits."""
-        if self.__strategy().standing(1):
+        if self.__strategy().workers_take:
             return
         for _ in range(master.waiting_at_most()):
             if master.forced or not something_waits(self.fileno()):
@@ -188,8 +188,25 @@ def without_processes(kind: type[PreforkMixIn]) -> Any:
     return next(k for k in below if "process_request" in vars(k) and k is not forking)
 
 
-def counted(serve: Callable[[Any, Any], None], room: Room) -> Callable[[Any, Any], None]:
-    """`process_request_thread()` that enters and leaves the room."""
+Serve = Callable[[Any, Any], None]
+
+
+def entering(serve: Serve, room: Room) -> Serve:
+    """`process_request()` that enters the room; the thread that it starts will leave it."""
+
+    def process_request(request: Any, client_address: Any) -> None:
+        room.enter(id(request), client_address)
+        try:
+            serve(request, client_address)
+        except BaseException:
+            room.leave(id(request))
+            raise
+
+    return process_request
+
+
+def leaving(serve: Serve, room: Room) -> Serve:
+    """`process_request_thread()` that leaves the room in the end."""
 
     def process_request_thread(request: Any, client_address: Any) -> None:
         # Entered already, but for the threads of a program that bring requests here themselves.
@@ -208,14 +225,18 @@ class _PoolProcesses:
     def __init__(self, master: Master, strategy: Strategy, standing: bool) -> None:
         self._master = master
         self._strategy = strategy
-        self._to_start = standing
+        self._standing = standing
+        self._started = False
 
     def fileno(self) -> int:
         return self._master.fileno()
 
     def turn(self) -> None:
-        if self._to_start:
-            self._to_start = False
+        if not self._standing:
+            self._master.collect()
+            return
+        if not self._started:
+            self._started = True
             self._master.start(self._strategy)
         self._master.turn(self._strategy)
 

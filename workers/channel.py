@@ -44,6 +44,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self.hung_up = False
         sock.setblocking(False)
 
     @classmethod
@@ -73,6 +74,7 @@ class Channel:
 
     def hang_up(self) -> None:
         """Make this side see the end of file, as if the other were gone; for signal handlers."""
+        self.hung_up = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
 

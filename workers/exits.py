@@ -14,5 +14,7 @@ class ExitCode(IntEnum):
     """It never became ready; the traceback went to the master over the channel."""
     RECYCLED = 10
     """It reached its limit of requests."""
+    TERMINATED = 12
+    """It was told to leave by SIGTERM."""
     ORPHANED = 11
     """The master is gone."""

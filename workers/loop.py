@@ -90,8 +90,9 @@ class Loop:
 
     def _no_request(self) -> None:
         """The wait has ended without a request: an order, a finished thread, or time is over."""
-        if self._patience is not None:
-            self._patience = self._title.settle()
+        if self._title.enabled:
+            # Out of a long sleep: something has changed, and may be shown when it has settled.
+            self._patience = SOON if self._patience is None else self._title.settle()
         if self._service.stop_asked():  # in a thread that has just finished
             self._channel.send(Message(Kind.STOP))
         self._read_orders()
@@ -130,7 +131,8 @@ class Loop:
             except BlockingIOError:
                 return
             if message is None:
-                self._leaving = ExitCode.ORPHANED
+                gone = not self._channel.hung_up
+                self._leaving = ExitCode.ORPHANED if gone else ExitCode.TERMINATED
             elif message.kind is Kind.RETIRE:
                 self._leaving = ExitCode.DONE
             elif message.kind is Kind.DRAIN:

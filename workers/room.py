@@ -48,7 +48,9 @@ class Room:
             os.eventfd_read(self._departures)
 
     def wait_for_departure(self) -> None:
-        select.select([self._departures], [], [])
+        poll = select.poll()
+        poll.register(self._departures, select.POLLIN)
+        poll.poll()
         self.forget_departures()
 
     def wait_until_empty(self) -> None:

@@ -37,6 +37,6 @@ class Restarts:
         """A worker has proved itself: the next newborn death is the first again."""
         self._in_a_row = 0
 
-    def held_back(self, now: float) -> float:
+    def wait_left(self, now: float) -> float:
         """Seconds for which no worker shall be started."""
         return max(self._not_before - now, 0.0)

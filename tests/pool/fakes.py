@@ -108,6 +108,9 @@ class FakeHost:
     def workers_changed(self, pids: set[int]) -> None:
         self.workers = pids
 
+    def serves_on(self) -> bool:
+        return True
+
     def stop(self) -> None:
         self.stopped = True
 

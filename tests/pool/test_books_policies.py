@@ -44,7 +44,7 @@ def test_newborn_is_who_was_not_ready_or_has_neither_served_nor_lasted(
 def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_minute() -> None:
     restarts, now, forks = Restarts(), 0.0, []
     while now < 60.0:
-        if not restarts.held_back(now):
+        if not restarts.wait_left(now):
             forks.append(now)
             restarts.note_newborn_death(now + 0.01)
         now += 0.01
@@ -58,7 +58,7 @@ def test_survival_makes_the_next_death_the_first_again() -> None:
         restarts.note_newborn_death(0.0)
     restarts.note_survival()
     restarts.note_newborn_death(100.0)
-    assert restarts.held_back(100.0) == back_off(1)
+    assert restarts.wait_left(100.0) == back_off(1)
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 64))
