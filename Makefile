@@ -9,7 +9,7 @@ DEVELOPMENT := $(VENV)/development-installed
 
 # Type checkers must not find the folder socketserver/ under its own name, where it would stand
 # in for the standard library's module: they look from a folder that holds these links only.
-TYPED := prefork tools tests
+TYPED := prefork tools tests benchmarks
 TYPING := build/typing
 
 .DEFAULT_GOAL := help

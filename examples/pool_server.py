@@ -1,7 +1,7 @@
 """A handler that computes, served by one worker process for each core.
 
-    python examples/pool_server.py &
-    python examples/tcp_client.py 200000
+python examples/pool_server.py &
+python examples/tcp_client.py 200000
 """
 
 import os

@@ -120,8 +120,8 @@ class Master:
         with self._lock:
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._starting()]
-            wanted = strategy.standing(self._most()) if self.state is PoolState.RUNNING else 0
-            if self._pool.missing(wanted, self._most()):
+            running = self.state is PoolState.RUNNING
+            if running and self._pool.missing(strategy.standing(self._most()), self._most()):
                 waits.append(self._restarts.wait_left(now))
             if self._surplus_since is not None:
                 waits.append(SURPLUS_INTERVAL)
@@ -207,10 +207,9 @@ class Master:
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
-            if len(self._pool):
-                return False
-            self._crew.close()
-            return True
+            if not len(self._pool):
+                self._crew.close()
+            return not len(self._pool)
 
     def let_go(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
@@ -232,12 +231,8 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif message.kind is Kind.STOP:
-            # From a worker of an earlier run, or of a single request, nobody is to be stopped.
-            if record.may_stop and record.state is not WorkerState.RETIRING:
-                self._host.stop()
-        else:
-            raise AssertionError(f"no worker says {message.kind.name}")
+        elif message.kind is Kind.STOP and record.may_stop_now:
+            self._host.stop()
 
     def _bury(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""

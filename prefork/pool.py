@@ -35,6 +35,11 @@ class WorkerRecord:
     may_stop: bool = True
     failure: str = ""
 
+    @property
+    def may_stop_now(self) -> bool:
+        """Not if it serves a single request, nor if it is left over from an earlier run."""
+        return self.may_stop and self.state is not WorkerState.RETIRING
+
     def is_newborn(self, reading: Reading, now: float) -> bool:
         """Whether it has yet to prove itself, by what it has written on the scoreboard."""
         taken = reading.served + (reading.state is State.BUSY)
