@@ -1,5 +1,6 @@
 """The command as a process of its own: started, listened to, and never left behind."""
 
+import contextlib
 import os
 import re
 import select
@@ -109,7 +110,8 @@ class Program:
             for pid in workers:
                 if not has_ended(pid, EXCHANGE):
                     os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                with contextlib.suppress(ChildProcessError):  # collected by its master just before
+                    os.waitpid(pid, 0)
         for stream in self._streams.values():
             stream.close()
 
