@@ -69,7 +69,9 @@ class Channel:
         try:
             packet = self._sock.recv(MAX_BODY + 1)
         except ConnectionResetError:
-            return None
+            # The other side left with a message of ours unread. That is said once, and before what
+            # it had sent (unix(7)): its last words are still to be had.
+            packet = self._sock.recv(MAX_BODY + 1)
         return Message(Kind(packet[0]), packet[1:]) if packet else None
 
     def hang_up(self) -> None:
