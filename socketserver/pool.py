@@ -91,11 +91,11 @@ class PreforkMixIn(ForkingMixIn):
             threads.discard(threading.get_ident())
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if "_prefork_ask_stop" not in vars(self):
-            with handing_over(self, request):
-                self.__strategy().dispatch(self.__master(), request, client_address)
+        if (serve := vars(self).get("_prefork_serve")) is not None:
+            serve(self, request, client_address)
             return
-        without_processes(type(self)).process_request(self, request, client_address)
+        with handing_over(self, request):
+            self.__strategy().dispatch(self.__master(), request, client_address)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
@@ -145,6 +145,7 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
+        state["_prefork_serve"] = without_processes(type(self)).process_request
         state["active_children"] = None
         if room is not None:
             # In the instance, so that whatever a subclass does in its own is counted.

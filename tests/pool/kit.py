@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from prefork import PreforkTCPServer, Settings
-from tests.support.children import state_of
+from tests.support.announcements import Told
+from tests.support.children import child_running, state_of
 from tests.support.clients import connect, receive_all
 from tests.support.deadlines import ENDING
 from tests.support.polling import eventually
@@ -93,6 +95,31 @@ def answer(client: socket.socket) -> bytes:
         return receive_all(client)
     except ConnectionError:
         return b""
+
+
+@contextlib.contextmanager
+def apart(server: Any) -> Iterator[int]:
+    """Serve in the main thread of a process of its own, in which no client has left its traces.
+
+    Its number is the value of the block; at the end it is asked to drain and must leave with 0.
+    """
+
+    def serve() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: server.shutdown())
+        told.say("ready")
+        with server:
+            server.serve_forever()
+
+    told = Told()
+    try:
+        with child_running(serve) as child:
+            server.socket.close()
+            told.wait_for(b"ready")
+            yield child.pid
+            child.signal(signal.SIGTERM)
+            assert child.exit_code() == 0
+    finally:
+        told.close()
 
 
 def messages(records: Any, level: int = 0) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prefork import StartError
+from prefork.workers.channel import Channel, Kind, Message
 from tests.pool.kit import (
     idle_workers,
     pool_of,
@@ -18,6 +19,7 @@ from tests.support.announcements import Told
 from tests.support.children import children, has_ended
 from tests.support.clients import ask
 from tests.support.deadlines import within
+from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 
@@ -125,7 +127,9 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
         told.wait_for(b"failed")
         for _ in range(5):
             assert int(ask(server.server_address)) == max(workers)
-    assert any("broken by now" in text for text in errors())
+        told_why = lambda: any("broken by now" in text for text in errors())  # noqa: E731
+        eventually(told_why, what="the reason in the log")
+    errors()
 
 
 def test_the_hooks_run_in_each_worker_before_and_after_its_requests(
@@ -189,3 +193,16 @@ def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any
         for word in (b"one", b"two"):
             server.word = word
             assert ask(server.server_address) == word
+
+
+def test_the_last_words_of_a_worker_are_heard_although_it_left_an_order_unread() -> None:
+    """Its start failed just as it was told to leave: the kernel reports the unread order first,
+    and that used to pass for the end of all news."""
+    master, worker = Channel.pair()
+    master.send(Message(Kind.RETIRE))
+    worker.send(Message(Kind.FAILED, b"the reason"))
+    worker.send(Message(Kind.STOP))
+    worker.close()
+    heard = [master.receive() for _ in range(3)]
+    master.close()
+    assert heard == [Message(Kind.FAILED, b"the reason"), Message(Kind.STOP), None]
