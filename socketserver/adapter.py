@@ -73,7 +73,7 @@ class Adapter:
         for other in list(_adapters):
             if other is not self:
                 # This process lives on when that server closes: its port must become free.
-                let_go_of_socket(other._server.socket)
+                let_go_of_socket(getattr(other._server, "socket", None))
         # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()

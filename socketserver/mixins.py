@@ -140,7 +140,7 @@ def let_go_of_listener(server: Any, request: Any) -> None:
 
 def let_go_of_socket(sock: Any) -> None:
     """Drop this process's copy of a socket; a fresh one goes into its place, where there can be."""
-    if sock.fileno() < 0:
+    if sock is None or sock.fileno() < 0:
         return
     try:
         with api.socket.socket(sock.family, sock.type) as blank:

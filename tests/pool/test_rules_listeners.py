@@ -136,7 +136,9 @@ class PipeServer(PreforkMixIn, BaseServer):
         return os.read(self.reader, 8), ("pipe", 0)
 
 
-def test_rule_6_requests_may_come_from_no_socket_at_all(strategy: str, told: Told) -> None:
+def test_rule_6_requests_may_come_from_no_socket_at_all(
+    strategy: str, told: Told, running: Any
+) -> None:
     """Servers over serial lines, pipes and devices are derived from BaseServer."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -147,20 +149,13 @@ def test_rule_6_requests_may_come_from_no_socket_at_all(strategy: str, told: Tol
     server = PipeServer(reader, handler)
     server.prefork_settings = type(server.prefork_settings)(strategy=strategy)  # type: ignore[arg-type]
     try:
-        thread = start_serving(server)
-        for number in range(6):
-            os.write(writer, b"line %03d" % number)
-        for number in range(6):
-            words = told.wait_for(b"line").split()
-            assert words[0] == b"line"
-            assert int(words[-1]) != os.getpid(), number
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        assert thread.raised is None
-        try:
-            within(server.server_close)
-        finally:
-            server.prefork_kill()
+        with running(server):
+            for number in range(6):
+                os.write(writer, b"line %03d" % number)
+            for number in range(6):
+                words = told.wait_for(b"line").split()
+                assert words[0] == b"line"
+                assert int(words[-1]) != os.getpid(), number
     finally:
         os.close(reader)
         os.close(writer)
@@ -174,13 +169,9 @@ def test_a_pool_that_is_no_socket_server_does_not_hurt_the_others(
     os.set_blocking(reader, False)
     try:
         other = PipeServer(reader, echo)
-        thread = start_serving(other)
-        with running(pool_of(who, strategy=strategy)) as server:
+        with running(other), running(pool_of(who, strategy=strategy)) as server:
             for _ in range(3):
                 assert int(ask(server.server_address)) != os.getpid()
-        within(other.shutdown)
-        thread.wait_until_it_ended()
-        within(other.server_close)
     finally:
         os.close(reader)
         os.close(writer)
