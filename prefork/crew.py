@@ -24,6 +24,10 @@ from prefork.workers.main import Assignment
 from prefork.workers.scoreboard import Reading, Scoreboard
 
 
+FROZEN_AT_FIRST = gc.get_freeze_count()
+"""Objects frozen before any program could have done so: CPython 3.12 starts with some hundred."""
+
+
 class Crew:
     """The processes behind the records of a pool."""
 
@@ -35,7 +39,7 @@ class Crew:
         self._epoll = select.epoll()
         self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
         self._channels: dict[int, WorkerRecord] = {}
-        self._frozen_by_program = gc.get_freeze_count() > 0
+        self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
         """The descriptor to wait for, -1 once the crew is closed."""
