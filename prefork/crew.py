@@ -23,7 +23,6 @@ from prefork.workers.channel import Channel, Message
 from prefork.workers.main import Assignment
 from prefork.workers.scoreboard import Reading, Scoreboard
 
-
 FROZEN_AT_FIRST = gc.get_freeze_count()
 """Objects frozen before any program could have done so: CPython 3.12 starts with some hundred."""
 
