@@ -29,14 +29,15 @@ from prefork.lifecycle import (
     WorkerState,
     advance,
 )
-from prefork.listener import Sharing, something_waits, waiting_at_most
 from prefork.policies.restarts import Restarts
-from prefork.policies.sizing import to_retire, to_start
+from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
 from prefork.reports import WorkerStatus, report_death, status_of, warn_of_threads
 from prefork.signals import held_back
-from prefork.strategies import Strategy
+from prefork.strategies import STRATEGIES
+from prefork.strategies.base import Strategy
+from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
@@ -44,12 +45,6 @@ from prefork.workers.main import Assignment, serve_many, serve_one
 from prefork.workers.scoreboard import Reading
 
 logger = logging.getLogger("prefork")
-
-SURPLUS_INTERVAL = 0.05
-"""Seconds between two looks for an idle worker to retire."""
-
-SURPLUS_PATIENCE = 1.0
-"""Seconds after which busy workers are asked too: they leave after what they hold."""
 
 
 class StartError(RuntimeError):
@@ -66,13 +61,12 @@ class Master:
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self._sharing: Sharing | None = None
+        self._strategy: Strategy = Fork(host, self._pool)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
-        self._has_run = False
         self._warned = False
         self._any_ready = False
-        self._surplus_since: float | None = None
+        self._shrinking = Shrinking()
         self._drain_began = 0.0
         self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
@@ -84,19 +78,18 @@ class Master:
     def fileno(self) -> int:
         return self._crew.fileno()
 
-    def start(self, strategy: Strategy) -> None:
+    def start(self) -> None:
         """The loop begins: keep workers from the next turn on."""
         with self._lock:
             self.collect()
-            if strategy.workers_take:
-                self._share_listener()
+            self._choose_strategy()
+            self._strategy.open()
             self._restarts = Restarts()
-            self._has_run = True
             self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self._drainer_due = self.forced = False
 
-    def turn(self, strategy: Strategy) -> None:
+    def turn(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
 
         Errors: `StartError` when the first workers cannot start.
@@ -104,7 +97,7 @@ class Master:
         with self._lock:
             self.collect()
             if self.state is PoolState.RUNNING:
-                self._keep_size(strategy)
+                self._keep_size()
 
     def collect(self) -> None:
         """Note what happened, without starting anybody."""
@@ -115,37 +108,42 @@ class Master:
                 self._bury(self._crew.deaths())
             self._enforce_deadlines(self._clock())
 
-    def due(self, strategy: Strategy) -> float | None:
+    def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._starting()]
             running = self.state is PoolState.RUNNING
-            if running and self._pool.missing(strategy.standing(self._most()), self._most()):
+            if running and self._pool.missing(self._wanted(), self._most()):
                 waits.append(self._restarts.wait_left(now))
-            if self._surplus_since is not None:
-                waits.append(SURPLUS_INTERVAL)
+            if (look := self._shrinking.due()) is not None:
+                waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
-    def wants_listener(self, strategy: Strategy) -> bool:
-        return strategy.wants_listener(len(self._pool), self._most())
+    def wants_listener(self) -> bool:
+        """Whether the loop shall take requests."""
+        return self._strategy.wants_listener(self._most())
+
+    def has_room(self) -> bool:
+        """Whether one more worker may be forked."""
+        return len(self._pool) < self._most()
 
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
         with self._lock, held_back():
-            order = self._drain_order()
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
                 self._drain_began = self._clock()
-            for record in self._pool:
-                self._retire(record, order)
+            self._retire_all()
             self._note_if_empty()
 
     # -- for the server ----------------------------------------------------------------------
 
-    def serve_apart(self, request: Any, client_address: Any) -> None:
-        """Fork a worker for one request that was taken already; wait for a free place if need be.
+    def dispatch(self, request: Any, client_address: Any) -> None:
+        """Bring a request that was taken already to a worker.
+
+        It is forked for it if none stands ready; if there is no place for one, that is waited for.
 
         Errors: `OSError` when there can be no more processes.
         """
@@ -154,15 +152,17 @@ class Master:
             with self._lock, held_back():
                 if self.forced:
                     return  # the request has waited in vain
-                if len(self._pool) < self._most():
+                if self._strategy.place(request, client_address):
+                    return
+                if self.has_room():
                     self._spawn(lambda g: serve_one(host, g, request, client_address), False)
                     return
             self._crew.wait(self._grace_left())
             self.collect()
 
-    def waiting_at_most(self) -> int:
-        """How many requests can be waiting in the backlog now."""
-        return waiting_at_most(self._host.fileno(), self._host.backlog())
+    def workers_take(self) -> bool:
+        """Whether the workers empty the backlog; otherwise the server has to, with `dispatch()`."""
+        return self._strategy.workers_take
 
     def drain(self) -> None:
         """The server is about to close: somebody must serve what waits in the backlog."""
@@ -170,29 +170,28 @@ class Master:
         self.rest()
         self._drainer_due = True
 
-    def wait(self, strategy: Strategy) -> None:
+    def wait(self) -> None:
         """Wait until every worker is gone; when the grace is over the rest is killed."""
-        while len(self._pool) or self.send_drainers(strategy):
+        while len(self._pool) or self.send_drainers():
             self._crew.wait(self._grace_left())
             self.collect()
 
-    def send_drainers(self, strategy: Strategy) -> bool:
+    def send_drainers(self) -> bool:
         """Start workers for those who still wait, if nobody is left to serve them; whether it did.
 
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
-            if self.forced or len(self._pool) or not strategy.workers_take:
+            if self.forced or len(self._pool):
                 return False
-            if not (self._drainer_due and self._has_run and something_waits(self._host.fileno())):
+            if not (self._drainer_due and self._strategy.something_waits()):
                 return False
             self._drainer_due = False
-            self._share_listener()
+            self._strategy.open()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            for _ in range(min(self._most(), self.waiting_at_most())):
-                self._start_worker(strategy)
-            for record in self._pool:
-                self._retire(record, self._drain_order())
+            for _ in range(min(self._most(), self._strategy.waiting_at_most())):
+                self._start_worker()
+            self._retire_all()
             return len(self._pool) > 0
 
     def kill(self, why: str) -> None:
@@ -231,8 +230,11 @@ class Master:
             self._any_ready = True
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
-        elif message.kind is Kind.STOP and record.may_stop_now:
-            self._host.stop()
+        elif message.kind is Kind.STOP:
+            if record.may_stop_now:
+                self._host.stop()
+        else:
+            self._strategy.hear(record, message)
 
     def _bury(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
@@ -257,10 +259,13 @@ class Master:
         reading = self._crew.reading(record)
         if self._blames_start(record, death, reading, now):
             self._restarts.note_newborn_death(now)
-        report_death(record, death, reading, now, self._next_step(record, now))
+        # While nobody has ever been ready, the traceback is StartError's to tell.
+        traceback = record.failure if self._any_ready or not record.standing else ""
+        report_death(record, death, reading, now, self._next_step(record, now), traceback)
         if self.state is PoolState.DRAINING and record.was_ready:
             self._drainer_due |= death.status != ExitCode.DONE
         self._pool.remove(record)
+        self._strategy.forget(record)
         self._host.workers_changed(self._pool.pids())
         self._note_if_empty()
 
@@ -293,33 +298,26 @@ class Master:
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
-            self._stop_sharing()
+            self._strategy.close()
 
     # -- decide ------------------------------------------------------------------------------
 
-    def _keep_size(self, strategy: Strategy) -> None:
+    def _keep_size(self) -> None:
         now = self._clock()
         for record in self._pool:
             if not record.proved and not record.is_newborn(self._crew.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        wanted = strategy.standing(self._most())
-        missing = self._pool.missing(wanted, self._most())
+        missing = self._pool.missing(self._wanted(), self._most())
         for _ in range(to_start(missing, len(self._starting()), self._cores)):
             if not self._restarts.wait_left(now):
-                self._start_worker(strategy)
-        self._shrink(self._pool.surplus(wanted), now)
+                self._start_worker()
+        self._shrink(self._pool.surplus(self._wanted()), now)
 
     def _shrink(self, surplus: int, now: float) -> None:
-        if not surplus:
-            self._surplus_since = None
-            return
-        if self._surplus_since is None:
-            self._surplus_since = now
-        serving = (record for record in self._pool if record.state is WorkerState.SERVING)
-        readings = [(r.slot, self._crew.reading(r)) for r in serving if r.standing]
-        patience_over = now - self._surplus_since >= SURPLUS_PATIENCE
-        for slot in to_retire(readings, surplus, patience_over):
+        standing = (r for r in self._pool if r.standing and r.state is WorkerState.SERVING)
+        readings = ((record.slot, self._crew.reading(record)) for record in standing)
+        for slot in self._shrinking.choose(readings, surplus, now):
             self._retire(self._pool.by_slot(slot), Message(Kind.RETIRE))
 
     def _enforce_deadlines(self, now: float) -> None:
@@ -344,25 +342,29 @@ class Master:
     def _most(self) -> int:
         return max(1, self._host.max_children())
 
+    def _wanted(self) -> int:
+        return self._strategy.standing(self._most())
+
     # -- act ---------------------------------------------------------------------------------
 
-    def _share_listener(self) -> None:
-        fd = self._host.fileno()
-        if self._sharing is None or not self._sharing.is_of(fd):
-            self._sharing = Sharing(fd)
+    def _choose_strategy(self) -> None:
+        wanted = STRATEGIES[self._host.settings().strategy]
+        # The same one stays: workers of an earlier run may still be finishing under it.
+        if type(self._strategy) is not wanted:
+            self._strategy.close()
+            self._strategy = wanted(self._host, self._pool)
 
-    def _stop_sharing(self) -> None:
-        if self._sharing is not None:
-            self._sharing.end(self._host.fileno())
-            self._sharing = None
-
-    def _start_worker(self, strategy: Strategy) -> None:
-        host = self._host
+    def _start_worker(self) -> None:
+        host, source = self._host, self._strategy.source
         try:
-            self._spawn(lambda given: serve_many(host, given, strategy.source), True)
+            self._spawn(lambda given: serve_many(host, given, source), True)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
+            if self._nobody_starts():
+                raise StartError(
+                    f"No worker could be forked, so nothing is served: {error}."
+                ) from error
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be forked: %s; the next try is in %.1f s.", error, wait)
 
@@ -381,9 +383,10 @@ class Master:
         record.may_stop = host.serves_on()
         host.workers_changed(self._pool.pids())
 
-    def _drain_order(self) -> Message:
-        # Those in hand count too: a client may have come in their place meanwhile.
-        return Message.drain(self.waiting_at_most() + len(self._pool))
+    def _retire_all(self) -> None:
+        orders = [(record, self._strategy.last_order(record)) for record in self._pool]
+        for record, order in orders:
+            self._retire(record, order)
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):

@@ -52,16 +52,24 @@ def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatu
 
 
 def report_death(
-    record: WorkerRecord, death: Death, reading: Reading, now: float, next_step: str
+    record: WorkerRecord,
+    death: Death,
+    reading: Reading,
+    now: float,
+    next_step: str,
+    traceback: str,
 ) -> None:
-    """Log one sentence: who, how, what it was serving and for how long, and what happens next."""
+    """Log one sentence: who, how, what it was serving and for how long, and what happens next.
+
+    Then the traceback, if there is one that has to be shown.
+    """
     level = _severity(record, death, reading)
     if not logger.isEnabledFor(level):
         return
     who = f"Worker {record.slot} (pid {death.pid})"
     how = _meaning(record, death)
-    failure = f"\n{record.failure}" if record.failure else ""
-    logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, failure)
+    rest = f"\n{traceback}" if traceback else ""
+    logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, rest)
 
 
 def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
@@ -78,7 +86,8 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
 
 def _meaning(record: WorkerRecord, death: Death) -> str:
     if death.status == ExitCode.BOOT_FAILED and record.failure:
-        return f"could not start (exit code {death.status})"
+        error = record.failure.rstrip().rpartition("\n")[2]
+        return f"could not start ({error})"
     if death.status == ExitCode.TERMINATED:
         return "has left on SIGTERM"
     if death.status == ExitCode.RECYCLED:

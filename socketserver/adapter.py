@@ -13,12 +13,12 @@ from typing import Any
 
 import prefork.socketserver as api
 from prefork.settings import Settings
-from prefork.socketserver.loop import serve_taken
-from prefork.socketserver.mixins import (
+from prefork.socketserver.children import (
     let_go_of_listener,
     let_go_of_socket,
     serve_in_child,
 )
+from prefork.socketserver.loop import serve_taken
 from prefork.workers.room import Room
 from prefork.workers.service import Taker
 
@@ -29,7 +29,6 @@ class Adapter:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._state = vars(server)
-        self._datagrams: DatagramSource | None = None
         _adapters.add(self)
 
     # -- for the master ----------------------------------------------------------------------
@@ -79,14 +78,6 @@ class Adapter:
         ended.set()
         self._state["_BaseServer__shutdown_request"] = False
         self._server._prefork_enter_worker(room, ask_stop)
-        sock = getattr(self._server, "socket", None)
-        if sock is None:
-            return
-        if sock.type == api.socket.SOCK_DGRAM:
-            self._datagrams = self._server.socket = DatagramSource(sock)
-        elif sock.gettimeout():
-            # It would wait that long inside accept(), deaf to orders.
-            sock.settimeout(0)
 
     def started(self) -> None:
         self._server.worker_started()
@@ -100,11 +91,20 @@ class Adapter:
     def taker(self) -> Taker:
         """The server's `get_request()`, such that it does not wait."""
         server = self._server
-        if self._datagrams is not None:
-            return self._datagrams.not_waiting(lambda: server.get_request())
+        sock: Any = getattr(server, "socket", None)
+        if sock is not None and sock.type == api.socket.SOCK_DGRAM:
+            server.socket = datagrams = DatagramSource(sock)
+            return datagrams.not_waiting(lambda: server.get_request())
+        if sock is not None and sock.gettimeout():
+            # It would wait that long inside accept(), deaf to orders.
+            sock.settimeout(0)
         if takes_plainly(server):
-            return plain_accept(server.socket)
+            return plain_accept(sock)
         return lambda: server.get_request()
+
+    def takes_at_once(self) -> bool:
+        sock = getattr(self._server, "socket", None)
+        return isinstance(sock, DatagramSource) or takes_plainly(self._server)
 
     def serve(self, request: Any, client_address: Any) -> None:
         """The rules of `_handle_request_noblock()` for a request that was taken."""
@@ -132,7 +132,8 @@ _adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
 def takes_plainly(server: Any) -> bool:
     """Whether taking a request is nothing but accept(2) on an ordinary socket."""
     plain = type(server).get_request in (api.TCPServer.get_request, library_get_request())
-    return plain and "get_request" not in vars(server) and type(server.socket) is socket.socket
+    listener = getattr(server, "socket", None)
+    return plain and "get_request" not in vars(server) and type(listener) is socket.socket
 
 
 def library_get_request() -> Any:

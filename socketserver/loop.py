@@ -190,12 +190,12 @@ def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> 
     A flag that was set before is obeyed at once: whoever asked may be waiting already. It is looked
     at again after each wait, so that nothing is accepted once somebody has asked for the end.
     """
-    for server in servers:
-        server._BaseServer__is_shut_down.clear()
     try:
         run = Run()
         for server in servers:
+            # In this order: a signal handler in this thread must not wait for the loop's end.
             vars(server)["_BaseServer__run"] = run
+            server._BaseServer__is_shut_down.clear()
         try:
             with run.wakeup, Watch(servers, run) as watch:
                 while not _end_asked(servers):

@@ -6,14 +6,13 @@ when it is first needed.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
 from prefork.reaper import Reaper
+from prefork.socketserver.children import handing_over, let_go_of_listener, serve_in_child
 from prefork.spawner import spawn
 
 if TYPE_CHECKING:
@@ -87,68 +86,6 @@ class ForkingMixIn(_Mixin):
         return serve_in_child(self, request, client_address)
 
 
-@contextlib.contextmanager
-def handing_over(server: Any, request: Any) -> Iterator[None]:
-    """Close the request here once a child has it; saying goodbye on it is the child's part.
-
-    Also when Ctrl-C comes in between: who cleans up after that would say goodbye for the child. An
-    `Exception` means that there is no child.
-    """
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        server.close_request(request)
-        raise
-    server.close_request(request)
-
-
-def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
-    """Serve the one request that this process was forked for.
-
-    Returns the exit status, 0 only if the request was served. An exception that is no `Exception`
-    stays silent, as do errors after the end: there is nobody to report them to.
-    """
-    status = 1
-    try:
-        server.finish_request(request, client_address)
-        status = 0
-    except Exception:
-        with contextlib.suppress(BaseException):
-            server.handle_error(request, client_address)
-    except BaseException:
-        pass
-    with contextlib.suppress(BaseException):
-        server.shutdown_request(request)
-    return status
-
-
-def let_go_of_listener(server: Any, request: Any) -> None:
-    """Drop a forked child's copy of the listener.
-
-    A listener that lives on in a child keeps the port taken, and takes in clients whom nobody will
-    serve. A fresh socket goes into its place: the handler may still look at `server.socket`. A
-    datagram socket stays, for the answer goes out through it, and so does a listener that is itself
-    the request.
-    """
-    listener = getattr(server, "socket", None)
-    if listener is None or listener is request or not is_listening(listener):
-        return
-    let_go_of_socket(listener)
-
-
-def let_go_of_socket(sock: Any) -> None:
-    """Drop this process's copy of a socket; a fresh one goes into its place, where there can be."""
-    if sock is None or sock.fileno() < 0:
-        return
-    try:
-        with api.socket.socket(sock.family, sock.type) as blank:
-            os.dup2(blank.fileno(), sock.fileno(), inheritable=False)
-    except OSError:  # out of descriptors
-        sock.close()
-
-
 class _Children:
     """What a forking server serves with: it wants no request while every place is taken."""
 
@@ -200,13 +137,6 @@ def _collect(server: ForkingMixIn, timeout: float | None) -> None:
             reaper.adopt(pid)
     for death in reaper.collect(timeout):
         children.discard(death.pid)
-
-
-def is_listening(sock: Any) -> bool:
-    try:
-        return bool(sock.getsockopt(api.socket.SOL_SOCKET, api.socket.SO_ACCEPTCONN))
-    except (OSError, AttributeError):
-        return False
 
 
 class _Threads(list[threading.Thread]):

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from prefork.listener import something_waits
+from prefork.listener import something_waits, waiting_at_most
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.socketserver import loop
 from prefork.socketserver.adapter import Adapter
-from prefork.socketserver.mixins import ForkingMixIn, handing_over
-from prefork.strategies import STRATEGIES, Strategy
+from prefork.socketserver.children import handing_over
+from prefork.socketserver.mixins import ForkingMixIn
 from prefork.workers.room import Room
 
 
@@ -58,12 +58,12 @@ class PreforkMixIn(ForkingMixIn):
 
     def prefork_status(self) -> list[WorkerStatus]:
         """What every worker is doing now, in the order of their slots."""
-        master: Master | None = vars(self).get("_prefork_master")
+        master = master_of(self)
         return [] if master is None else master.status()
 
     def prefork_kill(self) -> None:
         """Kill every worker at once, whatever it is serving; a loop that runs ends."""
-        master: Master | None = vars(self).get("_prefork_master")
+        master = master_of(self)
         if master is not None:
             if (run := vars(self).get("_BaseServer__run")) is not None:
                 self._BaseServer__shutdown_request = True
@@ -95,17 +95,17 @@ class PreforkMixIn(ForkingMixIn):
             serve(self, request, client_address)
             return
         with handing_over(self, request):
-            self.__strategy().dispatch(self.__master(), request, client_address)
+            self.__master().dispatch(request, client_address)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
-        master: Master | None = vars(self).get("_prefork_master")
+        master = master_of(self)
         if master is None:
             return
         master.collect()
         if blocking:
             master.rest()
-            master.wait(self.__strategy())
+            master.wait()
 
     def service_actions(self) -> None:
         """Reap, and then what the server below has to do at each wake-up."""
@@ -121,16 +121,16 @@ class PreforkMixIn(ForkingMixIn):
 
         The wait is left out when `block_on_close` is false; `prefork_settings.grace` bounds it.
         """
-        master: Master | None = vars(self).get("_prefork_master")
+        master = master_of(self)
         if master is not None:
             try:
                 master.drain()
                 self.__serve_backlog(master)
-                if self.__strategy().workers_take:
+                if master.workers_take():
                     # Before the listener closes: should a worker die on a request, the next one
                     # serves those who wait behind it.
                     self.collect_children(blocking=self.block_on_close)
-                    master.send_drainers(self.__strategy())
+                    master.send_drainers()
             except BaseException:
                 super(ForkingMixIn, self).server_close()  # without another wait
                 raise
@@ -139,8 +139,7 @@ class PreforkMixIn(ForkingMixIn):
             vars(self).pop("_prefork_master", None)
 
     def _prefork_processes(self, standing: bool) -> loop.Processes:
-        strategy = self.__strategy() if standing else STRATEGIES["fork"]
-        return _PoolProcesses(self.__master(), strategy, standing)
+        return _Standing(self.__master()) if standing else _Single(self.__master())
 
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
         state = vars(self)
@@ -162,22 +161,24 @@ class PreforkMixIn(ForkingMixIn):
         )
 
     def __master(self) -> Master:
-        master: Master | None = vars(self).get("_prefork_master")
-        if master is None:
+        if (master := master_of(self)) is None:
             master = vars(self)["_prefork_master"] = Master(Adapter(self))
         return master
 
-    def __strategy(self) -> Strategy:
-        return STRATEGIES[self.prefork_settings.strategy]
-
     def __serve_backlog(self, master: Master) -> None:
         """Where no worker stands ready to do it, the master takes what waits."""
-        if self.__strategy().workers_take:
+        if master.workers_take():
             return
-        for _ in range(master.waiting_at_most()):
+        for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
             if master.forced or not something_waits(self.fileno()):
                 return
             self._handle_request_noblock()
+
+
+def master_of(server: Any) -> Master | None:
+    """The master of a pool server; `None` before its first worker, and once all is closed."""
+    master: Master | None = vars(server).get("_prefork_master")
+    return master
 
 
 def without_processes(kind: type[PreforkMixIn]) -> Any:
@@ -220,32 +221,38 @@ def leaving(serve: Serve, room: Room) -> Serve:
     return process_request_thread
 
 
-class _PoolProcesses:
-    """The master and a strategy, as the loop wants them."""
+class _Single:
+    """The master as the loop wants it for one request: a worker is forked when that has come."""
 
-    def __init__(self, master: Master, strategy: Strategy, standing: bool) -> None:
-        self._master = master
-        self._strategy = strategy
-        self._standing = standing
-        self._started = False
+    def __init__(self, master: Master) -> None:
+        self.master = master
 
     def fileno(self) -> int:
-        return self._master.fileno()
+        return self.master.fileno()
 
     def turn(self) -> None:
-        if not self._standing:
-            self._master.collect()
-            return
-        if not self._started:
-            self._started = True
-            self._master.start(self._strategy)
-        self._master.turn(self._strategy)
+        self.master.collect()
 
     def wants_listener(self) -> bool:
-        return self._master.wants_listener(self._strategy)
+        return self.master.has_room()
 
     def due(self) -> float | None:
-        return self._master.due(self._strategy)
+        return self.master.due()
 
     def rest(self) -> None:
-        self._master.rest()
+        self.master.rest()
+
+
+class _Standing(_Single):
+    """The same for `serve_forever()`: the master keeps the pool at its size."""
+
+    _started = False
+
+    def turn(self) -> None:
+        if not self._started:
+            self._started = True
+            self.master.start()
+        self.master.turn()
+
+    def wants_listener(self) -> bool:
+        return self.master.wants_listener()

@@ -7,13 +7,14 @@ so they are read between two requests.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
 from prefork.workers.exits import ExitCode
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
-from prefork.workers.service import Service
+from prefork.workers.service import Service, Taker
 from prefork.workers.sources import Source
 from prefork.workers.title import SOON, Title
 
@@ -48,6 +49,8 @@ class Loop:
     def run(self) -> ExitCode:
         """Serve until there is a reason to leave; the reason is returned."""
         wait, take, serve = self._source.wait, self._source.take, self._service.serve
+        if self._room is None and not self._service.takes_at_once():
+            take = self._busy_while(take)
         slot, room, title = self._slot, self._room, self._title
         stop_asked = self._service.stop_asked
         taken = 0
@@ -87,6 +90,19 @@ class Loop:
         if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
             room.wait_until_empty()
         return self._leaving
+
+    def _busy_while(self, take: Taker) -> Taker:
+        """What takes a request and shows that it does; for whom is known afterwards."""
+
+        def taking() -> tuple[Any, Any]:
+            self._slot.take(None)
+            try:
+                return take()
+            except BaseException:
+                self._slot.enter(State.IDLE)
+                raise
+
+        return taking
 
     def _no_request(self) -> None:
         """The wait has ended without a request: an order, a finished thread, or time is over."""

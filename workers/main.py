@@ -47,12 +47,12 @@ class Assignment:
 def serve_many(
     service: Service,
     given: Assignment,
-    source_of: Callable[[Service, Channel, Room | None], Source],
+    source_of: Callable[[Assignment, Room | None], Source],
 ) -> int:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
     def prepare() -> Callable[[], int]:
-        source = source_of(service, given.channel, room)
+        source = source_of(given, room)
         title = given.title()
         loop = Loop(service, source, given.slot, given.channel, room, title, given.max_requests)
         return loop.run

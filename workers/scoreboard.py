@@ -70,8 +70,13 @@ class Slot:
         _WORK.pack_into(self._memory, self._at, state, now, self.served, self._busy, 0)
 
     def take(self, client_address: Any, in_flight: int = 1) -> int:
-        """A request was taken; when, in nanoseconds of the monotonic clock."""
-        began = self._began = _clock()
+        """A request was taken, so that `in_flight` are in hand.
+
+        Returns since when the worker is busy, in nanoseconds of the monotonic clock.
+        """
+        if in_flight == 1:
+            self._began = _clock()
+        began = self._began
         work = (self._memory, self._at, _BUSY, began, self.served, self._busy, in_flight)
         try:
             _pack_taken(*work, client_address[1], client_address[0].encode())

@@ -34,6 +34,9 @@ class Service(Protocol):
     def taker(self) -> Taker:
         """What takes a waiting request; it never waits for one."""
 
+    def takes_at_once(self) -> bool:
+        """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
+
     def serve(self, request: Any, client_address: Any) -> None:
         """Serve a request that was taken, or begin to, if requests have threads of their own.
 

@@ -16,7 +16,6 @@ import pytest
 
 from prefork.master import Master
 from prefork.settings import Settings
-from prefork.strategies import STRATEGIES, Strategy
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
@@ -126,6 +125,9 @@ class FakeHost:
     def taker(self) -> Taker:
         raise AssertionError("no fake process runs")
 
+    def takes_at_once(self) -> bool:
+        return True
+
     def serve(self, request: Any, client_address: Any) -> None: ...
 
     def serve_one(self, request: Any, client_address: Any) -> int:
@@ -144,7 +146,6 @@ class Stage:
         self.system = FakeSystem()
         self.host = FakeHost()
         self.master = Master(self.host, self.system, cores)
-        self.strategy: Strategy = STRATEGIES["accept"]
         self._ends: list[Channel] = []
         self._ready: set[int] = set()
         make_pair = Channel.pair
@@ -159,14 +160,14 @@ class Stage:
         monkeypatch.setattr("prefork.crew.Channel.pair", pair)
 
     def start(self, *, ready: bool = True) -> None:
-        self.master.start(self.strategy)
+        self.master.start()
         self.turn()
         if ready:
             self.all_ready()
 
     def turn(self, seconds: float = 0.0) -> None:
         self.system.now += seconds
-        self.master.turn(self.strategy)
+        self.master.turn()
 
     def say(self, pid: int, message: Message) -> None:
         self._end_of(pid).send(message)

@@ -117,7 +117,7 @@ def test_a_death_is_one_sentence_with_who_how_what_and_what_next(
     record = record_of(channel, 3)
     record.note(WorkerEvent.READY)
     with caplog.at_level(logging.DEBUG, "prefork"):
-        report_death(record, Death(1003, status), reading, 12.0, "it is replaced now")
+        report_death(record, Death(1003, status), reading, 12.0, "it is replaced now", "")
     (logged,) = caplog.records
     assert logged.levelno == level
     for word in ["Worker 3 (pid 1003)", "it is replaced now", *words]:

@@ -56,6 +56,21 @@ def test_a_label_is_forgotten_with_its_request() -> None:
     assert slot.read().label == ""
 
 
+def test_a_worker_with_several_requests_is_busy_since_the_first_of_them() -> None:
+    slot = Scoreboard().slot(0)
+    slot.take(("127.0.0.1", 1))
+    slot.label("page 7")
+    first = slot.read()
+    slot.take(("127.0.0.1", 2), in_flight=2)
+    both = slot.read()
+    assert (both.since, both.peer, both.label) == (first.since, "127.0.0.1:2", "page 7")
+    slot.done_of_many(1)
+    assert slot.read().since == first.since
+    slot.done_of_many(0)
+    idle = slot.read()
+    assert (idle.served, idle.busy) == (2, pytest.approx(idle.since - first.since, abs=1e-7))
+
+
 def test_neighbours_do_not_write_on_each_other() -> None:
     board = Scoreboard()
     slots = [board.slot(number) for number in range(SLOTS_IN_SEGMENT + 2)]

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.lifecycle import PoolState
-from prefork.master import SURPLUS_PATIENCE, StartError
+from prefork.master import StartError
+from prefork.policies.sizing import SURPLUS_PATIENCE
 from prefork.settings import Settings
-from prefork.strategies import STRATEGIES
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from tests.pool.fakes import MakeStage, Stage
@@ -38,7 +38,7 @@ def stage(stage_of: MakeStage) -> Stage:
 
 
 def test_nothing_is_forked_before_the_loop_begins(stage: Stage) -> None:
-    stage.master.turn(stage.strategy)
+    stage.master.turn()
     assert stage.system.forked == []
     stage.start()
     assert len(stage.system.forked) == stage.host.most
@@ -74,13 +74,13 @@ def test_newborn_deaths_are_replaced_later_and_later(stage: Stage) -> None:
     stage.host.most = 1
     stage.start()
     stage.dies(min(stage.host.workers), 1)
-    assert stage.master.due(stage.strategy) == pytest.approx(1.5)
+    assert stage.master.due() == pytest.approx(1.5)
     stage.turn(seconds=1.4)
     assert not stage.host.workers
     stage.turn(seconds=0.2)
     assert len(stage.host.workers) == 1
     stage.dies(min(stage.host.workers), 1)
-    assert stage.master.due(stage.strategy) == pytest.approx(1.5**2)
+    assert stage.master.due() == pytest.approx(1.5**2)
 
 
 def test_the_first_generation_that_cannot_start_is_an_error_with_the_traceback(
@@ -93,6 +93,32 @@ def test_the_first_generation_that_cannot_start_is_an_error_with_the_traceback(
     stage.say(second, Message(Kind.FAILED, b"ZeroDivisionError: in my hook"))
     with pytest.raises(StartError, match="ZeroDivisionError: in my hook"):
         stage.dies(second, ExitCode.BOOT_FAILED)
+
+
+def test_a_first_fork_that_fails_is_an_error(stage: Stage) -> None:
+    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    with pytest.raises(StartError, match=os.strerror(errno.EAGAIN)):
+        stage.start(ready=False)
+
+
+def test_the_traceback_of_a_start_that_failed_is_shown_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the error while nobody has ever been ready, by the log later; what it was by both."""
+    failure = Message(Kind.FAILED, b"Traceback: here\nZeroDivisionError: in my hook")
+    stage.host.most = 1
+    stage.start(ready=False)
+    stage.say(min(stage.host.workers), failure)
+    with pytest.raises(StartError, match="Traceback: here"):
+        stage.dies(min(stage.host.workers), ExitCode.BOOT_FAILED)
+    assert "could not start (ZeroDivisionError: in my hook)" in caplog.text
+    assert "Traceback: here" not in caplog.text
+    stage.start()
+    stage.turn(seconds=5)
+    stage.dies(min(stage.host.workers), -signal.SIGSEGV)
+    stage.say(min(stage.host.workers), failure)
+    stage.dies(min(stage.host.workers), ExitCode.BOOT_FAILED)
+    assert "Traceback: here" in caplog.text
 
 
 def test_a_later_failure_to_start_leaves_the_others_alone(stage: Stage) -> None:
@@ -112,7 +138,7 @@ def test_a_worker_that_is_not_ready_in_time_is_killed(stage: Stage) -> None:
     stage.say(first, Message(Kind.READY))
     stage.turn(seconds=1.0)
     assert stage.system.signals == []
-    assert stage.master.due(stage.strategy) == pytest.approx(1.0)
+    assert stage.master.due() == pytest.approx(1.0)
     stage.turn(seconds=1.0)
     assert stage.system.signals == [(second, signal.SIGKILL)]
     stage.turn(seconds=9.0)
@@ -127,7 +153,7 @@ def test_the_pool_grows_at_once_and_shrinks_by_idle_workers(stage: Stage) -> Non
     assert len(stage.host.workers) == 4
     stage.host.most = 1
     stage.turn()
-    assert stage.master.due(stage.strategy) is not None
+    assert stage.master.due() is not None
     assert "retiring" not in stage.states()  # none has said that it is idle
     stage.turn(seconds=SURPLUS_PATIENCE)
     assert stage.states().count("retiring") == 3
@@ -211,11 +237,13 @@ def test_last_words_count_even_if_the_death_is_seen_first(stage: Stage) -> None:
 def test_a_fork_that_fails_is_tried_again_later(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
+    stage.start()
+    stage.turn(seconds=5)
     stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     with caplog.at_level(logging.ERROR, "prefork"):
-        stage.start(ready=False)
-    assert "No worker could be forked" in caplog.text
-    assert len(caplog.records) == 1
+        for pid in list(stage.host.workers):
+            stage.dies(pid, -signal.SIGSEGV)
+    assert sum("No worker could be forked" in line for line in caplog.messages) == 1
     assert not stage.host.workers
     stage.system.fork_error = None
     stage.turn(seconds=31)
@@ -234,15 +262,15 @@ def test_a_status_taken_by_somebody_else_still_ends_the_record(stage: Stage) -> 
 def test_under_fork_no_worker_stands_and_the_listener_is_wanted_while_there_is_room(
     stage: Stage,
 ) -> None:
-    stage.strategy = STRATEGIES["fork"]
+    stage.host.set = Settings(strategy="fork")
     stage.start()
     assert not stage.system.forked
     for _ in range(stage.host.most):
-        assert stage.master.wants_listener(stage.strategy)
-        stage.master.serve_apart(object(), ("127.0.0.1", 1))
-    assert not stage.master.wants_listener(stage.strategy)
+        assert stage.master.wants_listener()
+        stage.master.dispatch(object(), ("127.0.0.1", 1))
+    assert not stage.master.wants_listener()
     stage.dies(min(stage.host.workers), 0)
-    assert stage.master.wants_listener(stage.strategy)
+    assert stage.master.wants_listener()
 
 
 def test_a_clock_that_jumps_over_a_suspend_kills_nobody_who_is_ready(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from tests.pool.kit import (
     echo,
     idle_workers,
     pool_of,
+    states,
     waiting_clients,
     who,
 )
@@ -244,6 +245,20 @@ def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
         workers = children_of(master)
         assert set(answers) <= workers
         assert len(workers) == 2
+
+
+def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(certificate: tuple[str, str]) -> None:
+    """It was idle, by its own word, while a mute client kept it for minutes."""
+    server = wrapped(pool_of(who, workers=2), certificate)
+    thread = start_serving(server)
+    idle_workers(server, 2)
+    with connect(server.server_address):
+        eventually(lambda: sorted(states(server)) == ["busy", "idle"], what="one in a handshake")
+    idle_workers(server, 2)
+    assert [status.served for status in server.prefork_status()] == [0, 0]
+    within(server.shutdown)
+    thread.wait_until_it_ended()
+    within(server.server_close, ENDING)
 
 
 def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
