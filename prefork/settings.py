@@ -1,16 +1,42 @@
-"""What can be set on a pool: one schema for class attribute, flags, environment and TOML."""
+"""What can be set on a pool: one schema for class attribute, flags, environment and TOML.
+
+The type of a field says which values can be meant, the text below it what they do. `Settings`
+refuses all others, and the command makes its options of the fields; nothing is said twice.
+"""
 
 from __future__ import annotations
 
+import functools
 import random
-from dataclasses import dataclass
-from typing import Literal, get_args
-
-StrategyName = Literal["accept", "fork"]
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 class SettingsError(ValueError):
     """A setting has a value that cannot be meant; the message says which, and what would do."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which numbers can be meant; stands in the `Annotated` type of a field."""
+
+    least: float
+    unit: str = ""
+    excluded: bool = False
+    """Whether `least` itself is out of the range."""
+
+    def __contains__(self, number: float) -> bool:
+        return number > self.least if self.excluded else number >= self.least
+
+    def __str__(self) -> str:
+        return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
+
+
+StrategyName = Literal["accept", "fork", "handoff"]
+Count = Annotated[int, Range(0)]
+Seconds = Annotated[float, Range(0, "seconds")]
+SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,27 +46,31 @@ class Settings:
     Set as `prefork_settings` on a server class or instance; read when they are used. How many
     workers there are at most is the documented `max_children`, how long the backlog is the
     documented `request_queue_size`.
+
+    Errors: `SettingsError` for a value that its type does not allow.
     """
 
     strategy: StrategyName = "accept"
     """Who takes a request: `accept`, the workers from the shared listener; `fork`, the master,
-    which forks a worker for each."""
+    which forks a worker for each; `handoff`, the master, which hands it to an idle worker."""
 
-    max_requests: int = 0
+    max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""
 
-    max_requests_jitter: int = 0
-    """Up to so many more, different for each worker, so that not all are replaced at once."""
+    max_requests_jitter: Count = 0
+    """Up to so many more than `max_requests`, different for each worker, so that not all are
+    replaced at once."""
 
-    threads: int = 64
+    threads: Count = 64
     """Requests that one worker of a server with `ThreadingMixIn` has in hand at a time; at the
-    bound it leaves the next one to the others. 0 for no limit."""
+    bound it leaves the next one to the others. 0 for no limit. Any number but 1, said to the
+    command, adds `ThreadingMixIn` to a server that has none."""
 
-    grace: float | None = None
+    grace: Seconds | None = None
     """Seconds that workers have to finish when the server ends; then they are killed. `None`: as
     long as it takes, as documented for `block_on_close`."""
 
-    start_timeout: float = 60.0
+    start_timeout: SomeSeconds = 60.0
     """Seconds within which a new worker must be ready; then it is killed and counts as failed."""
 
     freeze: bool = True
@@ -48,28 +78,77 @@ class Settings:
     would copy it page by page."""
 
     titles: bool = True
-    """Whether workers show in `ps` what they are doing."""
+    """Show in `ps` what each worker is doing, and under the command the master too."""
 
     name: str = ""
-    """The application's name, shown in process titles."""
+    """The application's name, shown in process titles. `prefork serve` takes the module's."""
 
     def __post_init__(self) -> None:
-        if self.strategy not in get_args(StrategyName):
-            known = ", ".join(get_args(StrategyName))
-            raise SettingsError(f"strategy is {self.strategy!r}; it must be one of: {known}.")
-        for field in ("max_requests", "max_requests_jitter", "threads"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise SettingsError(f"{field} is {value!r}; it must be a whole number from 0 up.")
-        if self.grace is not None and not self.grace >= 0:
-            raise SettingsError(f"grace is {self.grace!r}; it must be seconds from 0 up, or None.")
-        if not self.start_timeout > 0:
-            raise SettingsError(
-                f"start_timeout is {self.start_timeout!r}; it must be more than 0 seconds."
-            )
+        for name, rule in rules().items():
+            value = getattr(self, name)
+            if not rule.admits(value):
+                raise SettingsError(f"{name} is {value!r}; it must be {rule}.")
 
     def drawn_max_requests(self) -> int:
         """The limit for one worker, its share of jitter drawn."""
         if not self.max_requests:
             return 0
         return self.max_requests + random.randint(0, self.max_requests_jitter)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field's type says about its values; as text, what such a value is."""
+
+    kind: type
+    """`bool`, `int`, `float` or `str`."""
+    choices: tuple[str, ...] = ()
+    range: Range | None = None
+    optional: bool = False
+    """Whether it may be `None`."""
+
+    @classmethod
+    def of(cls, hint: Any) -> Rule:
+        """The rule in a type: one of the kinds, a `Literal` of texts, a number with its `Range`
+        in `Annotated`, any of these with `| None`."""
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin is Literal:
+            return cls(str, choices=inner)
+        if origin in (Union, UnionType):
+            (kind,) = (each for each in inner if each is not NoneType)
+            return replace(cls.of(kind), optional=True)
+        if origin is Annotated:
+            rule = cls.of(inner[0])
+            limits = next((each for each in inner[1:] if isinstance(each, Range)), rule.range)
+            return replace(rule, range=limits)
+        return cls(hint)
+
+    def admits(self, value: object) -> bool:
+        if value is None:
+            return self.optional
+        if self.choices:
+            return value in self.choices
+        kinds: Any = (int, float) if self.kind is float else self.kind
+        # To Python True is a number, and to nobody else.
+        if not isinstance(value, kinds) or isinstance(value, bool) is not (self.kind is bool):
+            return False
+        return self.range is None or value in self.range
+
+    def __str__(self) -> str:
+        if self.choices:
+            what = f"one of: {', '.join(self.choices)}"
+        elif self.range:
+            what = f"{self.range.unit or _WORDS[self.kind]} {self.range}"
+        else:
+            what = _WORDS[self.kind]
+        return f"{what}, or None" if self.optional else what
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+@functools.cache
+def rules() -> dict[str, Rule]:
+    """The rule of each setting, by its name."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name: Rule.of(hint) for name, hint in hints.items()}

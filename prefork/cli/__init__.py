@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from prefork.cli.outcomes import Exit, Refusal
-from prefork.cli.streams import keep_standard_descriptors
+from prefork.cli.streams import keep_standard_descriptors, outlive_readers
 
 logger = logging.getLogger("prefork")
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _obey(sys.argv[1:] if arguments is None else arguments)
     except Refusal as refusal:
+        outlive_readers()
         print(f"prefork: {refusal}", file=sys.stderr)
         if refusal.__cause__ is not None:
             logger.debug("In full:", exc_info=refusal.__cause__)

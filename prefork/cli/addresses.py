@@ -66,43 +66,41 @@ class Address:
 def parse(text: str) -> Address:
     """The address that `text` means.
 
-    Errors: `Refusal` with what is wrong with it.
+    Errors: `ValueError` with what is wrong with it.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise Refusal(f"--bind {text!r} says no protocol: write {EXAMPLES['tcp']}, for example.")
+        raise ValueError(f"it says no protocol; write {EXAMPLES['tcp']}, for example.")
     if scheme not in EXAMPLES:
-        raise Refusal(
-            f"--bind {text!r}: there is no protocol {scheme!r}, only {', '.join(EXAMPLES)}."
+        raise ValueError(
+            f"there is no protocol {scheme!r}, only {', '.join(EXAMPLES)}."
             + did_you_mean(scheme, EXAMPLES)
         )
     if scheme in ("tcp", "udp"):
-        return Address(scheme, *_host_and_port(text, scheme, rest))
-    return Address(scheme, path=_path(text, scheme, rest))
+        return Address(scheme, *_host_and_port(scheme, rest))
+    return Address(scheme, path=_path(scheme, rest))
 
 
-def _host_and_port(text: str, scheme: str, rest: str) -> tuple[str, int]:
+def _host_and_port(scheme: str, rest: str) -> tuple[str, int]:
     host, colon, port = rest.rpartition(":")
     if not colon or host.count("[") != host.count("]"):  # [::1] without a port
-        raise Refusal(f"--bind {text!r} says no port: write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"it says no port; write {EXAMPLES[scheme]}, for example.")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise Refusal(f"--bind {text!r}: write an IPv6 address in brackets, {scheme}://[::1]:9999.")
+        raise ValueError(f"write an IPv6 address in brackets, {scheme}://[::1]:9999.")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise Refusal(f"--bind {text!r}: {port!r} is no port; ports are numbers from 0 to 65535.")
+        raise ValueError(f"{port!r} is no port; ports are numbers from 0 to 65535.")
     return ("" if host == "*" else host), int(port)
 
 
-def _path(text: str, scheme: str, rest: str) -> str:
+def _path(scheme: str, rest: str) -> str:
     if rest in ("", "/", "@"):
-        raise Refusal(f"--bind {text!r} says no path: write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"it says no path; write {EXAMPLES[scheme]}, for example.")
     if (length := len(os.fsencode(rest))) > LONGEST_PATH:
-        raise Refusal(
-            f"--bind {text!r}: the path has {length} bytes, and a socket's can have {LONGEST_PATH}."
-        )
+        raise ValueError(f"the path has {length} bytes, and a socket's can have {LONGEST_PATH}.")
     if "\0" in rest:
-        raise Refusal(f"--bind {text!r}: a path cannot have a zero byte.")
+        raise ValueError("a path cannot have a zero byte.")
     return rest
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
-from cyclopts.validators import Number
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnusedCliTokensError,
+)
 
 from prefork import __version__
-from prefork.cli import configuration
+from prefork.cli import configuration, reading
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
 from prefork.cli.streams import outlive_readers
+from prefork.settings import Range, Rule
 
 Call = Callable[[], int]
-
-# What takes a value, among the options of `prefork run`.
-VALUED = {"--" + field.name.replace("_", "-") for field in fields(PoolOptions)}
 
 app = App(
     name="prefork",
@@ -36,13 +38,20 @@ SERVE_EPILOGUE = """\
     prefork serve app:Handler --bind tcp://[::]:9999 --bind unix:///run/app.sock
     prefork serve app:Handler --max-children 8 --max-requests 10000
     prefork serve http.server:HTTPServer --handler http.server:SimpleHTTPRequestHandler
-    PREFORK_MAX_CHILDREN=8 PREFORK_BIND=udp://127.0.0.1:9999 prefork serve app:Handler
 
-The same options in `prefork.toml`; flags come first, then the environment, then the file:
+**Environment and file**
+
+Each option can also be said in the environment, and in `prefork.toml`. Flags come first, then the
+environment, then the file; what none of them says is left to the server class.
+
+    PREFORK_MAX_CHILDREN=8 PREFORK_FREEZE=no prefork serve app:Handler
+
+The file:
 
     target = "app:Handler"
     bind = ["tcp://127.0.0.1:9999", "unix:///run/app.sock"]
     max-children = 8
+    freeze = false
 
 **Signals**
 
@@ -65,8 +74,9 @@ RUN_EPILOGUE = """\
     prefork run --pool --max-children 4 -m http.server 8000
     prefork run --pool --threads 16 server.py
 
-Flags of `prefork run` stand before the program; everything after it is the program's own. The exit
-code is the program's; 2 if it cannot be found.
+Flags of `prefork run` stand before the program; everything after it is the program's own. So are
+the environment and `prefork.toml`: neither says anything here. The exit code is the program's; 2 if
+it cannot be found.
 """
 
 DEMO_EPILOGUE = """\
@@ -77,7 +87,7 @@ DEMO_EPILOGUE = """\
 """
 
 
-@app.command(help_epilogue=SERVE_EPILOGUE, usage="Usage: prefork serve MODULE:NAME [OPTIONS]\n")
+@app.command(help_epilogue=SERVE_EPILOGUE, usage="Usage: prefork serve MODULE:HANDLER [OPTIONS]")
 def serve(
     target: str,
     options: ServeOptions = ServeOptions(),  # noqa: B008
@@ -87,9 +97,9 @@ def serve(
     Parameters
     ----------
     target
-        MODULE:NAME. A request handler is a subclass of `BaseRequestHandler`, or whatever else can
-        be called with (request, client_address, server). Under a server class that is no pool yet
-        there will be one; a `PreforkMixIn` class is used as it is.
+        MODULE:HANDLER. A request handler is a subclass of `BaseRequestHandler`, or whatever else
+        can be called with (request, client_address, server). Under a server class that is no pool
+        yet there will be one; a `PreforkMixIn` class is used as it is.
     """
     from prefork.cli.serve import serve as begin
 
@@ -99,11 +109,11 @@ def serve(
 @app.command(
     help_epilogue=RUN_EPILOGUE,
     usage="Usage: prefork run [OPTIONS] SCRIPT.py [ARGUMENTS]\n"
-    "       prefork run [OPTIONS] -m MODULE [ARGUMENTS]\n",
+    "       prefork run [OPTIONS] -m MODULE [ARGUMENTS]",
 )
 def run(
     *program: str,
-    pool: bool = False,
+    pool: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     options: PoolOptions = PoolOptions(),  # noqa: B008
 ) -> int:
     """Run a program unchanged, with our module in the place of the standard library's socketserver.
@@ -113,7 +123,8 @@ def run(
     program
         SCRIPT.py or `-m MODULE`, then the program's own arguments.
     pool
-        Make pools of its forking and threading servers. The options below are for these.
+        Make pools of its forking and threading servers; without --threads a worker serves one
+        request at a time. The options below are for these pools.
     """
     from prefork.cli.run import run as begin
 
@@ -123,8 +134,10 @@ def run(
 @app.command(help_epilogue=DEMO_EPILOGUE)
 def demo(
     *,
-    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    cores: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    seconds: Annotated[
+        float | None, reading.by(Rule(float, range=Range(0, "seconds", excluded=True)))
+    ] = None,
+    cores: Annotated[int | None, reading.COUNT] = None,
 ) -> int:
     """Show what the cores of this machine are good for.
 
@@ -156,8 +169,7 @@ def parse(arguments: Sequence[str]) -> Call | None:
             app["serve"].config = configuration.sources(tokens)
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        sentence = " ".join(str(error).split())
-        raise Refusal(f"{sentence} See {_help_for(tokens)}.") from None
+        raise Refusal(f"{in_words(error, tokens)} See {_help_for(tokens)}.") from None
     if command not in (serve, run, demo):
         outlive_readers()  # of `prefork --help | head`
         command(*bound.args, **bound.kwargs)
@@ -165,11 +177,31 @@ def parse(arguments: Sequence[str]) -> Call | None:
     return lambda: int(command(*bound.args, **bound.kwargs))
 
 
+def in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """What is wrong with the arguments, in our words where the parser's are its own business."""
+    if isinstance(error, MissingArgumentError):
+        assert error.argument is not None
+        if error.argument.name == "--target" and error.keyword is None:
+            return "MODULE:HANDLER is missing: name what to serve, such as app:Handler."
+        return f"{error.keyword or error.argument.name} needs a value."
+    if isinstance(error, UnusedCliTokensError):
+        what = "MODULE:HANDLER and options" if tokens[0] == "serve" else "options"
+        extra = (error.unused_tokens or [""])[0]
+        return f"{extra!r} is a word too many: `prefork {tokens[0]}` takes {what}."
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword} is said more than once."
+    if isinstance(error, CoercionError) and error.token is not None and error.target_type is bool:
+        return f"{reading.place(error.token)}: it must be {Rule(bool)}."
+    return " ".join(str(error).split())
+
+
 def program_set_apart(tokens: Sequence[str]) -> list[str]:
     """`-- ` put before the program, so that nothing after it counts as ours.
 
     The first word that is neither a flag nor a flag's value is the script; `-m` begins a module.
     """
+    options = app["run"].assemble_argument_collection()
+    valued = {name for option in options if option.token_count()[0] for name in option.names}
     place = 0
     while place < len(tokens):
         token = tokens[place]
@@ -177,7 +209,7 @@ def program_set_apart(tokens: Sequence[str]) -> list[str]:
             return list(tokens)
         if token == "-m" or not token.startswith("-"):
             break
-        place += 2 if token in VALUED else 1
+        place += 2 if token in valued else 1
     return [*tokens[:place], "--", *tokens[place:]]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 from typing import Any
 
+import prefork.socketserver as api
 from prefork.cli.addresses import Address
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
 from prefork.cores import usable_cores
-from prefork.settings import Settings, SettingsError
+from prefork.settings import Settings
 from prefork.socketserver import (
     BaseServer,
     PreforkMixIn,
@@ -31,9 +33,12 @@ KINDS: dict[str, type[BaseServer]] = {
 
 def is_server_class(found: Any) -> bool:
     """Whether it is a server class, of ours or of the standard library's module."""
-    library = sys.modules.get("socketserver")
-    bases = (BaseServer,) if library is None else (BaseServer, library.BaseServer)
-    return isinstance(found, type) and issubclass(found, bases)
+    return isinstance(found, type) and issubclass(found, _ours_and_theirs("BaseServer"))
+
+
+def _ours_and_theirs(name: str) -> tuple[type, ...]:
+    modules = (api, sys.modules.get("socketserver", api))
+    return tuple(getattr(module, name) for module in modules)
 
 
 def check_handler(target: str, found: Any) -> None:
@@ -51,6 +56,29 @@ def check_handler(target: str, found: Any) -> None:
     raise Refusal(f"{target} is neither a request handler nor a server class: {what}.")
 
 
+def could_be_handler(found: Any) -> bool:
+    """Whether somebody who has misspelled a request handler may have meant this.
+
+    Much more can be called with three arguments than was made for it; the documented base classes
+    handle nothing themselves.
+    """
+    if isinstance(found, type):
+        bases = _ours_and_theirs("BaseRequestHandler")
+        return issubclass(found, bases) and found.__module__ != "socketserver"
+    if not inspect.isroutine(found):
+        return False
+    try:
+        check_handler("", found)
+    except Refusal:
+        return False
+    return True
+
+
+def could_be_served(found: Any) -> bool:
+    """The same for what stands where a server class may stand too."""
+    return is_server_class(found) or could_be_handler(found)
+
+
 def pool_class(target: str, given: Any, address: Address, options: ServeOptions) -> Any:
     """A server class with a pool: `given`, or one of the documented kinds for a handler.
 
@@ -59,7 +87,7 @@ def pool_class(target: str, given: Any, address: Address, options: ServeOptions)
     if not is_server_class(given):
         given = KINDS[address.scheme]
     _check_kind(target, given, address)
-    threads = options.threads not in (None, 1) and not hasattr(given, "process_request_thread")
+    threads = options.with_threads and not hasattr(given, "process_request_thread")
     if issubclass(given, PreforkMixIn):
         if threads:
             # Between the pool and the server, where they belong, there is no room any more.
@@ -81,12 +109,9 @@ def _attributes(
     base = getattr(given, "prefork_settings", None)
     if not isinstance(base, Settings):
         base = Settings()
-    try:
-        settings = options.settings(base)
-        if not settings.name:
-            settings = Settings(**{**vars(settings), "name": target.partition(":")[0]})
-    except SettingsError as error:
-        raise Refusal(str(error)) from None
+    settings = options.over(base)
+    if not settings.name:
+        settings = replace(settings, name=target.partition(":")[0])
     attributes: dict[str, object] = {"prefork_settings": settings}
     chosen = chosen_by(given, "max_children")
     attributes["max_children"] = options.max_children or chosen or usable_cores()

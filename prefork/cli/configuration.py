@@ -1,36 +1,37 @@
-"""Where options come from besides the command line: the environment, then a TOML file."""
+"""Where options come from besides the command line: the environment, then a TOML file.
+
+What is written there and is no option is refused: a setting must not be lost by a slip of the pen.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclopts.config import Env
-from cyclopts.config import Toml as AnyToml
-from cyclopts.exceptions import CycloptsError
+from cyclopts.config import Dict, Env
 
-from prefork.cli.outcomes import Refusal
+from prefork.cli.outcomes import Refusal, did_you_mean
 
 PREFIX = "PREFORK_"
+# Variables with our prefix that are not said to us: those of this project's tests, and those that
+# Kubernetes sets in every container when a service is called "prefork".
+OTHERS = re.compile(r"PREFORK_(TEST_\w+|SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+|PORT=\w+://)")
 
 
 def sources(arguments: Sequence[str]) -> list[Any]:
-    """Where to look, in order; the first that says something about an option decides it.
-
-    Errors: `Refusal` when the file that `--config` names is not there.
-    """
-    environment = Env(PREFIX, command=False)
+    """Where to look, in order; the first that says something about an option decides it."""
+    environment = Environment(PREFIX, command=False, show=False)
     named = named_file(arguments)
     if named is None:
-        own = Toml("prefork.toml", use_commands_as_keys=False)
-        shared = Toml("pyproject.toml", root_keys=("tool", "prefork"), use_commands_as_keys=False)
-        return [environment, own, shared]
-    if not named.is_file():
-        raise Refusal(f"--config {str(named)!r}: there is no such file.")
-    root = ("tool", "prefork") if named.name == "pyproject.toml" else ()
-    return [environment, Toml(named, root_keys=root, use_commands_as_keys=False)]
+        shared = File(Path("pyproject.toml"), ("tool", "prefork"))
+        return [environment, File(Path("prefork.toml")), shared]
+    table = ("tool", "prefork") if named.name == "pyproject.toml" else ()
+    return [environment, File(named, table, must_exist=True)]
 
 
 def named_file(arguments: Sequence[str]) -> Path | None:
@@ -46,13 +47,87 @@ def named_file(arguments: Sequence[str]) -> Path | None:
     return Path(value) if value else None
 
 
-class Toml(AnyToml):
-    """A TOML file whose errors say which file it is."""
+def names_of(arguments: Any) -> dict[str, Any]:
+    """The options by their names, without dashes; a flag's `no-` is no name of its own."""
+    return {
+        name[2:]: argument
+        for argument in arguments
+        for name in argument.names
+        if name.startswith("--") and name not in argument.negatives
+    }
 
-    def _load_config(self, path: Path) -> dict[str, Any]:
+
+class Environment(Env):
+    """The variables `PREFORK_...`."""
+
+    def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
+        """Errors: `Refusal` for one that is no option."""
+        known = [name.upper().replace("-", "_") for name in names_of(arguments)]
+        for variable, value in os.environ.items():
+            if not variable.startswith(PREFIX) or OTHERS.match(f"{variable}={value}"):
+                continue
+            name = variable.removeprefix(PREFIX)
+            if name not in known:
+                hint = did_you_mean(name, known, shown=PREFIX.__add__)
+                raise Refusal(
+                    f"{variable} in the environment is no option of `prefork serve`.{hint}"
+                )
+        super().__call__(app, commands, arguments)
+
+
+@dataclass(frozen=True)
+class File:
+    """A TOML file with the options in one of its tables, or in none."""
+
+    path: Path
+    table: tuple[str, ...] = ()
+    must_exist: bool = False
+
+    def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
+        """Errors: `Refusal` for what is no option, or cannot be read."""
+        known = names_of(arguments)
+        del known["config"]  # a file does not say which file to read
+        options: dict[str, Any] = {}
+        for key, value in self._read().items():
+            name = key.replace("_", "-")
+            self._check(key, name, value, known)
+            if name in options:
+                raise Refusal(f"{name} is said twice in {self._where}.")
+            if value != []:  # as if it were not said
+                options[name] = value
+        config = Dict(options, source=str(self._where), use_commands_as_keys=False)
+        config(app, commands, arguments)
+
+    @property
+    def _where(self) -> Path:
+        return self.path.absolute()
+
+    def _check(self, key: str, name: str, value: object, known: dict[str, Any]) -> None:
+        if isinstance(value, dict):
+            place = f"in [{'.'.join(self.table)}] itself" if self.table else "outside of all tables"
+            raise Refusal(f"There is no table {key!r} in {self._where}: options stand {place}.")
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise Refusal(f"{key!r} in {self._where} is no option of `prefork serve`.{hint}")
+        takes_many = known[name].token_count()[1]
+        if isinstance(value, list) and not takes_many:
+            raise Refusal(f"{key} = {value} in {self._where}: it must be one value, not a list.")
+
+    def _read(self) -> dict[str, Any]:
         try:
-            return super()._load_config(path)
+            found: Any = tomllib.loads(self.path.read_text())
+        except FileNotFoundError:
+            if self.must_exist:
+                raise Refusal(
+                    f"There is no file {str(self.path)!r}, which --config or {PREFIX}CONFIG names."
+                ) from None
+            return {}
         except OSError as error:
-            raise CycloptsError(msg=f"{path} cannot be read: {error.strerror}.") from error
+            raise Refusal(f"{self._where} cannot be read: {error.strerror}.") from None
         except ValueError as error:
-            raise CycloptsError(msg=f"{path} is no TOML: {error}.") from error
+            raise Refusal(f"{self._where} is no TOML: {error}.") from None
+        for key in self.table:
+            found = found.get(key, {})
+            if not isinstance(found, dict):
+                raise Refusal(f"{key!r} in {self._where} must be a table.")
+        return dict(found)

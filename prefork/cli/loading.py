@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,19 +17,18 @@ from prefork.cli.outcomes import Refusal, did_you_mean
 
 
 def look_in(folder: Path) -> None:
-    """Have modules looked for in `folder` first.
-
-    Errors: `Refusal` when there is none.
-    """
-    if not folder.is_dir():
-        raise Refusal(f"--app-dir {str(folder)!r}: there is no such folder.")
+    """Have modules looked for in `folder` first."""
     sys.path.insert(0, str(folder.resolve()))
 
 
-def load(target: str) -> Any:
+def anything(found: Any) -> bool:
+    return True
+
+
+def load(target: str, suits: Callable[[Any], bool] = anything) -> Any:
     """The object that `MODULE:NAME` names; NAME may have dots.
 
-    Errors: `Refusal`.
+    Errors: `Refusal`; for a name that is not there, with the nearest of those that would suit.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path:
@@ -35,14 +36,22 @@ def load(target: str) -> Any:
         raise Refusal(f"{target!r} must name a module and what to serve, such as {name}:Handler.")
     found: Any = load_module(module_name)
     so_far = module_name
-    for name in path.split("."):
+    names = path.split(".")
+    for place, name in enumerate(names, 1):
         if not hasattr(found, name):
             where = f"module {module_name!r}" if found is sys.modules[module_name] else so_far
-            hint = did_you_mean(name, (n for n in dir(found) if not n.startswith("__")))
+            near = names_in(found, suits if place == len(names) else anything)
+            hint = did_you_mean(name, near, most=3)
             raise Refusal(f"There is no {name!r} in {where}{_file_of(found)}.{hint}")
         found = getattr(found, name)
         so_far = f"{so_far}.{name}"
     return found
+
+
+def names_in(found: Any, suits: Callable[[Any], bool]) -> list[str]:
+    """The public attributes that suit; nothing of the user's is run to find out."""
+    public = (name for name in dir(found) if not name.startswith("_"))
+    return [name for name in public if suits(inspect.getattr_static(found, name, None))]
 
 
 def load_module(name: str) -> ModuleType:

@@ -13,7 +13,10 @@ INTERVAL = 1.0
 
 
 class MasterTitle:
-    """Renews the title when it says something new, at most once a second."""
+    """Renews the title when it says something new, at most once a second.
+
+    Without servers to show, the process keeps the title that it has.
+    """
 
     def __init__(
         self, name: str, servers: Sequence[Any], clock: Callable[[], float] = time.monotonic
@@ -38,7 +41,7 @@ class MasterTitle:
         self._put(self.text())
 
     def _put(self, text: str) -> None:
-        if text != self._last:
+        if self._servers and text != self._last:
             from setproctitle import setproctitle
 
             setproctitle(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 
 
@@ -27,7 +27,11 @@ class Refusal(Exception):
     """What was asked for cannot be done; the message is one sentence that says what and where."""
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """` Did you mean ...?` with the nearest of the names, or nothing if none is near."""
-    near = difflib.get_close_matches(word, list(names), 1, 0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+def did_you_mean(
+    word: str, names: Iterable[str], most: int = 1, shown: Callable[[str], str] = repr
+) -> str:
+    """` Did you mean ...?` with the nearest of the names, at most so many, or nothing if none is
+    near. Capitals count for nothing."""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)
+    return f" Did you mean {' or '.join(shown(by_lower[name]) for name in near)}?" if near else ""

@@ -9,7 +9,14 @@ from typing import Any
 
 from prefork.cli import addresses, loading
 from prefork.cli.addresses import DEFAULT_BIND, Address, shown
-from prefork.cli.building import check_handler, construct, is_server_class, pool_class
+from prefork.cli.building import (
+    check_handler,
+    construct,
+    could_be_handler,
+    could_be_served,
+    is_server_class,
+    pool_class,
+)
 from prefork.cli.log import log_to_stderr
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Exit, Refusal
@@ -28,7 +35,7 @@ def serve(target: str, options: ServeOptions) -> int:
     """
     outlive_readers()
     log_to_stderr(options.log_level)
-    wanted = [addresses.parse(text) for text in options.bind or (DEFAULT_BIND,)]
+    wanted = options.bind or (addresses.parse(DEFAULT_BIND),)
     try:
         given, handler = find(target, options)
     except KeyboardInterrupt:
@@ -68,7 +75,7 @@ def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
     Errors: `Refusal`.
     """
     loading.look_in(options.app_dir)
-    given = loading.load(target)
+    given = loading.load(target, could_be_served)
     server_class = is_server_class(given)
     if not server_class:
         check_handler(target, given)
@@ -76,7 +83,7 @@ def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
         return given, None
     if not server_class:
         raise Refusal(f"{target} is a request handler itself; leave --handler out.")
-    handler = loading.load(options.handler)
+    handler = loading.load(options.handler, could_be_handler)
     check_handler(options.handler, handler)
     return given, handler
 

@@ -12,8 +12,10 @@ from typing import Any
 from prefork.cli.master_title import MasterTitle
 from prefork.cli.outcomes import Exit
 from prefork.cli.signals import EndNow, StopSignals
-from prefork.master import Master, StartError
+from prefork.master import Master
+from prefork.reports import StartError
 from prefork.socketserver.loop import serve_forever
+from prefork.socketserver.pool import master_of
 
 logger = logging.getLogger("prefork")
 
@@ -25,7 +27,7 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
 
     Then every pool drains; the servers are closed.
     """
-    title = MasterTitle(name, servers)
+    title = MasterTitle(name, [one for one in servers if one.prefork_settings.titles])
     signals.every_turn = title.show
     exit_code = Exit.DONE
     try:
@@ -51,7 +53,7 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
 
     All have been told to finish when the loop ended. A second signal kills them.
     """
-    masters = [master for s in servers if (master := vars(s).get("_prefork_master")) is not None]
+    masters = [master for s in servers if (master := master_of(s)) is not None]
     try:
         with signals.breaking_in(lambda: kill_by_number(masters)):
             for server in servers:

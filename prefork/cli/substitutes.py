@@ -6,9 +6,8 @@ from typing import Any
 
 import prefork.socketserver as api
 from prefork.cli.options import PoolOptions
-from prefork.cli.outcomes import Refusal
 from prefork.cores import usable_cores
-from prefork.settings import Settings, SettingsError
+from prefork.settings import Settings
 from prefork.socketserver import PreforkMixIn, ThreadingMixIn
 
 KINDS = ("TCPServer", "UDPServer", "UnixStreamServer", "UnixDatagramServer")
@@ -19,18 +18,13 @@ def put_pools_in_place(options: PoolOptions) -> None:
 
     Errors: `Refusal`.
     """
-    try:
-        settings = options.settings(Settings())
-    except SettingsError as error:
-        raise Refusal(str(error)) from None
     attributes: dict[str, Any] = {
         "__module__": "socketserver",
         "max_children": options.max_children or usable_cores(),
-        "prefork_settings": settings,
+        "prefork_settings": options.over(Settings()),
     }
-    threads = options.threads not in (None, 1)
     replace("Forking", type("ForkingMixIn", (_InsteadOfProcesses,), dict(attributes)))
-    instead = _InsteadOfThreads if not threads else _WithThreads
+    instead = _WithThreads if options.with_threads else _InsteadOfThreads
     replace("Threading", type("ThreadingMixIn", (instead,), dict(attributes)))
 
 

@@ -1,10 +1,14 @@
-"""`program`: the command in a process of its own."""
+"""`program`: the command in a process of its own; `parsed`: its arguments as it reads them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prefork.cli import app as application
+from prefork.cli.options import ServeOptions
 from tests.cli.kit import HERE, Program, environment
 from tests.support.announcements import Gate, Told
 
@@ -57,3 +61,26 @@ def serve(program: Start) -> Start:
         return program("serve", target, "--app-dir", HERE, *arguments, **variables)
 
     return start
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """`parsed(words...)`: what `prefork serve` would be called with, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PREFORK_")]:
+        monkeypatch.delenv(name)
+    calls: list[tuple[str, ServeOptions]] = []
+
+    def note(target: str, options: ServeOptions) -> int:
+        calls.append((target, options))
+        return 0
+
+    monkeypatch.setattr("prefork.cli.serve.serve", note)
+
+    def parse(*words: str) -> tuple[str, ServeOptions]:
+        call = application.parse(["serve", *words])
+        assert call is not None
+        assert call() == 0
+        return calls.pop()
+
+    return parse

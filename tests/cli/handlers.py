@@ -2,7 +2,6 @@
 
 import os
 import socketserver
-import time
 from typing import Any
 
 import prefork
@@ -40,12 +39,6 @@ class AtGate(socketserver.BaseRequestHandler):
         told().say("entered", os.getpid())
         gate().wait()
         self.request.sendall(b"served")
-
-
-def work(request: Any, client_address: Any, server: Any) -> None:
-    """A tenth of a second of work."""
-    time.sleep(0.1)
-    request.sendall(b"served")
 
 
 def stop(request: Any, client_address: Any, server: Any) -> None:

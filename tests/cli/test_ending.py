@@ -31,12 +31,18 @@ def outcome(client: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("strategy", ["accept", "fork"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_whoever_waits_is_served(serve: Start, strategy: str, number: int) -> None:
-    server = serve("work", *TWO, "--strategy", strategy)
+def test_whoever_waits_is_served(
+    serve: Start, told: Told, gate: Gate, strategy: str, number: int
+) -> None:
+    server = serve("AtGate", *TWO, "--strategy", strategy)
     address = server.address()
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(address)) for _ in range(20)]
+        for _ in range(2):
+            told.wait_for(b"entered")
         server.signal(number)
+        server.wait_for("Stopping")
+        gate.open()
         assert [outcome(client) for client in clients] == [b"served"] * 20, server.err
     assert server.exit_code() == 0
     assert "Stopped; nobody was left waiting." in server.err
@@ -71,10 +77,13 @@ def test_the_grace_ends_what_does_not_end_by_itself(
     assert re.search(r"while serving 127\.0\.0\.1:\d+", server.err)
 
 
-def test_a_grace_that_is_not_needed_is_no_force(serve: Start) -> None:
-    server = serve("work", *TWO, "--grace", 60)
+def test_a_grace_that_is_not_needed_is_no_force(serve: Start, told: Told, gate: Gate) -> None:
+    server = serve("AtGate", *TWO, "--grace", 60)
     with connect(server.address()) as client:
+        told.wait_for(b"entered")
         server.signal(signal.SIGTERM)
+        server.wait_for("Stopping")
+        gate.open()
         assert outcome(client) == b"served"
     assert server.exit_code() == 0
 
@@ -180,6 +189,7 @@ def test_what_was_bound_is_let_go_when_a_later_address_cannot_be_had(
     ("name", "sentence"),
     [
         ("Ecko", r"There is no 'Ecko' in module 'handlers' \(.*\)\. Did you mean 'Echo'\?"),
+        ("tolt", r"There is no 'tolt' in module 'handlers' \(.*\)\."),
         ("not_callable", "handlers:not_callable is neither a request handler nor a server class"),
         ("Bare", "handlers:Bare needs a request handler: add --handler MODULE:HANDLER"),
         ("Broken", r"handlers:Broken cannot be constructed: LookupError: no licence \(.*:\d+\)"),

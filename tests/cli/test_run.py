@@ -98,6 +98,9 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
         (["-m", "http.sever"], "There is no module 'sever' in package 'http'"),
         (["-m", "json"], "'json' is a package without a __main__: there is nothing to run."),
         (["--threads", "2", "script.py"], "The options of pools are for `prefork run --pool` only"),
+        (["--no-freeze", "script.py"], "The options of pools are for `prefork run --pool` only"),
+        (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number from 0 up."),
+        (["--pool=maybe", "script.py"], "--pool 'maybe': it must be true or false."),
         (["--pol", "script.py"], "Unknown option: --pol. Did you mean --pool?"),
     ],
 )
@@ -109,6 +112,14 @@ def test_what_cannot_be_run_is_said_in_a_sentence(
     assert one.exit_code() == 2
     assert one.err.startswith(f"prefork: {sentence}")
     assert one.err.count("\n") == 1
+
+
+def test_the_environment_and_the_file_are_not_for_programs(program: Start, folder: Path) -> None:
+    (folder / "prefork.toml").write_text("nothing = 1")
+    (folder / "script.py").write_text("import os; print(os.environ['PREFORK_NOTHING'])")
+    one = program("run", "script.py", PREFORK_NOTHING="word")
+    assert one.exit_code() == 0
+    assert one.out == "word\n"
 
 
 def test_http_server_serves_files(program: Start, folder: Path) -> None:

@@ -14,7 +14,7 @@ from tests.cli.kit import HERE, Program, children_of, environment, title_of
 from tests.support.announcements import Gate, Told
 from tests.support.children import reap_orphans
 from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import ENDING, EXCHANGE
 from tests.support.polling import eventually
 
 Start = Callable[..., Program]
@@ -168,6 +168,26 @@ def test_options_come_from_a_file_and_the_environment(
     eventually(lambda: "[flag]" in title_of(server.pid))
 
 
+def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate: Gate) -> None:
+    server = serve("AtGate", "--bind", "tcp://127.0.0.1:0", "--max-children", 1, "--no-titles")
+    with connect(server.address()) as client:
+        told.wait_for(b"entered")
+        for pid in (server.pid, *children_of(server.pid)):
+            assert "-m prefork serve handlers:AtGate" in title_of(pid)
+        gate.open()
+        assert receive_all(client) == b"served"
+
+
+def test_a_wrong_variable_is_said_in_a_sentence(serve: Start) -> None:
+    server = serve("Echo", PREFORK_MAX_CHILDERN="2")
+    assert server.exit_code() == 2
+    assert server.out == ""
+    assert server.err == (
+        "prefork: PREFORK_MAX_CHILDERN in the environment is no option of `prefork serve`. "
+        "Did you mean PREFORK_MAX_CHILDREN?\n"
+    )
+
+
 @pytest.mark.parametrize("closed", [">&- 2>&- <&-", "2>&1 | true"])
 def test_serves_without_standard_streams(
     modules: Path, folder: Path, short_path: Path, closed: str
@@ -199,6 +219,15 @@ def test_serves_without_standard_streams(
         codes = reap_orphans()  # the shell may end before the command does
     assert set(codes) <= {0}
     assert not path.exists()
+
+
+@pytest.mark.parametrize("closed", [">&- 2>&- <&-", "2>/dev/full"])
+def test_a_refusal_that_cannot_be_written_has_its_exit_code(
+    modules: Path, folder: Path, closed: str
+) -> None:
+    command = ["bash", "-c", f"{sys.executable} -m prefork serve {closed}"]
+    ended = subprocess.run(command, cwd=folder, env=environment(modules), timeout=ENDING)
+    assert ended.returncode == 2
 
 
 def group(number: int) -> list[int]:

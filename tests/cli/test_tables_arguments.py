@@ -1,52 +1,15 @@
-"""The schema: flags, environment and TOML lead to one dataclass."""
+"""Flags, environment and TOML lead to one dataclass; what is wrong is said, and where."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prefork.cli import app as application
+from prefork.cli.addresses import Address
 from prefork.cli.configuration import named_file
-from prefork.cli.options import PoolOptions, ServeOptions
+from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
-from prefork.settings import Settings
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """`parsed(words...)`: what `prefork serve` would be called with, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    calls: list[tuple[str, ServeOptions]] = []
-
-    def note(target: str, options: ServeOptions) -> int:
-        calls.append((target, options))
-        return 0
-
-    monkeypatch.setattr("prefork.cli.serve.serve", note)
-
-    def parse(*words: str) -> tuple[str, ServeOptions]:
-        call = application.parse(["serve", *words])
-        assert call is not None
-        assert call() == 0
-        return calls.pop()
-
-    return parse
-
-
-def test_every_setting_of_a_pool_can_be_said_or_is_left_out_on_purpose() -> None:
-    left_out = {"freeze", "titles"}
-    assert {field.name for field in fields(Settings)} - left_out <= {
-        field.name for field in fields(PoolOptions)
-    }
-
-
-def test_what_is_not_said_is_left_to_the_server_class() -> None:
-    base = Settings(strategy="fork", grace=3.0, titles=False, name="base")
-    assert PoolOptions().settings(base) == base
-    assert PoolOptions(grace=4.0, name="said").settings(base) == Settings(
-        strategy="fork", grace=4.0, titles=False, name="said"
-    )
 
 
 def test_flags(parsed: Any) -> None:
@@ -54,12 +17,10 @@ def test_flags(parsed: Any) -> None:
     target, options = parsed(*words.split(), "--log-level", "debug", "--strategy", "fork")
     assert target == "app:H"
     assert options == ServeOptions(
-        bind=("tcp://a:1", "udp://b:2"),
+        bind=(Address("tcp", "a", 1), Address("udp", "b", 2)),
         max_children=3,
-        grace=2.5,
-        threads=4,
+        said={"grace": 2.5, "threads": 4, "strategy": "fork"},
         log_level="debug",
-        strategy="fork",
     )
 
 
@@ -72,7 +33,7 @@ def test_flags_before_environment_before_file(
     monkeypatch.setenv("PREFORK_MAX_CHILDREN", "4")
     monkeypatch.setenv("PREFORK_GRACE", "5")
     assert parsed("app:H", "--grace", "6")[1] == ServeOptions(
-        bind=("tcp://a:1",), max_children=4, grace=6, name="file"
+        bind=(Address("tcp", "a", 1),), max_children=4, said={"grace": 6.0, "name": "file"}
     )
 
 
@@ -114,16 +75,28 @@ def test_where_the_file_is_named(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("", "parameter --target requires an argument. See `prefork serve --help`."),
-        ("a:b c", "Unused Tokens: ['c']"),
+        (
+            "",
+            "MODULE:HANDLER is missing: name what to serve, such as app:Handler. See `prefork serv",
+        ),
+        ("--grace 3", "MODULE:HANDLER is missing"),
+        ("a:b c d", "'c' is a word too many: `prefork serve` takes MODULE:HANDLER and options."),
         ("a:b --max-childern 3", "Unknown option: --max-childern. Did you mean --max-children?"),
-        ("a:b --max-children x", 'Invalid value for --max-children: unable to convert "x"'),
-        ("a:b --max-children 0", 'Invalid value "0" for --max-children. Must be >= 1.'),
-        ("a:b --grace -1", 'Invalid value "-1.0" for --grace. Must be >= 0.'),
-        ("a:b --grace nan", 'Invalid value "nan" for --grace. Must be >= 0.'),
-        ("a:b --strategy acept", 'Choose from: "accept", "fork". Did you mean "accept"?'),
-        ("a:b --threads", "parameter --threads requires an argument."),
-        ("a:b --config no.toml", "--config 'no.toml': there is no such file."),
+        ("a:b --no-freez", "Unknown option: --no-freez. Did you mean --no-freeze?"),
+        ("a:b --max-children x", "--max-children 'x': it must be a whole number from 1 up."),
+        ("a:b --max-children 0", "--max-children '0': it must be a whole number from 1 up."),
+        ("a:b --max-children 2.5", "--max-children '2.5': it must be a whole number from 1 up."),
+        ("a:b --grace -1", "--grace '-1': it must be seconds from 0 up, or None."),
+        ("a:b --grace nan", "--grace 'nan': it must be seconds from 0 up, or None."),
+        ("a:b --start-timeout 0", "--start-timeout '0': it must be seconds above 0."),
+        ("a:b --strategy acept", " Did you mean 'accept'?"),
+        ("a:b --log-level loud", "it must be one of: debug, info, warning, error, critical."),
+        ("a:b --freeze=maybe", "--freeze 'maybe': it must be true or false."),
+        ("a:b --threads", "--threads needs a value."),
+        ("a:b --grace 1 --grace 2", "--grace is said more than once."),
+        ("a:b --bind tcp://x", "--bind 'tcp://x': it says no port; write tcp://127.0.0.1:9999"),
+        ("a:b --app-dir no", "--app-dir 'no': there is no such folder."),
+        ("a:b --config no.toml", "There is no file 'no.toml', which --config or PREFORK_CONFIG"),
     ],
 )
 def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence: str) -> None:
@@ -134,10 +107,79 @@ def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "MAX_CHILDERN",
+            "3",
+            "is no option of `prefork serve`. Did you mean PREFORK_MAX_CHILDREN?",
+        ),
+        ("NO_FREEZE", "1", "is no option of `prefork serve`. Did you mean PREFORK_FREEZE?"),
+        ("GRACE_X", "1", "is no option of `prefork serve`. Did you mean PREFORK_GRACE?"),
+        ("WORKERS", "3", "PREFORK_WORKERS in the environment is no option of `prefork serve`."),
+        ("PORT", "8000", "PREFORK_PORT in the environment is no option of `prefork serve`."),
+        ("", "", "PREFORK_ in the environment is no option of `prefork serve`."),
+        ("FREEZE", "", "PREFORK_FREEZE='': it must be true or false."),
+        ("GRACE", "x", "PREFORK_GRACE='x': it must be seconds from 0 up, or None."),
+        ("BIND", "tcp://x", "PREFORK_BIND='tcp://x': it says no port"),
+        ("APP_DIR", "no", "PREFORK_APP_DIR='no': there is no such folder."),
+        (
+            "CONFIG",
+            "no.toml",
+            "There is no file 'no.toml', which --config or PREFORK_CONFIG names.",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_refused_in_a_sentence(
+    parsed: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(f"PREFORK_{name}", value)
+    with pytest.raises(Refusal) as caught:
+        parsed("a:b")
+    assert sentence in str(caught.value)
+    assert f"PREFORK_{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PREFORK_TEST_PATIENCE", "3"),
+        # What Kubernetes says about a service called "prefork".
+        ("PREFORK_SERVICE_HOST", "10.0.0.1"),
+        ("PREFORK_SERVICE_PORT_HTTP", "9999"),
+        ("PREFORK_PORT", "tcp://10.0.0.1:9999"),
+        ("PREFORK_PORT_9999_TCP_ADDR", "10.0.0.1"),
+        ("PREFORKING", "1"),
+    ],
+)
+def test_variables_that_others_set_say_nothing(
+    parsed: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert parsed("a:b") == ("a:b", ServeOptions())
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("max-childern = 3", 'Unknown option: "[max-childern]" from {file}. Did you mean'),
-        ('max-children = "x"', "Invalid value for [max-children] from {file}"),
+        (
+            "max-childern = 3",
+            "'max-childern' in {file} is no option of `prefork serve`. Did you me",
+        ),
+        ("no-freeze = true", "'no-freeze' in {file} is no option of `prefork serve`. Did you mean"),
+        ("config = 'x'", "'config' in {file} is no option of `prefork serve`."),
+        ("[serve]\ngrace = 3", "There is no table 'serve' in {file}: options stand outside of all"),
+        ("[grace]\nx = 3", "There is no table 'grace' in {file}"),
+        (
+            "max-children = 'x'",
+            "max-children = 'x' in {file}: it must be a whole number from 1 up.",
+        ),
+        ("threads = 2.5", "threads = '2.5' in {file}: it must be a whole number from 0 up."),
+        ("threads = true", "threads = 'True' in {file}: it must be a whole number from 0 up."),
+        ("freeze = 'maybe'", "freeze = 'maybe' in {file}: it must be true or false."),
+        ("grace = [1]", "grace = [1] in {file}: it must be one value, not a list."),
+        ("bind = ['tcp://x']", "bind = 'tcp://x' in {file}: it says no port"),
+        ("max-children = 3\nmax_children = 3", "max-children is said twice in {file}."),
         ("max-children = ]", "{file} is no TOML: Invalid value (at line 1, column 16)."),
     ],
 )
@@ -150,6 +192,50 @@ def test_a_wrong_file_is_named(parsed: Any, tmp_path: Path, text: str, sentence:
 
 
 @pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "[tool.prefork]\ngrce = 3",
+            "'grce' in {file} is no option of `prefork serve`. Did you me",
+        ),
+        ("[tool.prefork.serve]\ngrace = 3", "no table 'serve' in {file}: options stand in [tool.p"),
+        ("[tool]\nprefork = 3", "'prefork' in {file} must be a table."),
+    ],
+)
+def test_a_wrong_table_of_pyproject_is_named(
+    parsed: Any, tmp_path: Path, text: str, sentence: str
+) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(text)
+    with pytest.raises(Refusal) as caught:
+        parsed("a:b")
+    assert sentence.format(file=file) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(parsed: Any, tmp_path: Path) -> None:
+    (tmp_path / "prefork.toml").mkdir()
+    with pytest.raises(Refusal, match=f"{tmp_path}/prefork.toml cannot be read: Is a directory."):
+        parsed("a:b")
+
+
+def test_a_list_without_addresses_is_as_if_it_were_not_there(parsed: Any, tmp_path: Path) -> None:
+    (tmp_path / "prefork.toml").write_text("bind = []")
+    assert parsed("a:b") == ("a:b", ServeOptions())
+
+
+def test_the_help_comes_also_when_the_rest_is_wrong(
+    parsed: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PREFORK_NOTHING", "1")
+    (tmp_path / "prefork.toml").write_text("nothing = 1")
+    assert application.parse(["serve", "--config", "no.toml", "--help"]) is None
+    assert "--max-children" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("words", "apart"),
     [
         ("s.py", "-- s.py"),
@@ -157,6 +243,8 @@ def test_a_wrong_file_is_named(parsed: Any, tmp_path: Path, text: str, sentence:
         ("--pool s.py -x", "--pool -- s.py -x"),
         ("--pool --threads 3 s.py", "--pool --threads 3 -- s.py"),
         ("--threads=3 s.py", "--threads=3 -- s.py"),
+        ("--pool --no-freeze s.py", "--pool --no-freeze -- s.py"),
+        ("--titles --grace none s.py", "--titles --grace none -- s.py"),
         ("-m mod -m x", "-- -m mod -m x"),
         ("--pool -m mod --help", "--pool -- -m mod --help"),
         ("--unknown s.py", "--unknown -- s.py"),

@@ -37,8 +37,9 @@ class OneArgument(prefork.TCPServer):
         super().__init__(address, function, bind_and_activate=False)
 
 
-def made(given: Any, address: Any = TCP, **options: Any) -> Any:
-    return building.pool_class("app:It", given, address, ServeOptions(**options))
+def made(given: Any, address: Any = TCP, **said: Any) -> Any:
+    options = {name: said.pop(name) for name in ("max_children", "backlog") if name in said}
+    return building.pool_class("app:It", given, address, ServeOptions(**options, said=said))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,29 @@ def test_what_is_no_handler(found: Any, words: str) -> None:
 def test_what_may_be_a_handler(found: Any) -> None:
     """A built-in says nothing of its arguments; that counts for it."""
     building.check_handler("app:It", found)
+
+
+@pytest.mark.parametrize(
+    ("found", "handler", "served"),
+    [
+        (function, True, True),
+        (http.server.SimpleHTTPRequestHandler, True, True),
+        (Chosen, False, True),
+        (http.server.HTTPServer, False, True),
+        (prefork.StreamRequestHandler, False, False),
+        (library.StreamRequestHandler, False, False),
+        (made, False, False),
+        (dict, False, False),
+        (Any, False, False),
+        ("a text", False, False),
+        (building, False, False),
+    ],
+)
+def test_what_is_offered_in_the_place_of_a_wrong_name(
+    found: Any, handler: bool, served: bool
+) -> None:
+    assert building.could_be_handler(found) is handler
+    assert building.could_be_served(found) is served
 
 
 def construct(kind: Any, handler: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import prefork
 from prefork.cli import loading, main
+from prefork.cli.building import could_be_handler, could_be_served
 from prefork.cli.demo import report
 from prefork.cli.demo.highlight import as_html, sample
 from prefork.cli.demo.steps import Result, Step, length_of, steps, worker_counts
+from prefork.cli.library import standard_library
 from prefork.cli.master_title import MasterTitle
 from prefork.cli.outcomes import Refusal
 from prefork.cli.streams import stream_on
@@ -76,9 +80,44 @@ def test_what_is_not_found(here: Path, target: str, sentence: str) -> None:
     assert sentence.format(here=here) in str(caught.value)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="there is no such folder"):
-        loading.look_in(tmp_path / "no")
+SERVABLE = """
+from socketserver import BaseRequestHandler, TCPServer
+class Handlers: handler = 1
+class Handler(BaseRequestHandler):
+    class Inner: pass
+class OtherHandler(BaseRequestHandler): pass
+class HandlerServer(TCPServer): pass
+def handle(request, client_address, server): pass
+def handler_for(name): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "suits", "hint"),
+    [
+        ("Handlrs", could_be_served, " Did you mean 'Handler' or 'handle' or 'HandlerServer'?"),
+        ("Handlrs", could_be_handler, " Did you mean 'Handler' or 'handle' or 'OtherHandler'?"),
+        ("HANDLER", could_be_handler, " Did you mean 'Handler' or 'handle' or 'OtherHandler'?"),
+        ("BaseRequestHandle", could_be_handler, ""),
+        ("Zzz", could_be_served, ""),
+        ("Handlr.Inner", could_be_served, " Did you mean 'Handler' or 'Handlers' or 'handle'?"),
+    ],
+)
+def test_only_what_could_be_served_is_offered_the_nearest_first(
+    here: Path, name: str, suits: Any, hint: str
+) -> None:
+    (here / "prefork_test_servable.py").write_text(SERVABLE)
+    with pytest.raises(Refusal) as caught:
+        loading.load(f"prefork_test_servable:{name}", suits)
+    assert str(caught.value).partition(").")[2] == hint
+
+
+def test_the_standard_librarys_module_is_had_beside_ours() -> None:
+    library = standard_library()
+    assert library is standard_library()
+    assert library.TCPServer is not prefork.TCPServer
+    assert library not in sys.modules.values()
+    assert Path(str(library.__file__)).parent == Path(sysconfig.get_path("stdlib"))
 
 
 def pool(address: Any, *in_flight: int) -> Any:
@@ -92,6 +131,15 @@ def test_the_title_counts_each_pool() -> None:
         "prefork: master [app] 127.0.0.1:9999 2/8 busy, /run/s 0/8 busy"
     )
     assert MasterTitle("", pools[1:]).text() == "prefork: master /run/s 0/8 busy"
+
+
+def test_without_pools_to_show_the_title_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("setproctitle.setproctitle", shown.append)
+    title = MasterTitle("app", [])
+    title.show()
+    title.show_the_end()
+    assert shown == []
 
 
 def test_the_title_is_renewed_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +221,6 @@ def test_the_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[s
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    import prefork
-
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"{prefork.__version__}\n"
 

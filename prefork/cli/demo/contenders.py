@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import select
 import sys
-import sysconfig
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from prefork.cli.demo.highlight import Highlight, as_html, sample
+from prefork.cli.library import standard_library
 from prefork.socketserver import PreforkTCPServer
 
 POLL_INTERVAL = 0.1
-
-
-def standard_library() -> ModuleType:
-    """The interpreter's own `socketserver`, by its file: the name may be ours."""
-    file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
-    spec = importlib.util.spec_from_file_location("socketserver", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def server_class(kind: str) -> Any:

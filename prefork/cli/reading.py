@@ -1,0 +1,82 @@
+"""How an option is read: by the rule of its type, and refused in words that say where it stood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cyclopts import Parameter, Token
+
+from prefork.cli.outcomes import Refusal, did_you_mean
+from prefork.settings import Range, Rule
+
+TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+READERS: dict[type, Callable[[str], object]] = {
+    bool: lambda text: TRUTH[text.lower()],
+    int: int,  # the parser's own reader would round
+    float: float,
+    str: str,
+}
+
+
+def by(rule: Rule, **more: Any) -> Parameter:
+    """An option whose value must be as the rule says; `more` is the parameter's.
+
+    Errors, when it is read: `Refusal`.
+    """
+
+    def convert(_: Any, tokens: Sequence[Token]) -> object:
+        (token,) = tokens  # a list in a file was refused before
+        try:
+            value = value_of(token.value, rule)
+        except (ValueError, KeyError):
+            admitted = False
+        else:
+            admitted = rule.admits(value)
+        if not admitted:
+            hint = did_you_mean(token.value, rule.choices)
+            raise Refusal(f"{place(token)}: it must be {rule}.{hint}")
+        return value
+
+    return Parameter(converter=convert, metavar=metavar(rule), **more)
+
+
+def value_of(text: str, rule: Rule) -> object:
+    """What a text means; not yet whether that is allowed.
+
+    Errors: `ValueError` or `KeyError` when it means nothing.
+    """
+    if rule.optional and text.lower() == "none":
+        return None
+    return READERS[rule.kind](text)
+
+
+def as_written(value: object) -> str:
+    """A value in the words that options take."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def metavar(rule: Rule) -> str | None:
+    """What stands for a value in the help; `None` leaves it to the parser, which knows choices."""
+    if rule.choices or rule.kind is bool:
+        return None
+    if rule.range is not None and rule.range.unit:
+        return rule.range.unit.upper()
+    return "TEXT" if rule.kind is str else "NUMBER"
+
+
+def place(token: Token) -> str:
+    """What was said, and where: a flag, a variable, or a line of a file."""
+    if token.source == "cli":
+        return f"{token.keyword} {token.value!r}"
+    if token.source == "env":
+        return f"{token.keyword}={token.value!r}"
+    return f"{(token.keyword or '').strip('[]')} = {token.value!r} in {token.source}"
+
+
+COUNT = by(Rule(int, range=Range(1)))
