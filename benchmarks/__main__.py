@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cyclopts import App
 
@@ -15,9 +15,31 @@ from benchmarks.contenders import ServerFailed
 from benchmarks.output import Outcome, console
 from benchmarks.rounds import Plan
 
-MEASUREMENTS: dict[str, tuple[Callable[[Plan], Outcome], Plan]] = {
-    module.__name__.rpartition(".")[2]: (module.measure, module.PLAN)
-    for module in (echo, cpu, heap, scoreboard)
+
+@dataclass(frozen=True)
+class Measurement:
+    """One of those that can be asked for by name."""
+
+    help: str
+    measure: Callable[[Plan], Outcome]
+    plan: Plan
+
+
+MEASUREMENTS = {
+    "echo": Measurement(
+        "Server CPU of an echo request: a C server, ours, the standard library.",
+        echo.measure,
+        echo.PLAN,
+    ),
+    "cpu": Measurement(
+        "Throughput of a CPU-heavy handler on one worker and on two.", cpu.measure, cpu.PLAN
+    ),
+    "heap": Measurement(
+        "Echo requests with 200 MB of objects in the master.", heap.measure, heap.PLAN
+    ),
+    "scoreboard": Measurement(
+        "The scoreboard's share of an echo request.", scoreboard.measure, scoreboard.PLAN
+    ),
 }
 
 app = App(
@@ -32,8 +54,8 @@ def run(*names: str, rounds: int | None = None, seconds: float | None = None) ->
     """Run measurements one after the other; the exit code."""
     outcomes = []
     for name in names:
-        measure, plan = MEASUREMENTS[name]
-        outcome = measure(
+        plan = MEASUREMENTS[name].plan
+        outcome = MEASUREMENTS[name].measure(
             replace(plan, rounds=rounds or plan.rounds, seconds=seconds or plan.seconds)
         )
         outcome.show()
@@ -56,28 +78,15 @@ def everything(*, rounds: int | None = None, seconds: float | None = None) -> in
     return run(*MEASUREMENTS, rounds=rounds, seconds=seconds)
 
 
-@app.command(name="echo")
-def echo_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
-    """Server CPU of an echo request: a C server, ours, the standard library."""
-    return run("echo", rounds=rounds, seconds=seconds)
+def add_command(name: str) -> None:
+    def one(*, rounds: int | None = None, seconds: float | None = None) -> int:
+        return run(name, rounds=rounds, seconds=seconds)
+
+    app.command(one, name=name, help=MEASUREMENTS[name].help)
 
 
-@app.command(name="cpu")
-def cpu_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
-    """Throughput of a CPU-heavy handler on one worker and on two."""
-    return run("cpu", rounds=rounds, seconds=seconds)
-
-
-@app.command(name="heap")
-def heap_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
-    """Echo requests with 200 MB of objects in the master."""
-    return run("heap", rounds=rounds, seconds=seconds)
-
-
-@app.command(name="scoreboard")
-def scoreboard_command(*, rounds: int | None = None, seconds: float | None = None) -> int:
-    """The scoreboard's share of an echo request."""
-    return run("scoreboard", rounds=rounds, seconds=seconds)
+for each in MEASUREMENTS:
+    add_command(each)
 
 
 def main() -> None:

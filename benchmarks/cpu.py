@@ -12,7 +12,7 @@ import os
 import time
 
 from benchmarks.contenders import python_server
-from benchmarks.output import Outcome, Target, as_figures, remarks_on
+from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, Spread, alternate, ratios
 from benchmarks.serve import work
 from benchmarks.tables import CORES, LATENCIES, RATE, servers
@@ -29,7 +29,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
     rounds = alternate((one, two), plan, "cpu")
     gain = ratios(rounds, two.name, one.name, RATE.of)
     load = Spread.of(one.load for one in rounds[two.name]).median
-    remarks = [f"The load generator took {load:.3f} cores beside 2 workers.", *remarks_on(rounds)]
+    remarks = [f"The load generator took {load:.3f} cores beside 2 workers."]
     enough_cores = len(os.sched_getaffinity(0)) >= 2
     if not enough_cores:
         remarks.append("There is only one core: nothing can be won here.")
@@ -40,8 +40,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
         name="cpu",
         question=f"throughput of a handler of {HANDLER_SECONDS * 1e3:g} ms pure Python "
         f"({loops} turns of a loop), {plan.clients} clients.",
+        rounds=rounds,
         table=servers(rounds, (RATE, CORES, *LATENCIES), RATE, one.name),
-        figures=as_figures(rounds),
         targets=[
             Target(
                 "2 workers serve {:.3f} of twice what 1 worker serves",

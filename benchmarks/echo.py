@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contenders import c_server, python_server
-from benchmarks.output import Outcome, Target, as_figures, remarks_on
+from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, alternate, ratios
 from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
 
@@ -24,8 +24,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
     return Outcome(
         name="echo",
         question=f"server CPU of a one-connection echo, {WORKERS} workers, {plan.clients} clients.",
+        rounds=rounds,
         table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, c.name),
-        figures=as_figures(rounds),
         targets=[
             Target(
                 "prefork costs {:.2f} times the C server",
@@ -42,6 +42,5 @@ def measure(plan: Plan = PLAN) -> Outcome:
         ],
         remarks=[
             "Requests per second are those of the load generator, which is busy with one core.",
-            *remarks_on(rounds),
         ],
     )

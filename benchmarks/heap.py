@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contenders import python_server
-from benchmarks.output import Outcome, Target, as_figures, remarks_on
+from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, alternate, ratios
 from benchmarks.tables import LATENCIES, PLAIN_RATE, YIELD, servers
 
@@ -22,8 +22,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
         name="heap",
         question=f"the same echo with {MEGABYTES} MB of small objects in the master, "
         f"{plan.clients} clients.",
+        rounds=rounds,
         table=servers(rounds, (YIELD, PLAIN_RATE, *LATENCIES), YIELD, forking.name),
-        figures=as_figures(rounds),
         targets=[
             Target(
                 "prefork serves {:.0f} times as many requests per CPU second as ForkingTCPServer",
@@ -32,5 +32,4 @@ def measure(plan: Plan = PLAN) -> Outcome:
                 at_least=LEAST_TIMES,
             )
         ],
-        remarks=remarks_on(rounds),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +66,13 @@ class Outcome:
 
     name: str
     question: str
+    rounds: Rounds
     table: Table
-    figures: dict[str, Any]
     targets: list[Target]
-    remarks: list[str]
+    remarks: list[str] = field(default_factory=list)
+    """More than what the rounds themselves give rise to."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """What was measured beside the rounds."""
 
     @property
     def reached(self) -> bool:
@@ -79,7 +82,7 @@ class Outcome:
         console.print(f"\n[bold]{self.name}[/bold]: {self.question}", soft_wrap=True)
         console.print(f"On {Machine.here()}.")
         console.print(self.table)
-        for remark in self.remarks:
+        for remark in self._all_remarks():
             console.print(remark, soft_wrap=True)
         for target in self.targets:
             console.print(f"{target.verdict} {target}", soft_wrap=True)
@@ -93,14 +96,18 @@ class Outcome:
             "targets": [
                 {"sentence": str(target), "reached": target.reached} for target in self.targets
             ],
-            "remarks": self.remarks,
+            "remarks": self._all_remarks(),
+            **_as_figures(self.rounds),
             **self.figures,
         }
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(content[key])}" for key in content)
         (RESULTS / f"{self.name}.json").write_text(f"{{\n{lines}\n}}\n")
 
+    def _all_remarks(self) -> list[str]:
+        return [*self.remarks, *_remarks_on(self.rounds)]
 
-def as_figures(rounds: Rounds) -> dict[str, Any]:
+
+def _as_figures(rounds: Rounds) -> dict[str, Any]:
     """Every round as it was, so that other figures can be made of them later."""
     return {
         f"rounds of {name}": [
@@ -110,7 +117,7 @@ def as_figures(rounds: Rounds) -> dict[str, Any]:
     }
 
 
-def remarks_on(rounds: Rounds) -> list[str]:
+def _remarks_on(rounds: Rounds) -> list[str]:
     """What a reader must know before believing the figures."""
     everything = [one for series in rounds.values() for one in series]
     remarks = []

@@ -14,7 +14,7 @@ import timeit
 from rich.table import Table
 
 from benchmarks.contenders import python_server
-from benchmarks.output import Outcome, Target, as_figures, remarks_on
+from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, Spread, alternate
 from benchmarks.tables import COST, show
 
@@ -39,8 +39,9 @@ def measure(plan: Plan = PLAN) -> Outcome:
     return Outcome(
         name="scoreboard",
         question="the cost of writing down what a worker is doing, in an echo request.",
+        rounds=rounds,
         table=table,
-        figures={**as_figures(rounds), "calls_us": vars(calls)},
+        figures={"calls_us": vars(calls)},
         targets=[
             Target(
                 "the scoreboard takes {:.1f} % of an echo request",
@@ -49,7 +50,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
                 at_most=MOST_PERCENT,
             )
         ],
-        remarks=remarks_on(rounds),
     )
 
 

@@ -33,10 +33,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# How many tests of the first six modules pass on the standard library's own module.
+# How many tests of the counted modules pass on the standard library's own module.
 LEAST = {"3.11": 445, "3.12": 456, "3.13": 487}
 COUNTED = (
     "test_socketserver",
@@ -51,7 +52,7 @@ MODULES = (*COUNTED, "test_urllib2_localnet", "test_imaplib")
 # What CPython's tests may use. test_socketserver asks for "the network" before it opens a loopback
 # socket; test_imaplib asks for it before it talks to a server of a university, so it gets none.
 RESOURCES = ["walltime"]
-NETWORK = "test_socketserver"
+GETS_NETWORK = "test_socketserver"
 
 MODULE_DEADLINE = 180.0  # the slowest takes less than a minute
 PROBE_DEADLINE = 30.0  # an interpreter that only has to say its version
@@ -105,7 +106,7 @@ def run_module(name: str) -> Result:
     become_subreaper()
     complaints = replace_socketserver()
     support = importlib.import_module("test.support")
-    resources = [*RESOURCES, "network"] if name == NETWORK else RESOURCES
+    resources = [*RESOURCES, "network"] if name == GETS_NETWORK else RESOURCES
     support.use_resources = resources  # type: ignore[attr-defined]
     threads = set(threading.enumerate())
     started = time.monotonic()
@@ -161,22 +162,26 @@ def threads_left(before: set[threading.Thread]) -> list[str]:
 
 
 def processes_left() -> list[str]:
-    """Name the children that were never waited for or do not end; kills those that live."""
+    """Name the children that nobody has waited for; those that do not end are killed."""
     stop_resource_tracker()
     complaints = []
     deadline = time.monotonic() + ENDING_DEADLINE
     for pid in children():
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        ended = not command  # a zombie has no command line
-        if not ended:
-            pidfd = os.pidfd_open(pid)
-            ready, _, _ = select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
-            os.close(pidfd)
-            if not ready:
-                os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        # A zombie has no command line.
         complaints.append(f"process {pid} is left ({command or 'ended, but not waited for'})")
+        if not ends_before(deadline, pid):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     return complaints
+
+
+def ends_before(deadline: float, pid: int) -> bool:
+    pidfd = os.pidfd_open(pid)
+    try:
+        return bool(select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0])
+    finally:
+        os.close(pidfd)
 
 
 def stop_resource_tracker() -> None:
@@ -198,20 +203,44 @@ def children() -> list[int]:
 # --- in the interpreter that runs the others
 
 
-def pythons(version: str) -> Iterator[str]:
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that can run its own tests."""
+
+    path: str
+    version: str
+    """As in 3.12."""
+    release: str
+    """As in 3.12.10."""
+
+
+class Missing(Exception):
+    """No interpreter of a version can be used; the message says why."""
+
+
+def candidates(version: str) -> Iterator[str]:
     """Where a Python of this version may be: this one, the path, what pyenv has installed."""
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         yield sys.executable
     if on_path := shutil.which(f"python{version}"):
         yield on_path
-    root = os.environ.get("PYENV_ROOT")
-    if not root and shutil.which("pyenv"):
-        root = subprocess.run(
-            ["pyenv", "root"], capture_output=True, text=True, timeout=PROBE_DEADLINE, check=False
-        ).stdout.strip()
-    if root:
+    if root := pyenv_root():
         installed = Path(root, "versions").glob(f"{version}.*/bin/python{version}")
         yield from map(str, sorted(installed, key=patch_number, reverse=True))
+
+
+def pyenv_root() -> str:
+    """The folder of pyenv; empty where there is none."""
+    if root := os.environ.get("PYENV_ROOT"):
+        return root
+    return said_by("pyenv", "root").stdout.strip() if shutil.which("pyenv") else ""
+
+
+def said_by(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that has only a word to say."""
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PROBE_DEADLINE, check=False
+    )
 
 
 def patch_number(python: Path) -> int:
@@ -220,55 +249,40 @@ def patch_number(python: Path) -> int:
     return int(patch) if patch.isdigit() else 0
 
 
-def find_python(version: str) -> tuple[str | None, str]:
-    """The first interpreter of this version that brings CPython's tests, and its full version.
+PROBE = """
+import importlib.util, platform, sys
+print("%d.%d" % sys.version_info[:2], platform.python_version())
+importlib.util.find_spec("test.test_socketserver") or sys.exit(1)
+"""
 
-    Without one: None and the reason.
+
+def find_interpreter(version: str) -> Interpreter:
+    """The first of this version that brings CPython's tests.
+
+    Errors: `Missing`.
     """
-    probe = (
-        "import importlib.util, platform, sys\n"
-        "print('%d.%d' % sys.version_info[:2], platform.python_version())\n"
-        "importlib.util.find_spec('test.test_socketserver') or sys.exit(1)"
-    )
     reason = "no such interpreter was found"
-    for python in pythons(version):
+    for path in candidates(version):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            answer = subprocess.run(
-                [python, "-I", "-c", probe],
-                capture_output=True,
-                text=True,
-                timeout=PROBE_DEADLINE,
-                check=False,
-            )
-            short, _, full = answer.stdout.strip().partition(" ")
-            if short == version and answer.returncode == 0:
-                return python, full
-            if short == version:
-                reason = f"Python {full} is here, but without the package `test`"
-    return None, reason
+            answer = said_by(path, "-I", "-c", PROBE)
+            found, _, release = answer.stdout.strip().partition(" ")
+            if found == version and answer.returncode == 0:
+                return Interpreter(path, version, release)
+            if found == version:
+                reason = f"Python {release} is here, but without the package `test`"
+    raise Missing(f"Python {version} is left out: {reason}.")
 
 
-def run_apart(python: str, module: str) -> Result:
+def run_apart(python: Interpreter, module: str) -> Result:
     """Run one test module in an interpreter and a working directory of its own."""
     with tempfile.TemporaryDirectory(prefix="compat-") as folder:
         answer = Path(folder, "result.json")
         work = Path(folder, "work")
         work.mkdir()
-        command = [python, "-I", __file__, "--module", module, str(answer)]
+        command = [python.path, "-I", __file__, "--module", module, str(answer)]
         started = time.monotonic()
         with Path(folder, "output").open("w+b") as output:
-            process = subprocess.Popen(
-                command, cwd=work, stdout=output, stderr=output, start_new_session=True
-            )
-            try:
-                process.wait(MODULE_DEADLINE)
-                ending = f"the interpreter ended with status {process.returncode}"
-            except subprocess.TimeoutExpired:
-                ending = f"it was not done after {MODULE_DEADLINE:.0f} s"
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            ending = run_group(command, work, output)
             if answer.exists():
                 result = Result(**json.loads(answer.read_text()))
             else:
@@ -280,44 +294,65 @@ def run_apart(python: str, module: str) -> Result:
     return result
 
 
-def run_version(version: str, python: str, full: str) -> list[str]:
+def run_group(command: list[str], folder: Path, output: IO[bytes]) -> str:
+    """Run a command to its end, or to its deadline, and let nothing of it live on.
+
+    Says how it ended.
+    """
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=output, stderr=output, start_new_session=True
+    )
+    try:
+        process.wait(MODULE_DEADLINE)
+        return f"the interpreter ended with status {process.returncode}"
+    except subprocess.TimeoutExpired:
+        return f"it was not done after {MODULE_DEADLINE:.0f} s"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run_modules(python: Interpreter) -> list[str]:
     """Run all modules on one interpreter, a printed line each; returns what went wrong."""
     wrong = []
     passed = 0
     for module in MODULES:
         result = run_apart(python, module)
-        run = result.passed + result.failed + result.skipped
+        print(line_of(result, python), flush=True)
         passed += result.passed if module in COUNTED else 0
-        print(
-            f"{full:8} {module:22} {run:4} run {result.passed:4} passed"
-            f" {result.failed:3} failed {result.skipped:3} skipped {result.seconds:6.1f} s"
-            f"{'' if result.good else '  WRONG'}",
-            flush=True,
-        )
         if result.failed:
-            wrong.append(f"{full} {module}: {result.failed} failed")
-        wrong += [f"{full} {module}: {complaint}" for complaint in result.complaints]
-    least = LEAST[version]
-    print(f"{full:8} the first {len(COUNTED)} modules: {passed} passed (at least {least})")
+            wrong.append(f"{python.release} {module}: {result.failed} failed")
+        wrong += [f"{python.release} {module}: {complaint}" for complaint in result.complaints]
+    least = LEAST[python.version]
+    what = f"tests of the first {len(COUNTED)} modules passed"
+    print(f"{python.release:8} {passed} {what} (at least {least})")
     if passed < least:
-        wrong.append(f"{full}: only {passed} tests of the first {len(COUNTED)} modules passed")
+        wrong.append(f"{python.release}: only {passed} {what}")
     return wrong
+
+
+def line_of(result: Result, python: Interpreter) -> str:
+    run = result.passed + result.failed + result.skipped
+    return (
+        f"{python.release:8} {result.module:22} {run:4} run {result.passed:4} passed"
+        f" {result.failed:3} failed {result.skipped:3} skipped {result.seconds:6.1f} s"
+        f"{'' if result.good else '  WRONG'}"
+    )
 
 
 def run_versions(versions: list[str]) -> list[str]:
     """Run the versions that are found side by side: most of their time is spent in waiting."""
     found = []
     for version in versions:
-        python, word = find_python(version)
-        if python is None:
-            print(f"Python {version} is left out: {word}.", flush=True)
-        else:
-            found.append((version, python, word))
+        try:
+            found.append(find_interpreter(version))
+        except Missing as reason:
+            print(reason, flush=True)
     if not found:
         return ["nothing ran, so nothing is shown: no Python with its tests was found"]
     with ThreadPoolExecutor(len(found)) as threads:
-        runs = [threads.submit(run_version, *one) for one in found]
-        return [sentence for run in runs for sentence in run.result()]
+        return [sentence for wrong in threads.map(run_modules, found) for sentence in wrong]
 
 
 def main(arguments: list[str]) -> int:

@@ -24,6 +24,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,10 @@ PASSED, FAILED = 0, 1  # pytest's exit codes; all others mean that the tests did
 
 
 class Unfit(Exception):
-    """The list of defects does not fit the source, or the tests are no measure now."""
+    """The list of defects does not fit the source, or the tests are no measure now.
+
+    The message says in a sentence which, and where.
+    """
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,15 @@ class Mutant:
     what: str
     edits: tuple[Edit, ...]
 
+    def __str__(self) -> str:
+        return f"{self.number} ({self.what})"
+
     def check(self, tree: Path) -> None:
         for edit in self.edits:
             try:
                 edit.check(tree)
-            except Unfit as misfit:
-                raise Unfit(f"{self.number} ({self.what}): {misfit}") from None
+            except Unfit as reason:
+                raise Unfit(f"{self}: {reason}") from None
 
     def apply(self, tree: Path) -> None:
         for edit in self.edits:
@@ -93,11 +100,15 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
+    """What became of a defect."""
+
     noticed: bool
     how: str
+    """The first test that failed, `hangs`, or `survived`."""
 
 
 def read_table() -> list[Mutant]:
+    """All that the table lists, numbered from one."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     records = [(kind, record) for kind in KINDS for record in table[kind]]
@@ -122,7 +133,8 @@ def _edit(record: dict[str, Any]) -> Edit:
 
 
 @contextlib.contextmanager
-def copy_of_the_tree() -> Any:
+def copy_of_the_tree() -> Iterator[Path]:
+    """A copy of what the tests need, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)
         for name in COPIED:
@@ -137,6 +149,18 @@ def copy_of_the_tree() -> Any:
 
 def run_tests(tree: Path) -> Outcome:
     """Run the tests of our side in a tree until the first failure."""
+    code, output = run_for(TIME_FOR_ALL_TESTS, tree)
+    if code is None:
+        return Outcome(True, "hangs")
+    if code == PASSED:
+        return Outcome(False, "survived")
+    if code == FAILED or code < 0:
+        return Outcome(True, _first_failure(output) or f"exit code {code}")
+    raise Unfit(f"The tests did not run; pytest ended with {code}:\n{output}")
+
+
+def run_for(seconds: float, tree: Path) -> tuple[int | None, str]:
+    """pytest's exit code (`None`: it was not done in time) and what it printed."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     command += [f"--timeout={TIME_FOR_ONE_TEST}", "-k", "ours", TESTS]
     environment = {**os.environ, "PREFORK_TEST_PATIENCE": PATIENCE, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -153,21 +177,14 @@ def run_tests(tree: Path) -> Outcome:
             start_new_session=True,
         )
         try:
-            in_time = _ends_within(TIME_FOR_ALL_TESTS, process.pid)
+            in_time = _ends_within(seconds, process.pid)
         finally:
             # Also what the tests left behind. The leader has not been waited for yet: until then
             # the number of its group cannot be anybody else's.
             os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
         output.seek(0)
-        text = output.read()
-    if not in_time:
-        return Outcome(True, "hangs")
-    if code == PASSED:
-        return Outcome(False, "survived")
-    if code == FAILED or code < 0:
-        return Outcome(True, _first_failure(text) or f"exit code {code}")
-    raise Unfit(f"the tests did not run (exit code {code}):\n{text}")
+        return (code if in_time else None), output.read()
 
 
 def _ends_within(seconds: float, pid: int) -> bool:
@@ -184,10 +201,14 @@ def _first_failure(text: str) -> str:
 
 
 def try_mutant(mutant: Mutant) -> Outcome:
+    """Have the tests look for one defect."""
     with copy_of_the_tree() as tree:
         mutant.apply(tree)
         # A module that cannot even be imported would fail every test, and show nothing.
-        subprocess.run([sys.executable, "-c", "import prefork.socketserver"], cwd=tree, check=True)
+        command = [sys.executable, "-c", "import prefork.socketserver"]
+        answer = subprocess.run(command, cwd=tree, stderr=subprocess.PIPE, text=True)
+        if answer.returncode:
+            raise Unfit(f"{mutant}: the module cannot be imported with it.\n{answer.stderr}")
         return run_tests(tree)
 
 
@@ -198,7 +219,31 @@ def check_the_measure(mutants: list[Mutant]) -> None:
     with copy_of_the_tree() as tree:
         outcome = run_tests(tree)
     if outcome.noticed:
-        raise Unfit(f"the tests fail without any defect: {outcome.how}")
+        raise Unfit(f"The tests fail without any defect: {outcome.how}.")
+
+
+def chosen(numbers: list[int]) -> list[Mutant]:
+    """Those with these numbers; all, if none is given."""
+    mutants = {mutant.number: mutant for mutant in read_table()}
+    if unknown := [number for number in numbers if number not in mutants]:
+        named = ", ".join(map(str, unknown))
+        raise Unfit(f"The table has no number {named}: there are 1 to {len(mutants)}.")
+    return [mutants[number] for number in numbers or mutants]
+
+
+def try_all(mutants: list[Mutant], jobs: int) -> Counter[str]:
+    """Try so many at a time, a printed line each; how many of each kind were noticed."""
+    noticed: Counter[str] = Counter()
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        check_the_measure(mutants)
+        for mutant, outcome in zip(mutants, pool.map(try_mutant, mutants), strict=True):
+            noticed[mutant.kind] += outcome.noticed
+            mark = "      " if outcome.noticed else "ALIVE "
+            print(f"{mark}{mutant.number:3} {mutant.what}: {outcome.how}", flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return noticed
 
 
 def main() -> int:
@@ -206,28 +251,18 @@ def main() -> int:
     parser.add_argument("numbers", nargs="*", type=int, help="try these only")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
     arguments = parser.parse_args()
-    mutants = read_table()
-    if arguments.numbers:
-        mutants = [mutant for mutant in mutants if mutant.number in arguments.numbers]
     begin = time.monotonic()
-    noticed: Counter[str] = Counter()
-    pool = ThreadPoolExecutor(arguments.jobs)
     try:
-        check_the_measure(mutants)
-        for mutant, outcome in zip(mutants, pool.map(try_mutant, mutants), strict=True):
-            noticed[mutant.kind] += outcome.noticed
-            mark = "      " if outcome.noticed else "ALIVE "
-            print(f"{mark}{mutant.number:3} {mutant.what}: {outcome.how}", flush=True)
-    except (Unfit, subprocess.CalledProcessError) as misfit:
-        print(misfit, file=sys.stderr)
+        mutants = chosen(arguments.numbers)
+        noticed = try_all(mutants, arguments.jobs)
+    except Unfit as reason:
+        print(reason, file=sys.stderr)
         return 2
-    finally:
-        pool.shutdown(cancel_futures=True)
     tried = Counter(mutant.kind for mutant in mutants)
     for kind in tried:
         print(f"{KINDS[kind]}: {noticed[kind]} of {tried[kind]} noticed")
     print(f"{time.monotonic() - begin:.0f} s")
-    return 0 if noticed.total() == tried.total() else 1
+    return 0 if noticed == tried else 1
 
 
 if __name__ == "__main__":

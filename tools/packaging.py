@@ -4,18 +4,22 @@
     python tools/packaging.py wheel     the wheel alone
 
 Everything happens on a copy of the checkout in a temporary folder, and each way has a virtual
-environment of its own. A printed line says for each what was found; the status is 1 when anything
-failed.
+environment of its own. There a program uses prefork from another folder: every module of the
+checkout can be imported, servers serve, the command runs. A printed line says for each way what
+was found; the status is 1 when anything failed.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,16 +29,23 @@ COMMAND_DEADLINE = 300.0  # building and installing fetch what they need
 # Folders of the checkout that no installation may need.
 LEFT_OUT = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
 
-# What a user does with an installed prefork; runs in the new environment, outside the checkout.
+# What a user does with an installed prefork; runs in the new environment, outside the checkout. Its
+# arguments: the folder from which prefork is to be imported, and the names of all its modules.
 USE = """
-import importlib.metadata, importlib.resources, socket, subprocess, sys, sysconfig, threading
+import importlib, importlib.metadata, importlib.resources
+import socket, subprocess, sys, sysconfig, threading
 from pathlib import Path
 
 import prefork as socketserver
 import prefork.socketserver
 import prefork.workers
 
-outside = Path.cwd()
+source, *modules = sys.argv[1:]
+for module in (prefork, prefork.socketserver, prefork.workers):
+    assert Path(module.__file__).is_relative_to(source), f"{module.__file__} is not in {source}"
+
+for name in modules:
+    importlib.import_module(name)
 assert socketserver.TCPServer is prefork.socketserver.TCPServer
 assert importlib.resources.files("prefork").joinpath("py.typed").is_file(), "py.typed is missing"
 
@@ -72,7 +83,7 @@ print(importlib.metadata.version("prefork"), Path(prefork.socketserver.__file__)
 
 
 class Failure(Exception):
-    """A command failed; the text is what it printed."""
+    """A command failed; the text says which, and what it printed."""
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -97,28 +108,43 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def build(kind: str, checkout: Path) -> Path:
     """Build a wheel or an sdist and return its path."""
+    if importlib.util.find_spec("build") is None:
+        raise Failure(f"{sys.executable} has no module `build`: `make packaging` installs it.")
     run(sys.executable, "-m", "build", f"--{kind}", "--outdir", "dist", ".", cwd=checkout)
     pattern = {"wheel": "*.whl", "sdist": "*.tar.gz"}[kind]
     (built,) = (checkout / "dist").glob(pattern)
     return built
 
 
-# What pip is asked to install, for each way.
-WAYS: dict[str, Callable[[Path], list[str | Path]]] = {
-    "plain": lambda checkout: [checkout],
-    "editable": lambda checkout: ["--editable", checkout],
-    "strict": lambda checkout: [
-        "--config-settings",
-        "editable_mode=strict",
-        "--editable",
-        checkout,
-    ],
-    "wheel": lambda checkout: [build("wheel", checkout)],
-    "sdist": lambda checkout: [build("sdist", checkout)],
+def modules_of(checkout: Path) -> list[str]:
+    """The names under which the modules of a checkout are imported, but for those that run."""
+    names = []
+    for folder, _, files in os.walk(checkout / "prefork", followlinks=True):
+        package = Path(folder).relative_to(checkout).parts
+        modules = [Path(file).stem for file in files if file.endswith(".py")]
+        names += [".".join((*package, module)) for module in modules if module != "__main__"]
+    return sorted(name.removesuffix(".__init__") for name in names)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to install: what pip is asked for, and whether the checkout is needed afterwards."""
+
+    asked: Callable[[Path], list[str | Path]]
+    needs_checkout: bool = False
+
+
+STRICT = ("--config-settings", "editable_mode=strict")
+WAYS = {
+    "plain": Way(lambda checkout: [checkout]),
+    "editable": Way(lambda checkout: ["--editable", checkout], needs_checkout=True),
+    "strict": Way(lambda checkout: [*STRICT, "--editable", checkout], needs_checkout=True),
+    "wheel": Way(lambda checkout: [build("wheel", checkout)]),
+    "sdist": Way(lambda checkout: [build("sdist", checkout)]),
 }
 
 
-def try_way(way: str, folder: Path) -> str:
+def try_way(way: Way, folder: Path) -> str:
     """Install in one way and use it; returns the version and where it was imported from."""
     checkout = folder / "checkout"
     shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -127,12 +153,14 @@ def try_way(way: str, folder: Path) -> str:
     environment = folder / "environment"
     python = environment / "bin" / "python"
     run(sys.executable, "-m", "venv", environment, cwd=outside)
-    run(python, "-m", "pip", "install", "--quiet", *WAYS[way](checkout), cwd=outside)
-    if way in ("plain", "wheel", "sdist"):
-        shutil.rmtree(checkout)  # an installation that needs its source is none
+    run(python, "-m", "pip", "install", "--quiet", *way.asked(checkout), cwd=outside)
+    modules = modules_of(checkout)
+    if not way.needs_checkout:
+        shutil.rmtree(checkout)
     script = outside / "use.py"
     script.write_text(USE)
-    return run(python, script, cwd=outside).strip()
+    source = checkout if way.needs_checkout else environment
+    return run(python, script, source, *modules, cwd=outside).strip()
 
 
 def main(arguments: list[str]) -> int:
@@ -140,16 +168,16 @@ def main(arguments: list[str]) -> int:
         print(f"No way to install is called {', '.join(unknown)}: name {', '.join(WAYS)}.")
         return 2
     failed = False
-    for way in arguments or WAYS:
+    for name in arguments or WAYS:
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="packaging-") as folder:
             try:
-                word, answer = "works", try_way(way, Path(folder))
+                word, answer = "works", try_way(WAYS[name], Path(folder))
             except Failure as failure:
                 failed = True
                 word, answer = "FAILED", str(failure)
             answer = answer.replace(folder + "/", "")
-        print(f"{way:9} {word} {time.monotonic() - started:5.1f} s  {answer}", flush=True)
+        print(f"{name:9} {word} {time.monotonic() - started:5.1f} s  {answer}", flush=True)
     return 1 if failed else 0
 
 

@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from tests.support.announcements import Told
-from tests.support.clients import connect, receive_all
-from tests.support.deadlines import EXCHANGE
+from tests.support.clients import connect, datagram_socket, receive_all
+from tests.support.deadlines import EXCHANGE, Call
+from tests.support.polling import eventually
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -83,6 +85,23 @@ def traced_handler(base: type, say: Say, **raising: BaseException) -> Any:
     return Handler
 
 
+def mixed(api: Any, mixin: str, kind: str) -> Any:
+    """The server class *kind* under a mix-in: `Threading`, `Forking`, or none."""
+    bases = [getattr(api, f"{mixin}MixIn")] if mixin else []
+    return type("Server", (*bases, getattr(api, kind)), {})
+
+
+def address_for(kind: str, short_path: Path) -> Any:
+    """Where a server class of this name can be bound."""
+    return str(short_path / "server") if kind.startswith("Unix") else LOOPBACK
+
+
+def bound_client(server: Any, short_path: Path) -> socket.socket:
+    """A socket whose datagrams to the server can be answered."""
+    unix = isinstance(server.server_address, str)
+    return datagram_socket(server.server_address, str(short_path / "client") if unix else None)
+
+
 def raiser(error: BaseException) -> Any:
     """A function that takes anything and raises *error*."""
 
@@ -127,6 +146,26 @@ def take_and_leave(server: Any, told: Told) -> int:
     with connect(server.server_address):
         take_one(server)
     return entered(told)
+
+
+def start_closing(server: Any, told: Told) -> Call[None]:
+    """Close the server in a thread, which says "closed" after it; returns while that may wait for
+    requests: as soon as the listener is closed."""
+
+    def close() -> None:
+        server.server_close()
+        told.say("closed")
+
+    closing = Call(close, "server_close()")
+    eventually(lambda: server.socket.fileno() == -1, what="closed listener")
+    return closing
+
+
+def start_shutting_down(server: Any) -> Call[None]:
+    """Call `shutdown` in a thread; returns when the loop is asked, or has ended already."""
+    asking: Call[None] = Call(server.shutdown, "shutdown()")
+    eventually(lambda: flag(server) or has_ended(server), what="question for the end")
+    return asking
 
 
 def stop(server: Any) -> None:

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, Record, echo, flag, has_ended, ignore, take_one, traced
-from tests.support.announcements import Told
+from tests.documented.kit import (
+    LOOPBACK,
+    Record,
+    address_for,
+    echo,
+    flag,
+    has_ended,
+    ignore,
+    mixed,
+    take_one,
+    traced,
+)
 from tests.support.clients import ask, connect, receive_all
 from tests.support.serving import start_serving
 
@@ -19,10 +29,8 @@ from tests.support.serving import start_serving
 def test_all_kinds_of_stream_servers_serve_in_a_loop_and_close(
     api: Any, mixin: str, kind: str, short_path: Path, running: Any
 ) -> None:
-    bases = [getattr(api, f"{mixin}MixIn")] if mixin else []
-    server_class: Any = type("Server", (*bases, getattr(api, kind)), {})
-    address = LOOPBACK if kind == "TCPServer" else str(short_path / "s")
-    with running(server_class(address, echo)) as server:
+    server_class = mixed(api, mixin, kind)
+    with running(server_class(address_for(kind, short_path), echo)) as server:
         for word in (b"one", b"two", b"three"):
             assert ask(server.server_address, word) == word
     assert server.fileno() == -1
@@ -108,8 +116,7 @@ def test_closing_does_not_stop_the_loop(api: Any) -> None:
         thread = start_serving(server)
     assert flag(server) is False
     assert not has_ended(server)
-    server.shutdown()
-    thread.wait_until_it_ended()
+    thread.shut_down()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +141,7 @@ def test_the_path_of_a_unix_server_stays(api: Any, name: str, short_path: Path) 
         getattr(api, name)(str(path), ignore)
 
 
-def test_a_client_that_waits_in_the_queue_sees_the_close(api: Any, told: Told) -> None:
+def test_a_client_that_waits_in_the_queue_sees_the_close(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as server:
         client = connect(server.server_address)
     with client, pytest.raises(ConnectionResetError):

@@ -9,7 +9,18 @@ from unittest import mock
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, Record, echo, ignore, raiser, serve_one, stop, traced
+from tests.documented.kit import (
+    LOOPBACK,
+    Record,
+    echo,
+    has_ended,
+    ignore,
+    raiser,
+    serve_one,
+    stop,
+    traced,
+)
+from tests.support.leaks import descriptors
 
 needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
 
@@ -19,10 +30,6 @@ def backlog_of(listener: socket.socket) -> int:
     info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     length: int = struct.unpack_from("I", info, 28)[0]
     return length
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_the_constructor_binds_and_then_listens(api: Any, record: Record) -> None:
@@ -73,22 +80,24 @@ def test_when_the_constructor_fails_it_closes_and_raises_the_error(
 
 def test_a_port_that_is_taken_closes_the_socket_and_raises(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as first:
-        before = open_descriptors()
+        before = descriptors()
         with pytest.raises(OSError, match="in use") as caught:
             api.TCPServer(first.server_address, ignore)
         assert caught.value.errno == errno.EADDRINUSE
         # The traceback still holds the half-made server: its socket was closed, not collected.
-        assert open_descriptors() == before
+        assert descriptors() == before
 
 
 def test_a_server_owns_one_descriptor(api: Any) -> None:
-    before = open_descriptors()
+    before = descriptors()
     with api.TCPServer(LOOPBACK, ignore) as server:
-        assert open_descriptors() == before + 1
+        [(number, _)] = descriptors() - before
+        assert number == server.fileno()
         stop(server)
         server.serve_forever()
-        assert open_descriptors() == before + 1
-    assert open_descriptors() == before
+        [(number, _)] = descriptors() - before
+        assert number == server.fileno()
+    assert descriptors() == before
 
 
 def test_the_constructor_calls_the_base_server_by_name(api: Any) -> None:
@@ -111,7 +120,7 @@ def test_a_server_may_be_initialised_again(api: Any) -> None:
         server.serve_forever()
         server.server_close()
         api.TCPServer.__init__(server, LOOPBACK, echo)
-        assert not vars(server)["_BaseServer__is_shut_down"].is_set()
+        assert not has_ended(server)
         assert server.server_address != first_address
         assert serve_one(server, b"again") == b"again"
 

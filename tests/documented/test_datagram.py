@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, Record, ignore, take_one, traced
+from tests.documented.kit import (
+    LOOPBACK,
+    Record,
+    address_for,
+    bound_client,
+    ignore,
+    mixed,
+    take_one,
+    traced,
+)
 from tests.support.clients import datagram_socket
 
 KINDS = ["UDPServer", "UnixDatagramServer"]
@@ -21,13 +30,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def address(kind: str, short_path: Path) -> Any:
-    return str(short_path / "server") if kind.startswith("Unix") else LOOPBACK
-
-
-def bound_client(server: Any, short_path: Path) -> socket.socket:
-    """A client that can be answered."""
-    unix = isinstance(server.server_address, str)
-    return datagram_socket(server.server_address, str(short_path / "client") if unix else None)
+    return address_for(kind, short_path)
 
 
 def test_a_request_is_the_data_and_the_servers_own_socket(
@@ -56,8 +59,7 @@ def test_datagrams_are_answered(
         def handle(self) -> None:
             self.wfile.write(self.rfile.readline().upper())
 
-    bases = [getattr(api, f"{mixin}MixIn")] if mixin else []
-    server_class: Any = type("Server", (*bases, getattr(api, kind)), {})
+    server_class = mixed(api, mixin, kind)
     with server_class(address, Handler) as server, bound_client(server, short_path) as client:
         for line in (b"hello\n", b"again\n"):
             client.sendto(line, server.server_address)

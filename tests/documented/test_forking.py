@@ -11,8 +11,11 @@ import pytest
 
 from tests.documented.kit import (
     LOOPBACK,
+    address_for,
+    bound_client,
     echo,
     ignore,
+    mixed,
     raiser,
     recording_selector,
     serve_one,
@@ -22,7 +25,7 @@ from tests.documented.kit import (
 )
 from tests.support.announcements import Gate, Told
 from tests.support.children import peek_exit_code
-from tests.support.clients import connect, datagram_socket, receive_all
+from tests.support.clients import connect, receive_all
 
 
 def status_after(server_class: Any, handler: Any) -> int:
@@ -96,6 +99,7 @@ def test_an_error_in_handle_error_is_lost(api: Any, capfd: pytest.CaptureFixture
         handle_error = raiser(KeyError("lost"))
 
     assert status_after(Server, raiser(ValueError("no"))) == 1
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("handler", "status"), [(ignore, 0), (raiser(SystemExit()), 1)])
@@ -136,7 +140,7 @@ def test_what_a_child_printed_is_not_lost(
     assert lines.count("from the child") == (1 if improved else 0)
 
 
-def test_the_parent_lets_go_of_the_request(api: Any, told: Told, gate: Gate) -> None:
+def test_the_parent_lets_go_of_the_request(api: Any, gate: Gate) -> None:
     requests = []
 
     class Server(api.ForkingTCPServer):
@@ -266,20 +270,14 @@ def test_a_handler_may_accept_by_itself(api: Any) -> None:
 def test_a_child_answers_datagrams_through_the_servers_socket(
     api: Any, short_path: Path, kind: str
 ) -> None:
-    unix = kind.startswith("Unix")
-
-    class Server(api.ForkingMixIn, getattr(api, kind)):  # type: ignore[misc]
-        pass
-
     def handler(request: Any, client_address: Any, server: Any) -> None:
         data, sock = request
         sock.sendto(data.upper(), client_address)
 
-    address = str(short_path / "server") if unix else LOOPBACK
-    own_path = str(short_path / "client") if unix else None
+    server_class = mixed(api, "Forking", kind)
     with (
-        Server(address, handler) as server,
-        datagram_socket(server.server_address, own_path) as client,
+        server_class(address_for(kind, short_path), handler) as server,
+        bound_client(server, short_path) as client,
     ):
         for word in (b"hello", b"again"):
             client.sendto(word, server.server_address)

@@ -2,12 +2,19 @@
 
 import os
 import signal
-import threading
 from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, echo, entered, ignore, serve_one, take_and_leave
+from tests.documented.kit import (
+    LOOPBACK,
+    echo,
+    entered,
+    ignore,
+    serve_one,
+    start_closing,
+    take_and_leave,
+)
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, exit_code, peek_exit_code
 from tests.support.clients import connect
@@ -35,19 +42,12 @@ def test_server_close_waits_for_the_children_after_it_closed_the_listener(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
     server = api.ForkingTCPServer(LOOPBACK, held)
-
-    def close() -> None:
-        server.server_close()
-        told.say("closed")
-
     pids = {take_and_leave(server, told), take_and_leave(server, told)}
     assert server.active_children == pids
-    closing = threading.Thread(target=close)
-    closing.start()
-    eventually(lambda: server.socket.fileno() == -1)
+    closing = start_closing(server, told)
     gate.open()
     assert [told.next(), told.next(), told.next()] == [b"done", b"done", b"closed"]
-    closing.join()
+    closing.result()
     assert not server.active_children
     assert children() == set()
 
@@ -161,29 +161,18 @@ def test_the_loop_and_the_close_may_collect_at_the_same_time(
             close_while_children_end(server, told, gate)
             assert not server.active_children
         finally:
-            server.shutdown()
-            thread.wait_until_it_ended()
+            thread.shut_down()
         assert thread.raised is None
 
 
 def close_while_children_end(server: Any, told: Told, gate: Gate, children: int = 3) -> None:
     """Close a server whose loop runs; its children end while the close waits for them."""
-
-    def close() -> None:
-        try:
-            server.server_close()
-        except Exception as error:
-            told.say("closed", repr(error))
-        else:
-            told.say("closed", "well")
-
     for _ in range(children):
         connect(server.server_address).close()
     for _ in range(children):
         entered(told)
     # A child may speak before its parent has noted it.
     eventually(lambda: len(server.active_children) == children)
-    threading.Thread(target=close).start()
-    eventually(lambda: server.socket.fileno() == -1)
+    closing = start_closing(server, told)
     gate.let_through(children)
-    assert told.wait_for(b"closed") == b"well"
+    closing.result()

@@ -1,15 +1,14 @@
 """`max_children`, and the children of others."""
 
 import os
-import threading
 from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, entered, flag, has_ended, take_one
+from tests.documented.kit import LOOPBACK, entered, start_shutting_down, take_and_leave, take_one
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, exit_code, fork_and_run, peek_exit_code
-from tests.support.clients import connect
+from tests.support.clients import connect, connections
 from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
@@ -48,18 +47,15 @@ def test_there_are_never_more_children_than_allowed(
 ) -> None:
     crowds: list[int] = []
     server = limited(api, 2, crowds)(LOOPBACK, held)
-    clients = [connect(server.server_address) for _ in range(5)]
-    with running(server):
+    with connections(server.server_address, 5), running(server):
         entered(told)
         entered(told)
-        for _ in clients[2:]:
+        for _ in range(3):
             assert len(server.active_children) <= 2
             gate.let_through()
             entered(told)
     assert len(crowds) == 5
     assert max(crowds) == 1
-    for client in clients:
-        client.close()
 
 
 def test_the_limit_may_be_set_after_construction(
@@ -68,7 +64,7 @@ def test_the_limit_may_be_set_after_construction(
     crowds: list[int] = []
     server = limited(api, 40, crowds)(LOOPBACK, held)
     server.max_children = 1
-    with connect(server.server_address), connect(server.server_address), running(server):
+    with connections(server.server_address, 2), running(server):
         entered(told)
         gate.let_through()
         entered(told)
@@ -81,7 +77,7 @@ def test_a_full_server_still_takes_its_turns(
     """The loop used to stand still until a child ended."""
     crowds: list[int] = []
     server = limited(api, 1, crowds)(LOOPBACK, held)
-    with connect(server.server_address), connect(server.server_address), running(server):
+    with connections(server.server_address, 2), running(server):
         entered(told)
         if improved:
             seen = server.turns
@@ -97,8 +93,8 @@ def test_a_full_server_can_be_shut_down(
 ) -> None:
     """It used to wait for a child to end: for ever, if that one was stuck."""
     crowds: list[int] = []
-    with limited(api, 1, crowds)(LOOPBACK, held) as server:
-        clients = [connect(server.server_address), connect(server.server_address)]
+    server = limited(api, 1, crowds)(LOOPBACK, held)
+    with server, connections(server.server_address, 2):
         thread = start_serving(server)
         entered(told)
         if improved:
@@ -106,15 +102,11 @@ def test_a_full_server_can_be_shut_down(
             assert len(server.active_children) == 1
             gate.open()
         else:
-            asking = threading.Thread(target=server.shutdown)
-            asking.start()
-            eventually(lambda: flag(server) or has_ended(server))
+            asking = start_shutting_down(server)
             gate.open()
-            asking.join()
+            asking.result()
         thread.wait_until_it_ended()
         assert crowds == [0]
-        for client in clients:
-            client.close()
 
 
 def test_the_limit_holds_for_handle_request_too(
@@ -122,8 +114,8 @@ def test_the_limit_holds_for_handle_request_too(
 ) -> None:
     """Without the loop nothing used to be collected, and nothing was limited."""
     crowds: list[int] = []
-    with limited(api, 2, crowds)(LOOPBACK, held) as server:
-        clients = [connect(server.server_address) for _ in range(3)]
+    server = limited(api, 2, crowds)(LOOPBACK, held)
+    with server, connections(server.server_address, 3):
         take_one(server)
         take_one(server)
         entered(told)
@@ -139,8 +131,6 @@ def test_the_limit_holds_for_handle_request_too(
         entered(told)
         assert max(crowds) == (1 if improved else 2)
         gate.open()
-        for client in clients:
-            client.close()
 
 
 def test_handle_request_leaves_no_zombies_behind(
@@ -150,17 +140,14 @@ def test_handle_request_leaves_no_zombies_behind(
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         for _ in range(3):
-            with connect(server.server_address):
-                take_one(server)
-            pid = entered(told)
-            peek_exit_code(pid)
+            peek_exit_code(take_and_leave(server, told))
         assert len(children()) == (1 if improved else 3)
         assert server.active_children == children()
 
 
 @pytest.mark.parametrize("blocking", [False, True])
 def test_the_children_of_others_keep_their_exit_status(
-    api: Any, told: Told, gate: Gate, held: Any, stranger: int, blocking: bool
+    api: Any, gate: Gate, held: Any, stranger: int, blocking: bool
 ) -> None:
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
@@ -171,7 +158,7 @@ def test_the_children_of_others_keep_their_exit_status(
 
 
 def test_the_children_of_others_keep_their_exit_status_even_when_it_is_full(
-    api: Any, improved: bool, told: Told, gate: Gate, held: Any, stranger: int
+    api: Any, improved: bool, gate: Gate, held: Any, stranger: int
 ) -> None:
     """A full server used to wait for just any child: others found their statuses gone."""
     with api.ForkingTCPServer(LOOPBACK, held) as server:
@@ -193,7 +180,7 @@ def test_a_full_server_in_its_loop_waits_for_its_own_children(
         pytest.skip("takes the exit status of others")
     crowds: list[int] = []
     server = limited(api, 1, crowds)(LOOPBACK, held)
-    with connect(server.server_address), connect(server.server_address), running(server):
+    with connections(server.server_address, 2), running(server):
         entered(told)
         gate.let_through()
         entered(told)

@@ -21,11 +21,16 @@ from tests.documented.kit import (
 from tests.support.clients import connect, receive_all
 
 
-class TimingOut:
-    """Gives a server class a `handle_timeout` with a value; to be mixed in."""
+def timing_out(api: Any, of_the_server: float | None = None) -> Any:
+    """A server class with this time-out, and a value of `handle_timeout`."""
 
-    def handle_timeout(self) -> str:
-        return "timed out"
+    class TimingOut(api.TCPServer):
+        timeout = of_the_server
+
+        def handle_timeout(self) -> str:
+            return "timed out"
+
+    return TimingOut
 
 
 @pytest.fixture
@@ -44,10 +49,7 @@ def waits(api: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_it_waits_for_the_shorter_of_both_timeouts(
     api: Any, waits: list[Any], of_the_server: float | None, of_the_socket: float | None
 ) -> None:
-    class Server(TimingOut, api.TCPServer):
-        timeout = of_the_server
-
-    with Server(LOOPBACK, ignore) as server:
+    with timing_out(api, of_the_server)(LOOPBACK, ignore) as server:
         server.socket.settimeout(of_the_socket)
         assert server.handle_request() == "timed out"
     assert waits[0] == 0.02
@@ -62,10 +64,7 @@ def test_it_waits_for_the_shorter_of_both_timeouts(
 def test_without_time_to_wait_it_returns_at_once(
     api: Any, of_the_server: float | None, of_the_socket: float | None
 ) -> None:
-    class Server(TimingOut, api.TCPServer):
-        timeout = of_the_server
-
-    with Server(LOOPBACK, ignore) as server:
+    with timing_out(api, of_the_server)(LOOPBACK, ignore) as server:
         server.socket.settimeout(of_the_socket)
         assert server.handle_request() == "timed out"
 
@@ -96,16 +95,13 @@ def test_timeouts_are_read_at_each_call(api: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_default_timeout_of_sockets_counts(api: Any, default_timeout_restored: None) -> None:
-    class Server(TimingOut, api.TCPServer):
-        pass
-
     inherited = []
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         inherited.append(request.gettimeout())
 
     socket.setdefaulttimeout(0.02)
-    with Server(LOOPBACK, handler) as server:
+    with timing_out(api)(LOOPBACK, handler) as server:
         assert server.handle_request() == "timed out"
         serve_one(server)
         assert inherited == [0.02]

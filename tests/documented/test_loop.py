@@ -361,8 +361,7 @@ def test_a_loop_whose_listener_was_closed_can_still_be_shut_down(api: Any) -> No
     server = api.TCPServer(LOOPBACK, ignore)
     thread = start_serving(server)
     server.server_close()
-    server.shutdown()
-    thread.wait_until_it_ended()
+    thread.shut_down()
     assert thread.raised is None
 
 

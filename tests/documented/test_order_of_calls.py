@@ -25,7 +25,7 @@ from tests.documented.kit import (
     traced_handler,
 )
 from tests.support.announcements import Told
-from tests.support.children import exit_code, peek_exit_code
+from tests.support.children import peek_exit_code
 from tests.support.clients import connect
 
 NOT_ORDINARY = [SystemExit, KeyboardInterrupt, GeneratorExit]
@@ -202,16 +202,30 @@ def test_what_is_no_ordinary_exception_ends_a_thread_after_its_request_is_closed
     assert hooked == [kind]
 
 
-def test_when_no_thread_can_be_started_the_loop_reports_and_goes_on(
-    api: Any, record: Record, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "owner", "name", "error"),
+    [
+        ("ThreadingTCPServer", threading.Thread, "start", RuntimeError("can't start")),
+        ("ForkingTCPServer", os, "fork", BlockingIOError("no more processes")),
+    ],
+)
+def test_when_no_thread_or_child_can_be_started_the_loop_reports_and_goes_on(
+    api: Any,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    owner: Any,
+    name: str,
+    error: Exception,
 ) -> None:
-    server_class = traced(api.ThreadingTCPServer, record, handle_error=lambda *_: None)
+    server_class = traced(getattr(api, kind), record, handle_error=lambda *_: None)
     with server_class(LOOPBACK, echo) as server:
         record.clear()
         with monkeypatch.context() as patch, connect(server.server_address):
-            patch.setattr(threading.Thread, "start", raiser(RuntimeError("can't start")))
+            patch.setattr(owner, name, raiser(error))
             take_one(server)
         assert record == [*TAKEN, "handle_error", *ENDED]
+        assert getattr(server, "active_children", None) is None
         assert serve_one(server, b"hello") == b"hello"
 
 
@@ -244,22 +258,6 @@ def test_a_child_takes_over_within_process_request(
     # The parent only lets go: saying goodbye on the connection is up to the child.
     assert parent == [*TAKEN, "close_request"]
     assert child == [*SERVED, *reporting, *ENDED]
-
-
-def test_when_no_child_can_be_forked_the_parent_reports_and_goes_on(
-    api: Any, record: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server_class = traced(api.ForkingTCPServer, record, handle_error=lambda *_: None)
-    with server_class(LOOPBACK, echo) as server:
-        record.clear()
-        with monkeypatch.context() as patch, connect(server.server_address):
-            patch.setattr(os, "fork", raiser(BlockingIOError("no more processes")))
-            take_one(server)
-        assert record == [*TAKEN, "handle_error", *ENDED]
-        assert server.active_children is None
-        assert serve_one(server, b"hello") == b"hello"
-        (pid,) = server.active_children
-        assert exit_code(pid) == 0
 
 
 @pytest.mark.parametrize("how", ["function", "partial", "mock"])

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, Record, echo, has_ended, ignore, serve_one
+from tests.documented.kit import LOOPBACK, Record, echo, has_ended, ignore, serve_one, stop
 from tests.support.announcements import Told
 from tests.support.clients import ask, connect, receive_all
 from tests.support.deadlines import within
@@ -183,7 +183,7 @@ def test_the_loop_can_be_bound_to_another_name(api: Any) -> None:
 
     def last_one(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"served")
-        server._BaseServer__shutdown_request = True
+        stop(server)
 
     with Server(LOOPBACK, last_one) as server, connect(server.server_address) as client:
         server.serve(poll_interval=0.01)
@@ -208,8 +208,7 @@ def test_a_copied_body_of_the_loop_still_works(api: Any) -> None:
         server.timeout = 0.01
         thread = start_serving(server)
         assert ask(server.server_address, b"hello") == b"hello"
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
 
 
 def test_several_servers_can_be_served_by_one_selector(api: Any) -> None:

@@ -5,10 +5,19 @@ from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, Record, flag, has_ended, ignore, stop, traced
+from tests.documented.kit import (
+    LOOPBACK,
+    Record,
+    flag,
+    has_ended,
+    ignore,
+    start_shutting_down,
+    stop,
+    traced,
+)
 from tests.support.announcements import Gate, Told
 from tests.support.clients import connect, receive_all
-from tests.support.deadlines import within
+from tests.support.deadlines import Call, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -36,22 +45,19 @@ def test_shutdown_returns_when_the_loop_has_ended(api: Any) -> None:
 def test_a_loop_that_has_just_been_started_can_be_shut_down_at_once(api: Any) -> None:
     for _ in range(20):
         with api.TCPServer(LOOPBACK, ignore) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
+            loop: Call[None] = Call(lambda: server.serve_forever(0.01), "serve_forever()")
             within(server.shutdown)
-            thread.join()
+            loop.result()
 
 
 def test_a_shutdown_before_the_start_waits_and_is_obeyed_then(api: Any, record: Record) -> None:
     with traced(api.TCPServer, record)(LOOPBACK, ignore) as server:
         record.clear()
-        waiting = threading.Thread(target=server.shutdown)
-        waiting.start()
-        eventually(lambda: flag(server))
+        waiting = start_shutting_down(server)
         assert waiting.is_alive()
         with connect(server.server_address):
             server.serve_forever()
-        waiting.join()
+        waiting.result()
         assert record == []
 
 
@@ -81,12 +87,10 @@ def test_shutdown_does_not_wait_for_the_poll_interval(
     """It used to be noticed at the next wake-up only: with the next connection, or never."""
     with traced(api.TCPServer, record)(LOOPBACK, ignore) as server:
         thread = start_serving(server, poll_interval)
-        asking = threading.Thread(target=server.shutdown)
-        asking.start()
-        eventually(lambda: flag(server) or has_ended(server))
+        asking = start_shutting_down(server)
         if not improved:
             connect(server.server_address).close()
-        asking.join()
+        asking.result()
         thread.wait_until_it_ended()
         assert "get_request" not in record
 
@@ -143,12 +147,11 @@ def test_shutdown_waits_for_the_request_that_is_being_served(
         thread = start_serving(server)
         with connect(server.server_address):
             told.wait_for(b"entered")
-            asking = threading.Thread(target=shut_down)
-            asking.start()
+            asking = Call(shut_down)
             eventually(lambda: flag(server))
             gate.open()
             assert [told.next(), told.next()] == [b"served", b"shut down"]
-        asking.join()
+        asking.result()
         thread.wait_until_it_ended()
 
 
@@ -158,7 +161,6 @@ def test_a_server_can_serve_again_after_a_shutdown(api: Any, running: Any, told:
 
     server = api.TCPServer(LOOPBACK, handler)
     thread = start_serving(server)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     with running(server), connect(server.server_address):
         told.wait_for(b"served")

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, echo, ignore, raiser, serve_one, take_one
+from tests.documented.kit import (
+    LOOPBACK,
+    echo,
+    ignore,
+    raiser,
+    serve_one,
+    start_closing,
+    take_one,
+)
 from tests.support.announcements import Gate, Told
 from tests.support.clients import connect, receive_all
 from tests.support.deadlines import ENDING, within
@@ -57,19 +65,12 @@ def test_server_close_waits_for_the_threads_after_it_closed_the_listener(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
     server = api.ThreadingTCPServer(LOOPBACK, held)
-
-    def close() -> None:
-        server.server_close()
-        told.say("closed")
-
     take_into_thread(server, told)
     take_into_thread(server, told)
-    closing = threading.Thread(target=close)
-    closing.start()
-    eventually(lambda: server.socket.fileno() == -1)
+    closing = start_closing(server, told)
     gate.open()
     assert [told.next(), told.next(), told.next()] == [b"done", b"done", b"closed"]
-    closing.join()
+    closing.result()
     assert len(server._threads) == 0
 
 
@@ -80,11 +81,7 @@ def test_server_close_does_not_wait_if_block_on_close_is_false(
     server.block_on_close = False
     thread = take_into_thread(server, told)
     assert "_threads" not in vars(server)
-    within(server.server_close)
-    told.say("closed")
-    gate.open()
-    assert [told.next(), told.next()] == [b"closed", b"done"]
-    thread.join(ENDING)
+    close_before_it_ends(thread, server, told, gate)
 
 
 def test_server_close_does_not_wait_for_daemons(
@@ -94,6 +91,11 @@ def test_server_close_does_not_wait_for_daemons(
     server.daemon_threads = True
     thread = take_into_thread(server, told)
     assert len(server._threads) == 0
+    close_before_it_ends(thread, server, told, gate)
+
+
+def close_before_it_ends(thread: threading.Thread, server: Any, told: Told, gate: Gate) -> None:
+    """Close a server while a thread still serves its request, and then let that end."""
     within(server.server_close)
     told.say("closed")
     gate.open()
@@ -135,7 +137,7 @@ def test_the_books_about_threads_cost_little_per_request(
         assert len(asked) == requests * (requests - 1) / 2
 
 
-def test_threads_can_be_added_by_an_override(api: Any, told: Told, gate: Gate) -> None:
+def test_threads_can_be_added_by_an_override(api: Any) -> None:
     """As programs do that repeat the body of `process_request` to name their threads."""
 
     class Server(api.ThreadingTCPServer):
@@ -189,7 +191,7 @@ def test_where_nobody_waits_threads_are_not_noted(api: Any) -> None:
     threads.join()
 
 
-def test_the_work_of_a_thread_can_be_done_elsewhere(api: Any, told: Told) -> None:
+def test_the_work_of_a_thread_can_be_done_elsewhere(api: Any) -> None:
     """As servers with a thread pool do: the method is looked up on the instance."""
     handed_over = []
 

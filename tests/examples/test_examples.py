@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.support.checkout import ROOT
 from tests.support.deadlines import Deadline
 from tests.support.polling import eventually
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 
@@ -50,7 +50,7 @@ def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
         eventually(lambda: is_served(port, kind), what=f"{program} on port {port}")
         yield port
     finally:
-        server.send_signal(2)
+        server.send_signal(signal.SIGINT)
         server.communicate(timeout=Deadline().remaining())
 
 

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.checkout import ROOT
 from tests.support.deadlines import HANG
-
-ROOT = Path(__file__).resolve().parents[2]
 
 NO_SOURCE = ("build", "dist")
 

@@ -1,10 +1,10 @@
 """The standard library's own servers, one request each, on whatever `socketserver` is found.
 
-A program, not a test: `python -c` runs it at the root of the checkout, with the name of a module of
-the standard library; it prints the class of the server that answered, and where that class has
-its loop from.
+A program, not a test: it is run from the root of the checkout, with the name of a module of the
+standard library. It makes sure that the server which answered is one of ours, and prints its class.
 """
 
+import contextlib
 import http.client
 import importlib
 import json
@@ -19,11 +19,11 @@ DEADLINE = 10.0
 
 def get(address: tuple[str, int], path: str = "/") -> bytes:
     """The body of an answer over HTTP, which must be a good one."""
-    connection = http.client.HTTPConnection(*address, timeout=DEADLINE)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    assert answer.status == 200, answer.status
-    return answer.read()
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=DEADLINE)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.status
+        return answer.read()
 
 
 class Answering:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guard.checkout import ROOT, sources_below
+from tests.guard.checkout import sources_below
+from tests.support.checkout import ROOT
 
 Import = tuple[Path, int, str]
 
@@ -46,35 +47,32 @@ def listed(wrong: list[Import]) -> str:
     return "\n".join(f"{path.relative_to(ROOT)}:{line}: {name}" for path, line, name in wrong)
 
 
-def test_workers_import_nothing_above_them() -> None:
+def modules_of_prefork() -> set[str]:
+    """The modules and packages that are imported under `prefork`, except for the program."""
+    names = {path.stem for path in (ROOT / "prefork").iterdir()}
+    return {f"prefork.{name}" for name in names if not name.startswith("_")} - {"prefork.cli"}
+
+
+def outside(allowed: set[str], of: str) -> str:
+    """The imports of ours in a layer that are none of those allowed."""
     wrong = [
         found
-        for found in layer("workers")
-        if under(found[2], "prefork") and not under(found[2], "prefork.workers")
+        for found in layer(of)
+        if under(found[2], "prefork") and not any(under(found[2], name) for name in allowed)
     ]
-    assert not listed(wrong)
+    return listed(wrong)
+
+
+def test_workers_import_nothing_above_them() -> None:
+    assert not outside({"prefork.workers"}, of="workers")
 
 
 def test_the_master_imports_nothing_of_the_documented_api() -> None:
-    modules = {path.stem for path in (ROOT / "prefork").iterdir()} - {"socketserver", "cli"}
-    allowed = [f"prefork.{module}" for module in modules if not module.startswith("_")]
-    wrong = [
-        found
-        for found in layer("prefork")
-        if under(found[2], "prefork") and not any(under(found[2], name) for name in allowed)
-    ]
-    assert not listed(wrong)
+    assert not outside(modules_of_prefork() - {"prefork.socketserver"}, of="prefork")
 
 
 def test_the_documented_api_knows_nothing_of_the_program() -> None:
-    modules = {path.stem for path in (ROOT / "prefork").iterdir()} - {"cli"}
-    allowed = [f"prefork.{module}" for module in modules if not module.startswith("_")]
-    wrong = [
-        found
-        for found in layer("socketserver")
-        if under(found[2], "prefork") and not any(under(found[2], name) for name in allowed)
-    ]
-    assert not listed(wrong)
+    assert not outside(modules_of_prefork(), of="socketserver")
 
 
 @pytest.mark.parametrize("name", ["workers", "prefork", "socketserver"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guard.checkout import ROOT, sources, sources_below
+from tests.guard.checkout import sources, sources_below
+from tests.support.checkout import ROOT
 
 LONGEST = 400
 

@@ -23,11 +23,26 @@ def become_subreaper() -> None:
 
 def children() -> set[int]:
     """The pids of this process's children, whichever thread forked them, zombies included."""
+    return children_of(os.getpid())
+
+
+def children_of(pid: int) -> set[int]:
+    """The same for any process; one that is gone has none."""
     pids: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):  # the thread has just ended
-            pids.update(int(word) for word in (task / "children").read_text().split())
+    with contextlib.suppress(OSError):  # the process has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # the thread has just ended
+                pids.update(int(word) for word in (task / "children").read_text().split())
     return pids
+
+
+def command_of(pid: int) -> str:
+    """The command line or title of a process as `ps` shows it; empty for a zombie."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    return line.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def state_of(pid: int) -> str:
@@ -53,18 +68,21 @@ def has_ended(pid: int, seconds: float = ENDING) -> bool:
 
 def exit_code(pid: int, seconds: float = ENDING) -> int:
     """Wait for a child and take its exit code (negative: the signal that killed it)."""
-    if not has_ended(pid, seconds):
-        raise DeadlinePassed(f"child {pid} still runs after {seconds:g} s")
+    _demand_the_end_of(pid, seconds)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def peek_exit_code(pid: int, seconds: float = ENDING) -> int:
     """Like `exit_code`, but the child stays for somebody else to collect."""
-    if not has_ended(pid, seconds):
-        raise DeadlinePassed(f"child {pid} still runs after {seconds:g} s")
+    _demand_the_end_of(pid, seconds)
     result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert result is not None
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+
+def _demand_the_end_of(pid: int, seconds: float) -> None:
+    if not has_ended(pid, seconds):
+        raise DeadlinePassed(f"child {pid} still runs after {seconds:g} s")
 
 
 def kill_and_reap(pid: int) -> None:

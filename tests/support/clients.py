@@ -1,6 +1,8 @@
 """The other side of a request: small clients with deadlines."""
 
+import contextlib
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from tests.support.deadlines import EXCHANGE
@@ -8,11 +10,7 @@ from tests.support.deadlines import EXCHANGE
 
 def connect(address: Any) -> socket.socket:
     """A stream connection to an address as servers report it: a tuple, or a Unix path or name."""
-    if isinstance(address, str | bytes):
-        family = socket.AF_UNIX
-    else:
-        family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
-    client = socket.socket(family, socket.SOCK_STREAM)
+    client = socket.socket(_family_of(address), socket.SOCK_STREAM)
     try:
         client.settimeout(EXCHANGE)
         client.connect(address)
@@ -20,6 +18,13 @@ def connect(address: Any) -> socket.socket:
         client.close()
         raise
     return client
+
+
+@contextlib.contextmanager
+def connections(address: Any, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections, until the end of the block."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(connect(address)) for _ in range(count)]
 
 
 def receive_all(client: socket.socket) -> bytes:
@@ -40,7 +45,7 @@ def datagram_socket(address: Any, own_path: str | None = None) -> socket.socket:
 
     Over Unix sockets there is an answer only for a client that is bound: *own_path*.
     """
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    family = _family_of(address)
     client = socket.socket(family, socket.SOCK_DGRAM)
     client.settimeout(EXCHANGE)
     if own_path is not None:
@@ -48,3 +53,9 @@ def datagram_socket(address: Any, own_path: str | None = None) -> socket.socket:
     elif family == socket.AF_INET:
         client.bind(("127.0.0.1", 0))
     return client
+
+
+def _family_of(address: Any) -> socket.AddressFamily:
+    if isinstance(address, str | bytes):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if len(address) == 4 else socket.AF_INET

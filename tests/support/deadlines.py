@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -48,26 +48,37 @@ class Deadline:
         return self.remaining()
 
 
-def within(call: Callable[[], Result], seconds: float = ENDING, *, what: str = "") -> Result:
-    """The result of *call*, which must return in time; what it raises is raised here.
+class Call(threading.Thread, Generic[Result]):
+    """A call under way in a thread of its own, which begins at once.
 
-    It runs in a thread of its own, so that a call that would block for ever becomes a failure.
-    (The thread cannot be stopped, it stays behind as the evidence.)
+    So a call that would block for ever becomes a failure. (Its thread cannot be stopped, it stays
+    behind as the evidence.)
     """
-    outcome: list[Result] = []
-    raised: list[BaseException] = []
 
-    def body() -> None:
+    def __init__(self, call: Callable[[], Result], what: str = "") -> None:
+        self._what = what or repr(call)
+        super().__init__(name=f"call of {self._what}", daemon=True)
+        self._call = call
+        self._results: list[Result] = []
+        self._raised: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
         try:
-            outcome.append(call())
-        except BaseException as error:  # carried over to the caller, whatever it is
-            raised.append(error)
+            self._results.append(self._call())
+        except BaseException as error:  # carried over to whoever asks for the result
+            self._raised = error
 
-    thread = threading.Thread(target=body, name=f"within {what or call!r}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise DeadlinePassed(f"{what or call!r} did not return within {seconds:g} s")
-    if raised:
-        raise raised[0]
-    return outcome[0]
+    def result(self, seconds: float = ENDING) -> Result:
+        """What it returned, which must happen in time; what it raised is raised here."""
+        self.join(seconds)
+        if self.is_alive():
+            raise DeadlinePassed(f"{self._what} did not return within {seconds:g} s")
+        if self._raised is not None:
+            raise self._raised
+        return self._results[0]
+
+
+def within(call: Callable[[], Result], seconds: float = ENDING, *, what: str = "") -> Result:
+    """The result of *call*, which must return in time; what it raises is raised here."""
+    return Call(call, what).result(seconds)

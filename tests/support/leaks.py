@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.children import children, kill_and_reap, state_of
+from tests.support.children import children, command_of, kill_and_reap, state_of
 from tests.support.deadlines import PATIENCE, DeadlinePassed
 from tests.support.polling import eventually
 
@@ -15,7 +15,7 @@ _GRACE = 1.5 * PATIENCE
 """For what is just about to end by itself: a thread after its last line, a child in its exit."""
 
 
-def _descriptors() -> frozenset[tuple[int, str]]:
+def descriptors() -> frozenset[tuple[int, str]]:
     """Open descriptors with what they refer to: a number alone may have been given out again."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
@@ -55,7 +55,7 @@ class Surroundings:
     def now(cls) -> "Surroundings":
         return cls(
             children=frozenset(children()),
-            descriptors=_descriptors(),
+            descriptors=descriptors(),
             threads=frozenset(threading.enumerate()),
             handlers=_handlers(),
             mask=frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
@@ -102,8 +102,9 @@ class Surroundings:
         Descriptors stay open: the object that owns one might later close its number once more, when
         it belongs to somebody else; and the next test takes its own inventory anyway.
         """
-        for pid in children() - self.children:
-            kill_and_reap(pid)
+        while left := children() - self.children:  # orphans of the first ones come to us
+            for pid in left:
+                kill_and_reap(pid)
         for number, handler in _handlers().items():
             before = self.handlers[number]
             if handler != before and before is not None:  # None: not installed by Python
@@ -115,8 +116,5 @@ class Surroundings:
 def _describe(pid: int) -> str:
     if state_of(pid) == "Z":
         return "a zombie"
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return "running " + file.read().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
-        return "just gone"
+    command = command_of(pid)
+    return f"running {command}" if command else "just gone"

@@ -35,6 +35,11 @@ class ServingThread(threading.Thread):
         if not self._begun.wait(EXCHANGE):
             raise DeadlinePassed("the loop did not begin")
 
+    def shut_down(self) -> None:
+        """Ask the loop to end, from this thread, and wait for it."""
+        within(self._server.shutdown, what="shutdown()")
+        self.wait_until_it_ended()
+
     def wait_until_it_ended(self, seconds: float = ENDING) -> None:
         self.join(seconds)
         if self.is_alive():
@@ -81,7 +86,6 @@ def serving(
         release()
         try:
             if thread.is_alive():
-                within(server.shutdown, what="shutdown()")
-            thread.wait_until_it_ended()
+                thread.shut_down()
         finally:
             within(server.server_close, what="server_close()")

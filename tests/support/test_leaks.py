@@ -1,15 +1,34 @@
 """The search for leaks finds each kind of thing a test may leave behind."""
 
 import os
+import re
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.announcements import Gate
-from tests.support.children import children, fork_and_run, kill_and_reap, state_of
+from tests.support import leaking
+from tests.support.announcements import Gate, Told
+from tests.support.checkout import ROOT
+from tests.support.children import children, fork_and_run, kill_and_reap, peek_exit_code, state_of
+from tests.support.deadlines import HANG
 from tests.support.leaks import Surroundings
+
+FOUND = {
+    "child": r"child \d+ is left behind \(running .+\)",
+    "zombie": r"child \d+ is left behind \(a zombie\)",
+    "orphan": r"child \d+ is left behind \(running .+\)",
+    "descriptor": r"descriptor \d+ is still open \(/dev/null\)",
+    "thread": r"thread 'straggler' still runs",
+    "handler": r"the handler of SIGUSR1 is now .+",
+    "mask": r"the signal mask is now \[.+\]",
+    "wakeup_descriptor": r"descriptor .+; the signal wake-up descriptor is now \d+",
+}
+"""What is said of each test in `leaking`."""
 
 
 @pytest.fixture
@@ -17,6 +36,28 @@ def before() -> Iterator[Surroundings]:
     surroundings = Surroundings.now()
     yield surroundings
     surroundings.restore()
+
+
+@pytest.mark.slow
+def test_each_test_that_leaves_something_is_reported_and_no_other() -> None:
+    """The automatic fixture at work. Every second test there leaves nothing, and must pass."""
+    assert FOUND.keys() == {kind.__name__ for kind in leaking.KINDS}
+    # A short patience: it waits in vain for each of the things to go away by themselves.
+    environment = {**os.environ, "PREFORK_TEST_PATIENCE": "0.1", "COLUMNS": "1000"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-qrE", leaking.__file__],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+        check=False,
+    )
+    report = r"^ERROR \S+::test_leaves\[(\w+)\] - Failed: the test leaves something behind: (.+)$"
+    reported = dict(re.findall(report, answer.stdout, re.MULTILINE))
+    assert reported.keys() == FOUND.keys(), answer.stdout
+    assert [kind for kind in FOUND if not re.fullmatch(FOUND[kind], reported[kind])] == []
+    assert f"{2 * len(FOUND)} passed, {len(FOUND)} errors" in answer.stdout
 
 
 def test_an_idle_process_shows_no_changes(before: Surroundings) -> None:
@@ -31,22 +72,33 @@ def test_a_running_child_is_found_and_ended(gate: Gate, before: Surroundings) ->
     assert pid not in children()
 
 
+def test_the_children_of_a_child_are_ended_with_it(
+    told: Told, gate: Gate, before: Surroundings
+) -> None:
+    """They come to us as orphans, after the first look around."""
+
+    def have_a_child() -> None:
+        told.say("grandchild", fork_and_run(gate.wait))
+        gate.wait()
+
+    child = fork_and_run(have_a_child)
+    grandchild = int(told.wait_for(b"grandchild"))
+    before.restore()
+    assert state_of(child) == state_of(grandchild) == ""
+    assert before.changes() == []
+
+
 def test_a_zombie_is_found(before: Surroundings) -> None:
     pid = fork_and_run(lambda: None)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert state_of(pid) == "Z"
+    assert peek_exit_code(pid) == 0
     assert before.changes() == [f"child {pid} is left behind (a zombie)"]
     kill_and_reap(pid)
 
 
 def test_an_open_descriptor_is_found(before: Surroundings) -> None:
-    reader, writer = os.pipe()
-    try:
-        assert len(before.changes()) == 2
-        assert all("pipe:" in sentence for sentence in before.changes())
-    finally:
-        os.close(reader)
-        os.close(writer)
+    with socket.socket() as left:
+        [sentence] = before.changes()
+        assert sentence.startswith(f"descriptor {left.fileno()} is still open (socket:")
     assert before.changes() == []
 
 
@@ -75,3 +127,30 @@ def test_a_changed_signal_mask_is_found_and_put_back(before: Surroundings) -> No
     assert "mask" in before.changes()[0]
     before.restore()
     assert before.changes() == []
+
+
+def test_a_changed_wake_up_descriptor_is_found_and_put_back(before: Surroundings) -> None:
+    with socket.socket() as bell:
+        bell.setblocking(False)
+        signal.set_wakeup_fd(bell.fileno())
+        assert before.changes()[-1] == f"the signal wake-up descriptor is now {bell.fileno()}"
+        before.restore()
+    assert before.changes() == []
+
+
+def test_what_goes_away_by_itself_is_no_leak(before: Surroundings) -> None:
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    end.set()
+    assert before.changes_that_stay() == []
+
+
+def test_what_only_garbage_holds_is_no_leak(before: Surroundings) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.socket = socket.socket()
+            self.cycle = self
+
+    Cycle()
+    assert before.changes_that_stay() == []
