@@ -3,8 +3,7 @@
 `import prefork as socketserver` gives every documented name, and the pool's own.
 """
 
-from prefork.master import StartError
-from prefork.reports import WorkerStatus
+from prefork.reports import StartError, WorkerStatus
 from prefork.settings import Settings, SettingsError
 from prefork.socketserver import *  # noqa: F403
 from prefork.socketserver import __all__ as _documented

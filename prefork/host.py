@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from prefork.settings import Settings
+from prefork.workers.channel import Parcel
 from prefork.workers.service import Service
 
 
@@ -20,6 +21,9 @@ class Host(Service, Protocol):
 
     def may_cut_off(self) -> bool:
         """Whether the end of the server may cut off requests that threads still serve."""
+
+    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+        """A request as bytes and a descriptor; `None` for one that cannot leave this process."""
 
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master's loop."""

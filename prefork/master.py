@@ -11,6 +11,8 @@ only where the server's caller has asked it to.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import signal
 import threading
@@ -33,7 +35,14 @@ from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
-from prefork.reports import WorkerStatus, report_death, status_of, warn_of_threads
+from prefork.reports import (
+    StartError,
+    WorkerStatus,
+    next_step,
+    report_death,
+    status_of,
+    warn_of_threads,
+)
 from prefork.signals import held_back
 from prefork.strategies import STRATEGIES
 from prefork.strategies.base import Strategy
@@ -41,14 +50,9 @@ from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
-from prefork.workers.main import Assignment, serve_many, serve_one
-from prefork.workers.scoreboard import Reading
+from prefork.workers.main import Assignment, serve_many, serve_one, serve_parcel
 
 logger = logging.getLogger("prefork")
-
-
-class StartError(RuntimeError):
-    """No worker of the first generation could start; the message has a worker's traceback."""
 
 
 class Master:
@@ -61,7 +65,7 @@ class Master:
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self._strategy: Strategy = Fork(host, self._pool)
+        self.strategy: Strategy = Fork(host, self._pool, self._crew.reading)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._warned = False
@@ -83,7 +87,6 @@ class Master:
         with self._lock:
             self.collect()
             self._choose_strategy()
-            self._strategy.open()
             self._restarts = Restarts()
             self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
@@ -106,13 +109,14 @@ class Master:
                 for record, message in self._crew.messages():
                     self._hear(record, message)
                 self._bury(self._crew.deaths())
+                self._serve_returned()
             self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
             now = self._clock()
-            waits = [self._start_deadline(record) - now for record in self._starting()]
+            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             running = self.state is PoolState.RUNNING
             if running and self._pool.missing(self._wanted(), self._most()):
                 waits.append(self._restarts.wait_left(now))
@@ -122,7 +126,7 @@ class Master:
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests."""
-        return self._strategy.wants_listener(self._most())
+        return self.strategy.wants_listener(self._most())
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -133,6 +137,7 @@ class Master:
         with self._lock, held_back():
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
+            self.strategy.end()
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
                 self._drain_began = self._clock()
             self._retire_all()
@@ -152,17 +157,13 @@ class Master:
             with self._lock, held_back():
                 if self.forced:
                     return  # the request has waited in vain
-                if self._strategy.place(request, client_address):
+                if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
                     self._spawn(lambda g: serve_one(host, g, request, client_address), False)
                     return
             self._crew.wait(self._grace_left())
-            self.collect()
-
-    def workers_take(self) -> bool:
-        """Whether the workers empty the backlog; otherwise the server has to, with `dispatch()`."""
-        return self._strategy.workers_take
+            self.turn()
 
     def drain(self) -> None:
         """The server is about to close: somebody must serve what waits in the backlog."""
@@ -182,14 +183,12 @@ class Master:
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
-            if self.forced or len(self._pool):
-                return False
-            if not (self._drainer_due and self._strategy.something_waits()):
+            somebody = self.forced or len(self._pool)
+            if somebody or not (self._drainer_due and self.strategy.something_waits()):
                 return False
             self._drainer_due = False
-            self._strategy.open()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            for _ in range(min(self._most(), self._strategy.waiting_at_most())):
+            for _ in range(min(self._most(), self.strategy.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
             return len(self._pool) > 0
@@ -201,6 +200,7 @@ class Master:
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
                 self._kill(record, why)
+            self.strategy.close()
             self._note_if_empty()
 
     def close(self) -> bool:
@@ -208,19 +208,20 @@ class Master:
         with self._lock:
             if not len(self._pool):
                 self._crew.close()
+                self.strategy.close()
             return not len(self._pool)
 
     def let_go(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
         self._crew.forget_all()
+        self.strategy.let_go()
         self._host.let_go()
 
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
-        now = self._clock()
         with self._lock:
-            records = sorted(self._pool, key=lambda record: record.slot)
-            return [status_of(record, self._crew.reading(record), now) for record in records]
+            now, reading = self._clock(), self._crew.reading
+            return [status_of(r, reading(r), now) for r in self._pool.by_slots()]
 
     # -- note --------------------------------------------------------------------------------
 
@@ -228,13 +229,14 @@ class Master:
         if message.kind is Kind.READY:
             record.note(WorkerEvent.READY)
             self._any_ready = True
+            self.strategy.ready(record)
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
         elif message.kind is Kind.STOP:
             if record.may_stop_now:
                 self._host.stop()
         else:
-            self._strategy.hear(record, message)
+            self.strategy.hear(record, message)
 
     def _bury(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
@@ -246,10 +248,7 @@ class Master:
                 if record.standing and not record.was_ready:
                     failed = record
         if failed is not None and self._nobody_starts():
-            raise StartError(
-                "No worker could start, so nothing is served. The last one said:\n"
-                + (failed.failure or "nothing; how it ended is in the log.")
-            )
+            raise StartError.of(failed)
 
     def _bury_one(self, record: WorkerRecord, death: Death) -> None:
         for message in self._crew.last_words(record):
@@ -257,7 +256,7 @@ class Master:
         self._crew.forget(record)
         now = self._clock()
         reading = self._crew.reading(record)
-        if self._blames_start(record, death, reading, now):
+        if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
         # While nobody has ever been ready, the traceback is StartError's to tell.
         traceback = record.failure if self._any_ready or not record.standing else ""
@@ -265,19 +264,9 @@ class Master:
         if self.state is PoolState.DRAINING and record.was_ready:
             self._drainer_due |= death.status != ExitCode.DONE
         self._pool.remove(record)
-        self._strategy.forget(record)
+        self.strategy.forget(record)
         self._host.workers_changed(self._pool.pids())
         self._note_if_empty()
-
-    def _blames_start(
-        self, record: WorkerRecord, death: Death, reading: Reading, now: float
-    ) -> bool:
-        """Whether a death makes it likely that the next worker dies in the same way."""
-        left = death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED)
-        asked = left or record.state is WorkerState.RETIRING
-        # SIGKILL comes from outside: somebody's doing, not the start's.
-        forced = record.was_ready and death.status == -signal.SIGKILL
-        return record.standing and not asked and not forced and record.is_newborn(reading, now)
 
     def _nobody_starts(self) -> bool:
         if self._any_ready or self.state is not PoolState.RUNNING:
@@ -285,20 +274,17 @@ class Master:
         return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
 
     def _next_step(self, record: WorkerRecord, now: float) -> str:
-        if not record.standing or self.state is not PoolState.RUNNING:
+        if self.state is not PoolState.RUNNING:
             return "it is not replaced"
         starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
-        if not self._any_ready and starting <= 1:  # itself
-            return "it was the last one"
-        if record.state is WorkerState.RETIRING:
-            return "the pool is as large as it should be"
-        wait = self._restarts.wait_left(now)
-        return f"it is replaced in {wait:.1f} s" if wait else "it is replaced now"
+        alone = not self._any_ready and starting <= 1  # itself
+        return next_step(record, alone, self._restarts.wait_left(now))
 
     def _note_if_empty(self) -> None:
-        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
+        left = len(self._pool) or (self.strategy.holds_some() and not self.forced)
+        if not left and self.state in (PoolState.DRAINING, PoolState.STOPPING):
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
-            self._strategy.close()
+            self.strategy.rest()
 
     # -- decide ------------------------------------------------------------------------------
 
@@ -309,7 +295,7 @@ class Master:
                 record.proved = True
                 self._restarts.note_survival()
         missing = self._pool.missing(self._wanted(), self._most())
-        for _ in range(to_start(missing, len(self._starting()), self._cores)):
+        for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
         self._shrink(self._pool.surplus(self._wanted()), now)
@@ -321,14 +307,11 @@ class Master:
             self._retire(self._pool.by_slot(slot), Message(Kind.RETIRE))
 
     def _enforce_deadlines(self, now: float) -> None:
-        for record in self._starting():
+        for record in self._pool.starting():
             if now >= self._start_deadline(record):
                 self._kill(record, "it is not ready within the start_timeout")
         if self._grace_left() == 0.0 or self.state is PoolState.STOPPING:
             self.kill("it has not finished within the grace")
-
-    def _starting(self) -> list[WorkerRecord]:
-        return [record for record in self._pool if record.state is WorkerState.STARTING]
 
     def _start_deadline(self, record: WorkerRecord) -> float:
         return record.started + self._host.settings().start_timeout
@@ -343,30 +326,41 @@ class Master:
         return max(1, self._host.max_children())
 
     def _wanted(self) -> int:
-        return self._strategy.standing(self._most())
+        return self.strategy.standing(self._most())
 
     # -- act ---------------------------------------------------------------------------------
 
     def _choose_strategy(self) -> None:
         wanted = STRATEGIES[self._host.settings().strategy]
         # The same one stays: workers of an earlier run may still be finishing under it.
-        if type(self._strategy) is not wanted:
-            self._strategy.close()
-            self._strategy = wanted(self._host, self._pool)
+        if type(self.strategy) is not wanted:
+            self.strategy.close()
+            self.strategy = wanted(self._host, self._pool, self._crew.reading)
+        self.strategy.begin()
 
     def _start_worker(self) -> None:
-        host, source = self._host, self._strategy.source
+        host, source = self._host, self.strategy.source
         try:
-            self._spawn(lambda given: serve_many(host, given, source), True)
+            self.strategy.open()
+            with self.strategy.lending(self._pool.free_slot()) as lent:
+                its_source = functools.partial(source, lent=lent)
+                self._spawn(lambda given: serve_many(host, given, its_source), True)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
             if self._nobody_starts():
-                raise StartError(
-                    f"No worker could be forked, so nothing is served: {error}."
-                ) from error
+                raise StartError.of_fork(error) from error
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be forked: %s; the next try is in %.1f s.", error, wait)
+
+    def _serve_returned(self) -> None:
+        """When the loop has ended no other worker would serve what a dead one had not begun."""
+        host = self._host
+        while self.state is PoolState.DRAINING and self.has_room():
+            if (message := self.strategy.returned()) is None:
+                return
+            with contextlib.closing(message):
+                self._spawn(lambda given: serve_parcel(host, given, message.parcel), False)
 
     def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
         host = self._host
@@ -384,7 +378,7 @@ class Master:
         host.workers_changed(self._pool.pids())
 
     def _retire_all(self) -> None:
-        orders = [(record, self._strategy.last_order(record)) for record in self._pool]
+        orders = [(record, self.strategy.last_order(record)) for record in self._pool]
         for record, order in orders:
             self._retire(record, order)
 

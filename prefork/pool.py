@@ -5,12 +5,14 @@ No system call is made here; the master does what these books say.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prefork.lifecycle import WORKER_TRANSITIONS, WorkerEvent, WorkerState, advance
 from prefork.policies.restarts import is_newborn
 from prefork.workers.channel import Channel
+from prefork.workers.exits import ExitCode
 from prefork.workers.scoreboard import Reading, State
 
 
@@ -45,6 +47,14 @@ class WorkerRecord:
         taken = reading.served + (reading.state is State.BUSY)
         return is_newborn(self.was_ready, taken, now - self.started)
 
+    def blames_start(self, status: int | None, reading: Reading, now: float) -> bool:
+        """Whether its death makes it likely that the next worker dies in the same way."""
+        left = status in (ExitCode.RECYCLED, ExitCode.TERMINATED)
+        asked = left or self.state is WorkerState.RETIRING
+        # SIGKILL comes from outside: somebody's doing, not the start's.
+        forced = self.was_ready and status == -signal.SIGKILL
+        return self.standing and not asked and not forced and self.is_newborn(reading, now)
+
     def note(self, event: WorkerEvent) -> None:
         self.state = advance(WORKER_TRANSITIONS, self.state, event)
         self.was_ready |= event is WorkerEvent.READY
@@ -62,6 +72,12 @@ class Pool:
 
     def __iter__(self) -> Iterator[WorkerRecord]:
         return iter(list(self._by_slot.values()))
+
+    def by_slots(self) -> list[WorkerRecord]:
+        return [self._by_slot[slot] for slot in sorted(self._by_slot)]
+
+    def starting(self) -> list[WorkerRecord]:
+        return [record for record in self if record.state is WorkerState.STARTING]
 
     def free_slot(self) -> int:
         slot = 0

@@ -15,6 +15,19 @@ from prefork.workers.scoreboard import Reading, State
 logger = logging.getLogger("prefork")
 
 
+class StartError(RuntimeError):
+    """No worker of the first generation could start; the message has a worker's traceback."""
+
+    @classmethod
+    def of(cls, record: WorkerRecord) -> StartError:
+        said = record.failure or "nothing; how it ended is in the log."
+        return cls(f"No worker could start, so nothing is served. The last one said:\n{said}")
+
+    @classmethod
+    def of_fork(cls, error: OSError) -> StartError:
+        return cls(f"No worker could be forked, so nothing is served: {error}.")
+
+
 @dataclass(frozen=True)
 class WorkerStatus:
     """What one worker is doing. `since` and `age` are seconds until now, `busy` in all."""
@@ -70,6 +83,17 @@ def report_death(
     how = _meaning(record, death)
     rest = f"\n{traceback}" if traceback else ""
     logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, rest)
+
+
+def next_step(record: WorkerRecord, alone: bool, wait: float) -> str:
+    """What happens after a death in a pool that is kept; `wait` is in seconds."""
+    if not record.standing:
+        return "it is not replaced"
+    if alone:
+        return "it was the last one"
+    if record.state is WorkerState.RETIRING:
+        return "the pool is as large as it should be"
+    return f"it is replaced in {wait:.1f} s" if wait else "it is replaced now"
 
 
 def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:

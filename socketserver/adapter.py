@@ -18,7 +18,9 @@ from prefork.socketserver.children import (
     let_go_of_socket,
     serve_in_child,
 )
-from prefork.socketserver.loop import serve_taken
+from prefork.socketserver.loop import serve_taken, serve_verified
+from prefork.socketserver.parcels import pack, unpack
+from prefork.workers.channel import Parcel
 from prefork.workers.room import Room
 from prefork.workers.service import Taker
 
@@ -49,6 +51,9 @@ class Adapter:
     def may_cut_off(self) -> bool:
         return bool(getattr(self._server, "daemon_threads", False))
 
+    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+        return pack(self._server, request, client_address)
+
     def let_go(self) -> None:
         self._state.pop("_prefork_master", None)
         run = self._state.pop("_BaseServer__run", None)
@@ -68,7 +73,7 @@ class Adapter:
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         for other in list(_adapters):
             if other is not self:
                 # This process lives on when that server closes: its port must become free.
@@ -108,7 +113,18 @@ class Adapter:
 
     def serve(self, request: Any, client_address: Any) -> None:
         """The rules of `_handle_request_noblock()` for a request that was taken."""
-        serve_taken(self._server, request, client_address)
+        server = self._server
+        serve_taken(server, request, client_address, server.process_request)
+
+    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+        return unpack(self._server, parcel, fd)
+
+    def serve_verified(self, request: Any, client_address: Any) -> None:
+        server = self._server
+        serve_verified(server, request, client_address, server.process_request)
+
+    def let_go_of_listener(self) -> None:
+        let_go_of_listener(self._server, None)
 
     def serve_one(self, request: Any, client_address: Any) -> int:
         server = self._server

@@ -15,7 +15,7 @@ import logging
 import selectors
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import prefork.socketserver as api
@@ -245,7 +245,10 @@ def handle_request(server: Any) -> Any:
                     return server.handle_timeout()
 
 
-def handle_waiting_request(server: Any) -> None:
+Process = Callable[[Any, Any], object]
+
+
+def handle_waiting_request(server: Any, process: Process) -> None:
     """Take the request that is waiting and have it processed; the step behind each wake-up.
 
     Errors: an `OSError` of `get_request()` drops the request. An `Exception` in processing goes to
@@ -257,18 +260,30 @@ def handle_waiting_request(server: Any) -> None:
         if error.errno in EXHAUSTED:
             pause_accepting(server, error)
         return
-    serve_taken(server, request, client_address)
+    serve_taken(server, request, client_address, process)
 
 
-def serve_taken(server: Any, request: Any, client_address: Any) -> None:
+def serve_taken(server: Any, request: Any, client_address: Any, process: Process) -> None:
     """Have a request processed that was taken, by the rules of `handle_waiting_request()`."""
     try:
-        if server.verify_request(request, client_address):
-            try:
-                server.process_request(request, client_address)
-                return
-            except Exception:
-                server.handle_error(request, client_address)
+        wanted = server.verify_request(request, client_address)
+    except BaseException:
+        server.shutdown_request(request)
+        raise
+    if wanted:
+        serve_verified(server, request, client_address, process)
+    else:
+        server.shutdown_request(request)
+
+
+def serve_verified(server: Any, request: Any, client_address: Any, process: Process) -> None:
+    """The same for one that was verified already."""
+    try:
+        try:
+            process(request, client_address)
+            return
+        except Exception:
+            server.handle_error(request, client_address)
     except BaseException:
         server.shutdown_request(request)
         raise

@@ -94,8 +94,7 @@ class PreforkMixIn(ForkingMixIn):
         if (serve := vars(self).get("_prefork_serve")) is not None:
             serve(self, request, client_address)
             return
-        with handing_over(self, request):
-            self.__master().dispatch(request, client_address)
+        self.__dispatch(request, client_address)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
@@ -126,7 +125,7 @@ class PreforkMixIn(ForkingMixIn):
             try:
                 master.drain()
                 self.__serve_backlog(master)
-                if master.workers_take():
+                if master.strategy.workers_take:
                     # Before the listener closes: should a worker die on a request, the next one
                     # serves those who wait behind it.
                     self.collect_children(blocking=self.block_on_close)
@@ -141,7 +140,7 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         return _Standing(self.__master()) if standing else _Single(self.__master())
 
-    def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
+    def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
         state["_prefork_serve"] = without_processes(type(self)).process_request
@@ -160,6 +159,15 @@ class PreforkMixIn(ForkingMixIn):
             for kind in others
         )
 
+    def _handle_request_noblock(self) -> None:
+        """Take the request that waits, and bring it to a worker."""
+        hands_over = self.__master().strategy.hands_over
+        loop.handle_waiting_request(self, self.__dispatch if hands_over else self.process_request)
+
+    def __dispatch(self, request: Any, client_address: Any) -> None:
+        with handing_over(self, request):
+            self.__master().dispatch(request, client_address)
+
     def __master(self) -> Master:
         if (master := master_of(self)) is None:
             master = vars(self)["_prefork_master"] = Master(Adapter(self))
@@ -167,7 +175,7 @@ class PreforkMixIn(ForkingMixIn):
 
     def __serve_backlog(self, master: Master) -> None:
         """Where no worker stands ready to do it, the master takes what waits."""
-        if master.workers_take():
+        if master.strategy.workers_take:
             return
         for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
             if master.forced or not something_waits(self.fileno()):

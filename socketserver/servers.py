@@ -79,7 +79,7 @@ class BaseServer:
         return loop.handle_request(self)
 
     def _handle_request_noblock(self) -> None:
-        loop.handle_waiting_request(self)
+        loop.handle_waiting_request(self, self.process_request)
 
     def handle_timeout(self) -> Any:
         """Called by `handle_request()` when no request came in time."""

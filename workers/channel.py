@@ -7,12 +7,20 @@ news. Each side learns that the other is gone by the end of file (unix(7), SOCK_
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
+import struct
 from enum import IntEnum
+from socket import MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
 from typing import NamedTuple
 
-MAX_BODY = 60_000
-"""Bytes of a message's body; the rest of a longer one (a traceback) is cut off at its beginning."""
+MAX_BODY = 70_000
+"""Bytes of a message's body: the longest datagram and its address. A longer text (a traceback) is
+cut off at its beginning."""
+
+_DESCRIPTOR = struct.Struct("i")
+_ANCILLARY = socket.CMSG_SPACE(_DESCRIPTOR.size)
 
 
 class Kind(IntEnum):
@@ -28,19 +36,44 @@ class Kind(IntEnum):
     """From a worker: it cannot start; the body is the traceback."""
     STOP = 5
     """From a worker: a handler asked for the end of the whole server."""
+    TAKE = 6
+    """To a worker: serve this request; the body and the descriptor are the request."""
+    DONE = 7
+    """From a worker: a request that it was given is served."""
+    LEAVING = 8
+    """From a worker: it has reached a limit, and waits for the order to retire."""
+
+
+Parcel = tuple[bytes, int | None]
+"""A request as it travels: bytes, and a descriptor if there is one."""
+
+# Bound once: with some strategies these are needed for every request.
+_KINDS = {int(kind): kind for kind in Kind}
+_FIRST_BYTE = {kind: bytes([kind]) for kind in Kind}
 
 
 class Message(NamedTuple):
     kind: Kind
     body: bytes = b""
+    fd: int | None = None
+    """A descriptor that travels along; the receiver's own copy has another number."""
 
     @classmethod
     def drain(cls, most: int) -> Message:
         return cls(Kind.DRAIN, b"%d" % most)
 
+    @property
+    def parcel(self) -> Parcel:
+        return self.body, self.fd
+
+    def close(self) -> None:
+        """Close this process's copy of the descriptor, if one travels along."""
+        if self.fd is not None:
+            os.close(self.fd)
+
 
 class Channel:
-    """One end of the pair. Nothing here ever blocks."""
+    """One end of the pair. Only `send_surely()` ever blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -56,10 +89,27 @@ class Channel:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def send(self, message: Message) -> None:
-        """Send, or lose the message if the other side is gone (its end is noticed elsewhere)."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
-            self._sock.send(bytes([message.kind]) + message.body[-MAX_BODY:])
+    def send(self, message: Message) -> bool:
+        """Send; whether that was possible.
+
+        If not, the other side is gone (which is noticed elsewhere), or has long not listened.
+        """
+        kind, body, fd = message
+        rights = [] if fd is None else [(SOL_SOCKET, SCM_RIGHTS, _DESCRIPTOR.pack(fd))]
+        try:
+            self._sock.sendmsg((_FIRST_BYTE[kind], body[-MAX_BODY:]), rights)
+        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+            return False
+        return True
+
+    def send_surely(self, message: Message) -> None:
+        """Send; wait while the other side does not listen, unless it is gone."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLOUT)
+        while not self.send(message):
+            ((_, events),) = poll.poll()
+            if events & (select.POLLHUP | select.POLLERR):
+                return
 
     def receive(self) -> Message | None:
         """The next message, or `None` when the other side is gone.
@@ -67,12 +117,15 @@ class Channel:
         Errors: `BlockingIOError` when there is none for now.
         """
         try:
-            packet = self._sock.recv(MAX_BODY + 1)
+            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             # The other side left with a message of ours unread. That is said once, and before what
             # it had sent (unix(7)): its last words are still to be had.
-            packet = self._sock.recv(MAX_BODY + 1)
-        return Message(Kind(packet[0]), packet[1:]) if packet else None
+            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, MSG_CMSG_CLOEXEC)
+        if not packet:
+            return None
+        fd = _DESCRIPTOR.unpack(rights[0][2])[0] if rights else None
+        return Message(_KINDS[packet[0]], packet[1:], fd)
 
     def hang_up(self) -> None:
         """Make this side see the end of file, as if the other were gone; for signal handlers."""

@@ -15,7 +15,7 @@ from prefork.workers.exits import ExitCode
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources import Source
+from prefork.workers.sources.base import Source
 from prefork.workers.title import SOON, Title
 
 logger = logging.getLogger("prefork")
@@ -43,12 +43,13 @@ class Loop:
         self._max_requests = max_requests
         self._left_to_drain: int | None = None
         self._leaving: ExitCode | None = None
+        self._when_retired = ExitCode.DONE
         self._exhausted = False
         self._patience: float | None = None
 
     def run(self) -> ExitCode:
         """Serve until there is a reason to leave; the reason is returned."""
-        wait, take, serve = self._source.wait, self._source.take, self._service.serve
+        wait, take, serve = self._source.wait, self._source.take, self._source.serve
         if self._room is None and not self._service.takes_at_once():
             take = self._busy_while(take)
         slot, room, title = self._slot, self._room, self._title
@@ -57,7 +58,7 @@ class Loop:
         slot.enter(State.IDLE)
         self._read_orders()
         patience = self._patience = SOON if title.enabled else None
-        while self._leaving is None:
+        while self._leaving is None or self._source.holds_some():
             if self._left_to_drain is not None:
                 if not self._source.something_waits():
                     self._leaving = ExitCode.DONE
@@ -143,21 +144,23 @@ class Loop:
     def _read_orders(self) -> None:
         while self._leaving is None and self._left_to_drain is None:
             try:
-                message = self._channel.receive()
+                message = self._source.next_order()
             except BlockingIOError:
                 return
             if message is None:
                 gone = not self._channel.hung_up
                 self._leaving = ExitCode.ORPHANED if gone else ExitCode.TERMINATED
             elif message.kind is Kind.RETIRE:
-                self._leaving = ExitCode.DONE
+                self._leaving = self._when_retired
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
 
     def _recycle(self) -> None:
         self._read_orders()  # one to drain comes first
         if self._leaving is None and self._left_to_drain is None:
-            self._leaving = ExitCode.RECYCLED
+            self._when_retired = ExitCode.RECYCLED
+            if self._source.may_leave():
+                self._leaving = ExitCode.RECYCLED
 
     def _drained_one(self) -> None:
         assert self._left_to_drain is not None

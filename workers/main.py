@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.channel import Channel, Kind, Message, Parcel
 from prefork.workers.exits import ExitCode
 from prefork.workers.loop import Loop
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
 from prefork.workers.service import Service
-from prefork.workers.sources import Source
+from prefork.workers.sources.base import Source
 from prefork.workers.title import Title
 
 logger = logging.getLogger("prefork")
@@ -79,6 +79,11 @@ def serve_one(service: Service, given: Assignment, request: Any, client_address:
     if status == ExitCode.BOOT_FAILED:
         service.drop(request)
     return status
+
+
+def serve_parcel(service: Service, given: Assignment, parcel: Parcel) -> int:
+    """The same for a request that was packed already."""
+    return serve_one(service, given, *service.unpack(*parcel))
 
 
 def _live(

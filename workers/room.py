@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import threading
+from collections.abc import Callable
 
 from prefork.workers.scoreboard import Slot
 
@@ -23,6 +24,7 @@ class Room:
         self._slot = slot
         self._inside: set[int] = set()
         self._lock = threading.Lock()
+        self.departed: Callable[[], object] = lambda: None  # called when a request has left
         self._departures = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def fileno(self) -> int:
@@ -42,6 +44,7 @@ class Room:
             self._inside.discard(key)
             self._slot.done_of_many(len(self._inside))
         os.eventfd_write(self._departures, 1)
+        self.departed()
 
     def forget_departures(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -15,7 +15,7 @@ Taker = Callable[[], tuple[Any, Any]]
 class Service(Protocol):
     """One server object, as its workers see it."""
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], None]) -> None:
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         """This process is a worker from now on.
 
         Requests are counted in `room`, if there is one; `ask_stop()` tells the master that a
@@ -42,6 +42,15 @@ class Service(Protocol):
 
         Errors: what is not an `Exception`, and what no hook may raise, ends the worker.
         """
+
+    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+        """The request, and whose it is, that the master has packed."""
+
+    def serve_verified(self, request: Any, client_address: Any) -> None:
+        """The same as `serve()` for a request that was verified before it came here."""
+
+    def let_go_of_listener(self) -> None:
+        """Drop this process's copy of it: it will never take a request itself."""
 
     def serve_one(self, request: Any, client_address: Any) -> int:
         """Serve the one request that this worker was forked for; its exit status."""

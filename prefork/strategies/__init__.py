@@ -6,5 +6,10 @@ from prefork.settings import StrategyName
 from prefork.strategies.accept import Accept
 from prefork.strategies.base import Strategy
 from prefork.strategies.fork import Fork
+from prefork.strategies.handoff import Handoff
 
-STRATEGIES: dict[StrategyName, type[Strategy]] = {"accept": Accept, "fork": Fork}
+STRATEGIES: dict[StrategyName, type[Strategy]] = {
+    "accept": Accept,
+    "fork": Fork,
+    "handoff": Handoff,
+}

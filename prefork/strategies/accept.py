@@ -5,18 +5,19 @@ from __future__ import annotations
 from prefork.host import Host
 from prefork.listener import Sharing, something_waits, waiting_at_most
 from prefork.pool import Pool, WorkerRecord
-from prefork.strategies.base import Strategy
+from prefork.strategies.base import Lent, ReadSlot, Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
-from prefork.workers.sources import SharedListener, Source
+from prefork.workers.sources.base import Source
+from prefork.workers.sources.shared import SharedListener
 
 
 class Accept(Strategy):
     workers_take = True
 
-    def __init__(self, host: Host, pool: Pool) -> None:
-        super().__init__(host, pool)
+    def __init__(self, host: Host, pool: Pool, read_slot: ReadSlot) -> None:
+        super().__init__(host, pool, read_slot)
         self._sharing: Sharing | None = None
 
     def standing(self, most: int) -> int:
@@ -30,7 +31,7 @@ class Accept(Strategy):
         if self._sharing is None or not self._sharing.is_of(fd):
             self._sharing = Sharing(fd)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         if self._sharing is not None:
             self._sharing.end(self.host.fileno())
             self._sharing = None
@@ -45,5 +46,5 @@ class Accept(Strategy):
         # Those in hand count too: a client may have come in their place meanwhile.
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
-    def source(self, given: Assignment, room: Room | None) -> Source:
+    def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
         return SharedListener(self.host, given.channel, room)

@@ -8,6 +8,8 @@ worker (where its requests come from). Spawning, reaping, deadlines and limits a
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prefork.host import Host
@@ -15,7 +17,14 @@ from prefork.pool import Pool, WorkerRecord
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
-from prefork.workers.sources import Source
+from prefork.workers.scoreboard import Reading
+from prefork.workers.sources.base import Source
+
+Lent = tuple[int, ...]
+"""Descriptors of the master's that one worker has beside the server's own."""
+
+ReadSlot = Callable[[WorkerRecord], Reading]
+"""What a worker has written on the scoreboard."""
 
 
 class Strategy:
@@ -24,9 +33,13 @@ class Strategy:
     workers_take = False
     """Whether workers take requests from the backlog themselves, to its end."""
 
-    def __init__(self, host: Host, pool: Pool) -> None:
+    hands_over = False
+    """Whether the master hands requests to workers that then do all that the server would."""
+
+    def __init__(self, host: Host, pool: Pool, read_slot: ReadSlot) -> None:
         self.host = host
         self.pool = pool
+        self.read_slot = read_slot
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -45,6 +58,9 @@ class Strategy:
         """
         return False
 
+    def ready(self, record: WorkerRecord) -> None:
+        """Note that a worker is ready."""
+
     def hear(self, record: WorkerRecord, message: Message) -> None:
         """Note what a worker has said that only this strategy's workers say.
 
@@ -55,13 +71,44 @@ class Strategy:
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 
+    def returned(self) -> Message | None:
+        """A request that was given to a worker which died before it began with it.
+
+        Asked only when no worker stands ready any more: one will be forked for it.
+        """
+        return None
+
+    def holds_some(self) -> bool:
+        """Whether there are such requests."""
+        return False
+
     # -- the backlog -------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Another run of the pool begins."""
+
+    def end(self) -> None:
+        """The loop has ended: workers finish, and empty the backlog."""
+
     def open(self) -> None:
-        """Workers are going to be forked: make ready what they share."""
+        """A worker is going to be forked: make ready what it will share.
+
+        Errors: `SettingsError` when the strategy is not for such a server.
+        """
+
+    @contextlib.contextmanager
+    def lending(self, slot: int) -> Iterator[Lent]:
+        """What the worker that is forked now for `slot` is to keep when it lets go of the rest."""
+        yield ()
+
+    def rest(self) -> None:
+        """No worker is left, and none is kept any more: put back what was changed for them."""
 
     def close(self) -> None:
-        """No worker is left."""
+        """The server is closed: let go of everything."""
+
+    def let_go(self) -> None:
+        """In a forked child: drop what belongs to the master."""
 
     def something_waits(self) -> bool:
         """Whether there is a request now that only a worker can take."""
@@ -77,7 +124,7 @@ class Strategy:
 
     # -- in a worker -------------------------------------------------------------------------
 
-    def source(self, given: Assignment, room: Room | None) -> Source:
+    def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
         """Where a worker that stands ready finds its requests.
 
         Errors: `AssertionError`: here none does.

@@ -12,7 +12,7 @@ from tests.pool.kit import ROOT, Handler, messages
 from tests.support.announcements import Gate, Told
 
 
-@pytest.fixture(params=["accept", "fork"])
+@pytest.fixture(params=["accept", "fork", "handoff"])
 def strategy(request: pytest.FixtureRequest) -> str:
     """The name of each strategy, one after the other."""
     name: str = request.param

@@ -17,7 +17,7 @@ import pytest
 from prefork.master import Master
 from prefork.settings import Settings
 from prefork.system import System
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.channel import Channel, Kind, Message, Parcel
 from prefork.workers.room import Room
 from prefork.workers.service import Taker
 
@@ -102,6 +102,9 @@ class FakeHost:
     def may_cut_off(self) -> bool:
         return False
 
+    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+        return None
+
     def let_go(self) -> None: ...
 
     def workers_changed(self, pids: set[int]) -> None:
@@ -116,7 +119,7 @@ class FakeHost:
     def fileno(self) -> int:
         return self.listener.fileno()
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], None]) -> None: ...
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None: ...
 
     def started(self) -> None: ...
 
@@ -129,6 +132,13 @@ class FakeHost:
         return True
 
     def serve(self, request: Any, client_address: Any) -> None: ...
+
+    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+        raise AssertionError("no fake process runs")
+
+    def serve_verified(self, request: Any, client_address: Any) -> None: ...
+
+    def let_go_of_listener(self) -> None: ...
 
     def serve_one(self, request: Any, client_address: Any) -> int:
         return 0

@@ -15,6 +15,9 @@ from tests.support.clients import connect, receive_all
 from tests.support.deadlines import ENDING
 from tests.support.polling import eventually
 
+STANDING = ("accept", "handoff")
+"""The strategies under which workers stand ready; under the other a request gets its own."""
+
 LOOPBACK = ("127.0.0.1", 0)
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.lifecycle import PoolState
-from prefork.master import StartError
 from prefork.policies.sizing import SURPLUS_PATIENCE
+from prefork.reports import StartError
 from prefork.settings import Settings
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode

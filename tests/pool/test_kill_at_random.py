@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.pool.kit import answer, idle_workers, pool_of, refuses
+from tests.pool.kit import STANDING, answer, idle_workers, pool_of, refuses
 from tests.pool.programs import orphans_end, program
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
@@ -95,7 +95,7 @@ def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, err
     """Nobody else notices, and nothing is left of the dead."""
     server = pool_of(slow_who, strategy=strategy, workers=WORKERS)
     thread = start_serving(server)
-    if strategy == "accept":
+    if strategy in STANDING:
         idle_workers(server, WORKERS)
     before = descriptors()
     killed: set[int] = set()
@@ -118,7 +118,7 @@ def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, err
     assert {int(text.split()[0]) for text in broken if text} <= killed
     assert len(broken) <= len(killed)
     assert sum(client.served for client in clients) > 20 * SECONDS
-    if strategy == "accept":
+    if strategy in STANDING:
         whole = idle_workers(server, WORKERS)
         assert len(whole) == WORKERS
         eventually(lambda: children() == whole, what="no zombie")
@@ -172,7 +172,7 @@ def test_a_killed_master_takes_its_idle_workers_along_and_frees_the_port(
             for client in (one, two):
                 client.sendall(b"h")
                 busy.add(first_word(client))
-            workers = it.workers(4 if strategy == "accept" else 2)
+            workers = it.workers(4 if strategy in STANDING else 2)
             assert busy <= workers
             os.kill(it.pid, signal.SIGKILL)
             it.ends()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pool.kit import idle_workers, pool_of
+from tests.pool.kit import STANDING, idle_workers, pool_of
 from tests.pool.programs import HOLDING, program
 from tests.support.clients import ask
 
@@ -45,17 +45,17 @@ def test_rule_16_a_worker_that_ends_in_a_handler_loses_that_request_only(
         request.sendall(b"%d" % os.getpid())
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
         for _ in range(3):
             assert ask(server.server_address, b"!") == b"begun "
             words = ask(server.server_address, b"x").split()
             assert words[0] == b"begun"
             assert int(words[1]) != os.getpid()
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
         assert server.fileno() > 0
-    if strategy == "accept" or end is crash:
+    if strategy in STANDING or end is crash:
         assert len(errors()) == 3
     errors()
 
@@ -78,7 +78,7 @@ def test_rule_16_an_error_of_handle_error_itself_ends_the_worker_only(
     with running(server):
         assert ask(server.server_address, b"!") == b""
         assert ask(server.server_address, b"x") == b"fine"
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
     errors()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pool.kit import answer, idle_workers, pool_of, refuses, waiting_clients, who
+from tests.pool.kit import STANDING, answer, idle_workers, pool_of, refuses, waiting_clients, who
 from tests.pool.programs import HOLDING, Program, orphans_end, program
 from tests.support.announcements import Told
 from tests.support.children import children
@@ -51,9 +51,9 @@ def test_rule_8_a_busy_worker_finishes_its_request_when_the_master_is_gone(
         with connect(address) as client:
             client.sendall(b"h")
             busy = entered(client)
-            if strategy == "accept":
+            if strategy in STANDING:
                 it.workers(2)
-            workers = it.workers(2 if strategy == "accept" else 1)
+            workers = it.workers(2 if strategy in STANDING else 1)
             os.kill(it.pid, signal.SIGKILL)
             it.ends()
             assert orphans_end(workers - {busy}, 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.pool.kit import STANDING
 from tests.pool.programs import program
 from tests.support.clients import ask
 from tests.support.deadlines import EXCHANGE
@@ -96,7 +97,7 @@ def test_http_server(serving_program: Any, base: str, strategy: str) -> None:
         address = it.address()
         pids = {int(body) for body in get(address, connections=8)}
         assert it.pid not in pids
-        if strategy == "accept":
+        if strategy in STANDING:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
@@ -117,7 +118,7 @@ def test_rule_4_serve_forever_of_http_server_called_by_name(
         address = it.address()
         pids = {int(body) for body in get(address, connections=4)}
         assert it.pid not in pids
-        if ours and strategy == "accept":
+        if ours and strategy in STANDING:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()

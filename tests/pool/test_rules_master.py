@@ -11,6 +11,7 @@ from typing import Any
 
 from prefork import ForkingMixIn, PreforkMixIn, PreforkTCPServer, ThreadingMixIn
 from tests.pool.kit import (
+    STANDING,
     Handler,
     cpu_seconds,
     idle_workers,
@@ -75,14 +76,14 @@ def test_rule_12_children_of_the_program_are_never_collected(
 ) -> None:
     """`subprocess` and own forks need their exit statuses; waitpid(-1) would steal them."""
     with running(pool_of(who, strategy=strategy)) as server:
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)  # a fork that meets Popen() would inherit its error pipe
         program = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(7)"])
         own = fork_and_run(gate.wait)
         ended = fork_and_run(lambda: os._exit(5))
         for _ in range(5):
             ask(server.server_address)
-        if strategy == "accept":
+        if strategy in STANDING:
             os.kill(min(idle_workers(server, 2)), signal.SIGTERM)
         gate.open()
         within(lambda: server.collect_children(blocking=False))
@@ -101,7 +102,7 @@ def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(
         thread = start_serving(server)
         for _ in range(5):
             ask(server.server_address)
-        if strategy == "accept":
+        if strategy in STANDING:
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGTERM)
             eventually(lambda: min(workers) not in idle_workers(server, 2), what="replacement")
@@ -119,7 +120,7 @@ def test_rule_12_a_program_that_collects_every_child_does_not_hurt_the_pool(
 ) -> None:
     """Some programs, and every init, call waitpid(-1) in a loop."""
     with running(pool_of(who, strategy=strategy)) as server:
-        if strategy == "accept":
+        if strategy in STANDING:
             victim = min(idle_workers(server, 2))
             os.kill(victim, signal.SIGKILL)
         else:
@@ -131,7 +132,7 @@ def test_rule_12_a_program_that_collects_every_child_does_not_hurt_the_pool(
                 break
         for _ in range(5):
             assert int(ask(server.server_address)) != os.getpid()
-        if strategy == "accept":
+        if strategy in STANDING:
             eventually(lambda: victim not in idle_workers(server, 2), what="replacement")
     errors()
 
@@ -311,7 +312,7 @@ def test_the_master_alone_may_run_out_of_descriptors(strategy: str, elsewhere: P
         address = it.address()
         assert it.line() == "full"
         with connect(address) as client:
-            if strategy == "accept":
+            if strategy in STANDING:
                 [worker] = it.workers(1)
                 assert int(receive_all(client)) == worker
                 os.kill(worker, signal.SIGKILL)

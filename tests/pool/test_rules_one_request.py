@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prefork import PreforkUDPServer
-from tests.pool.kit import Handler, answer, idle_workers, pool_of, waiting_clients, who
+from tests.pool.kit import STANDING, Handler, answer, idle_workers, pool_of, waiting_clients, who
 from tests.support.announcements import Gate, Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, datagram_socket, receive_all
@@ -136,7 +136,7 @@ def test_grace_also_bounds_what_came_after_a_first_run(
     """The rule for the end is the same whatever was before."""
     server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"grace": 0.05})
     with serving_only(server):
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
     eventually(lambda: server.collect_children() or not server.active_children, what="rest")
     with connect(server.server_address) as client:
@@ -154,7 +154,7 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
     """The grace of a run that has ended says nothing about a request taken after it."""
     server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"grace": 0.1})
     with serving_only(server):
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
     eventually(lambda: server.collect_children() or not server.active_children, what="rest")
     with server, connect(server.server_address) as client:

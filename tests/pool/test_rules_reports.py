@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import prefork
-from tests.pool.kit import Handler, echo, idle_workers, messages, pool_of, states, who
+from tests.pool.kit import STANDING, Handler, echo, idle_workers, messages, pool_of, states, who
 from tests.support.announcements import Gate, Told
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
@@ -31,7 +31,7 @@ def test_status_says_what_each_worker_does(
         gate.wait()
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
         with connect(server.server_address) as client:
             pid = int(told.wait_for(b"entered"))
@@ -45,7 +45,7 @@ def test_status_says_what_each_worker_does(
             assert busy.slot in (0, 1)
             gate.open()
             receive_all(client)
-        if strategy == "accept":
+        if strategy in STANDING:
             idle_workers(server, 2)
             [after] = [worker for worker in server.prefork_status() if worker.pid == pid]
             assert after.served == 1
@@ -190,7 +190,7 @@ def test_a_death_is_told_in_one_sentence(
             assert receive_all(client) == b""
             port = client.getsockname()[1]
         [sentence] = eventually(errors, what="a sentence")
-    next_step = "replaced now" if strategy == "accept" else "not replaced"
+    next_step = "replaced now" if strategy in STANDING else "not replaced"
     assert re.fullmatch(
         rf"Worker 0 \(pid {pid}\) was killed by {number.name} while serving "
         rf"127\.0\.0\.1:{port} and GET /big for \d+\.\d+ s; it is {next_step}\.",

@@ -133,6 +133,11 @@ def test_rule_4_a_loop_called_by_its_class_serves_with_the_pool(running: Any) ->
 
 MASTER_HOOKS = {"server_bind", "server_activate", "server_close", "service_actions"}
 TAKING_HOOKS = {"get_request", "verify_request", "process_request"}
+TAKEN_BY_MASTER: dict[str, set[str]] = {
+    "accept": set(),
+    "fork": TAKING_HOOKS,
+    "handoff": {"get_request", "verify_request"},
+}
 SERVING_HOOKS = {"finish_request", "shutdown_request", "close_request"}
 
 
@@ -155,8 +160,8 @@ def test_rule_5_every_hook_is_called_on_the_server_and_in_its_process(
     for line in told.history + told.so_far():
         name, pid = line.split()
         processes.setdefault(name.decode(), set()).add(int(pid) == os.getpid())
-    in_master = MASTER_HOOKS | (TAKING_HOOKS if strategy == "fork" else set())
-    in_worker = SERVING_HOOKS | (TAKING_HOOKS if strategy == "accept" else set())
+    in_master = MASTER_HOOKS | TAKEN_BY_MASTER[strategy]
+    in_worker = SERVING_HOOKS | TAKING_HOOKS - TAKEN_BY_MASTER[strategy]
     for hook in in_master - in_worker:
         assert processes[hook] == {True}, hook
     for hook in in_worker - {"close_request"}:

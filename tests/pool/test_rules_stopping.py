@@ -10,6 +10,7 @@ import pytest
 from prefork import PreforkTCPServer, PreforkUnixStreamServer
 from tests.pool.kit import (
     LOOPBACK,
+    STANDING,
     Handler,
     answer,
     gone,
@@ -62,11 +63,11 @@ def test_clients_that_come_after_shutdown_are_served_before_the_listener_closes(
     gate.open()
     server = pool_of(held, strategy=strategy, workers=2, **kind)
     thread = start_serving(server)
-    if strategy == "accept":
+    if strategy in STANDING:
         workers = idle_workers(server, 2)
     within(server.shutdown)
     thread.wait_until_it_ended()
-    if strategy == "accept":
+    if strategy in STANDING:
         eventually(lambda: all(_ended(pid) for pid in workers), what="end of the idle workers")
     with waiting_clients(server.server_address, 5) as clients:
         within(server.server_close)
@@ -160,7 +161,7 @@ def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
         thread.wait_until_it_ended()
         within(server.server_close)
         # The clients' last connections are refused or cut off by now, so they end.
-        if strategy == "accept":
+        if strategy in STANDING:
             assert states(server) == []
 
 

@@ -1,30 +1,16 @@
-"""Where a worker's next request comes from, and how it waits for it."""
+"""The listener that all workers share."""
 
 from __future__ import annotations
 
 import select
-from typing import Protocol
 
 from prefork.workers.channel import Channel
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
+from prefork.workers.sources.base import Ears, Server
 
 TURNS = 8
 """Waits after which a worker goes to the end of the line."""
-
-
-class Source(Protocol):
-    take: Taker
-
-    def wait(self, timeout: float | None) -> bool:
-        """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
-        ever); whether it is a request and nothing else."""
-
-    def something_waits(self) -> bool:
-        """Whether there is a request now."""
-
-    def wait_for_others(self, timeout: float | None) -> None:
-        """Sleep as in `wait()`, while requests are left to the other workers."""
 
 
 class SharedListener:
@@ -40,13 +26,12 @@ class SharedListener:
 
     def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
         self.take: Taker = service.taker()
-        self._room = room
+        self.serve: Server = service.serve
+        self.next_order = channel.receive
         self._listener = service.fileno()
-        self._epoll = select.epoll()
+        self._ears = Ears(channel, room)
+        self._epoll = self._ears.epoll
         self._poll = self._epoll.poll
-        self._epoll.register(channel.fileno(), select.EPOLLIN)
-        if room is not None:
-            self._epoll.register(room.fileno(), select.EPOLLIN)
         self._glance = select.poll()
         self._glance.register(self._listener, select.POLLIN)
         self._only_a_request = [(self._listener, select.EPOLLIN)]
@@ -59,8 +44,7 @@ class SharedListener:
             self._join_line()
         if self._poll(timeout) == self._only_a_request:
             return True
-        if self._room is not None:
-            self._room.forget_departures()
+        self._ears.forget_departures()
         return False
 
     def something_waits(self) -> bool:
@@ -68,9 +52,13 @@ class SharedListener:
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
-        self._poll(timeout)
-        if self._room is not None:
-            self._room.forget_departures()
+        self._ears.wait(timeout)
+
+    def may_leave(self) -> bool:
+        return True
+
+    def holds_some(self) -> bool:
+        return False
 
     def _join_line(self) -> None:
         self._leave_line()

@@ -1,0 +1,1 @@
+"""Where a worker's next request comes from, and how it waits for it."""

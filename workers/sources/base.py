@@ -1,0 +1,67 @@
+"""What a worker's loop asks of the place where its requests come from."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from prefork.workers.channel import Channel, Message
+from prefork.workers.room import Room
+from prefork.workers.service import Taker
+
+Server = Callable[[Any, Any], None]
+
+
+class Source(Protocol):
+    @property
+    def take(self) -> Taker: ...
+
+    @property
+    def serve(self) -> Server:
+        """Has a request served that was taken here."""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
+        ever); whether it is a request and nothing else."""
+
+    def something_waits(self) -> bool:
+        """Whether there is a request now."""
+
+    def wait_for_others(self, timeout: float | None) -> None:
+        """Sleep as in `wait()`, while requests are left to the other workers."""
+
+    def next_order(self) -> Message | None:
+        """What the master has to say, `None` when it is gone.
+
+        Errors: `BlockingIOError` when there is nothing for now.
+        """
+
+    def may_leave(self) -> bool:
+        """Whether a worker that has reached its limit may leave at once; otherwise it has asked
+        for the order to retire."""
+
+    def holds_some(self) -> bool:
+        """Whether there are requests which nobody else can serve."""
+
+
+class Ears:
+    """What every worker listens to: its master, and its own threads."""
+
+    def __init__(self, channel: Channel, room: Room | None) -> None:
+        self.epoll = select.epoll()
+        self._room = room
+        self.epoll.register(channel.fileno(), select.EPOLLIN)
+        if room is not None:
+            self.epoll.register(room.fileno(), select.EPOLLIN)
+
+    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Sleep for at most `timeout` seconds (`None` for ever); what epoll has found."""
+        events = self.epoll.poll(timeout)
+        self.forget_departures()
+        return events
+
+    def forget_departures(self) -> None:
+        """Threads have finished: that was heard."""
+        if self._room is not None:
+            self._room.forget_departures()

@@ -1,0 +1,69 @@
+"""Requests that the master takes and hands over, through the channel."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Any
+
+from prefork.workers.channel import Channel, Kind, Message, Parcel
+from prefork.workers.room import Room
+from prefork.workers.service import Service
+from prefork.workers.sources.base import Ears, Server
+
+
+class HandedOver:
+    """Requests that the master takes and hands over, through the channel."""
+
+    def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
+        service.let_go_of_listener()
+        self._service = service
+        self._channel = channel
+        self._ears = Ears(channel, room)
+        self._held: deque[Parcel] = deque()
+        self._orders: deque[Message | None] = deque()
+        self.serve: Server = self._serve_and_say
+        if room is not None:
+            room.departed = self._say_done
+            self.serve = service.serve_verified
+
+    def take(self) -> tuple[Any, Any]:
+        return self._service.unpack(*self._held.popleft())
+
+    def wait(self, timeout: float | None) -> bool:
+        if not self._held:
+            self.wait_for_others(timeout)
+            with contextlib.suppress(BlockingIOError):
+                self._sort(self._channel.receive())
+        return bool(self._held)
+
+    def something_waits(self) -> bool:
+        return bool(self._held)
+
+    def wait_for_others(self, timeout: float | None) -> None:
+        self._ears.wait(timeout)
+
+    def next_order(self) -> Message | None:
+        while not self._orders:
+            self._sort(self._channel.receive())
+        return self._orders.popleft()
+
+    def may_leave(self) -> bool:
+        self._channel.send(Message(Kind.LEAVING))
+        return False
+
+    def holds_some(self) -> bool:
+        return bool(self._held)
+
+    def _sort(self, message: Message | None) -> None:
+        if message is not None and message.kind is Kind.TAKE:
+            self._held.append(message.parcel)
+        else:
+            self._orders.append(message)
+
+    def _serve_and_say(self, request: Any, client_address: Any) -> None:
+        self._service.serve_verified(request, client_address)
+        self._say_done()
+
+    def _say_done(self) -> None:
+        self._channel.send_surely(Message(Kind.DONE))
