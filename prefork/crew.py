@@ -99,11 +99,13 @@ class Crew:
         self,
         live: Callable[[Assignment], int],
         settings: Settings,
+        limit: int | None,
         **given: Any,
     ) -> WorkerRecord:
         """Fork a worker into the lowest free slot and enter it in the pool.
 
-        It runs `live()` with its assignment, of which `given` is the part that is not decided here.
+        It runs `live()` with its assignment, of which `given` is the part that is not decided here;
+        `limit` comes before the limit of requests in the settings.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -120,7 +122,7 @@ class Crew:
             number=number,
             slot=slot,
             channel=theirs,
-            max_requests=settings.drawn_max_requests(),
+            max_requests=settings.drawn_max_requests() if limit is None else limit,
             name=settings.name,
             titles=settings.titles,
             **given,

@@ -6,12 +6,16 @@ Nothing here holds a copy: the port becomes free when the server and its workers
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import select
 import socket
 import struct
 from collections.abc import Iterator
 
+_SO_ATTACH_REUSEPORT_CBPF = 51
+_SO_DETACH_REUSEPORT_BPF = 68
 _UNACKED = struct.Struct("=24xI")
 _SMALLEST_DATAGRAM = 512
 """Bytes of the receive buffer that the kernel charges for a datagram, at least."""
@@ -28,6 +32,10 @@ class Sharing:
     def __init__(self, fd: int) -> None:
         self._socket = _identity(fd)
         self._was_blocking = os.get_blocking(fd)
+        self.begin(fd)
+
+    def begin(self, fd: int) -> None:
+        """Workers are going to take from it, perhaps again."""
         if _option(fd, socket.SO_ACCEPTCONN):
             os.set_blocking(fd, False)
 
@@ -39,6 +47,57 @@ class Sharing:
         """Put the flag back."""
         if self.is_of(fd):
             os.set_blocking(fd, self._was_blocking)
+
+
+def allow_siblings(fd: int) -> None:
+    """Let other sockets of this user have the same port: the kernel spreads clients over them.
+
+    To be said before the first client comes: what has connected earlier does not share the port
+    (socket(7), SO_REUSEPORT).
+
+    Errors: `OSError` where there is no such thing, as for a Unix socket.
+    """
+    with _borrowed(fd) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def sibling(fd: int, backlog: int) -> socket.socket:
+    """Another socket on the same port, like this one.
+
+    Errors: `OSError` when there can be none.
+    """
+    allow_siblings(fd)
+    with _borrowed(fd) as sock:
+        other = socket.socket(sock.family, sock.type, sock.proto)
+        try:
+            allow_siblings(other.fileno())
+            if sock.family == socket.AF_INET6:
+                only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            other.bind(sock.getsockname())
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                other.listen(backlog)
+                os.set_blocking(other.fileno(), False)
+        except BaseException:
+            other.close()
+            raise
+        return other
+
+
+def send_clients_to_first(fd: int) -> None:
+    """Send new clients to the listener that had the port first: its siblings can be closed then,
+    and nobody is cut off (socket(7): SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)."""
+    # One instruction, "return 0" (BPF_RET | BPF_K): the first of the group.
+    instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+    with contextlib.suppress(OSError), _borrowed(fd) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
+
+
+def spread_clients(fd: int) -> None:
+    """Let the kernel spread clients over all siblings, as it does by itself."""
+    with contextlib.suppress(OSError), _borrowed(fd) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
 def something_waits(fd: int) -> bool:
@@ -85,6 +144,8 @@ def _option(fd: int, name: int) -> int | None:
 @contextlib.contextmanager
 def _borrowed(fd: int) -> Iterator[socket.socket]:
     """A socket object over somebody's descriptor, without another: there may be none left."""
+    if fd < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     sock = socket.socket(fileno=fd)
     try:
         yield sock

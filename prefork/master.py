@@ -11,7 +11,6 @@ only where the server's caller has asked it to.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import signal
@@ -44,13 +43,13 @@ from prefork.reports import (
     warn_of_threads,
 )
 from prefork.signals import held_back
-from prefork.strategies import STRATEGIES
+from prefork.strategies import strategy_of
 from prefork.strategies.base import Strategy
 from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
-from prefork.workers.main import Assignment, serve_many, serve_one, serve_parcel
+from prefork.workers.main import Assignment, serve_many, serve_one
 
 logger = logging.getLogger("prefork")
 
@@ -65,7 +64,7 @@ class Master:
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self.strategy: Strategy = Fork(host, self._pool, self._crew.reading)
+        self.strategy: Strategy = Fork(host, self._pool)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._warned = False
@@ -83,14 +82,23 @@ class Master:
         return self._crew.fileno()
 
     def start(self) -> None:
-        """The loop begins: keep workers from the next turn on."""
+        """The loop begins: keep workers from the next turn on.
+
+        Errors: `SettingsError` when the strategy is not for such a server.
+        """
         with self._lock:
             self.collect()
-            self._choose_strategy()
+            wanted = strategy_of(self._host.settings())
+            if type(self.strategy) is not wanted:
+                self.wait()  # for workers of an earlier run, which are finishing under the old one
+                self.strategy.close()
+                self.strategy = wanted(self._host, self._pool)
+            self.strategy.begin()
             self._restarts = Restarts()
             self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self._drainer_due = self.forced = False
+            self._shrinking = Shrinking()
 
     def turn(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -103,13 +111,12 @@ class Master:
                 self._keep_size()
 
     def collect(self) -> None:
-        """Note what happened, without starting anybody."""
+        """Note what happened."""
         with self._lock, held_back():
             if len(self._pool):
                 for record, message in self._crew.messages():
                     self._hear(record, message)
                 self._bury(self._crew.deaths())
-                self._serve_returned()
             self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
@@ -120,13 +127,14 @@ class Master:
             running = self.state is PoolState.RUNNING
             if running and self._pool.missing(self._wanted(), self._most()):
                 waits.append(self._restarts.wait_left(now))
-            if (look := self._shrinking.due()) is not None:
+            if running and (look := self._shrinking.due()) is not None:
                 waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests."""
-        return self.strategy.wants_listener(self._most())
+        with self._lock:
+            return self.strategy.wants_listener(self._most())
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -153,6 +161,11 @@ class Master:
         Errors: `OSError` when there can be no more processes.
         """
         host = self._host
+        whole = self.strategy.hands_over and host.threads() is None
+
+        def serve(given: Assignment) -> int:
+            return serve_one(host, given, request, client_address, whole)
+
         while True:
             with self._lock, held_back():
                 if self.forced:
@@ -160,7 +173,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._spawn(lambda g: serve_one(host, g, request, client_address), False)
+                    self._spawn(serve, standing=False)
                     return
             self._crew.wait(self._grace_left())
             self.turn()
@@ -200,7 +213,6 @@ class Master:
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
                 self._kill(record, why)
-            self.strategy.close()
             self._note_if_empty()
 
     def close(self) -> bool:
@@ -281,8 +293,7 @@ class Master:
         return next_step(record, alone, self._restarts.wait_left(now))
 
     def _note_if_empty(self) -> None:
-        left = len(self._pool) or (self.strategy.holds_some() and not self.forced)
-        if not left and self.state in (PoolState.DRAINING, PoolState.STOPPING):
+        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
             self.strategy.rest()
 
@@ -330,39 +341,22 @@ class Master:
 
     # -- act ---------------------------------------------------------------------------------
 
-    def _choose_strategy(self) -> None:
-        wanted = STRATEGIES[self._host.settings().strategy]
-        # The same one stays: workers of an earlier run may still be finishing under it.
-        if type(self.strategy) is not wanted:
-            self.strategy.close()
-            self.strategy = wanted(self._host, self._pool, self._crew.reading)
-        self.strategy.begin()
-
     def _start_worker(self) -> None:
         host, source = self._host, self.strategy.source
         try:
             self.strategy.open()
             with self.strategy.lending(self._pool.free_slot()) as lent:
                 its_source = functools.partial(source, lent=lent)
-                self._spawn(lambda given: serve_many(host, given, its_source), True)
+                self._spawn(lambda given: serve_many(host, given, its_source), standing=True)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
             if self._nobody_starts():
                 raise StartError.of_fork(error) from error
             wait = self._restarts.wait_left(now)
-            logger.error("No worker could be forked: %s; the next try is in %.1f s.", error, wait)
+            logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
-    def _serve_returned(self) -> None:
-        """When the loop has ended no other worker would serve what a dead one had not begun."""
-        host = self._host
-        while self.state is PoolState.DRAINING and self.has_room():
-            if (message := self.strategy.returned()) is None:
-                return
-            with contextlib.closing(message):
-                self._spawn(lambda given: serve_parcel(host, given, message.parcel), False)
-
-    def _spawn(self, live: Callable[[Assignment], int], standing: bool) -> None:
+    def _spawn(self, live: Callable[[Assignment], int], *, standing: bool) -> None:
         host = self._host
         if not self._warned:
             self._warned = True
@@ -372,6 +366,7 @@ class Master:
             host.settings(),
             standing=standing,
             threads=host.threads() if standing else None,
+            limit=self.strategy.requests_at_most,
             may_cut_off=host.may_cut_off(),
         )
         record.may_stop = host.serves_on()

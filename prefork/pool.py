@@ -20,8 +20,8 @@ from prefork.workers.scoreboard import Reading, State
 class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
-    `started` is in seconds of the monotonic clock. `standing` is false for a worker that was forked
-    for one request, `proved` true once it is no newborn any more. `may_stop` says whether its
+    `started` is in seconds of the monotonic clock. `standing` is false for a worker that serves one
+    request and then ends, `proved` true once it is no newborn any more. `may_stop` says whether its
     handlers may stop the server. `failure` is the
     traceback of a failed start.
     """

@@ -25,7 +25,7 @@ class StartError(RuntimeError):
 
     @classmethod
     def of_fork(cls, error: OSError) -> StartError:
-        return cls(f"No worker could be forked, so nothing is served: {error}.")
+        return cls(f"No worker could be started, so nothing is served: {error}.")
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
         return logging.WARNING
     if reading.state is State.BUSY:
         return logging.ERROR  # whatever it exited with: a request is lost
-    if death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
+    if record.standing and death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
         return logging.INFO
-    if death.status == ExitCode.DONE or reading.state is State.LEAVING:
+    if death.status in (ExitCode.DONE, ExitCode.RECYCLED) or reading.state is State.LEAVING:
         return logging.DEBUG
     return logging.ERROR
 
@@ -115,7 +115,7 @@ def _meaning(record: WorkerRecord, death: Death) -> str:
     if death.status == ExitCode.TERMINATED:
         return "has left on SIGTERM"
     if death.status == ExitCode.RECYCLED:
-        return "has reached its limit of requests"
+        return "has reached its limit of requests" if record.standing else "has served its request"
     if record.state is WorkerState.KILLED:
         return "was killed by the master, as announced,"
     return death.sentence

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from prefork.workers.sources.base import Order
+
 
 class SettingsError(ValueError):
     """A setting has a value that cannot be meant; the message says which, and what would do."""
@@ -33,7 +35,7 @@ class Range:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
 
 
-StrategyName = Literal["accept", "fork", "handoff"]
+StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
 Count = Annotated[int, Range(0)]
 Seconds = Annotated[float, Range(0, "seconds")]
 SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
@@ -52,7 +54,16 @@ class Settings:
 
     strategy: StrategyName = "accept"
     """Who takes a request: `accept`, the workers from the shared listener; `fork`, the master,
-    which forks a worker for each; `handoff`, the master, which hands it to an idle worker."""
+    which forks a worker for each; `handoff`, the master, which hands it to an idle worker;
+    `reuseport`, the workers, each from a listener of its own."""
+
+    order: Order = "fair"
+    """Which idle worker is next, with `accept` and `handoff`: `fair`, the one that has waited
+    longest; `hot`, the one that has just served, so that the others have rest."""
+
+    spare: Count = 0
+    """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
+    that it will serve; 0 to fork when a request has come."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""
@@ -63,8 +74,8 @@ class Settings:
 
     threads: Count = 64
     """Requests that one worker of a server with `ThreadingMixIn` has in hand at a time; at the
-    bound it leaves the next one to the others. 0 for no limit. Any number but 1, said to the
-    command, adds `ThreadingMixIn` to a server that has none."""
+    bound it leaves the next one to the others. 0 for no limit (200 with `handoff`). Any number but
+    1, said to the command, adds `ThreadingMixIn` to a server that has none."""
 
     grace: Seconds | None = None
     """Seconds that workers have to finish when the server ends; then they are killed. `None`: as

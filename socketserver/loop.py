@@ -113,7 +113,7 @@ class Watched:
     def prepare(self) -> float | None:
         """Watch what is wanted now; the seconds after which somebody must look again."""
         waits = [None if self.processes is None else self.processes.due()]
-        wanted = self.processes is None or self.processes.wants_listener()
+        wanted = self._wanted()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
             waits.append(pause)
             wanted = False
@@ -121,6 +121,13 @@ class Watched:
         if self._news is not None:
             self._news.follow()
         return shortest(waits)
+
+    def still_wanted(self) -> bool:
+        """Whether a request that was found may be taken, now that the processes had a turn."""
+        return self._wanted() and self.listener.still_there()
+
+    def _wanted(self) -> bool:
+        return self.processes is None or self.processes.wants_listener()
 
 
 class Watch:
@@ -161,9 +168,7 @@ class Watch:
         if self._run is not None and id(self._run.wakeup) in ready:
             self._run.wakeup.clear()
         self._give_turns()
-        return [
-            w.server for w in self._watched if id(w.server) in ready and w.listener.still_there()
-        ]
+        return [w.server for w in self._watched if id(w.server) in ready and w.still_wanted()]
 
     def _give_turns(self) -> None:
         for processes in self._processes():

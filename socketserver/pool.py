@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from prefork.listener import something_waits, waiting_at_most
+from prefork.listener import allow_siblings, something_waits, waiting_at_most
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
@@ -15,7 +16,9 @@ from prefork.socketserver import loop
 from prefork.socketserver.adapter import Adapter
 from prefork.socketserver.children import handing_over
 from prefork.socketserver.mixins import ForkingMixIn
+from prefork.strategies import strategy_of
 from prefork.workers.room import Room
+from prefork.workers.sources.base import Serve
 
 
 class PreforkMixIn(ForkingMixIn):
@@ -69,6 +72,13 @@ class PreforkMixIn(ForkingMixIn):
                 self._BaseServer__shutdown_request = True
                 run.wakeup.notify()
             master.kill("the server is to end at once")
+
+    def server_bind(self) -> None:
+        """Bind; for the strategy `reuseport` so that its other listeners may have the port too."""
+        if strategy_of(self.prefork_settings).has_siblings:
+            with contextlib.suppress(OSError):  # said in a sentence when they are opened
+                allow_siblings(self.fileno())
+        super().server_bind()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Keep the pool until `shutdown()`; see `BaseServer.serve_forever()`."""
@@ -177,10 +187,12 @@ class PreforkMixIn(ForkingMixIn):
         """Where no worker stands ready to do it, the master takes what waits."""
         if master.strategy.workers_take:
             return
-        for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
-            if master.forced or not something_waits(self.fileno()):
-                return
-            self._handle_request_noblock()
+        # A second time, for those who came meanwhile; but not for ever.
+        for _ in range(2):
+            for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
+                if master.forced or not something_waits(self.fileno()):
+                    return
+                self._handle_request_noblock()
 
 
 def master_of(server: Any) -> Master | None:
@@ -196,9 +208,6 @@ def without_processes(kind: type[PreforkMixIn]) -> Any:
     forking = getattr(library, "ForkingMixIn", None)
     below = kinds[kinds.index(ForkingMixIn) + 1 :]
     return next(k for k in below if "process_request" in vars(k) and k is not forking)
-
-
-Serve = Callable[[Any, Any], None]
 
 
 def entering(serve: Serve, room: Room) -> Serve:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.announcements import Gate, Told
+from tests.support.checkout import as_if_installed
 from tests.support.children import become_subreaper
 from tests.support.deadlines import Deadline
 from tests.support.leaks import Surroundings
@@ -67,6 +68,15 @@ def running(gate: Gate) -> Running:
         return serving(server, poll_interval, release=gate.open)
 
     return run
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder from which `prefork` is imported as if installed.
+
+    There `socketserver` is the standard library's.
+    """
+    return as_if_installed(tmp_path)
 
 
 @pytest.fixture

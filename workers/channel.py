@@ -7,7 +7,6 @@ news. Each side learns that the other is gone by the end of file (unix(7), SOCK_
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import struct
@@ -16,8 +15,7 @@ from socket import MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
 from typing import NamedTuple
 
 MAX_BODY = 70_000
-"""Bytes of a message's body: the longest datagram and its address. A longer text (a traceback) is
-cut off at its beginning."""
+"""Bytes of a message's body at most: enough for the longest datagram of UDP and its address."""
 
 _DESCRIPTOR = struct.Struct("i")
 _ANCILLARY = socket.CMSG_SPACE(_DESCRIPTOR.size)
@@ -42,6 +40,10 @@ class Kind(IntEnum):
     """From a worker: a request that it was given is served."""
     LEAVING = 8
     """From a worker: it has reached a limit, and waits for the order to retire."""
+    ADOPT = 9
+    """To a worker: take requests from this listener as well."""
+    TAKEN = 10
+    """From a worker: it has taken the one request that it is there for."""
 
 
 Parcel = tuple[bytes, int | None]
@@ -62,14 +64,10 @@ class Message(NamedTuple):
     def drain(cls, most: int) -> Message:
         return cls(Kind.DRAIN, b"%d" % most)
 
-    @property
-    def parcel(self) -> Parcel:
-        return self.body, self.fd
-
-    def close(self) -> None:
-        """Close this process's copy of the descriptor, if one travels along."""
-        if self.fd is not None:
-            os.close(self.fd)
+    @classmethod
+    def failed(cls, traceback: str) -> Message:
+        """The beginning of a very long one is cut off: what happened stands at its end."""
+        return cls(Kind.FAILED, traceback.encode()[-MAX_BODY:])
 
 
 class Channel:
@@ -78,6 +76,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.hung_up = False
+        self.broken = False  # whether sending has shown that the other side listens no more
         sock.setblocking(False)
 
     @classmethod
@@ -92,13 +91,17 @@ class Channel:
     def send(self, message: Message) -> bool:
         """Send; whether that was possible.
 
-        If not, the other side is gone (which is noticed elsewhere), or has long not listened.
+        If not, the other side is gone (which is noticed elsewhere) or has long not listened, or the
+        kernel has no room for the descriptor (unix(7): ETOOMANYREFS).
         """
         kind, body, fd = message
         rights = [] if fd is None else [(SOL_SOCKET, SCM_RIGHTS, _DESCRIPTOR.pack(fd))]
         try:
-            self._sock.sendmsg((_FIRST_BYTE[kind], body[-MAX_BODY:]), rights)
-        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+            self._sock.sendmsg((_FIRST_BYTE[kind], body), rights)
+        except (BrokenPipeError, ConnectionResetError):
+            self.broken = True
+            return False
+        except OSError:
             return False
         return True
 

@@ -50,7 +50,7 @@ class Loop:
     def run(self) -> ExitCode:
         """Serve until there is a reason to leave; the reason is returned."""
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
-        if self._room is None and not self._service.takes_at_once():
+        if self._room is None and not self._source.at_once:
             take = self._busy_while(take)
         slot, room, title = self._slot, self._room, self._title
         stop_asked = self._service.stop_asked

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.channel import Channel, Kind, Message, Parcel
+from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.loop import Loop
 from prefork.workers.room import Room
@@ -61,14 +61,20 @@ def serve_many(
     return _live(service, given, room, prepare)
 
 
-def serve_one(service: Service, given: Assignment, request: Any, client_address: Any) -> int:
-    """The life of a worker forked for one request, which the master has taken. Its exit status."""
+def serve_one(
+    service: Service, given: Assignment, request: Any, client_address: Any, whole: bool
+) -> int:
+    """The life of a worker forked for one request, which the master has taken. Its exit status.
+
+    `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
+    to the point at which another process goes on.
+    """
 
     def work() -> int:
         now = given.slot.take(client_address)
         if title.enabled:
             title.show(now)
-        status = service.serve_one(request, client_address)
+        status = service.serve_one(request, client_address, whole)
         given.slot.done()
         if service.stop_asked():
             given.channel.send(Message(Kind.STOP))
@@ -79,11 +85,6 @@ def serve_one(service: Service, given: Assignment, request: Any, client_address:
     if status == ExitCode.BOOT_FAILED:
         service.drop(request)
     return status
-
-
-def serve_parcel(service: Service, given: Assignment, parcel: Parcel) -> int:
-    """The same for a request that was packed already."""
-    return serve_one(service, given, *service.unpack(*parcel))
 
 
 def _live(
@@ -99,7 +100,7 @@ def _live(
         work = prepare()
         service.started()
     except BaseException:
-        given.channel.send(Message(Kind.FAILED, traceback.format_exc().encode()))
+        given.channel.send(Message.failed(traceback.format_exc()))
         return ExitCode.BOOT_FAILED
     given.channel.send(Message(Kind.READY))
     try:

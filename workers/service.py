@@ -31,6 +31,9 @@ class Service(Protocol):
     def fileno(self) -> int:
         """The descriptor on which requests arrive."""
 
+    def take_from(self, listener: int) -> None:
+        """Let `fileno()` mean this listener from now on; both descriptors stay open."""
+
     def taker(self) -> Taker:
         """What takes a waiting request; it never waits for one."""
 
@@ -52,8 +55,11 @@ class Service(Protocol):
     def let_go_of_listener(self) -> None:
         """Drop this process's copy of it: it will never take a request itself."""
 
-    def serve_one(self, request: Any, client_address: Any) -> int:
-        """Serve the one request that this worker was forked for; its exit status."""
+    def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
+        """Serve the one request that this worker was forked for; its exit status.
+
+        `whole`: with `process_request()`, which the master has left out.
+        """
 
     def drop(self, request: Any) -> None:
         """Close a request that nobody is going to serve."""

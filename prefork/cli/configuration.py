@@ -19,8 +19,10 @@ from prefork.cli.outcomes import Refusal, did_you_mean
 
 PREFIX = "PREFORK_"
 # Variables with our prefix that are not said to us: those of this project's tests, and those that
-# Kubernetes sets in every container when a service is called "prefork".
-OTHERS = re.compile(r"PREFORK_(TEST_\w+|SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+|PORT=\w+://)")
+# Kubernetes sets in every container when a service is called "prefork" or "prefork-something".
+OTHERS = re.compile(
+    r"PREFORK_(TEST_\w+|(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)|(\w+_)?PORT=\w+://)"
+)
 
 
 def sources(arguments: Sequence[str]) -> list[Any]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from prefork.settings import StrategyName
+from prefork.settings import Settings, StrategyName
 from prefork.strategies.accept import Accept
 from prefork.strategies.base import Strategy
-from prefork.strategies.fork import Fork
+from prefork.strategies.fork import Fork, ForkAhead
 from prefork.strategies.handoff import Handoff
+from prefork.strategies.reuseport import Reuseport
 
 STRATEGIES: dict[StrategyName, type[Strategy]] = {
     "accept": Accept,
     "fork": Fork,
     "handoff": Handoff,
+    "reuseport": Reuseport,
 }
+
+
+def strategy_of(settings: Settings) -> type[Strategy]:
+    """The class that does what the settings say."""
+    if settings.strategy == "fork" and settings.spare:
+        return ForkAhead
+    return STRATEGIES[settings.strategy]

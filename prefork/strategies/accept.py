@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefork.host import Host
 from prefork.listener import Sharing, something_waits, waiting_at_most
 from prefork.pool import Pool, WorkerRecord
-from prefork.strategies.base import Lent, ReadSlot, Strategy
+from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
@@ -16,8 +16,8 @@ from prefork.workers.sources.shared import SharedListener
 class Accept(Strategy):
     workers_take = True
 
-    def __init__(self, host: Host, pool: Pool, read_slot: ReadSlot) -> None:
-        super().__init__(host, pool, read_slot)
+    def __init__(self, host: Host, pool: Pool) -> None:
+        super().__init__(host, pool)
         self._sharing: Sharing | None = None
 
     def standing(self, most: int) -> int:
@@ -47,4 +47,4 @@ class Accept(Strategy):
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return SharedListener(self.host, given.channel, room)
+        return SharedListener(self.host, given.channel, room, self.host.settings().order)

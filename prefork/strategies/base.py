@@ -9,7 +9,7 @@ worker (where its requests come from). Spawning, reaping, deadlines and limits a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from prefork.host import Host
@@ -17,14 +17,10 @@ from prefork.pool import Pool, WorkerRecord
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
-from prefork.workers.scoreboard import Reading
 from prefork.workers.sources.base import Source
 
 Lent = tuple[int, ...]
 """Descriptors of the master's that one worker has beside the server's own."""
-
-ReadSlot = Callable[[WorkerRecord], Reading]
-"""What a worker has written on the scoreboard."""
 
 
 class Strategy:
@@ -36,10 +32,15 @@ class Strategy:
     hands_over = False
     """Whether the master hands requests to workers that then do all that the server would."""
 
-    def __init__(self, host: Host, pool: Pool, read_slot: ReadSlot) -> None:
+    requests_at_most: int | None = None
+    """How many requests a worker that stands ready may serve; `None`: as the settings say."""
+
+    has_siblings = False
+    """Whether there are other listeners beside the server's, on the same port."""
+
+    def __init__(self, host: Host, pool: Pool) -> None:
         self.host = host
         self.pool = pool
-        self.read_slot = read_slot
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -62,25 +63,10 @@ class Strategy:
         """Note that a worker is ready."""
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
-        """Note what a worker has said that only this strategy's workers say.
-
-        Errors: `AssertionError`: here they say nothing.
-        """
-        raise AssertionError(f"Worker {record.slot} says {message.kind.name}: nobody understands.")
+        """Note what a worker has said that only this strategy's workers say."""
 
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
-
-    def returned(self) -> Message | None:
-        """A request that was given to a worker which died before it began with it.
-
-        Asked only when no worker stands ready any more: one will be forked for it.
-        """
-        return None
-
-    def holds_some(self) -> bool:
-        """Whether there are such requests."""
-        return False
 
     # -- the backlog -------------------------------------------------------------------------
 
@@ -105,7 +91,7 @@ class Strategy:
         """No worker is left, and none is kept any more: put back what was changed for them."""
 
     def close(self) -> None:
-        """The server is closed: let go of everything."""
+        """This is the end: let go of everything."""
 
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master."""

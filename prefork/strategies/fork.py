@@ -1,9 +1,44 @@
-"""`fork`: the master takes each request and forks a worker for it."""
+"""`fork`: a process for each request, forked when it has come or, better, before."""
 
 from __future__ import annotations
 
-from prefork.strategies.base import Strategy
+from prefork.pool import WorkerRecord
+from prefork.strategies.accept import Accept
+from prefork.strategies.base import Lent, Strategy
+from prefork.workers.channel import Kind, Message
+from prefork.workers.main import Assignment
+from prefork.workers.room import Room
+from prefork.workers.sources.base import Source
+from prefork.workers.sources.shared import OneRequest
 
 
 class Fork(Strategy):
-    """All as it stands: nobody waits ready, so each request gets a process of its own."""
+    """All as it stands: nobody waits ready, the master takes each request and forks for it."""
+
+
+class ForkAhead(Accept):
+    """`spare` workers wait for the one request that each will serve.
+
+    As soon as one has it, it does not count as standing any more and the next one is forked: no
+    client waits for a fork as long as fewer than `spare` come at a time. The backlog that is left
+    at the end is taken by the master, for these workers would leave after one request.
+    """
+
+    workers_take = False
+    requests_at_most = 1
+
+    def standing(self, most: int) -> int:
+        return min(most, self.host.settings().spare)
+
+    def hear(self, record: WorkerRecord, message: Message) -> None:
+        assert message.kind is Kind.TAKEN, message
+        record.standing = False
+
+    def something_waits(self) -> bool:
+        return False
+
+    def last_order(self, record: WorkerRecord) -> Message:
+        return Message(Kind.RETIRE)
+
+    def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
+        return OneRequest(self.host, given.channel, room)

@@ -11,16 +11,18 @@ from prefork.cli import app as application
 from prefork.cli.options import ServeOptions
 from tests.cli.kit import HERE, Program, environment
 from tests.support.announcements import Gate, Told
+from tests.support.checkout import ROOT, as_if_installed
 
 Start = Callable[..., Program]
 
 
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
-    """The folder in which the command finds our package, and nothing else of the checkout."""
+    """The folder in which the command finds our package and the tests, as if installed."""
     folder = tmp_path / "modules"
     folder.mkdir()
-    return folder
+    (folder / "tests").symlink_to(ROOT / "tests")
+    return as_if_installed(folder)
 
 
 @pytest.fixture

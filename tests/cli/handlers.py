@@ -2,7 +2,7 @@
 
 import os
 import socketserver
-from typing import Any
+from typing import Any, ClassVar
 
 import prefork
 from tests.support.announcements import Gate, Told
@@ -51,10 +51,6 @@ def noisy(request: Any, client_address: Any, server: Any) -> None:
     raise ValueError("as the test wanted")
 
 
-def fail(request: Any, client_address: Any, server: Any) -> None:
-    os.abort()
-
-
 class Server(socketserver.TCPServer):
     """A server class of the standard library's kind, which knows its handler."""
 
@@ -77,6 +73,20 @@ class CannotStart(prefork.PreforkTCPServer):
 
     def worker_started(self) -> None:
         raise RuntimeError("there is no database")
+
+
+class SecondCannotStart(CannotStart):
+    """Of several pools all but the first."""
+
+    bound: ClassVar[list[object]] = []
+
+    def server_bind(self) -> None:
+        super().server_bind()
+        self.bound.append(self)
+
+    def worker_started(self) -> None:
+        if self is not self.bound[0]:
+            super().worker_started()
 
 
 class Broken(socketserver.TCPServer):

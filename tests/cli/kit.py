@@ -10,23 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.children import has_ended
+from tests.support.children import children_of, has_ended
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 
 
 def environment(modules: Path, **variables: str) -> dict[str, str]:
-    """What the command finds around it: our package as if installed, and nothing of the caller's.
-
-    `modules` gets links to the packages and not the rest of the checkout, whose folder
-    `socketserver` would stand before the standard library's module.
-    """
-    for package in ("prefork", "tests"):
-        link = modules / package
-        if not link.is_symlink():
-            link.symlink_to(ROOT / package)
+    """What the command finds around it: the packages in `modules`, and nothing of the caller's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFORK_")}
     kept.update({"PYTHONPATH": str(modules), "COLUMNS": "100"}, **variables)
     kept.pop("PYTHONSAFEPATH", None)
@@ -128,12 +119,3 @@ class Program:
                     stream.close()
                     break
                 self._heard[name] += data
-
-
-def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in text.split()]
-
-
-def title_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.kit import Program, children_of
-from tests.support.children import reap_orphans
+from tests.cli.kit import Program
+from tests.support.children import children_of, reap_orphans
 from tests.support.deadlines import HANG
 from tests.support.polling import eventually
 

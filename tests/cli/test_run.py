@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.kit import Program, children_of
-from tests.support.children import reap_orphans
+from tests.cli.kit import Program
+from tests.support.children import children_of, reap_orphans
 from tests.support.clients import ask
 
 Start = Callable[..., Program]
@@ -126,7 +126,7 @@ def test_http_server_serves_files(program: Start, folder: Path) -> None:
     (folder / "file").write_text("some text")
     one = program("run", "-m", "http.server", 0, "--bind", "127.0.0.1", PYTHONUNBUFFERED="1")
     assert files_are_served(one)
-    assert children_of(one.pid) == []
+    assert children_of(one.pid) == set()
     one.signal(signal.SIGINT)
     assert one.exit_code() == 0
 
@@ -180,7 +180,7 @@ def test_every_kind_of_server_becomes_a_pool(program: Start, folder: Path, bases
     one = program("run", "--pool", "--max-children", 2, "server.py")
     address = ("127.0.0.1", int(one.wait_for(r"port (\d+)", "out")[1]))
     pids = {int(ask(address)) for _ in range(20)}
-    assert pids <= set(children_of(one.pid))
+    assert pids <= children_of(one.pid)
     assert len(children_of(one.pid)) == 2
     orphans = children_of(one.pid)
     one.signal(signal.SIGTERM)  # nothing that the program has asked for

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.kit import HERE, Program, children_of, environment, title_of
+from tests.cli.kit import HERE, Program, environment
 from tests.support.announcements import Gate, Told
-from tests.support.children import reap_orphans
+from tests.support.children import children_of, command_of, reap_orphans
 from tests.support.clients import ask, connect, datagram_socket, receive_all
 from tests.support.deadlines import ENDING, EXCHANGE
 from tests.support.polling import eventually
@@ -89,14 +89,14 @@ def test_several_addresses_have_a_pool_each(serve: Start, short_path: Path) -> N
     server.wait_for("on unix://")
     first = ask(server.address(), b"").split()[0]
     second = ask(str(path), b"").split()[0]
-    assert {int(first), int(second)} == set(children_of(server.pid))
+    assert {int(first), int(second)} == children_of(server.pid)
     assert first != second
 
 
 def test_a_server_class_gets_a_pool(serve: Start) -> None:
     server = serve("Server", "--bind", "tcp://127.0.0.1:0")
     pid = int(ask(server.address(), b"").split()[0])
-    assert [pid] == children_of(server.pid)
+    assert {pid} == children_of(server.pid)
     assert "by 1 worker, strategy accept (as many as the server class says" in server.err
 
 
@@ -104,7 +104,7 @@ def test_a_pool_class_is_used_as_it_is(serve: Start) -> None:
     server = serve("OwnPool", "--bind", "tcp://127.0.0.1:0")
     first, second = (ask(server.address(), b"").split()[0] for _ in range(2))
     assert first != second  # its max_requests is 1
-    eventually(lambda: title_of(server.pid).startswith("prefork: master [own] 127.0.0.1:"))
+    eventually(lambda: command_of(server.pid).startswith("prefork: master [own] 127.0.0.1:"))
 
 
 def test_a_handler_can_be_named_apart(serve: Start) -> None:
@@ -150,14 +150,12 @@ def test_the_masters_title_counts_busy_workers(serve: Start, told: Told, gate: G
     with connect(address) as client:
         told.wait_for(b"entered")
         wanted = f"prefork: master [app] 127.0.0.1:{address[1]} 1/2 busy"
-        eventually(lambda: title_of(server.pid) == wanted)
+        eventually(lambda: command_of(server.pid) == wanted)
         gate.open()
         assert receive_all(client) == b"served"
 
 
-def test_options_come_from_a_file_and_the_environment(
-    program: Start, folder: Path, short_path: Path
-) -> None:
+def test_options_come_from_a_file_and_the_environment(program: Start, folder: Path) -> None:
     (folder / "prefork.toml").write_text(
         f'target = "handlers:Echo"\nbind = "tcp://127.0.0.1:0"\napp-dir = "{HERE}"\n'
         'max-children = 3\nname = "file"\n'
@@ -165,7 +163,7 @@ def test_options_come_from_a_file_and_the_environment(
     server = program("serve", "--name", "flag", PREFORK_MAX_CHILDREN="2")
     assert ask(server.address(), b"hello").endswith(b"hello")
     assert "by 2 workers" in server.err
-    eventually(lambda: "[flag]" in title_of(server.pid))
+    eventually(lambda: "[flag]" in command_of(server.pid))
 
 
 def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate: Gate) -> None:
@@ -173,7 +171,7 @@ def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate:
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         for pid in (server.pid, *children_of(server.pid)):
-            assert "-m prefork serve handlers:AtGate" in title_of(pid)
+            assert "-m prefork serve handlers:AtGate" in command_of(pid)
         gate.open()
         assert receive_all(client) == b"served"
 
@@ -210,9 +208,11 @@ def test_serves_without_standard_streams(
         eventually(path.exists)
         for _ in range(3):
             assert ask(str(path), b"x") == b""
-        workers = {pid for pid in group(shell.pid) if title_of(pid).startswith("prefork: worker")}
+        workers = {pid for pid in group(shell.pid) if command_of(pid).startswith("prefork: worker")}
         assert ask(str(path), b"x") == b""
-        assert workers == {p for p in group(shell.pid) if title_of(p).startswith("prefork: worker")}
+        assert workers == {
+            p for p in group(shell.pid) if command_of(p).startswith("prefork: worker")
+        }
     finally:
         os.killpg(shell.pid, 15)
         shell.wait(EXCHANGE)

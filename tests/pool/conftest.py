@@ -2,20 +2,24 @@
 
 import logging
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pool.kit import ROOT, Handler, messages
+from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
+from tests.support.deadlines import HANG
 
 
-@pytest.fixture(params=["accept", "fork", "handoff"])
+@pytest.fixture(params=["accept", "fork", "handoff", "reuseport"])
 def strategy(request: pytest.FixtureRequest) -> str:
     """The name of each strategy, one after the other."""
     name: str = request.param
+    if name == "reuseport" and request.node.get_closest_marker("one_queue"):
+        pytest.skip("a client waits for one worker from the moment it connects")
     return name
 
 
@@ -50,13 +54,15 @@ def errors(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]
     assert take() == [], "errors in the log that nobody expected"
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    """A folder from which `prefork` is imported as if installed.
-
-    There `socketserver` is the standard library's.
-    """
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    (folder / "prefork").symlink_to(ROOT / "prefork")
-    return folder
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A self-signed certificate and its key, made by the openssl program."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    names = str(folder / "cert.pem"), str(folder / "key.pem")
+    command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"
+    command += f" -keyout {names[1]} -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([openssl, *command.split()], check=True, capture_output=True, timeout=HANG)
+    return names

@@ -125,6 +125,8 @@ class FakeHost:
 
     def leaving(self) -> None: ...
 
+    def take_from(self, listener: int) -> None: ...
+
     def taker(self) -> Taker:
         raise AssertionError("no fake process runs")
 
@@ -140,7 +142,7 @@ class FakeHost:
 
     def let_go_of_listener(self) -> None: ...
 
-    def serve_one(self, request: Any, client_address: Any) -> int:
+    def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
         return 0
 
     def drop(self, request: Any) -> None: ...

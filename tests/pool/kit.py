@@ -2,25 +2,34 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from prefork import PreforkTCPServer, Settings
-from tests.support.announcements import Told
+import pytest
+
+from prefork import PreforkMixIn, PreforkTCPServer, Settings, TCPServer, ThreadingMixIn
+from tests.support.announcements import Gate, Told
 from tests.support.children import child_running, state_of
 from tests.support.clients import connect, receive_all
-from tests.support.deadlines import ENDING
+from tests.support.deadlines import ENDING, EXCHANGE, within
 from tests.support.polling import eventually
+from tests.support.serving import start_serving
 
-STANDING = ("accept", "handoff")
+STANDING = ("accept", "handoff", "reuseport")
 """The strategies under which workers stand ready; under the other a request gets its own."""
+
+Handler = Callable[[Any, Any, Any], None]
 
 LOOPBACK = ("127.0.0.1", 0)
 
-ROOT = Path(__file__).resolve().parents[2]
+
+class Threaded(PreforkMixIn, ThreadingMixIn, TCPServer):
+    """A pool with threads, combined as it is documented."""
 
 
 def pool_of(
@@ -34,6 +43,8 @@ def pool_of(
     **attributes: Any,
 ) -> Any:
     """A pool server that listens; *attributes* are those of its class."""
+    if strategy == "reuseport" and base.address_family == socket.AF_UNIX:
+        pytest.skip("a Unix socket has no siblings")
     attributes.setdefault("max_children", workers)
     attributes["prefork_settings"] = Settings(strategy=strategy, **(settings or {}))  # type: ignore[arg-type]
     return type("Pool", (base,), attributes)(address, handler)
@@ -47,6 +58,38 @@ def who(request: Any, client_address: Any, server: Any) -> None:
 def echo(request: Any, client_address: Any, server: Any) -> None:
     """A request handler that sends back the first thing it receives."""
     request.sendall(request.recv(65536))
+
+
+def exhausting(told: Told) -> Handler:
+    """A request handler that says who it is, but for the request "exhaust".
+
+    That takes all descriptors of its process, until SIGUSR1; then "released" is told.
+    """
+    taken: list[int] = []
+
+    def release(number: int, frame: object) -> None:
+        while taken:
+            os.close(taken.pop())
+        told.say("released")
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        if request.recv(10) != b"exhaust":
+            request.sendall(b"%d" % os.getpid())
+            return
+        signal.signal(signal.SIGUSR1, release)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+        own = os.dup(request.fileno())
+        request.close()
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            os.write(own, b"done")
+            os.dup2(0, own)
+            taken.append(own)
+
+    return handler
 
 
 def states(server: Any) -> list[str]:
@@ -100,6 +143,42 @@ def answer(client: socket.socket) -> bytes:
         return b""
 
 
+def served(count: int) -> list[bytes]:
+    """What so many `waiting_clients` are answered by the handler `held`."""
+    return [b"served %d" % number for number in range(count)]
+
+
+def answers_if_stopped(
+    server: Any,
+    told: Told,
+    gate: Gate,
+    *,
+    clients: int,
+    entered: int = 1,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[bytes]:
+    """What clients are answered if the server ends while some are being served and the rest waits.
+
+    `entered` of them are in the handler, which waits at the gate; the gate opens when the loop has
+    ended.
+    """
+    thread = start_serving(server)
+    with waiting_clients(server.server_address, clients) as waiting:
+        for _ in range(entered):
+            told.wait_for(b"entered")
+        meanwhile()
+        thread.shut_down()
+        gate.open()
+        within(server.server_close)
+        return [answer(client) for client in waiting]
+
+
+def wait_for_turns(turns: threading.Semaphore, count: int) -> None:
+    """Let the loop go round so often; `turns.release` is the server's `service_actions`."""
+    for _ in range(count):
+        assert turns.acquire(timeout=EXCHANGE), "the loop does not turn any more"
+
+
 @contextlib.contextmanager
 def apart(server: Any) -> Iterator[int]:
     """Serve in the main thread of a process of its own, in which no client has left its traces.
@@ -134,6 +213,3 @@ def cpu_seconds(pid: int) -> float:
     """The processor time that a process has used until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-Handler = Callable[[Any, Any, Any], None]

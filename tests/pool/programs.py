@@ -4,14 +4,15 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.children import children, has_ended, kill_and_reap
-from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
+from tests.support.children import children, children_of, has_ended, kill_and_reap
+from tests.support.deadlines import ENDING, EXCHANGE, HANG, PATIENCE, Deadline, DeadlinePassed
 from tests.support.polling import eventually
 
 HOLDING = """
@@ -27,12 +28,19 @@ def handler(request, client_address, server):
 
 class Server(PreforkTCPServer):
     max_children = 2
+    allow_reuse_address = True
     prefork_settings = Settings(strategy={strategy!r})
 
 server = Server(("127.0.0.1", 0), handler)
 print("serving on", server.server_address[1])
 """
-"""A program that holds a request "h" until it gets a second byte from the client."""
+"""A program that holds a request "h" until it gets a second byte from the client.
+
+What follows says how it serves and ends.
+"""
+
+AT_ONCE = 1.0 * PATIENCE
+"""An idle worker whose master is gone needs no more time than this to leave."""
 
 
 class Program:
@@ -114,14 +122,12 @@ class Program:
         return text.decode()
 
 
-def children_of(pid: int) -> set[int]:
-    """The children of another process."""
-    found: set[int] = set()
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found.update(int(word) for word in (task / "children").read_text().split())
-    return found
+def first_word(client: socket.socket) -> int:
+    """The number of the worker that has taken this client; the rest of its answer is to come."""
+    text = b""
+    while not text.endswith(b" "):
+        text += client.recv(1)
+    return int(text)
 
 
 @contextlib.contextmanager
@@ -142,7 +148,7 @@ def program(code: str, folder: Path) -> Iterator[Program]:
             kill_and_reap(orphan)
 
 
-def orphans_end(pids: set[int], seconds: float) -> bool:
+def orphans_end(pids: set[int], seconds: float = ENDING) -> bool:
     """Whether workers whose master is gone end in time; they are collected, being ours now."""
     deadline = Deadline(seconds)
     ended = all(has_ended(pid, deadline.remaining()) for pid in pids)

@@ -113,7 +113,7 @@ def test_messages_keep_their_bounds_and_their_order(pair: tuple[Channel, Channel
 
 def test_the_end_of_a_long_traceback_is_what_arrives(pair: tuple[Channel, Channel]) -> None:
     master, worker = pair
-    worker.send(Message(Kind.FAILED, b"x" * MAX_BODY + b"the last line"))
+    worker.send(Message.failed("x" * MAX_BODY + "the last line"))
     message = master.receive()
     assert message is not None
     assert len(message.body) == MAX_BODY

@@ -243,7 +243,7 @@ def test_a_fork_that_fails_is_tried_again_later(
     with caplog.at_level(logging.ERROR, "prefork"):
         for pid in list(stage.host.workers):
             stage.dies(pid, -signal.SIGSEGV)
-    assert sum("No worker could be forked" in line for line in caplog.messages) == 1
+    assert sum("No worker could be started" in line for line in caplog.messages) == 1
     assert not stage.host.workers
     stage.system.fork_error = None
     stage.turn(seconds=31)

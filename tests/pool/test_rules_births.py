@@ -101,8 +101,7 @@ def test_a_server_that_could_not_start_may_try_again(errors: Any) -> None:
     broken.clear()
     thread = start_serving(server)
     assert int(ask(server.server_address)) != os.getpid()
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     within(server.server_close)
     assert thread.raised is None
     errors()

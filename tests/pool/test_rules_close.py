@@ -5,6 +5,8 @@ import select
 import threading
 from typing import Any
 
+import pytest
+
 from prefork import PreforkTCPServer, TCPServer
 from tests.pool.kit import (
     LOOPBACK,
@@ -16,12 +18,13 @@ from tests.pool.kit import (
     idle_workers,
     pool_of,
     refuses,
+    wait_for_turns,
     who,
 )
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, reap_orphans, state_of
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import within
+from tests.support.deadlines import EXCHANGE, Call, within
 from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
@@ -48,30 +51,32 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
     within(server.server_close)
     assert not server.active_children
     assert children() == set()
-    for _ in range(3):  # whatever was under way is over after some turns
-        assert turns.acquire(timeout=5), "the loop does not turn any more"
+    wait_for_turns(turns, 3)  # whatever was under way is over after some turns
     before = cpu_seconds(os.getpid())
-    for _ in range(10):
-        assert turns.acquire(timeout=5), "the loop does not turn any more"
+    wait_for_turns(turns, 10)
     used = cpu_seconds(os.getpid()) - before
     turns_at_once = sum(turns.acquire(blocking=False) for _ in range(1000))
     assert turns_at_once < 10, "the loop spins"
     assert used < 0.3
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     assert thread.raised is None
     within(server.server_close)
 
 
-def test_rule_10_closing_late_and_twice(strategy: str) -> None:
-    """`with` closes what the program has closed already."""
+@pytest.mark.parametrize("closed_already", [False, True])
+def test_rule_10_with_leaves_nothing_even_if_all_is_closed_already(
+    strategy: str, closed_already: bool
+) -> None:
+    """The documented way to hold a server; some programs close it in the block as well."""
     with pool_of(who, strategy=strategy) as server:
         thread = start_serving(server)
         ask(server.server_address)
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        within(server.server_close)
+        thread.shut_down()
+        if closed_already:
+            within(server.server_close)
+    assert children() == set()
     assert not server.active_children
+    assert server.prefork_status() == []
 
 
 def test_rule_10_the_object_may_be_built_anew_and_serve_again(strategy: str) -> None:
@@ -88,10 +93,14 @@ def test_rule_10_the_object_may_be_built_anew_and_serve_again(strategy: str) -> 
 
 def test_rule_10_the_object_may_get_a_new_socket_and_serve_again(strategy: str) -> None:
     """websocket servers replace `self.socket` between two runs."""
+
+    class Other(TCPServer):
+        allow_reuse_port = True  # what a pool server does by itself under reuseport
+
     server = pool_of(who, strategy=strategy)
     with serving(server):
         ask(server.server_address)
-    with TCPServer(LOOPBACK, who) as other:
+    with Other(LOOPBACK, who) as other:
         server.socket = other.socket
         server.server_address = other.server_address
         with serving(server):
@@ -104,8 +113,7 @@ def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy
     old = server.server_address
     thread = start_serving(server)
     ask(old)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     server.socket.close()
     TCPServer.__init__(server, LOOPBACK, who)
     with serving(server):
@@ -113,31 +121,19 @@ def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy
         eventually(lambda: refuses(old), what="end of the old listener")
 
 
+@pytest.mark.one_queue
 def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: str) -> None:
     """Explicit `HTTPServer.server_close(self)` skips the mix-in: still, nobody may be left
     who keeps the port while no one answers on it."""
     server = pool_of(who, strategy=strategy)
     thread = start_serving(server)
     ask(server.server_address)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     TCPServer.server_close(server)
     try:
         eventually(lambda: refuses(server.server_address), what="a free port")
     finally:
         within(server.server_close)
-
-
-def test_with_serves_and_leaves_nothing(strategy: str) -> None:
-    """The documented way to hold a server."""
-    with pool_of(who, strategy=strategy) as server:
-        thread = start_serving(server)
-        ask(server.server_address)
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-    assert children() == set()
-    assert not server.active_children
-    assert server.prefork_status() == []
 
 
 def test_closing_waits_for_what_is_being_served(
@@ -149,18 +145,15 @@ def test_closing_waits_for_what_is_being_served(
     with connect(server.server_address) as client:
         client.sendall(b"x")
         told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        closing = threading.Thread(target=server.server_close)
-        closing.start()
+        thread.shut_down()
+        closing = Call(server.server_close)
         # The listener closes first, so that new clients are told at once.
         if strategy == "fork":
             eventually(lambda: refuses(server.server_address), what="closed listener")
         assert closing.is_alive()
         gate.open()
         assert receive_all(client) == b"served x"
-        closing.join(10)
-        assert not closing.is_alive()
+        closing.result()
 
 
 def test_without_block_on_close_closing_returns_at_once(
@@ -172,8 +165,7 @@ def test_without_block_on_close_closing_returns_at_once(
     with connect(server.server_address) as client:
         client.sendall(b"x")
         pid = int(told.wait_for(b"entered"))
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         assert pid in server.active_children
         gate.open()
@@ -191,8 +183,7 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
     thread = start_serving(server)
     with connect(server.server_address) as client:
         pid = int(told.wait_for(b"entered"))
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         gone({pid})
         assert answer(client) == b""
@@ -200,21 +191,19 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
 
 
 def test_grace_bounds_the_wait_even_when_more_clients_wait(
-    strategy: str, held: Handler, told: Told, caplog: Any
+    strategy: str, held: Handler, told: Told
 ) -> None:
     """The next one from the backlog would hang as well: the grace is for all of them."""
     server = pool_of(held, strategy=strategy, workers=1, settings={"grace": 0.1})
     thread = start_serving(server)
     with connect(server.server_address), connect(server.server_address):
         told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         try:
             within(server.server_close)
         finally:
             server.prefork_kill()
     eventually(lambda: children() == set(), what="end of all workers")
-    del caplog
 
 
 def test_shutdown_from_a_handler_ends_the_server(strategy: str) -> None:
@@ -235,15 +224,13 @@ def test_shutdown_from_a_thread_of_a_handler_ends_the_server(strategy: str) -> N
     """The well-known recipe: `Thread(target=self.server.shutdown).start()`."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        thread = threading.Thread(target=server.shutdown)
-        thread.start()
-        thread.join()
+        within(server.shutdown)  # calls it in a thread
         request.sendall(b"bye")
 
     with pool_of(handler, strategy=strategy) as server:
-        serving_thread = start_serving(server, None)
+        thread = start_serving(server, None)
         assert ask(server.server_address) == b"bye"
-        serving_thread.wait_until_it_ended()
+        thread.wait_until_it_ended()
 
 
 def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> None:
@@ -259,6 +246,7 @@ def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> Non
         thread.wait_until_it_ended()
 
 
+@pytest.mark.one_queue
 def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
     strategy: str, gate: Gate, told: Told
 ) -> None:
@@ -289,9 +277,7 @@ def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
             assert ask(server.server_address, b"hello") == b"done"
             assert thread.is_alive()
         finally:
-            if thread.is_alive():
-                within(server.shutdown)
-            thread.wait_until_it_ended()
+            thread.shut_down()
         assert thread.raised is None
 
 
@@ -304,12 +290,8 @@ def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
     with pool_of(who, strategy=strategy) as server:
         thread = start_serving(server, None)
         ask(server.server_address)
-        threads = [threading.Thread(target=server.shutdown, daemon=True) for _ in range(5)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join(10)
-            assert not each.is_alive()
+        for call in [Call(server.shutdown) for _ in range(5)]:
+            call.result()
         thread.wait_until_it_ended()
 
 
@@ -318,8 +300,7 @@ def test_shutdown_answers_at_once_although_the_poll_interval_is_long(strategy: s
     with pool_of(who, strategy=strategy) as server:
         thread = start_serving(server, None)  # for ever: only a wake-up can end it
         ask(server.server_address)
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
 
 
 def test_the_listener_of_another_program_gets_its_flags_back() -> None:
@@ -342,9 +323,8 @@ def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -
     with connect(server.server_address) as client:
         told.wait_for(b"entered")
         server.prefork_kill()
-        assert select.select([client], [], [], 8)[0]
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        assert select.select([client], [], [], EXCHANGE)[0]
+        thread.shut_down()
         within(server.server_close)
 
 
@@ -369,7 +349,6 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
     server = pool_of(echo)
     thread = start_serving(server)
     workers = idle_workers(server, 2)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     reap_orphans(*workers)
     within(server.server_close)

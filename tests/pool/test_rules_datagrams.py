@@ -3,8 +3,8 @@
 import os
 import select
 import socket
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from prefork import PreforkUDPServer, PreforkUnixDatagramServer
 from tests.pool.kit import LOOPBACK, idle_workers, pool_of
 from tests.support.announcements import Gate, Told
 from tests.support.clients import datagram_socket
-from tests.support.deadlines import EXCHANGE, within
+from tests.support.deadlines import EXCHANGE, Call, within
 from tests.support.serving import start_serving
 
 
@@ -68,6 +68,7 @@ def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running:
         assert seen == workers
 
 
+@pytest.mark.one_queue
 def test_datagrams_are_served_side_by_side(
     strategy: str, kind: Kind, running: Any, told: Told, gate: Gate
 ) -> None:
@@ -89,17 +90,14 @@ def test_datagrams_are_served_side_by_side(
         assert {int(client.recv(100).split()[1]) for _ in range(2)} == pids
 
 
-def test_rule_6_no_worker_waits_in_receiving(strategy: str, kind: Kind) -> None:
+def test_rule_6_no_worker_waits_in_receiving(strategy: str, kind: Kind, running: Any) -> None:
     """A datagram that another worker has taken must not leave anybody in a blocking receive."""
     server = pool_of(answer_who, strategy=strategy, workers=4, base=kind.base, address=kind.address)
-    thread = start_serving(server)
-    client = kind.client(server)
-    for _ in range(20):
-        client.sendto(b"x", server.server_address)
-        client.recv(100)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
-    within(server.server_close)
+    with running(server):
+        client = kind.client(server)
+        for _ in range(20):
+            client.sendto(b"x", server.server_address)
+            client.recv(100)
 
 
 def test_datagrams_in_the_buffer_are_answered_when_the_server_ends(
@@ -118,8 +116,7 @@ def test_datagrams_in_the_buffer_are_answered_when_the_server_ends(
     for number in range(6):
         client.sendto(b"%d" % number, server.server_address)
     told.wait_for(b"entered")
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     gate.open()
     within(server.server_close)
     assert {int(client.recv(100).split()[0]) for _ in range(6)} == set(range(6))
@@ -207,23 +204,13 @@ def test_datagrams_under_load_from_many_clients(strategy: str, kind: Kind, runni
     server = pool_of(answer_who, strategy=strategy, base=kind.base, address=kind.address)
     with running(server):
         clients = [kind.client(server) for _ in range(4)]
-        wrong: list[bytes] = []
 
-        def ask_often(name: bytes, client: socket.socket) -> None:
+        def ask_often(name: int, client: socket.socket) -> None:
             for number in range(25):
-                client.sendto(b"%s-%d" % (name, number), server.server_address)
-                received = client.recv(100).split()[0]
-                if received != b"%s-%d" % (name, number):
-                    wrong.append(received)
+                client.sendto(b"%d-%d" % (name, number), server.server_address)
+                assert client.recv(100).split()[0] == b"%d-%d" % (name, number)
 
-        threads = [
-            threading.Thread(target=ask_often, args=(b"%d" % number, client))
-            for number, client in enumerate(clients)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(EXCHANGE)
-            assert not thread.is_alive()
-        assert wrong == []
+        calls = [Call(partial(ask_often, *each)) for each in enumerate(clients)]
+        for call in calls:
+            call.result()
         assert not select.select(clients, [], [], 0)[0]

@@ -8,23 +8,14 @@ from typing import Any
 import pytest
 
 from tests.pool.kit import STANDING, answer, idle_workers, pool_of, refuses, waiting_clients, who
-from tests.pool.programs import HOLDING, Program, orphans_end, program
+from tests.pool.programs import AT_ONCE, HOLDING, Program, first_word, orphans_end, program
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 PLAIN_END = "server.serve_forever()"
-
-
-def entered(client: Any) -> int:
-    """Read the number of the worker that has taken this client."""
-    text = b""
-    while not text.endswith(b" "):
-        text += client.recv(1)
-    return int(text)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
@@ -38,7 +29,7 @@ def test_rule_8_idle_workers_end_with_the_master_however_it_ends(
         ask(address, b"x")
         os.kill(it.pid, number)
         assert it.ends() == -number
-        assert orphans_end(workers, 1.0)
+        assert orphans_end(workers, AT_ONCE)
         assert refuses(address)
 
 
@@ -50,16 +41,16 @@ def test_rule_8_a_busy_worker_finishes_its_request_when_the_master_is_gone(
         address = it.address()
         with connect(address) as client:
             client.sendall(b"h")
-            busy = entered(client)
+            busy = first_word(client)
             if strategy in STANDING:
                 it.workers(2)
             workers = it.workers(2 if strategy in STANDING else 1)
             os.kill(it.pid, signal.SIGKILL)
             it.ends()
-            assert orphans_end(workers - {busy}, 1.0)
+            assert orphans_end(workers - {busy}, AT_ONCE)
             client.sendall(b"!")
             assert receive_all(client) == b"served"
-        assert orphans_end({busy}, 5.0)
+        assert orphans_end({busy})
         assert refuses(address)
 
 
@@ -86,7 +77,7 @@ def test_rule_8_workers_end_when_the_program_leaves_without_closing(
         workers = it.workers(2)
         os.kill(it.pid, signal.SIGUSR1)
         it.ends()
-        assert orphans_end(workers, 1.0)
+        assert orphans_end(workers, AT_ONCE)
         assert refuses(address)
 
 
@@ -128,7 +119,7 @@ def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> Non
         workers = it.workers(4)
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
-        assert orphans_end(workers, 1.0)
+        assert orphans_end(workers, AT_ONCE)
         assert refuses(addresses[0])
         assert refuses(addresses[1])
 
@@ -149,8 +140,7 @@ def test_one_of_two_pools_frees_its_port_while_the_other_goes_on(running: Any, e
         thread = start_serving(third)
         idle_workers(third, 2)
     assert refuses(first.server_address)
-    within(third.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     third.server_close()
     assert len(errors()) == 1
 
@@ -164,7 +154,7 @@ def test_rule_9_ctrl_c_prints_one_traceback_at_most_and_leaves_nobody(
         address = it.address()
         with connect(address) as client:
             client.sendall(b"h")
-            worker = entered(client)
+            worker = first_word(client)
             it.signal_group(signal.SIGINT)
             if block != PLAIN_END:
                 client.sendall(b"!")
@@ -174,7 +164,7 @@ def test_rule_9_ctrl_c_prints_one_traceback_at_most_and_leaves_nobody(
                 assert it.ends() == -signal.SIGINT
                 client.sendall(b"!")
                 assert receive_all(client) == b"served"
-                assert orphans_end({worker}, 5.0)
+                assert orphans_end({worker})
         it.rest()
         errors = it.errors()
         assert errors.count("Traceback") == 1
@@ -182,6 +172,7 @@ def test_rule_9_ctrl_c_prints_one_traceback_at_most_and_leaves_nobody(
         assert refuses(address)
 
 
+@pytest.mark.one_queue
 def test_rule_9_ctrl_c_that_the_program_handles_leaves_no_traceback(
     strategy: str, elsewhere: Path
 ) -> None:
@@ -199,7 +190,7 @@ print("closed")
         with connect(address) as one, connect(address) as two:
             for client in (one, two):  # no place is left: the others are in the backlog for sure
                 client.sendall(b"h")
-                entered(client)
+                first_word(client)
             with waiting_clients(address, 3) as clients:
                 it.signal_group(signal.SIGINT)
                 assert it.line() == "interrupted"  # before anybody lets go of a place

@@ -125,7 +125,7 @@ def test_rule_4_serve_forever_of_http_server_called_by_name(
         assert it.rest() == "ended\n"
 
 
-def test_wsgi_server(serving_program: Any, strategy: str) -> None:
+def test_wsgi_server(serving_program: Any) -> None:
     """The reference server; its environ says that there are many processes."""
     code = """
 from wsgiref.simple_server import WSGIServer, WSGIRequestHandler, make_server

@@ -2,12 +2,8 @@
 
 import contextlib
 import os
-import shutil
 import socket
-import ssl
 import struct
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +21,11 @@ from tests.pool.kit import (
     waiting_clients,
     who,
 )
-from tests.pool.programs import children_of
+from tests.pool.tls import ask_securely, wrapped
 from tests.support.announcements import Gate, Told
+from tests.support.children import children_of
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import ENDING, EXCHANGE, HANG, within
+from tests.support.deadlines import EXCHANGE, HANG, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -38,7 +35,7 @@ def prepare_blocking(listener: socket.socket) -> None:
 
 
 def prepare_timeout(listener: socket.socket) -> None:
-    listener.settimeout(30)
+    listener.settimeout(HANG)
 
 
 def prepare_non_blocking(listener: socket.socket) -> None:
@@ -46,14 +43,14 @@ def prepare_non_blocking(listener: socket.socket) -> None:
 
 
 def prepare_receive_timeout(listener: socket.socket) -> None:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 30, 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(HANG), 0))
 
 
 LISTENERS = [prepare_blocking, prepare_timeout, prepare_non_blocking, prepare_receive_timeout]
 
 
 @pytest.mark.parametrize("prepare", LISTENERS)
-def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any) -> None:
+def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any, running: Any) -> None:
     """After the selector says "ready" another worker may have taken the connection.
 
     Whoever then blocks in accept() is deaf when the server ends. Many workers and few clients make
@@ -61,12 +58,9 @@ def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any) -> None:
     """
     server = pool_of(who, strategy=strategy, workers=4)
     prepare(server.socket)
-    thread = start_serving(server)
-    for _ in range(20):
-        assert int(ask(server.server_address)) != os.getpid()
-    within(server.shutdown)
-    thread.wait_until_it_ended()
-    within(server.server_close)
+    with running(server):
+        for _ in range(20):
+            assert int(ask(server.server_address)) != os.getpid()
 
 
 @pytest.mark.parametrize("prepare", LISTENERS)
@@ -91,13 +85,15 @@ def test_rule_6_connections_are_blocking_whatever_the_listener_is(
 def test_rule_6_the_master_sees_the_timeout_it_has_set(running: Any) -> None:
     """The listener's timeout is the program's own."""
     server = pool_of(who)
-    server.socket.settimeout(30)
+    server.socket.settimeout(HANG)
     with running(server):
         ask(server.server_address)
-        assert server.socket.gettimeout() == 30
+        assert server.socket.gettimeout() == HANG
 
 
-def test_rule_6_a_seqpacket_listener_serves_and_ends(strategy: str, short_path: Path) -> None:
+def test_rule_6_a_seqpacket_listener_serves_and_ends(
+    strategy: str, short_path: Path, running: Any
+) -> None:
     """`socket_type` is a documented attribute; this kind listens and accepts like a stream."""
     server = pool_of(
         echo,
@@ -106,19 +102,13 @@ def test_rule_6_a_seqpacket_listener_serves_and_ends(strategy: str, short_path: 
         address=str(short_path / "s"),
         socket_type=socket.SOCK_SEQPACKET,
     )
-    thread = start_serving(server)
-    for _ in range(8):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(EXCHANGE)
-            client.connect(server.server_address)
-            client.sendall(b"packet")
-            assert client.recv(100) == b"packet"
-    within(server.shutdown)
-    thread.wait_until_it_ended()
-    try:
-        within(server.server_close)
-    finally:
-        server.prefork_kill()
+    with running(server):
+        for _ in range(8):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+                client.settimeout(EXCHANGE)
+                client.connect(server.server_address)
+                client.sendall(b"packet")
+                assert client.recv(100) == b"packet"
 
 
 class PipeServer(PreforkMixIn, BaseServer):
@@ -137,6 +127,7 @@ class PipeServer(PreforkMixIn, BaseServer):
         return os.read(self.reader, 8), ("pipe", 0)
 
 
+@pytest.mark.one_queue
 def test_rule_6_requests_may_come_from_no_socket_at_all(
     strategy: str, told: Told, running: Any
 ) -> None:
@@ -181,42 +172,6 @@ def test_a_pool_that_is_no_socket_server_does_not_hurt_the_others(
 # -- TLS: the handshake is in accept() ------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A self-signed certificate and its key, made by the openssl program."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    names = str(folder / "cert.pem"), str(folder / "key.pem")
-    command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"
-    command += f" -keyout {names[1]} -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([openssl, *command.split()], check=True, capture_output=True, timeout=HANG)
-    return names
-
-
-def wrapped(server: Any, certificate: tuple[str, str]) -> Any:
-    """The recipe of `http.server`'s users: wrap the listener of the finished server."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    return server
-
-
-@contextlib.contextmanager
-def secure(address: Any, certificate: tuple[str, str]) -> Iterator[ssl.SSLSocket]:
-    context = ssl.create_default_context(cafile=certificate[0])
-    plain = connect(address)
-    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
-        yield client
-
-
-def ask_securely(address: Any, certificate: tuple[str, str], request: bytes) -> bytes:
-    with secure(address, certificate) as client:
-        client.sendall(request)
-        return client.recv(1000)
-
-
 def test_rule_7_a_listener_wrapped_in_tls_after_construction_is_served(
     strategy: str, certificate: tuple[str, str]
 ) -> None:
@@ -247,18 +202,17 @@ def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
         assert len(workers) == 2
 
 
-def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(certificate: tuple[str, str]) -> None:
+def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(
+    certificate: tuple[str, str], running: Any
+) -> None:
     """It was idle, by its own word, while a mute client kept it for minutes."""
     server = wrapped(pool_of(who, workers=2), certificate)
-    thread = start_serving(server)
-    idle_workers(server, 2)
-    with connect(server.server_address):
-        eventually(lambda: sorted(states(server)) == ["busy", "idle"], what="one in a handshake")
-    idle_workers(server, 2)
-    assert [status.served for status in server.prefork_status()] == [0, 0]
-    within(server.shutdown)
-    thread.wait_until_it_ended()
-    within(server.server_close, ENDING)
+    with running(server):
+        idle_workers(server, 2)
+        with connect(server.server_address):
+            eventually(lambda: sorted(states(server)) == ["busy", "idle"], what="a handshake")
+        idle_workers(server, 2)
+        assert [status.served for status in server.prefork_status()] == [0, 0]
 
 
 def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
@@ -302,10 +256,9 @@ def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anyt
         told.wait_for(b"entered")
         mute = connect(server.server_address)
         with mute, waiting_clients(server.server_address, 2) as others:
-            within(server.shutdown)
-            thread.wait_until_it_ended()
+            thread.shut_down()
             gate.open()
-            within(server.server_close, ENDING)
+            within(server.server_close)
             assert [answer(client) for client in (first, *others)] == [
                 b"served 0",
                 b"served 0",

@@ -1,7 +1,6 @@
 """Rules 11 to 15: what belongs to the program stays the program's."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -9,24 +8,28 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from prefork import ForkingMixIn, PreforkMixIn, PreforkTCPServer, ThreadingMixIn
 from tests.pool.kit import (
     STANDING,
     Handler,
     cpu_seconds,
+    exhausting,
     idle_workers,
     messages,
     pool_of,
+    wait_for_turns,
     waiting_clients,
     who,
 )
 from tests.pool.programs import program
 from tests.support.announcements import Gate, Told
-from tests.support.children import exit_code, fork_and_run
+from tests.support.children import exit_code, fork_and_run, has_ended
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import within
+from tests.support.deadlines import ENDING, Call, within
 from tests.support.polling import eventually
-from tests.support.serving import start_serving
+from tests.support.serving import serving, start_serving
 
 
 def test_rule_11_servers_are_never_compared_nor_hashed(strategy: str, running: Any) -> None:
@@ -87,14 +90,12 @@ def test_rule_12_children_of_the_program_are_never_collected(
             os.kill(min(idle_workers(server, 2)), signal.SIGTERM)
         gate.open()
         within(lambda: server.collect_children(blocking=False))
-    assert program.wait(10) == 7
+    assert program.wait(ENDING) == 7
     assert exit_code(own) == 0
     assert exit_code(ended) == 5
 
 
-def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(
-    strategy: str, caplog: Any, errors: Any
-) -> None:
+def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(strategy: str, errors: Any) -> None:
     """Then the kernel collects the children, and waiting for one fails with ECHILD."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
@@ -106,8 +107,7 @@ def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGTERM)
             eventually(lambda: min(workers) not in idle_workers(server, 2), what="replacement")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         assert not server.active_children
     finally:
@@ -123,6 +123,7 @@ def test_rule_12_a_program_that_collects_every_child_does_not_hurt_the_pool(
         if strategy in STANDING:
             victim = min(idle_workers(server, 2))
             os.kill(victim, signal.SIGKILL)
+            assert has_ended(victim)
         else:
             ask(server.server_address)
         for _ in range(10):
@@ -186,6 +187,7 @@ def test_rule_14_active_children_are_the_workers(running: Any) -> None:
     assert not server.active_children
 
 
+@pytest.mark.one_queue
 def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
     strategy: str, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
@@ -210,18 +212,13 @@ def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
 
 def test_threads_that_are_alive_at_the_fork_are_named(caplog: Any, gate: Gate) -> None:
     """A lock that one of them holds is locked in the workers for ever: say who it may be."""
-    thread = threading.Thread(target=gate.wait, name="the program's own clock")
-    thread.start()
+    clock = Call(gate.wait, "the program's own clock")
     try:
-        server = pool_of(who)
-        serving = start_serving(server)
-        ask(server.server_address)
-        within(server.shutdown)
-        serving.wait_until_it_ended()
-        server.server_close()
+        with serving(pool_of(who)) as server:
+            ask(server.server_address)
     finally:
         gate.open()
-        thread.join()
+        clock.result()
     warnings = [text for text in messages(caplog.records) if "Thread" in text]
     assert any("the program's own clock" in text for text in warnings)
     assert not any("serve_forever" in text for text in warnings), "the forking thread lives on"
@@ -232,40 +229,15 @@ def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
 ) -> None:
     """accept() that fails for want of a descriptor leaves the listener readable: trying again at
     once, for ever, would eat a core."""
-    taken: list[int] = []
-
-    def release(number: int, frame: object) -> None:
-        while taken:
-            os.close(taken.pop())
-        told.say("released")
-
-    def handler(request: Any, client_address: Any, server: Any) -> None:
-        if request.recv(10) == b"exhaust":
-            signal.signal(signal.SIGUSR1, release)
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
-            own = os.dup(request.fileno())
-            request.close()
-            try:
-                while True:
-                    taken.append(os.dup(0))
-            except OSError:
-                os.write(own, b"done")
-                os.dup2(0, own)
-                taken.append(own)
-        else:
-            request.sendall(b"%d" % os.getpid())
-
     turns = threading.Semaphore(0)
-    with running(pool_of(handler, workers=1)) as server:
+    with running(pool_of(exhausting(told), workers=1)) as server:
         [pid] = idle_workers(server, 1)
         assert ask(server.server_address, b"exhaust") == b"done"
         with connect(server.server_address) as client:
             client.sendall(b"x")
             before = cpu_seconds(pid)
             server.service_actions = turns.release
-            for _ in range(60):
-                assert turns.acquire(timeout=5)
+            wait_for_turns(turns, 60)
             assert cpu_seconds(pid) - before < 0.3
             os.kill(pid, signal.SIGUSR1)
             told.wait_for(b"released")

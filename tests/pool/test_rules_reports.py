@@ -1,10 +1,10 @@
 """What a pool says of itself: status, labels, process titles, and a sentence for each death."""
 
+import faulthandler
 import logging
 import os
 import re
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +12,9 @@ import pytest
 import prefork
 from tests.pool.kit import STANDING, Handler, echo, idle_workers, messages, pool_of, states, who
 from tests.support.announcements import Gate, Told
+from tests.support.children import command_of
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
-
-
-def title(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
 
 
 def test_status_says_what_each_worker_does(
@@ -123,13 +120,14 @@ def test_titles_show_what_a_worker_does(
     pytest.importorskip("setproctitle")
     with running(pool_of(held, workers=1, settings={"name": "shop"})) as server:
         [pid] = idle_workers(server, 1)
-        eventually(lambda: title(pid) == "prefork: worker 0 [shop] idle, 0 served", what="a title")
+        idle = "prefork: worker 0 [shop] idle"
+        eventually(lambda: command_of(pid) == f"{idle}, 0 served", what="a title")
         with connect(server.server_address) as client:
             client.sendall(b"x")
             told.wait_for(b"entered")
             gate.open()
             receive_all(client)
-        eventually(lambda: title(pid) == "prefork: worker 0 [shop] idle, 1 served", what="a title")
+        eventually(lambda: command_of(pid) == f"{idle}, 1 served", what="a title")
 
 
 def test_the_title_of_a_long_request_says_busy(
@@ -139,7 +137,7 @@ def test_the_title_of_a_long_request_says_busy(
     pytest.importorskip("setproctitle")
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        told.say("entered", os.getpid(), title(os.getpid()))
+        told.say("entered", os.getpid(), command_of(os.getpid()))
         gate.wait()
 
     server = pool_of(handler, strategy=strategy, workers=1)
@@ -147,7 +145,7 @@ def test_the_title_of_a_long_request_says_busy(
         pid, _, text = told.wait_for(b"entered").decode().partition(" ")
         port = client.getsockname()[1]
         assert text == f"prefork: worker 0 busy 127.0.0.1:{port}, 0 served"
-        assert title(int(pid)) == text
+        assert command_of(int(pid)) == text
         gate.open()
 
 
@@ -155,20 +153,20 @@ def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:
     """Programs that set their own."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        request.sendall(title(os.getpid()).encode())
+        request.sendall(command_of(os.getpid()).encode())
 
     server = pool_of(handler, strategy=strategy, settings={"titles": False})
     with running(server):
-        assert ask(server.server_address).decode() == title(os.getpid())
+        assert ask(server.server_address).decode() == command_of(os.getpid())
 
 
 def test_the_masters_title_is_the_programs_own(running: Any) -> None:
     """A library renames nobody else's process."""
-    before = title(os.getpid())
+    before = command_of(os.getpid())
     with running(pool_of(who)) as server:
         ask(server.server_address)
-        assert title(os.getpid()) == before
-    assert title(os.getpid()) == before
+        assert command_of(os.getpid()) == before
+    assert command_of(os.getpid()) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -178,6 +176,7 @@ def test_a_death_is_told_in_one_sentence(
     """Which slot and process, how, what it was serving and for how long, what happens next."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
+        faulthandler.disable()  # pytest's would tell of a crash that is meant
         prefork.label("GET /big")
         told.say("entered", os.getpid())
         gate.wait()
@@ -185,7 +184,6 @@ def test_a_death_is_told_in_one_sentence(
     with running(pool_of(handler, strategy=strategy, workers=1)) as server:
         with connect(server.server_address) as client:
             pid = int(told.wait_for(b"entered"))
-            signal.Signals(number)
             os.kill(pid, number)
             assert receive_all(client) == b""
             port = client.getsockname()[1]

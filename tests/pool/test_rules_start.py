@@ -137,6 +137,7 @@ TAKEN_BY_MASTER: dict[str, set[str]] = {
     "accept": set(),
     "fork": TAKING_HOOKS,
     "handoff": {"get_request", "verify_request"},
+    "reuseport": set(),
 }
 SERVING_HOOKS = {"finish_request", "shutdown_request", "close_request"}
 
@@ -268,7 +269,6 @@ def test_a_pool_serves_again_after_a_first_run(strategy: str) -> None:
     for _ in range(3):
         thread = start_serving(server)
         assert int(ask(server.server_address)) != os.getpid()
-        server.shutdown()
-        thread.wait_until_it_ended()
+        thread.shut_down()
         assert thread.raised is None
     server.server_close()

@@ -13,10 +13,12 @@ from tests.pool.kit import (
     STANDING,
     Handler,
     answer,
+    answers_if_stopped,
     gone,
     idle_workers,
     pool_of,
     refuses,
+    served,
     states,
     waiting_clients,
 )
@@ -35,24 +37,13 @@ def kind(request: pytest.FixtureRequest, short_path: Path) -> dict[str, Any]:
     return {"base": request.param, "address": str(short_path / "s") if unix else LOOPBACK}
 
 
-def served(count: int) -> list[bytes]:
-    return [b"served %d" % number for number in range(count)]
-
-
+@pytest.mark.one_queue
 def test_clients_in_the_backlog_are_served_before_the_listener_closes(
     strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
     """gunicorn serves 2 of 20 in this situation."""
     server = pool_of(held, strategy=strategy, workers=2, **kind)
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 20) as clients:
-        for _ in range(2):
-            told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == served(20)
+    assert answers_if_stopped(server, told, gate, clients=20, entered=2) == served(20)
     assert refuses(server.server_address)
 
 
@@ -65,8 +56,7 @@ def test_clients_that_come_after_shutdown_are_served_before_the_listener_closes(
     thread = start_serving(server)
     if strategy in STANDING:
         workers = idle_workers(server, 2)
-    within(server.shutdown)
-    thread.wait_until_it_ended()
+    thread.shut_down()
     if strategy in STANDING:
         eventually(lambda: all(_ended(pid) for pid in workers), what="end of the idle workers")
     with waiting_clients(server.server_address, 5) as clients:
@@ -92,14 +82,7 @@ def test_a_worker_that_dies_while_stopping_loses_its_own_request_only(
         request.sendall(b"served " + number)
 
     server = pool_of(handler, strategy=strategy, workers=1, **kind)
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 4) as clients:
-        told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == [b"", *served(4)[1:]]
+    assert answers_if_stopped(server, told, gate, clients=4) == [b"", *served(4)[1:]]
     errors()
 
 
@@ -111,14 +94,7 @@ def test_a_worker_at_its_limit_does_not_leave_those_behind_who_wait(
     It used to leave as worn out, with the order to empty the backlog unread.
     """
     server = pool_of(held, workers=1, settings={"max_requests": 1}, **kind)
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 4) as clients:
-        told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == served(4)
+    assert answers_if_stopped(server, told, gate, clients=4) == served(4)
 
 
 def test_sigterm_to_a_worker_while_stopping_loses_nobody(
@@ -126,15 +102,13 @@ def test_sigterm_to_a_worker_while_stopping_loses_nobody(
 ) -> None:
     """A service manager signals the master and its workers alike."""
     server = pool_of(held, workers=1, **kind)
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 4) as clients:
-        pid = int(told.wait_for(b"entered"))
-        os.kill(pid, signal.SIGTERM)
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == served(4)
+
+    def signal_the_worker() -> None:
+        [worker] = server.prefork_status()
+        os.kill(worker.pid, signal.SIGTERM)
+
+    answers = answers_if_stopped(server, told, gate, clients=4, meanwhile=signal_the_worker)
+    assert answers == served(4)
 
 
 def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
@@ -157,8 +131,7 @@ def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
 
     with child_running(come_again_and_again):
         eventually(lambda: server.prefork_status() or strategy == "fork", what="a worker")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         # The clients' last connections are refused or cut off by now, so they end.
         if strategy in STANDING:
@@ -173,8 +146,7 @@ def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
     thread = start_serving(server)
     with waiting_clients(server.server_address, 4) as clients:
         pid = int(told.wait_for(b"entered"))
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         gate.open()
         assert [answer(client) for client in clients] == served(4)
@@ -183,6 +155,7 @@ def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
     within(server.server_close)
 
 
+@pytest.mark.one_queue
 def test_sigterm_handled_by_the_program_drains_everybody(
     strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:

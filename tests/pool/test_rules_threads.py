@@ -10,10 +10,13 @@ import pytest
 from prefork import PreforkMixIn, PreforkTCPServer, TCPServer, ThreadingMixIn, UDPServer
 from tests.pool.kit import (
     Handler,
+    Threaded,
     answer,
+    answers_if_stopped,
     gone,
     idle_workers,
     pool_of,
+    served,
     states,
     waiting_clients,
 )
@@ -22,10 +25,6 @@ from tests.support.clients import ask, connect, datagram_socket, receive_all
 from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
-
-
-class Threaded(PreforkMixIn, ThreadingMixIn, TCPServer):
-    """The combination as it is documented."""
 
 
 class OwnThread(PreforkMixIn, ThreadingMixIn, TCPServer):
@@ -107,7 +106,7 @@ def test_accepting_stops_at_the_bound(
         assert told.so_far() == []
         assert server.prefork_status()[0].in_flight <= 2
         gate.open()
-        assert [receive_all(client) for client in clients] == [b"served %d" % n for n in range(4)]
+        assert [receive_all(client) for client in clients] == served(4)
 
 
 def test_a_full_worker_leaves_clients_to_the_others(
@@ -142,15 +141,7 @@ def test_threads_finish_when_the_server_ends(
 ) -> None:
     """Those in hand and those in the backlog, beyond the bound."""
     server = pool_of(held, base=base, workers=1, settings={"threads": 2})
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 5) as clients:
-        for _ in range(2):
-            told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == [b"served %d" % n for n in range(5)]
+    assert answers_if_stopped(server, told, gate, clients=5, entered=2) == served(5)
 
 
 def test_threads_finish_when_their_worker_is_retired(
@@ -165,7 +156,7 @@ def test_threads_finish_when_their_worker_is_retired(
         others = [told.wait_for(b"entered") for _ in range(3)]
         assert set(others).isdisjoint(pids)
         gate.open()
-        assert [receive_all(client) for client in clients] == [b"served %d" % n for n in range(6)]
+        assert [receive_all(client) for client in clients] == served(6)
 
 
 def test_threads_finish_when_a_worker_gets_sigterm(
@@ -176,7 +167,7 @@ def test_threads_finish_when_a_worker_gets_sigterm(
         pid = int(max(told.wait_for(b"entered") for _ in range(3)))
         os.kill(pid, signal.SIGTERM)
         gate.open()
-        assert [receive_all(client) for client in clients] == [b"served %d" % n for n in range(3)]
+        assert [receive_all(client) for client in clients] == served(3)
         gone({pid})
 
 
@@ -217,36 +208,31 @@ def wait_until_served(server: Any, count: int) -> None:
 
 
 def test_a_program_that_brings_requests_to_threads_itself_is_counted_too(
-    running: Any, held: Handler, told: Told, gate: Gate
+    held: Handler, told: Told, gate: Gate
 ) -> None:
     """Pools of threads are bolted on in process_request, with process_request_thread as the job."""
     server = pool_of(held, base=OwnQueue, workers=1)
-    thread = start_serving(server)
-    with waiting_clients(server.server_address, 3) as clients:
-        for _ in range(3):
-            told.wait_for(b"entered")
+
+    def look() -> None:
         assert server.prefork_status()[0].in_flight == 3
-        within(server.shutdown)
-        thread.wait_until_it_ended()
-        gate.open()
-        within(server.server_close)
-        assert [answer(client) for client in clients] == [b"served %d" % n for n in range(3)]
+
+    answers = answers_if_stopped(server, told, gate, clients=3, entered=3, meanwhile=look)
+    assert answers == served(3)
 
 
-def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told, gate: Gate) -> None:
+def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told) -> None:
     """As documented: the end of the program does not wait for them."""
     server = pool_of(held, base=Threaded, workers=1, daemon_threads=True)
     thread = start_serving(server)
     with waiting_clients(server.server_address, 1) as [client]:
         told.wait_for(b"entered")
-        within(server.shutdown)
-        thread.wait_until_it_ended()
+        thread.shut_down()
         within(server.server_close)
         assert answer(client) == b""
 
 
 def test_a_server_that_only_defines_the_method_has_no_threads(
-    running: Any, held: Handler, told: Told, gate: Gate
+    running: Any, held: Handler, gate: Gate
 ) -> None:
     """Mix-ins and proxies define everything; what serves a request decides."""
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from prefork.workers.channel import Channel, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Taker
 
-Server = Callable[[Any, Any], None]
+Order = Literal["fair", "hot"]
+"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
+
+Serve = Callable[[Any, Any], None]
 
 
 class Source(Protocol):
+    """Where requests come from: the worker's half of a strategy."""
+
     @property
     def take(self) -> Taker: ...
 
     @property
-    def serve(self) -> Server:
+    def serve(self) -> Serve:
         """Has a request served that was taken here."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether taking is over at once; otherwise it may last (a TLS handshake)."""
 
     def wait(self, timeout: float | None) -> bool:
         """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for

@@ -1,4 +1,4 @@
-"""Requests that the master takes and hands over, through the channel."""
+"""Where a worker takes nothing itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from prefork.workers.channel import Channel, Kind, Message, Parcel
 from prefork.workers.room import Room
 from prefork.workers.service import Service
-from prefork.workers.sources.base import Ears, Server
+from prefork.workers.sources.base import Ears, Serve
 
 
 class HandedOver:
     """Requests that the master takes and hands over, through the channel."""
+
+    at_once = True
 
     def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
         service.let_go_of_listener()
@@ -22,13 +24,17 @@ class HandedOver:
         self._ears = Ears(channel, room)
         self._held: deque[Parcel] = deque()
         self._orders: deque[Message | None] = deque()
-        self.serve: Server = self._serve_and_say
+        self.serve: Serve = self._serve_and_say
         if room is not None:
             room.departed = self._say_done
             self.serve = service.serve_verified
 
     def take(self) -> tuple[Any, Any]:
-        return self._service.unpack(*self._held.popleft())
+        try:
+            return self._service.unpack(*self._held.popleft())
+        except OSError:
+            self._say_done()
+            raise
 
     def wait(self, timeout: float | None) -> bool:
         if not self._held:
@@ -57,7 +63,7 @@ class HandedOver:
 
     def _sort(self, message: Message | None) -> None:
         if message is not None and message.kind is Kind.TAKE:
-            self._held.append(message.parcel)
+            self._held.append((message.body, message.fd))
         else:
             self._orders.append(message)
 

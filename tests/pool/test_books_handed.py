@@ -1,0 +1,120 @@
+"""A worker's side of `handoff`: requests and orders come through one channel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.room import Room
+from prefork.workers.scoreboard import Scoreboard
+from prefork.workers.sources.handed import HandedOver
+from tests.pool.fakes import FakeHost
+from tests.support.deadlines import EXCHANGE
+
+
+class Host(FakeHost):
+    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+        return parcel, fd
+
+
+class AtWork:
+    """The worker's side: its source of requests, and the master's end of the channel."""
+
+    def __init__(self, room: Room | None = None) -> None:
+        self.host = Host()
+        self.master, self._channel = Channel.pair()
+        self.source = HandedOver(self.host, self._channel, room)
+
+    def hears(self, *messages: Message) -> None:
+        for message in messages:
+            assert self.master.send(message)
+
+    def close(self) -> None:
+        self.master.close()
+        self._channel.close()
+        self.source._ears.epoll.close()
+        self.host.listener.close()
+
+
+@pytest.fixture
+def at_work() -> Iterator[AtWork]:
+    at_work = AtWork()
+    yield at_work
+    at_work.close()
+
+
+A, B, RETIRE = Message(Kind.TAKE, b"a"), Message(Kind.TAKE, b"b"), Message(Kind.RETIRE)
+
+
+def test_a_wait_ends_with_a_request_or_with_an_order(at_work: AtWork) -> None:
+    source = at_work.source
+    assert not source.wait(0)
+    at_work.hears(A)
+    assert source.wait(EXCHANGE)
+    assert source.take() == (b"a", None)
+    assert not source.something_waits()
+    at_work.hears(RETIRE)
+    assert not source.wait(EXCHANGE)
+    assert source.next_order() == RETIRE
+    with pytest.raises(BlockingIOError):
+        source.next_order()
+
+
+def test_an_order_is_found_behind_requests_and_those_are_kept(at_work: AtWork) -> None:
+    """Who is told to retire serves first what it was handed before: nobody else can."""
+    source = at_work.source
+    at_work.hears(A, B, RETIRE)
+    assert source.next_order() == RETIRE
+    assert source.holds_some()
+    assert [source.take() for _ in range(2)] == [(b"a", None), (b"b", None)]
+    assert not source.holds_some()
+
+
+def test_requests_are_kept_when_the_master_is_gone(at_work: AtWork) -> None:
+    at_work.hears(A)
+    at_work.master.close()
+    assert at_work.source.next_order() is None
+    assert at_work.source.take() == (b"a", None)
+
+
+def test_a_worker_says_when_a_request_is_done_and_asks_before_it_leaves(at_work: AtWork) -> None:
+    at_work.source.serve(b"a", None)
+    assert at_work.master.receive() == Message(Kind.DONE)
+    assert not at_work.source.may_leave()
+    assert at_work.master.receive() == Message(Kind.LEAVING)
+
+
+def test_a_request_that_cannot_be_opened_is_done(
+    at_work: AtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the worker would be taken for busy for ever."""
+
+    def fail(parcel: bytes, fd: int | None) -> Any:
+        raise OSError("no room")
+
+    monkeypatch.setattr(at_work.host, "unpack", fail)
+    at_work.hears(A)
+    assert at_work.source.wait(EXCHANGE)
+    with pytest.raises(OSError, match="no room"):
+        at_work.source.take()
+    assert at_work.master.receive() == Message(Kind.DONE)
+    assert not at_work.source.something_waits()
+
+
+def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
+    room = Room(2, may_cut_off=False, slot=Scoreboard().slot(0))
+    at_work = AtWork(room)
+    try:
+        room.enter(1, None)
+        at_work.source.serve(b"a", None)  # begins only
+        with pytest.raises(BlockingIOError):
+            at_work.master.receive()
+        room.leave(1)
+        assert at_work.master.receive() == Message(Kind.DONE)
+    finally:
+        os.close(room.fileno())
+        at_work.close()
