@@ -49,7 +49,8 @@ def test_whoever_waits_is_served(
     assert "Stopped; nobody was left waiting." in server.err
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+# Without `reuseport`, under which all four clients may meet the same worker.
+@pytest.mark.parametrize("strategy", sorted(set(STRATEGIES) - {"reuseport"}))
 def test_a_second_signal_ends_at_once(serve: Start, told: Told, strategy: str) -> None:
     server = serve("AtGate", *TWO, "--strategy", strategy)
     with ExitStack() as stack:

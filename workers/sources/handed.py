@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from typing import Any
 
@@ -18,6 +19,8 @@ class HandedOver:
     at_once = True
 
     def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
+        # Born without room for a descriptor it would lose every request: better not at all.
+        os.close(os.dup(channel.fileno()))
         service.let_go_of_listener()
         self._service = service
         self._channel = channel
@@ -33,7 +36,8 @@ class HandedOver:
         try:
             return self._service.unpack(*self._held.popleft())
         except OSError:
-            self._say_done()
+            # It had no room for the descriptor, so the next one would be lost as well.
+            self._channel.send_surely(Message(Kind.LEAVING))
             raise
 
     def wait(self, timeout: float | None) -> bool:
