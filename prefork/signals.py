@@ -31,8 +31,10 @@ def held_back() -> Iterator[Mask]:
     if _outermost.mask is not None:
         yield _outermost.mask
         return
-    mask = _outermost.mask = signal.pthread_sigmask(signal.SIG_BLOCK, EVERY)
+    mask = _outermost.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # This call runs the handlers that are due, and may raise what they raise: in the block.
+        signal.pthread_sigmask(signal.SIG_BLOCK, EVERY)
         yield mask
     finally:
         let_through(mask)
