@@ -112,6 +112,11 @@ def _attributes(
     settings = options.over(base)
     if not settings.name:
         settings = replace(settings, name=target.partition(":")[0])
+    if settings.strategy == "reuseport" and not address.is_ip:
+        raise Refusal(
+            f"The strategy reuseport needs a TCP or UDP port, {address} is none; leave it out, or "
+            "take another --bind."
+        )
     attributes: dict[str, object] = {"prefork_settings": settings}
     chosen = chosen_by(given, "max_children")
     attributes["max_children"] = options.max_children or chosen or usable_cores()

@@ -14,6 +14,7 @@ from prefork.cli.outcomes import Exit
 from prefork.cli.signals import EndNow, StopSignals
 from prefork.master import Master
 from prefork.reports import StartError
+from prefork.settings import SettingsError
 from prefork.socketserver.loop import serve_forever
 from prefork.socketserver.pool import master_of
 
@@ -35,6 +36,9 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
     except StartError as error:
         logger.critical("%s", error)
         exit_code = Exit.NO_WORKER
+    except SettingsError as error:
+        logger.critical("%s", error)
+        exit_code = Exit.FORCED
     except Exception:
         logger.exception("The server's own hooks failed, so it ends")
         exit_code = Exit.FORCED

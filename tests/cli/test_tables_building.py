@@ -128,6 +128,12 @@ def test_a_server_class_for_another_kind_of_address(given: Any, text: str, own: 
         made(given, parse(text))
 
 
+@pytest.mark.parametrize("text", ["unix://s", "unixgram://s"])
+def test_reuseport_is_for_ports(text: str) -> None:
+    with pytest.raises(Refusal, match=f"reuseport needs a TCP or UDP port, {text} is none"):
+        made(prefork.BaseRequestHandler, parse(text), strategy="reuseport")
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
