@@ -22,8 +22,7 @@ class WorkerRecord:
 
     `started` is in seconds of the monotonic clock. `standing` is false for a worker that serves one
     request and then ends, `proved` true once it is no newborn any more. `may_stop` says whether its
-    handlers may stop the server. `failure` is the
-    traceback of a failed start.
+    handlers may stop the server. `failure` is the traceback of a failed start.
     """
 
     slot: int

@@ -24,15 +24,14 @@ from prefork.workers.sources.base import Serve
 class PreforkMixIn(ForkingMixIn):
     """Serves requests in a bounded pool of worker processes that are forked ahead.
 
-    For the caller: the documented methods, `prefork_status()`, and
-    `prefork_kill()`.
+    For the caller: the documented methods, `prefork_status()`, and `prefork_kill()`.
 
     May be overridden: the documented hooks, and `worker_started()`, `worker_leaving()`. With the
-    strategy `accept`, `get_request()`, `verify_request()`, `process_request()`,
+    strategies `accept` and `reuseport`, `get_request()`, `verify_request()`, `process_request()`,
     `finish_request()`, `handle_error()`, `shutdown_request()` and `close_request()` run in the
     workers; `server_bind()`, `server_activate()`, `service_actions()`, `handle_timeout()`,
-    `shutdown()` and `server_close()` in the master. With `fork`, the first three of the workers'
-    run in the master.
+    `shutdown()` and `server_close()` in the master. With `handoff`, the first two of the workers'
+    run in the master; with `fork`, the first three.
 
     Variables, read when used: `max_children` (never more workers than this; may be changed while
     serving), `block_on_close` (whether `server_close()` waits for the workers),
