@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from cyclopts import App
 
-from benchmarks import cpu, echo, heap, scoreboard
+from benchmarks import cpu, echo, heap, scoreboard, strategies
 from benchmarks.build import BuildError
 from benchmarks.contenders import ServerFailed
 from benchmarks.output import Outcome, console
@@ -36,6 +36,9 @@ MEASUREMENTS = {
     ),
     "heap": Measurement(
         "Echo requests with 200 MB of objects in the master.", heap.measure, heap.PLAN
+    ),
+    "strategies": Measurement(
+        "Echo requests under each strategy.", strategies.measure, strategies.PLAN
     ),
     "scoreboard": Measurement(
         "The scoreboard's share of an echo request.", scoreboard.measure, scoreboard.PLAN

@@ -9,6 +9,7 @@ that name at the root of the checkout; `prefork` is found there by a path that c
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import resource
 import signal
@@ -70,14 +71,15 @@ def ballast(megabytes: int) -> list[object]:
     return objects
 
 
-def prefork_server(handler: HandlerMaker, workers: int) -> None:
-    """Ours, with all that it does by default."""
+def prefork_server(handler: HandlerMaker, workers: int, **settings: Any) -> None:
+    """Ours, with all that it does by default, but for some settings."""
     sys.path.append(str(Path(__file__).resolve().parent.parent))
-    from prefork import BaseRequestHandler, PreforkTCPServer
+    from prefork import BaseRequestHandler, PreforkTCPServer, Settings
 
     class Server(PreforkTCPServer):
         max_children = workers
         request_queue_size = BACKLOG
+        prefork_settings = Settings(**settings)
 
     with Server(("127.0.0.1", 0), handler(BaseRequestHandler)) as server:
         announce(server)
@@ -127,7 +129,20 @@ def announce(server: Any) -> None:
     print(server.server_address[1], flush=True)
 
 
-KINDS = {"prefork": prefork_server, "forking": forking_server, "looped": looped_server}
+def with_settings(**settings: Any) -> Callable[[HandlerMaker, int], None]:
+    return functools.partial(prefork_server, **settings)
+
+
+KINDS = {
+    "prefork": prefork_server,
+    "hot": with_settings(order="hot"),
+    "handoff": with_settings(strategy="handoff"),
+    "reuseport": with_settings(strategy="reuseport"),
+    "fork": with_settings(strategy="fork"),
+    "ahead": with_settings(strategy="fork", spare=2),
+    "forking": forking_server,
+    "looped": looped_server,
+}
 HANDLERS = {"echo": Echo, "burn": Burn}
 
 

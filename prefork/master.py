@@ -161,9 +161,9 @@ class Master:
         Errors: `OSError` when there can be no more processes.
         """
         host = self._host
-        whole = self.strategy.hands_over and host.threads() is None
 
         def serve(given: Assignment) -> int:
+            whole = self.strategy.hands_over and host.threads() is None
             return serve_one(host, given, request, client_address, whole)
 
         while True:

@@ -36,6 +36,7 @@ class Handoff(Strategy):
     def __init__(self, host: Host, pool: Pool) -> None:
         super().__init__(host, pool)
         self._in_hand: dict[int, int] = {}
+        self._most_in_hand = 1
         self._line: OrderedDict[int, WorkerRecord] = OrderedDict()
         self._all_travel = True
 
@@ -68,6 +69,10 @@ class Handoff(Strategy):
 
     def ready(self, record: WorkerRecord) -> None:
         if record.standing:
+            threads = self.host.threads()
+            self._most_in_hand = (
+                1 if threads is None else min(threads or MOST_IN_CHANNEL, MOST_IN_CHANNEL)
+            )
             self._in_hand[record.pid] = 0
             self._join_line(record)
 
@@ -103,9 +108,7 @@ class Handoff(Strategy):
         return None
 
     def _join_line(self, record: WorkerRecord) -> None:
-        bound = self.host.threads()
-        most = 1 if bound is None else min(bound or MOST_IN_CHANNEL, MOST_IN_CHANNEL)
-        if self._in_hand[record.pid] < most:
+        if self._in_hand[record.pid] < self._most_in_hand:
             self._line[record.pid] = record
 
     def _note_that_requests_stay(self) -> None:

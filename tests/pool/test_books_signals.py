@@ -54,7 +54,7 @@ def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
             raise KeyboardInterrupt
         return before
 
-    monkeypatch.setattr(signal, "pthread_sigmask", interrupted)
+    monkeypatch.setattr("prefork.signals.change_mask", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt), held_back():
             pass

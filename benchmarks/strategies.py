@@ -1,0 +1,42 @@
+"""What an echo request costs under each strategy."""
+
+from __future__ import annotations
+
+from benchmarks.contenders import python_server
+from benchmarks.output import Outcome, Target
+from benchmarks.rounds import Plan, alternate, ratios
+from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+
+WORKERS = 4
+MOST_OF_ACCEPT = 2.2
+PLAN = Plan(rounds=8, seconds=0.5, clients=16)
+NAMES = {
+    "prefork": "accept, fair",
+    "hot": "accept, hot",
+    "reuseport": "reuseport",
+    "handoff": "handoff",
+    "ahead": "fork, spare 2",
+    "fork": "fork",
+}
+
+
+def measure(plan: Plan = PLAN) -> Outcome:
+    contenders = [python_server(kind, "echo", WORKERS, name=name) for kind, name in NAMES.items()]
+    rounds = alternate(contenders, plan, "echo")
+    accept = NAMES["prefork"]
+    handoff = ratios(rounds, NAMES["handoff"], accept, COST.of)
+    return Outcome(
+        name="strategies",
+        question=f"server CPU of an echo, {WORKERS} workers, {plan.clients} clients, by strategy.",
+        rounds=rounds,
+        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, accept),
+        targets=[
+            Target(
+                "handoff costs {:.2f} times accept",
+                handoff.median,
+                handoff.margin,
+                at_most=MOST_OF_ACCEPT,
+            )
+        ],
+        remarks=["Requests per second are those of the load generator, which is busy with a core."],
+    )
