@@ -119,6 +119,8 @@ def refuses(address: Any) -> bool:
         connect(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
+    except ConnectionResetError:
+        return False  # somebody was closing it just then
     return False
 
 

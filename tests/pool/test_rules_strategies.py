@@ -40,16 +40,27 @@ def test_fair_idle_workers_take_turns(strategy: str, running: Any) -> None:
     assert shares[0] < 2 * shares[-1]
 
 
-# A client hears the end before the master hears that the worker is done: then a second one is hot.
-@pytest.mark.parametrize(("strategy", "hot"), [("accept", 1), ("handoff", 2)])
-def test_hot_as_few_as_possible_do_what_there_is_to_do(
-    strategy: str, hot: int, running: Any
+# A client hears the end before the worker is back: then a second one is hot, or even a third.
+@pytest.mark.parametrize(("strategy", "hot", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
+def test_hot_few_workers_do_most_of_what_there_is_to_do(
+    strategy: str, hot: int, least: int, running: Any
 ) -> None:
-    """So that the others can be retired."""
+    """So that the others can be retired; of 200, a fair share is 50 for each."""
     server = pool_of(who, strategy=strategy, workers=4, settings={"order": "hot"})
     with running(server):
         idle_workers(server, 4)
-        assert sum(served_by(server, 200)[:hot]) >= 150
+        assert sum(served_by(server, 200)[:hot]) >= least
+
+
+def unused_workers(server: Any, count: int) -> set[int]:
+    """Wait until so many workers wait for their first request; their pids."""
+
+    def unused() -> set[int]:
+        status = server.prefork_status()
+        pids = {one.pid for one in status if one.state == "idle" and not one.served}
+        return pids if len(pids) == count else set()
+
+    return eventually(unused, what=f"{count} workers that have served nothing")
 
 
 def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: Any) -> None:
@@ -57,7 +68,7 @@ def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: 
     with running(server):
         seen: set[int] = set()
         for _ in range(20):
-            ready = idle_workers(server, 2)
+            ready = unused_workers(server, 2)
             pid = int(ask(server.server_address))
             assert pid in ready
             assert pid not in seen
@@ -70,7 +81,8 @@ def test_forked_ahead_there_are_never_more_than_max_children(
     server = pool_of(held, strategy="fork", workers=3, settings={"spare": 2})
     with running(server), waiting_clients(server.server_address, 7) as clients:
         pids = {told.wait_for(b"entered") for _ in range(3)}
-        assert len(pids) == len(server.active_children) == 3
+        assert len(pids) == 3
+        eventually(lambda: len(server.active_children) == 3, what="the master to know of all")
         gate.open()
         assert [answer(client) for client in clients] == [b"served %d" % n for n in range(7)]
 
