@@ -13,7 +13,9 @@ class Host(Service, Protocol):
     """The server above, as the master sees it. Everything is asked for when it is needed."""
 
     def settings(self) -> Settings: ...
-    def max_children(self) -> int: ...
+    def max_children(self) -> int:
+        """Workers at most, and at least one."""
+
     def backlog(self) -> int: ...
 
     def threads(self) -> int | None:

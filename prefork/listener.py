@@ -31,13 +31,14 @@ class Sharing:
 
     def __init__(self, fd: int) -> None:
         self._socket = _identity(fd)
-        self._was_blocking = os.get_blocking(fd)
-        self.begin(fd)
+        self._was_blocking: bool | None = None  # known while workers take from it
 
     def begin(self, fd: int) -> None:
         """Workers are going to take from it, perhaps again."""
-        if _option(fd, socket.SO_ACCEPTCONN):
-            os.set_blocking(fd, False)
+        if self._was_blocking is None:
+            self._was_blocking = os.get_blocking(fd)
+            if _option(fd, socket.SO_ACCEPTCONN):
+                os.set_blocking(fd, False)
 
     def is_of(self, fd: int) -> bool:
         """Whether `fd` is still that socket, and neither closed nor another in its place."""
@@ -45,8 +46,9 @@ class Sharing:
 
     def end(self, fd: int) -> None:
         """Put the flag back."""
-        if self.is_of(fd):
+        if self._was_blocking is not None and self.is_of(fd):
             os.set_blocking(fd, self._was_blocking)
+        self._was_blocking = None
 
 
 def allow_siblings(fd: int) -> None:

@@ -125,7 +125,7 @@ class Master:
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             running = self.state is PoolState.RUNNING
-            if running and self._pool.missing(self._wanted(), self._most()):
+            if running and self._pool.missing(self._wanted(), self._host.max_children()):
                 waits.append(self._restarts.wait_left(now))
             if running and (look := self._shrinking.due()) is not None:
                 waits.append(look)
@@ -134,11 +134,11 @@ class Master:
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests."""
         with self._lock:
-            return self.strategy.wants_listener(self._most())
+            return self.strategy.wants_listener(self._host.max_children())
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
-        return len(self._pool) < self._most()
+        return len(self._pool) < self._host.max_children()
 
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
@@ -201,7 +201,7 @@ class Master:
                 return False
             self._drainer_due = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            for _ in range(min(self._most(), self.strategy.waiting_at_most())):
+            for _ in range(min(self._host.max_children(), self.strategy.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
             return len(self._pool) > 0
@@ -305,7 +305,7 @@ class Master:
             if not record.proved and not record.is_newborn(self._crew.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        missing = self._pool.missing(self._wanted(), self._most())
+        missing = self._pool.missing(self._wanted(), self._host.max_children())
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
@@ -333,11 +333,8 @@ class Master:
             return None
         return max(self._drain_began + grace - self._clock(), 0.0)
 
-    def _most(self) -> int:
-        return max(1, self._host.max_children())
-
     def _wanted(self) -> int:
-        return self.strategy.standing(self._most())
+        return self.strategy.standing(self._host.max_children())
 
     # -- act ---------------------------------------------------------------------------------
 

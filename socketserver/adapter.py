@@ -40,7 +40,7 @@ class Adapter:
         return settings
 
     def max_children(self) -> int:
-        return int(self._server.max_children)
+        return max(1, int(self._server.max_children))
 
     def backlog(self) -> int:
         return int(getattr(self._server, "request_queue_size", 0))

@@ -107,9 +107,9 @@ class Channel:
 
     def send_surely(self, message: Message) -> None:
         """Send; wait while the other side does not listen, unless it is gone."""
-        poll = select.poll()
-        poll.register(self._sock, select.POLLOUT)
         while not self.send(message):
+            poll = select.poll()
+            poll.register(self._sock, select.POLLOUT)
             ((_, events),) = poll.poll()
             if events & (select.POLLHUP | select.POLLERR):
                 return

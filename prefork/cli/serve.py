@@ -24,7 +24,6 @@ from prefork.cli.serving import serve_until_stopped
 from prefork.cli.signals import StopSignals
 from prefork.cli.streams import outlive_readers
 from prefork.cores import usable_cores
-from prefork.settings import SettingsError
 
 logger = logging.getLogger("prefork")
 
@@ -102,8 +101,6 @@ def open_server(
         return construct(target, made, given, address, handler)
     except Refusal:
         raise
-    except SettingsError as error:
-        raise Refusal(str(error)) from None
     except OSError as error:
         raise addresses.refusal_of(address, error) from error
     except Exception as error:

@@ -48,14 +48,8 @@ class _InsteadOfThreads(PreforkMixIn):
 
     daemon_threads = False
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """For programs that bring requests here by themselves."""
-        try:
-            self.finish_request(request, client_address)
-        except Exception:
-            self.handle_error(request, client_address)
-        finally:
-            self.shutdown_request(request)
+    # For programs that bring requests here by themselves.
+    process_request_thread = ThreadingMixIn.process_request_thread
 
     def _prefork_has_threads(self) -> bool:
         return False

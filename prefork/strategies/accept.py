@@ -30,11 +30,11 @@ class Accept(Strategy):
         fd = self.host.fileno()
         if self._sharing is None or not self._sharing.is_of(fd):
             self._sharing = Sharing(fd)
+        self._sharing.begin(fd)
 
     def rest(self) -> None:
         if self._sharing is not None:
             self._sharing.end(self.host.fileno())
-            self._sharing = None
 
     def something_waits(self) -> bool:
         return something_waits(self.host.fileno())

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
 from prefork.listener import (
-    Sharing,
     send_clients_to_first,
     sibling,
     something_waits,
@@ -20,7 +19,8 @@ from prefork.listener import (
 )
 from prefork.pool import Pool, WorkerRecord
 from prefork.settings import SettingsError
-from prefork.strategies.base import Lent, Strategy
+from prefork.strategies.accept import Accept
+from prefork.strategies.base import Lent
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
@@ -28,7 +28,7 @@ from prefork.workers.sources.base import Source
 from prefork.workers.sources.own import OwnListeners
 
 
-class Reuseport(Strategy):
+class Reuseport(Accept):
     """Slot 0 has the server's listener, each other one a sibling of it.
 
     The master holds them all for as long as there are workers: who waits at the listener of a
@@ -36,21 +36,13 @@ class Reuseport(Strategy):
     listener to a worker that lives, for the kernel goes on sending clients there.
     """
 
-    workers_take = True
     has_siblings = True
 
     def __init__(self, host: Host, pool: Pool) -> None:
         super().__init__(host, pool)
-        self._sharing: Sharing | None = None
         self._siblings: dict[int, socket.socket] = {}  # by slot, from 1
         self._adopted_by: dict[int, int] = {}  # slot of the listener: slot of the worker
         self._ended = False
-
-    def standing(self, most: int) -> int:
-        return most
-
-    def wants_listener(self, most: int) -> bool:
-        return False
 
     def ready(self, record: WorkerRecord) -> None:
         self._place_orphans()
@@ -70,10 +62,9 @@ class Reuseport(Strategy):
         if self._ended:
             return
         fd = self.host.fileno()
-        if self._sharing is None or not self._sharing.is_of(fd):
-            self.close()  # of a socket that the program has replaced
-            self._sharing = Sharing(fd)
-        self._sharing.begin(fd)
+        if self._sharing is not None and not self._sharing.is_of(fd):
+            self.close()  # the siblings of a socket that the program has replaced
+        super().open()
         for slot in range(1, self.host.max_children()):
             if slot in self._siblings:
                 continue
@@ -94,8 +85,7 @@ class Reuseport(Strategy):
         for slot, other in list(self._siblings.items()):
             if not something_waits(other.fileno()):
                 self._siblings.pop(slot).close()
-        if self._sharing is not None:
-            self._sharing.end(self.host.fileno())
+        super().rest()
 
     def close(self) -> None:
         self.rest()
@@ -129,9 +119,6 @@ class Reuseport(Strategy):
         backlog = self.host.backlog()
         return sum(waiting_at_most(fd, backlog) for fd in self._listeners().values())
 
-    def last_order(self, record: WorkerRecord) -> Message:
-        return Message.drain(self.waiting_at_most() + len(self.pool))
-
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
         return OwnListeners(self.host, given.channel, room, lent)
 
@@ -141,7 +128,7 @@ class Reuseport(Strategy):
 
     def _place_orphans(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
-        most = max(1, self.host.max_children())
+        most = self.host.max_children()
         if self._ended or self.pool.missing(most, most):
             return
         keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}

@@ -64,11 +64,10 @@ class Ears:
         if room is not None:
             self.epoll.register(room.fileno(), select.EPOLLIN)
 
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
-        """Sleep for at most `timeout` seconds (`None` for ever); what epoll has found."""
-        events = self.epoll.poll(timeout)
+    def wait(self, timeout: float | None) -> None:
+        """Sleep until there is something to hear, at most `timeout` seconds (`None` for ever)."""
+        self.epoll.poll(timeout)
         self.forget_departures()
-        return events
 
     def forget_departures(self) -> None:
         """Threads have finished: that was heard."""
