@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from cyclopts.exceptions import (
 
 from prefork import __version__
 from prefork.cli import configuration, reading
+from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
 from prefork.cli.streams import outlive_readers
@@ -84,6 +86,31 @@ DEMO_EPILOGUE = """\
 
     prefork demo
     prefork demo --seconds 10 --cores 4
+"""
+
+BENCH_EPILOGUE = r"""
+**Examples**
+
+    prefork bench app:Handler --request 'GET / HTTP/1.0\r\n\r\n'
+    prefork bench app:Handler --request request.bin --output results
+    prefork bench app:Handler --request 'x\n' --strategies accept,fork --max-children 2,4
+    prefork bench app:Lookup --bind udp --request 'name'
+    prefork bench app:Handler --client clients:log_in_and_ask
+
+**What is measured**
+
+Clients that ask again as soon as they have been answered, a connection for each request. Servers
+have their turns in alternating rounds. Requests per second are the median of the rounds, ± half of
+their range; CPU is the server's, with all its processes, for a request. The standard library's
+forking and threading servers are there for comparison where MODULE:HANDLER is a request handler.
+
+PNG needs matplotlib: `pip install 'prefork[plots]'`.
+
+**Exit codes**
+
+- 0: every request was served.
+- 1: some were not, or not even the first.
+- 2: a wrong argument, or what it names cannot be had; nothing was measured.
 """
 
 
@@ -156,6 +183,31 @@ def demo(
     return begin(seconds, cores)
 
 
+@app.command(
+    help_epilogue=BENCH_EPILOGUE,
+    usage="Usage: prefork bench MODULE:HANDLER --request FILE|TEXT [OPTIONS]",
+)
+def bench(
+    target: str,
+    options: BenchOptions = BenchOptions(),  # noqa: B008
+) -> int:
+    """Compare the strategies and numbers of workers under your own handler, on this machine.
+
+    Parameters
+    ----------
+    target
+        MODULE:HANDLER, a request handler or a server class, as for `prefork serve`.
+    """
+    from prefork.cli.bench.command import bench as begin
+
+    return begin(target, options)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    command.__name__: command for command in (serve, run, demo, bench)
+}
+
+
 def parse(arguments: Sequence[str]) -> Call | None:
     """The call that the arguments ask for; `None` when it was for help or the version.
 
@@ -170,7 +222,7 @@ def parse(arguments: Sequence[str]) -> Call | None:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
     except CycloptsError as error:
         raise Refusal(f"{in_words(error, tokens)} See {_help_for(tokens)}.") from None
-    if command not in (serve, run, demo):
+    if command not in COMMANDS.values():
         outlive_readers()  # of `prefork --help | head`
         command(*bound.args, **bound.kwargs)
         return None
@@ -185,7 +237,8 @@ def in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
             return "MODULE:HANDLER is missing: name what to serve, such as app:Handler."
         return f"{error.keyword or error.argument.name} needs a value."
     if isinstance(error, UnusedCliTokensError):
-        what = "MODULE:HANDLER and options" if tokens[0] == "serve" else "options"
+        with_target = "target" in inspect.signature(COMMANDS[tokens[0]]).parameters
+        what = "MODULE:HANDLER and options" if with_target else "options"
         extra = (error.unused_tokens or [""])[0]
         return f"{extra!r} is a word too many: `prefork {tokens[0]}` takes {what}."
     if isinstance(error, RepeatArgumentError):
@@ -214,5 +267,5 @@ def program_set_apart(tokens: Sequence[str]) -> list[str]:
 
 
 def _help_for(tokens: Sequence[str]) -> str:
-    command = tokens[:1] if tokens[:1] and tokens[0] in ("serve", "run", "demo") else []
+    command = [word for word in tokens[:1] if word in COMMANDS]
     return f"`{' '.join(['prefork', *command, '--help'])}`"

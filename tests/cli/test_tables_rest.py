@@ -180,10 +180,10 @@ def test_the_steps_of_the_demo(cores: int, counts: list[int]) -> None:
 
 
 def test_the_figures_of_a_step() -> None:
-    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], 2.0, 0)
-    assert (result.rate, round(result.p50, 1), round(result.p99)) == (50.0, 50.5, 99)
-    assert Result.of(Step("X"), [], 2.0, 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
-    assert Result.of(Step("X"), [0.004], 2.0, 0).rate == 0.5
+    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], 99.5, 2.0, 0)
+    assert (result.rate, round(result.p50, 1), round(result.p99)) == (49.75, 50.5, 99)
+    assert Result.of(Step("X"), [], 0, 2.0, 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
+    assert Result.of(Step("X"), [0.004], 1, 2.0, 0).rate == 0.5
 
 
 def test_what_the_demo_says_is_what_the_figures_say() -> None:
@@ -229,5 +229,5 @@ def test_a_refusal_is_one_sentence_and_code_2(capsys: pytest.CaptureFixture[str]
     assert main(["serv"]) == 2
     assert capsys.readouterr().err == (
         'prefork: Unknown command "serv". Did you mean "serve"? '
-        "Available commands: serve, run, demo. See `prefork --help`.\n"
+        "Available commands: serve, run, demo, bench. See `prefork --help`.\n"
     )

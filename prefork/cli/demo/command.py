@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 
-import psutil
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from prefork.cli.charts import progress_bar
 from prefork.cli.demo import report
 from prefork.cli.demo.highlight import as_html, sample
-from prefork.cli.demo.steps import ROUNDS, Result, StepFailed, contenders, length_of, steps
+from prefork.cli.demo.steps import ROUNDS, Result, contenders, length_of, steps
+from prefork.cli.load.children import ChildFailed
+from prefork.cli.load.drivers import drivers
+from prefork.cli.load.machine import busy_note
 from prefork.cli.outcomes import Exit
 from prefork.cores import usable_cores
-
-BUSY = 15.0
-"""Percent of all cores that others may use without a word about it."""
 
 
 def demo(seconds: float | None, cores: int | None) -> int:
@@ -26,7 +25,7 @@ def demo(seconds: float | None, cores: int | None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; every process of the demo has ended.")
         return Exit.INTERRUPTED
-    except StepFailed as failure:
+    except ChildFailed as failure:
         console.print(str(failure))
         return Exit.FORCED
     report.show(console, results)
@@ -38,9 +37,8 @@ def measure_all(console: Console, seconds: float | None, cores: int) -> list[Res
     each = (seconds or length_of(len(planned))) / ROUNDS
     clients = 2 * cores
     console.print(introduction(cores, clients))
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-    with contenders(planned) as running, bar:
+    bar = progress_bar(console)
+    with drivers(1) as driven, contenders(planned, driven) as running, bar:
         task = bar.add_task("", total=ROUNDS * len(planned))
         for turn in range(ROUNDS * len(planned)):
             round_, place = divmod(turn, len(planned))
@@ -65,9 +63,7 @@ def introduction(cores: int, clients: int) -> str:
     as_html(source)
     cost = (time.process_time() - began) * 1000
     lines = source.count(b"\n")
-    busy = psutil.cpu_percent(0.3)
-    note = f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
     return (
         f"The job: {lines} lines of Python into HTML, by Pygments; {cost:.1f} ms of one core. "
-        f"{clients} clients, {cores} core{'s' * (cores > 1)}.{note}"
+        f"{clients} clients, {cores} core{'s' * (cores > 1)}.{busy_note()}"
     )

@@ -17,6 +17,9 @@ from prefork.socketserver import StreamRequestHandler
 _lexer = PythonLexer()
 _formatter: HtmlFormatter[str] = HtmlFormatter()
 
+END = b"</pre></div>\n"
+"""How every answer ends."""
+
 
 def sample() -> bytes:
     """A source file of moderate size that every machine has."""

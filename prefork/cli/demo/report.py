@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from prefork.cli.charts import bars
 from prefork.cli.demo.steps import Result
 
 COLOURS = {"PreforkTCPServer": "green", "ForkingTCPServer": "yellow", "ThreadingTCPServer": "red"}
-WIDEST = 48
-"""Characters of the longest bar."""
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
@@ -41,17 +40,8 @@ def chart(
     title: str, results: Sequence[Result], figure: Callable[[Result], float], console: Console
 ) -> Table:
     """A bar for each result, the longest for the largest figure."""
-    block = "#" if console.options.ascii_only else "█"
-    largest = max(map(figure, results)) or 1.0
-    shown = Table.grid(padding=(0, 1))
-    shown.title = title
-    shown.title_justify = "left"
-    for result in results:
-        length = max(1, round(WIDEST * figure(result) / largest))
-        bar = Text(block * length, colour(result))
-        bar.append(f" {figure(result):.1f}", "default")
-        shown.add_row(result.step.title, bar)
-    return shown
+    figures = [(r.step.title, colour(r), figure(r), f"{figure(r):.1f}") for r in results]
+    return bars(title, figures, console)
 
 
 def colour(result: Result) -> str:

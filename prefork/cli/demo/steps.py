@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import select
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
 
-from prefork.cli.demo.children import child
+from prefork.cli.demo.highlight import END, sample
+from prefork.cli.load.children import ChildFailed, child
+from prefork.cli.load.drivers import Drivers, Progress
+from prefork.cli.load.figures import percentiles
+from prefork.cli.load.orders import Exchange, Order
 
 SERVERS = "prefork.cli.demo.contenders"
-CLIENTS = "prefork.cli.demo.clients"
 POOL = "PreforkTCPServer"
 DOCUMENTED = ("ForkingTCPServer", "ThreadingTCPServer")
 ROUNDS = 3
@@ -23,10 +22,6 @@ IN_ALL = 20.0
 """Seconds for all steps together, unless a step's length is given."""
 LONGEST = 5.0
 WARM_UP = 0.2
-
-
-class StepFailed(RuntimeError):
-    """A server or the clients of the demo have ended too early."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +49,11 @@ class Result:
     failures: int
 
     @classmethod
-    def of(cls, step: Step, took: list[float], seconds: float, failures: int) -> Result:
-        if len(took) < 2:
-            took = [*took, *took] or [0.0, 0.0]
-            rate = len(took) / 2 / seconds if took[0] else 0.0
-        else:
-            rate = len(took) / seconds
-        cuts = quantiles(took, n=100, method="inclusive")
-        return cls(step, rate, cuts[49] * 1000, cuts[98] * 1000, failures)
+    def of(
+        cls, step: Step, took: Sequence[float], within: float, seconds: float, failures: int
+    ) -> Result:
+        rate = within / seconds if seconds else 0.0
+        return cls(step, rate, *percentiles(took), failures)
 
 
 def worker_counts(cores: int) -> list[int]:
@@ -85,46 +77,42 @@ def length_of(count: int) -> float:
 class Contender:
     """One step's server, running, and what its clients have measured so far."""
 
-    def __init__(self, step: Step, server: subprocess.Popen[str]) -> None:
+    def __init__(self, step: Step, server: subprocess.Popen[str], drivers: Drivers) -> None:
         assert server.stdout is not None
         self.step = step
-        self._port = server.stdout.readline().strip()
-        if not self._port:
-            raise StepFailed(f"The server of the step {step.title!r} did not start.")
+        self._drivers = drivers
+        port = server.stdout.readline().strip()
+        if not port:
+            raise ChildFailed(f"The server of the step {step.title!r} did not start.")
+        self._address = ("127.0.0.1", int(port))
         self._took: list[float] = []
+        self._within = 0.0
         self._seconds = 0.0
         self._failures = 0
 
-    def drive(self, clients: int, seconds: float, progress: Callable[[float], None]) -> None:
+    def drive(self, clients: int, seconds: float, progress: Progress) -> None:
         """Have so many clients ask for so long; `progress` is told the share of that time.
 
-        Errors: `StepFailed`.
+        Errors: `ChildFailed`.
         """
-        with child(CLIENTS, self._port, clients, WARM_UP, seconds) as driver:
-            assert driver.stdout is not None
-            began = time.monotonic()
-            # The one line of the answer comes at the end; until then the bar moves on.
-            while not select.select([driver.stdout], [], [], 0.1)[0]:
-                progress(min(1.0, (time.monotonic() - began) / (seconds + WARM_UP)))
-            answer = driver.stdout.read()
-        if not answer:
-            raise StepFailed(f"The clients of the step {self.step.title!r} have failed.")
-        measured = json.loads(answer)
-        self._took += measured["took"]
-        self._seconds += measured["seconds"]
-        self._failures += measured["failures"]
+        order = Order(self._address, clients, WARM_UP, seconds, Exchange(sample(), ends_with=END))
+        measured = self._drivers.drive(order, progress)
+        self._took += measured.took
+        self._within += measured.within
+        self._seconds += measured.seconds
+        self._failures += measured.failures
 
     @property
     def result(self) -> Result:
-        return Result.of(self.step, self._took, self._seconds, self._failures)
+        return Result.of(self.step, self._took, self._within, self._seconds, self._failures)
 
 
 @contextlib.contextmanager
-def contenders(planned: Sequence[Step]) -> Iterator[list[Contender]]:
+def contenders(planned: Sequence[Step], drivers: Drivers) -> Iterator[list[Contender]]:
     """The servers of all steps, which cost nothing while they are not asked.
 
-    Errors: `StepFailed`.
+    Errors: `ChildFailed`.
     """
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(child(SERVERS, s.kind, s.workers)) for s in planned]
-        yield [Contender(step, server) for step, server in zip(planned, servers, strict=True)]
+        yield [Contender(*pair, drivers) for pair in zip(planned, servers, strict=True)]

@@ -1,9 +1,12 @@
-"""Child processes of the demo, which never outlive it."""
+"""Child processes of the command, which never outlive it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +17,17 @@ PATIENCE = 5.0
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {} import main; main()"
 
 
+class ChildFailed(RuntimeError):
+    """A process of the command has ended too early; the message says which."""
+
+
 @contextlib.contextmanager
 def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run `main()` of a module in a new interpreter that finds the same modules as this one.
 
     Each watches its standard input, whose end is the order to leave; so it also leaves when this
-    process is killed. It is in a group of its own: Ctrl-C is this process's business.
+    process is killed. It is in a group of its own: Ctrl-C is this process's business. What is left
+    of that group when it has ended is killed.
     """
     command = [sys.executable, "-c", BOOT.format(module), json.dumps(sys.path)]
     process = subprocess.Popen(
@@ -38,8 +46,21 @@ def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.stdin.close()
         process.stdout.close()
         try:
-            process.wait(PATIENCE)
-        except BaseException:
-            process.kill()
+            _wait(process)
+        finally:
+            # Not reaped yet, so that the group's number is still this one's.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise
+
+
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Wait until it has ended, or has been asked for long enough."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return  # reaped by the one who asked for its exit code
+    try:
+        select.select([descriptor], [], [], PATIENCE)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""`prefork bench`: the user's own handler under each strategy, by more and more workers."""

@@ -1,0 +1,182 @@
+"""`prefork bench`, from the words to the last line."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+
+from prefork.cli.bench import record, report
+from prefork.cli.bench.advice import advice
+from prefork.cli.bench.cells import cells_of, default_counts
+from prefork.cli.bench.options import BenchOptions
+from prefork.cli.bench.plan import WARM_UP, length_of, rounds_for, turns
+from prefork.cli.bench.servers import Play
+from prefork.cli.bench.stage import Contender, contenders
+from prefork.cli.charts import progress_bar
+from prefork.cli.load.children import ChildFailed
+from prefork.cli.load.drivers import Drivers, callers, drivers
+from prefork.cli.load.machine import busy_note, described
+from prefork.cli.load.orders import Exchange, Order
+from prefork.cli.outcomes import Exit, Refusal
+from prefork.cli.streams import outlive_readers
+from prefork.cores import usable_cores
+
+MOST_CALLERS = 32
+"""Processes of a --client, unless a number is said."""
+TRYING = 0.25
+"""The part of the time that the first request to each server may take, all together."""
+
+
+class RequestFailed(RuntimeError):
+    """The first request to a server failed; the message says how, with the handler's traceback."""
+
+
+def bench(target: str, options: BenchOptions) -> int:
+    """Measure, show, write; the exit code is returned.
+
+    Errors: `Refusal`.
+    """
+    outlive_readers()
+    options.check()
+    if options.output is not None:
+        record.make_room(options.output)
+    console = Console()
+    try:
+        measured = measure_all(console, target, options)
+    except KeyboardInterrupt:
+        console.print("Interrupted; every process of the bench has ended.")
+        return Exit.INTERRUPTED
+    except (ChildFailed, RequestFailed) as failure:
+        Console(stderr=True).print(str(failure), markup=False, highlight=False, soft_wrap=True)
+        return Exit.FORCED
+    report.show(console, measured)
+    if options.output is not None:
+        for sentence in record.write(measured, options.output):
+            console.print(sentence, soft_wrap=True)
+    return Exit.FORCED if any(result.failures for result in measured.results) else Exit.DONE
+
+
+@dataclass
+class Bench:
+    """The servers and their clients, both running."""
+
+    console: Console
+    drivers: Drivers
+    contenders: Sequence[Contender]
+    exchange: Exchange
+    clients: int
+    took: float = 0.0
+    """Seconds that the first request took."""
+
+    def try_each(self, seconds: float) -> None:
+        """One request to each server, the first one always and the others within `seconds`.
+
+        Whether an answer may be empty is learned from the first.
+
+        Errors: `RequestFailed`, `ChildFailed`.
+        """
+        until = time.monotonic() + seconds
+        first, *others = self.contenders
+        wanted = self.exchange
+        self.exchange = replace(wanted, may_be_empty=True)
+        received = self._try(first)
+        if received or not wanted.request:
+            self.exchange = replace(wanted, may_be_empty=not received)
+        for contender in others:
+            if time.monotonic() > until:
+                break
+            self._try(contender)
+
+    def _try(self, contender: Contender) -> int:
+        order = Order(contender.address, 1, exchange=self.exchange)
+        measured = contender.take(self.drivers, order).measured
+        if not measured.failures and not contender.reports_an_error:
+            self.took = self.took or measured.took[0]
+            return measured.received
+        complaint = "\n".join(filter(None, [measured.reason.strip(), contender.printed]))
+        raise RequestFailed(f"The first request failed ({contender.cell.title}):\n{complaint}")
+
+    def measure(self, until: float) -> int:
+        """Take turns until then (by the monotonic clock); how many rounds were planned.
+
+        Errors: `ChildFailed`.
+        """
+        count = len(self.contenders)
+        rounds = rounds_for(until - time.monotonic(), count, self.clients * self.took)
+        with progress_bar(self.console) as bar:
+            task = bar.add_task("", total=rounds * count)
+            for number, (round_, place) in enumerate(turns(rounds, count)):
+                if (left := until - time.monotonic()) <= 0:
+                    break
+                contender = self.contenders[place]
+                if not number % count and not self.console.is_terminal:
+                    self.console.print(f"Round {round_ + 1} of {rounds}")
+                bar.update(task, description=f"{round_ + 1}/{rounds} {contender.cell.title:<26}")
+                seconds = length_of(left, rounds * count - number, contender.tail)
+                order = Order(
+                    contender.address,
+                    self.clients,
+                    WARM_UP * seconds,
+                    (1 - WARM_UP) * seconds,
+                    self.exchange,
+                )
+
+                def show(share: float, number: int = number) -> None:
+                    bar.update(task, completed=number + share)
+
+                contender.turns.append(contender.take(self.drivers, order, show))
+        return rounds
+
+
+def measure_all(console: Console, target: str, options: BenchOptions) -> record.Record:
+    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
+    cores = usable_cores()
+    counts = options.max_children or default_counts(cores)
+    scheme = options.bind.scheme
+    cells, left_out = cells_of(options.strategies, counts, scheme)
+    if not cells:
+        raise Refusal("Nothing is left to compare: reuseport needs a TCP or UDP port.")
+    clients = options.clients or max(2 * cores, *counts)
+    play = Play(target, options.handler, str(options.app_dir), options.bind, cells)
+    exchange = Exchange(
+        options.request or b"",
+        datagrams=not options.bind.is_stream,
+        half_close=not options.keep_open,
+    )
+    with contextlib.ExitStack() as stack:
+        if options.client is not None:
+            clients = options.clients or min(clients, MOST_CALLERS)
+            load = stack.enter_context(callers(clients, options.client, options.app_dir))
+        else:
+            load = stack.enter_context(drivers(min(clients, max(1, cores // 2))))
+        running = stack.enter_context(contenders(play))
+        running_bench = Bench(console, load, running, exchange, clients)
+        began = time.monotonic()
+        running_bench.try_each(TRYING * options.seconds)
+        intro = (
+            f"{target} on {scheme}, {clients} clients, {cores} core{'s' * (cores > 1)}; "
+            f"{len(running)} servers within {options.seconds:g} s."
+        )
+        console.print(" ".join(filter(None, [intro, left_out])) + busy_note())
+        rounds = running_bench.measure(began + options.seconds)
+        complaints = [(one.cell.title, one.complaint) for one in running if one.complaint]
+        results = [one.result for one in running]
+        turns_of = [one.turns for one in running]
+    return record.Record(
+        target,
+        scheme,
+        options.client,
+        options.request,
+        clients,
+        rounds,
+        options.seconds,
+        described(),
+        results,
+        turns_of,
+        complaints,
+        advice(results, cores),
+    )

@@ -1,0 +1,144 @@
+"""The same as the table as a picture: what to take, and how the others compare."""
+
+from __future__ import annotations
+
+import importlib.util
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefork.cli.bench.advice import shown, winner
+from prefork.cli.bench.cells import STRATEGIES, counted
+from prefork.cli.bench.results import Figure, Result
+
+if TYPE_CHECKING:
+    from prefork.cli.bench.record import Record
+
+MISSING = "There is no PNG without matplotlib: pip install 'prefork[plots]'."
+COLOURS = ("#1b7837", "#7fbf7b", "#2166ac", "#67a9cf", "#d6604d", "#f4a582")
+"""Of the strategies, in their order: related ones have related colours, and all differ in
+lightness too."""
+REFERENCES = ("#404040", "#909090")
+GROUP = 0.86
+"""The part of a group's width that its bars take."""
+PANELS: Sequence[tuple[str, Callable[[Result], Figure]]] = (
+    ("requests per second (more is better)", lambda r: r.rate),
+    ("server CPU of a request, ms (less is better)", lambda r: r.cpu),
+    ("latency, ms: bar p99, white line p50 (less is better)", lambda r: Figure(r.p99)),
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Where a result stands in every panel, and in which colour."""
+
+    result: Result
+    centre: float
+    width: float
+    colour: str
+    named: bool
+    """Whether it is the one of its strategy that the legend names."""
+
+
+def can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def groups(results: Sequence[Result]) -> list[str]:
+    """The names under the bars, from left to right: those at 0, 1, ..."""
+    counts = sorted({result.cell.workers for result in results} - {0})
+    others = ["standard library"] * any(result.cell.is_reference for result in results)
+    return [counted(workers) for workers in counts] + others
+
+
+def bars(results: Sequence[Result]) -> list[Bar]:
+    """A group for each number of workers, in it a bar for each strategy; then the references."""
+    pools = [result.cell for result in results if not result.cell.is_reference]
+    others = [result.cell for result in results if result.cell.is_reference]
+    known = list(STRATEGIES)
+    strategies = sorted({cell.strategy for cell in pools}, key=known.index)
+    counts = sorted({cell.workers for cell in pools})
+    most = max(len(strategies), len(others))
+    width = GROUP / most
+    made = []
+    named: set[str] = set()
+    for result in results:
+        cell = result.cell
+        if cell.is_reference:
+            group, place, among = len(counts), others.index(cell), len(others)
+            colour = REFERENCES[place % len(REFERENCES)]
+        else:
+            group, place = counts.index(cell.workers), strategies.index(cell.strategy)
+            among = len(strategies)
+            colour = COLOURS[known.index(cell.strategy) % len(COLOURS)]
+        centre = group + (place - (among - 1) / 2) * width
+        made.append(Bar(result, centre, 0.9 * width, colour, cell.strategy not in named))
+        named.add(cell.strategy)
+    return made
+
+
+def draw(record: Record, file: Path) -> None:
+    """Write a PNG with a panel each for requests per second, CPU and latency."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Picture
+
+    results = [result for result in record.results if result.requests]
+    picture = Picture(figsize=(13, 13), dpi=100, layout="constrained")
+    FigureCanvasAgg(picture)
+    advice = "\n".join(textwrap.wrap(record.advice, 100))
+    picture.suptitle(advice, fontsize=14, fontweight="bold", x=0.01, ha="left")
+    panels = picture.subplots(len(PANELS), 1)
+    for axes, (title, figure_of) in zip(panels, PANELS, strict=True):
+        axes.set_title(title, loc="left", fontsize=12)
+        draw_panel(axes, results, figure_of)
+    panels[0].legend(ncols=4, fontsize=10, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+    machine = record.machine
+    picture.supxlabel(
+        f"{record.target}, {record.scheme}, {record.clients} clients, {record.rounds} rounds; "
+        f"{machine['cores']} cores, {machine['processor']}, {machine['kernel']}, "
+        f"{machine['python']}; {record.when:%Y-%m-%d}",
+        fontsize=9,
+        color="#404040",
+    )
+    picture.savefig(file)
+
+
+def draw_panel(axes: Any, results: Sequence[Result], figure_of: Callable[[Result], Figure]) -> None:
+    best = winner(results)
+    for bar in bars(results):
+        figure = figure_of(bar.result)
+        marked = bar.result is best
+        axes.bar(
+            bar.centre,
+            figure.value,
+            bar.width,
+            color=bar.colour,
+            label=bar.result.cell.strategy if bar.named else None,
+            edgecolor="black",
+            linewidth=2.5 if marked else 0,
+            yerr=figure.margin or None,
+            ecolor="#00000080",
+        )
+        axes.annotate(
+            shown(figure.value),
+            (bar.centre, figure.value + figure.margin),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            fontweight="bold" if marked else "normal",
+        )
+        if figure.value == bar.result.p99:
+            half = bar.width / 2
+            axes.hlines(bar.result.p50, bar.centre - half, bar.centre + half, "white", linewidth=2)
+    names = groups(results)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.tick_params(axis="x", length=0, labelsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd")
+    axes.set_axisbelow(True)
+    axes.margins(y=0.15)
+    axes.set_ylim(bottom=0)

@@ -1,0 +1,96 @@
+"""What a run has given, and how it is written to files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from prefork import __version__
+from prefork.cli.bench import plots
+from prefork.cli.bench.results import Result, Turn
+from prefork.cli.load.figures import percentiles
+from prefork.cli.outcomes import Refusal
+
+NAME = "prefork-bench"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: what was asked, of which machine, and what came of it."""
+
+    target: str
+    scheme: str
+    client: str | None
+    request: bytes | None
+    clients: int
+    rounds: int
+    seconds: float
+    machine: dict[str, object]
+    results: Sequence[Result]
+    turns: Sequence[Sequence[Turn]]
+    """Of each result."""
+    complaints: Sequence[tuple[str, str]]
+    """The title of each cell with failures, and what was said about the first of them."""
+    advice: str
+    when: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, the latencies of each turn as percentiles; rates per second, CPU and
+        latencies in milliseconds."""
+        return {
+            "prefork": __version__,
+            "when": self.when.isoformat(timespec="seconds"),
+            "machine": self.machine,
+            "target": self.target,
+            "kind": self.scheme,
+            "client": self.client,
+            "request": None if self.request is None else self.request.decode("latin-1"),
+            "clients": self.clients,
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "advice": self.advice,
+            "results": [
+                asdict(result) | {"turns": list(map(_turn, turns))}
+                for result, turns in zip(self.results, self.turns, strict=True)
+            ],
+        }
+
+
+def _turn(turn: Turn) -> dict[str, object]:
+    measured = turn.measured
+    p50, p99 = percentiles(measured.took)
+    return {
+        "seconds": measured.seconds,
+        "within": measured.within,
+        "requests": measured.exchanges,
+        "failures": measured.failures,
+        "reason": measured.reason,
+        "server_cpu_seconds": turn.cpu,
+        "clients_cpu_seconds": measured.cpu,
+        "p50": p50,
+        "p99": p99,
+        "longest": 1000 * max(measured.took, default=0.0),
+    }
+
+
+def make_room(folder: Path) -> None:
+    """Make the folder. Errors: `Refusal` when that cannot be, or nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{NAME}.json").touch()
+    except OSError as error:
+        raise Refusal(f"--output {str(folder)!r} cannot be written to: {error.strerror}.") from None
+
+
+def write(record: Record, folder: Path) -> list[str]:
+    """Write JSON and PNG; sentences that say where they are, or why not."""
+    file = folder / f"{NAME}.json"
+    file.write_text(json.dumps(record.as_json(), indent=1) + "\n")
+    picture = folder / f"{NAME}.png"
+    if not plots.can_draw():
+        return [f"Written to {file}. {plots.MISSING}"]
+    plots.draw(record, picture)
+    return [f"Written to {file} and {picture}."]

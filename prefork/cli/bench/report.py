@@ -1,0 +1,87 @@
+"""What the bench shows at its end: a table, a chart, a sentence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prefork.cli.bench.advice import shown, winner
+from prefork.cli.bench.record import Record
+from prefork.cli.bench.results import Result
+from prefork.cli.charts import bars
+
+COLOURS = {
+    "accept": "green",
+    "accept-hot": "bright_green",
+    "handoff": "cyan",
+    "reuseport": "blue",
+    "fork": "yellow",
+    "fork-spare": "bright_yellow",
+}
+REFERENCE = "red"
+
+
+def show(console: Console, record: Record) -> None:
+    console.print(table(record.results))
+    console.print(chart(record.results, console))
+    console.print()
+    for title, complaint in record.complaints[:1]:
+        others = len(record.complaints) - 1
+        also = f", and with {others} other{'s' * (others > 1)}" if others else ""
+        console.print(f"Requests failed with {title}{also}. The first of them:")
+        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
+        console.print()
+    if missing := [r for r in record.results if not r.requests and not r.failures]:
+        console.print(
+            f"The time was over before {len(missing)} of the {len(record.results)} servers had a "
+            "turn; compare fewer --strategies, or give it more --seconds."
+        )
+    console.print(Text(record.advice, "bold"))
+
+
+def table(results: Sequence[Result]) -> Table:
+    """A line for each cell, strategy by strategy; the one to take is marked."""
+    best = winner(results)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column("strategy", no_wrap=True)
+    for heading in ("workers", "requests/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for strategy, alike in itertools.groupby(results, lambda result: result.cell.strategy):
+        for number, result in enumerate(alike):
+            name = Text("" if number else strategy, colour(result))
+            made.add_row(name, *words(result), style="bold reverse" if result is best else "")
+        if not result.cell.is_reference:
+            made.add_section()
+    return made
+
+
+def words(result: Result) -> list[str]:
+    workers = str(result.cell.workers or "")
+    if not result.requests:
+        return [workers, *["-"] * 5, str(result.failures)]
+    figures = [result.rate.value, result.rate.margin, result.cpu.value, result.p50, result.p99]
+    return [workers, *map(shown, figures), str(result.failures)]
+
+
+def chart(results: Sequence[Result], console: Console) -> Table:
+    """A bar for each cell's requests per second."""
+    widest = max(len(result.cell.strategy) for result in results) + 3
+    figures = [
+        (label(result, widest), colour(result), result.rate.value, shown(result.rate.value))
+        for result in results
+    ]
+    return bars("requests per second", figures, console)
+
+
+def label(result: Result, width: int) -> str:
+    cell = result.cell
+    return f"{cell.strategy}{cell.workers or '':>{width - len(cell.strategy)}}"
+
+
+def colour(result: Result) -> str:
+    return COLOURS.get(result.cell.strategy, REFERENCE)

@@ -1,0 +1,67 @@
+"""What was measured of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from prefork.cli.bench.cells import Cell
+from prefork.cli.load.figures import percentiles
+from prefork.cli.load.orders import Measured
+
+NOISE = 0.1
+"""What two runs of the same may differ by, even if their own turns agree."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The median over the turns of a cell, and by how much they differ: half of their range."""
+
+    value: float
+    margin: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure:
+        return cls(median(values), (max(values) - min(values)) / 2) if values else cls(0.0)
+
+    def clearly_above(self, other: Figure) -> bool:
+        """Whether more than noise is between them: the margins of both, and at least 10 %."""
+        noise = max(self.margin + other.margin, NOISE * max(self.value, other.value))
+        return self.value - other.value > noise
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a cell: what its clients have measured, and the server's seconds of CPU."""
+
+    measured: Measured
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell; `cpu` in milliseconds of the server's CPU for a request, p50 and p99 in
+    milliseconds from a client's connect to the end of its answer."""
+
+    cell: Cell
+    rate: Figure
+    cpu: Figure
+    p50: float
+    p99: float
+    requests: int
+    failures: int
+
+    @classmethod
+    def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
+        measured = [turn.measured for turn in turns]
+        rates = [m.within / m.seconds for m in measured if m.seconds]
+        costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
+        return cls(
+            cell,
+            Figure.of(rates),
+            Figure.of(costs),
+            *percentiles([took for m in measured for took in m.took]),
+            sum(m.exchanges for m in measured),
+            sum(m.failures for m in measured),
+        )

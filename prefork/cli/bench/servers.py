@@ -1,0 +1,193 @@
+"""The servers of the bench. One process loads the handler, once, and forks a master for each cell.
+
+What the masters and their workers print goes to a file for each cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from prefork.cli import loading
+from prefork.cli.addresses import Address, refusal_of
+from prefork.cli.bench.cells import KINDS, REFERENCES, Cell
+from prefork.cli.building import is_server_class
+from prefork.cli.library import standard_library
+from prefork.cli.options import ServeOptions
+from prefork.cli.outcomes import Refusal
+from prefork.cli.serve import find, open_server
+
+BACKLOG = 1024
+"""Of the references too, so that servers are compared and not their queues."""
+GRACE = 2.0
+"""Seconds that masters have to end their workers."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """What all servers have in common, and the cells."""
+
+    target: str
+    handler: str | None
+    app_dir: str
+    address: Address
+    cells: Sequence[Cell]
+
+    def line(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, line: str) -> Play:
+        said = json.loads(line)
+        cells = [Cell(**cell) for cell in said["cells"]]
+        return cls(**said | {"address": Address(**said["address"]), "cells": cells})
+
+    @property
+    def options(self) -> ServeOptions:
+        return ServeOptions(app_dir=Path(self.app_dir), handler=self.handler, log_level="warning")
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """That a cell's server is bound, or why it is not. Without a pid and a reason, the cell is left
+    out: there is no reference for a server class."""
+
+    place: int
+    pid: int = 0
+    address: Any = None
+    log: str = ""
+    refusal: str = ""
+
+    def line(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, line: str) -> Announcement:
+        return cls(**json.loads(line))
+
+
+def main() -> None:
+    """`PLAY`: announce each server on standard output, serve until standard input ends."""
+    play = Play.of(sys.argv[1])
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what the user's module prints is no announcement
+    try:
+        given, handler = find(play.target, play.options)
+    except Refusal as refusal:
+        print(Announcement(0, refusal=str(refusal)).line(), file=answers)
+        raise SystemExit(1) from None
+    masters = []
+    served_by_class = is_server_class(given)
+    with tempfile.TemporaryDirectory(prefix="prefork-bench-") as folder:
+        for place, cell in enumerate(play.cells):
+            if cell.is_reference and served_by_class:
+                print(Announcement(place).line(), file=answers)
+                continue
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if not (pid := os.fork()):
+                with never_to_return():
+                    be_master(play, place, given, handler, Path(folder), answers)
+            masters.append(pid)
+        answers.close()
+        while os.read(0, 1024):
+            pass
+        end(masters)
+
+
+def end(masters: Sequence[int]) -> None:
+    """Have the masters end their workers, and collect them; nobody is left when this returns."""
+    for pid in masters:
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    left = list(masters)
+    while left and time.monotonic() < deadline:
+        left = [pid for pid in left if not os.waitpid(pid, os.WNOHANG)[0]]
+        time.sleep(0.005)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def never_to_return() -> Iterator[None]:
+    """A forked process does what is in the block, and ends there, whatever happens."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def be_master(
+    play: Play, place: int, given: Any, handler: Any, folder: Path, answers: TextIO
+) -> None:
+    """Announce, and serve for ever."""
+    log = folder / f"{place}.log"
+    said = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.close(said)
+    cell, address = play.cells[place], play.address
+    if not address.is_ip:
+        address = replace(address, path=str(folder / f"{place}.sock"))
+    try:
+        server = opened(play, cell, address, given, handler)
+    except Refusal as refusal:
+        print(Announcement(place, refusal=str(refusal)).line(), file=answers)
+        return
+    leave_on_sigterm(server)
+    said_address = server.server_address
+    print(Announcement(place, os.getpid(), said_address, str(log)).line(), file=answers)
+    answers.close()
+    server.serve_forever()
+
+
+def opened(play: Play, cell: Cell, address: Address, given: Any, handler: Any) -> Any:
+    """The server of a cell, bound. Errors: `Refusal`."""
+    if not cell.is_reference:
+        options = replace(play.options, max_children=cell.workers, said=cell.settings)
+        return open_server(play.target, given, handler, address, options)
+    try:
+        return reference(cell.strategy, address)(address.for_bind, given)
+    except OSError as error:
+        raise refusal_of(address, error) from error
+    except Exception as error:
+        raise Refusal(loading.failure_in(f"{cell.title} cannot be constructed", error)) from error
+
+
+def reference(name: str, address: Address) -> Any:
+    """The class of the standard library that is called so, or would be: not all versions have
+    those for Unix sockets ready-made."""
+    library = standard_library()
+    kind = KINDS[address.scheme]
+    mixin = next(prefix for prefix in REFERENCES if name == f"{prefix}{kind}")
+    attributes: dict[str, object] = {"request_queue_size": BACKLOG}
+    if address.is_ip:
+        attributes["address_family"] = address.family
+    return type(name, (getattr(library, f"{mixin}MixIn"), getattr(library, kind)), attributes)
+
+
+def leave_on_sigterm(server: Any) -> None:
+    """From now on SIGTERM ends this process and those that serve for it at once."""
+
+    def leave(signo: int, frame: FrameType | None) -> None:
+        for pid in list(getattr(server, "active_children", None) or ()):
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave)

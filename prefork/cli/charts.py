@@ -1,0 +1,34 @@
+"""Bars in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+WIDEST = 48
+"""Characters of the longest bar."""
+
+
+def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Console) -> Table:
+    """A bar for each (label, colour, figure, figure in words), the longest for the largest."""
+    block = "#" if console.options.ascii_only else "█"
+    listed = list(figures)
+    largest = max((figure for _, _, figure, _ in listed), default=0) or 1.0
+    shown = Table.grid(padding=(0, 1))
+    shown.title = title
+    shown.title_justify = "left"
+    for label, colour, figure, words in listed:
+        bar = Text(block * max(1, round(WIDEST * figure / largest)), colour)
+        bar.append(f" {words}", "default")
+        shown.add_row(label, bar)
+    return shown
+
+
+def progress_bar(console: Console) -> Progress:
+    """For the terminal only; it is gone when all is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -1,0 +1,77 @@
+"""A client of the user's own: a function that does one exchange, called again and again."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefork.cli import loading
+from prefork.cli.load.orders import Measured, Order, Tally
+from prefork.cli.outcomes import Refusal
+
+
+def call(function: Callable[[Any], object], order: Order) -> Measured:
+    """Call `function(address)` for as long as the order says; what it raises is a failure."""
+    cpu = time.process_time()
+    start = time.perf_counter() + order.warm_up
+    tally = Tally(start, start + order.seconds)
+    while True:
+        began = time.perf_counter()
+        try:
+            function(order.address)
+        except Exception as error:
+            tally.failed(user_part(error))
+        else:
+            tally.served(began, time.perf_counter(), 0)
+        now = time.perf_counter()
+        if now >= tally.end or tally.hopeless:
+            return tally.measured(now, time.process_time() - cpu)
+
+
+def user_part(error: Exception) -> str:
+    """The traceback from the user's function on."""
+    trace = error.__traceback__
+    return "".join(traceback.format_exception(error.with_traceback(trace and trace.tb_next)))
+
+
+def callable_here(target: str, folder: str) -> Callable[[Any], object]:
+    """Errors: `Refusal`."""
+    loading.look_in(Path(folder))
+    found = loading.load(target, callable)
+    if not callable(found):
+        raise Refusal(f"{target} cannot be called: it is of type {type(found).__name__}.")
+    function: Callable[[Any], object] = found
+    return function
+
+
+def main() -> None:
+    """`TARGET FOLDER`: obey orders from standard input, and answer with a line each.
+
+    The first line says what is wrong with TARGET, if something is.
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # the user's function may print
+    try:
+        function = callable_here(*sys.argv[1:3])
+    except Refusal as refusal:
+        print(Measured(failures=1, reason=str(refusal)).line(), file=answers)
+        raise SystemExit(1) from None
+    print(Measured().line(), file=answers)
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=[orders], daemon=True).start()
+    while True:
+        print(call(function, Order.of(orders.get())).line(), file=answers)
+
+
+def _listen(orders: queue.SimpleQueue[str]) -> None:
+    """Leave at once when there is nobody any more to obey, whatever the function waits for."""
+    for line in sys.stdin:
+        orders.put(line)
+    os._exit(0)

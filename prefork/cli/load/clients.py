@@ -1,0 +1,164 @@
+"""Clients: as many as are wanted in one process, which does little per request."""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import time
+from typing import Any
+
+from prefork.cli.load.orders import PATIENCE, Exchange, Measured, Order, Tally
+
+LARGEST_DATAGRAM = 1 << 16
+
+
+class Client:
+    """One exchange, over a socket of its own: one request, one answer.
+
+    Errors, of all that it does: `OSError`.
+    """
+
+    def __init__(self, address: Any, exchange: Exchange) -> None:
+        self.began = time.perf_counter()
+        self.received = 0
+        self._exchange = exchange
+        self._to_send = memoryview(exchange.request)
+        self._tail = b""
+        kind = socket.SOCK_DGRAM if exchange.datagrams else socket.SOCK_STREAM
+        self.sock = socket.socket(_family(address), kind)
+        try:
+            self.sock.settimeout(PATIENCE)
+            if exchange.datagrams and self.sock.family == socket.AF_UNIX:
+                self.sock.bind("")  # the kernel finds a name, without which nobody could answer
+            self.sock.connect(address)
+            self.sock.setblocking(False)
+            if not self._to_send:
+                self._sent()
+        except BaseException:
+            self.sock.close()
+            raise
+
+    @property
+    def waits_for(self) -> int:
+        return select.POLLOUT if self._to_send else select.POLLIN
+
+    def advance(self) -> bool:
+        """Send or receive what can be; whether the answer has ended."""
+        try:
+            if self._to_send:
+                self._to_send = self._to_send[self.sock.send(self._to_send) :]
+                if not self._to_send:
+                    self._sent()
+                return False
+            data = self.sock.recv(LARGEST_DATAGRAM if self._exchange.datagrams else 1 << 18)
+        except BlockingIOError:
+            return False
+        self.received += len(data)
+        if length := len(self._exchange.ends_with):
+            self._tail = (self._tail + data)[-length:]
+        return not data or self._exchange.datagrams
+
+    def objection(self) -> str:
+        """What is wrong with the answer; empty if nothing is."""
+        if self._tail != self._exchange.ends_with:
+            return "The answer was cut off."
+        if not self.received and not self._exchange.may_be_empty:
+            return "The connection was closed without an answer."
+        return ""
+
+    def _sent(self) -> None:
+        if self._exchange.datagrams:
+            if not self._exchange.request:
+                self.sock.send(b"")
+        elif self._exchange.half_close:
+            self.sock.shutdown(socket.SHUT_WR)
+
+
+def _family(address: Any) -> socket.AddressFamily:
+    if isinstance(address, str):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+class Crowd:
+    """The clients that are under way."""
+
+    def __init__(self, order: Order) -> None:
+        now = time.perf_counter()
+        start = now + order.warm_up
+        self.tally = Tally(start, start + order.seconds)
+        self._order = order
+        self._open: dict[int, Client] = {}  # in the order in which they began
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN)
+
+    def drive(self) -> Measured:
+        """Obey the order. Errors: `SystemExit` when whoever gave it is gone."""
+        cpu = time.process_time()
+        for _ in range(self._order.clients):
+            self._begin()
+        while self._open:
+            for fd, _ in self._poll.poll(100):
+                if fd == 0:
+                    raise SystemExit(1)
+                self._advance(self._open[fd])
+            self._give_up_the_late()
+        return self.tally.measured(time.perf_counter(), time.process_time() - cpu)
+
+    def _begin(self) -> None:
+        try:
+            client = Client(self._order.address, self._order.exchange)
+        except OSError as error:
+            self.tally.failed(in_words(error))
+            return  # and does not try again until the next order
+        self._open[client.sock.fileno()] = client
+        self._poll.register(client.sock, client.waits_for)
+
+    def _advance(self, client: Client) -> None:
+        try:
+            if not client.advance():
+                self._poll.modify(client.sock, client.waits_for)
+                return
+            objection = client.objection()
+        except OSError as error:
+            objection = in_words(error)
+        now = time.perf_counter()
+        if objection:
+            self.tally.failed(objection)
+        else:
+            self.tally.served(client.began, now, client.received)
+        self._end(client)
+        if now < self.tally.end and not self.tally.hopeless:
+            self._begin()
+
+    def _give_up_the_late(self) -> None:
+        latest = time.perf_counter() - PATIENCE
+        for client in list(self._open.values()):
+            if client.began > latest:
+                break
+            self._end(client)
+            self.tally.failed(
+                f"There was no answer within {PATIENCE:g} s. Is the request complete, such as a "
+                "line with its \\n at the end?"
+            )
+
+    def _end(self, client: Client) -> None:
+        self._poll.unregister(client.sock)
+        del self._open[client.sock.fileno()]
+        client.sock.close()
+
+
+def in_words(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "Nobody listens there any more."
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "The connection was cut off, which happens when not all of the request was read."
+    return f"{error.strerror or error}."
+
+
+def main() -> None:
+    """Obey orders from standard input, a line each, and answer with a line."""
+    print(Measured().line(), flush=True)
+    for line in sys.stdin:
+        print(Crowd(Order.of(line)).drive().line(), flush=True)

@@ -1,0 +1,155 @@
+"""What is asked of client processes, and what they have measured: a line of JSON each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+PATIENCE = 10.0
+"""Seconds after which an answer that has not come counts as a failure."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer, as every client does them.
+
+    Over a stream the answer goes to the end of the stream; a datagram is answered by one.
+    """
+
+    request: bytes = b""
+    datagrams: bool = False
+    half_close: bool = True
+    """Whether the end of the request is shown by shutting the writing side of the stream down."""
+    ends_with: bytes = b""
+    """How each answer must end."""
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """Keep `clients` exchanges going for `warm_up` and then `seconds`; with 0 for both, one each.
+
+    What is under way then is waited for.
+    """
+
+    address: Any
+    """As a server has it: host and port, or the path of a Unix socket."""
+    clients: int
+    warm_up: float = 0.0
+    seconds: float = 0.0
+    exchange: Exchange = Exchange()
+
+    def line(self) -> str:
+        said = asdict(self)
+        for name in ("request", "ends_with"):
+            said["exchange"][name] = said["exchange"][name].decode("latin-1")
+        return json.dumps(said)
+
+    @classmethod
+    def of(cls, line: str) -> Order:
+        said = json.loads(line)
+        for name in ("request", "ends_with"):
+            said["exchange"][name] = said["exchange"][name].encode("latin-1")
+        if isinstance(said["address"], list):
+            said["address"] = tuple(said["address"])
+        return cls(**said | {"exchange": Exchange(**said["exchange"])})
+
+    def shared_by(self, processes: int) -> list[Order]:
+        """An order for each of so many processes at most, none for nothing."""
+        least, more = divmod(self.clients, processes)
+        shares = [least + (n < more) for n in range(processes)]
+        return [replace(self, clients=share) for share in shares if share]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of an order."""
+
+    took: Sequence[float] = ()
+    """Seconds that each exchange took which ended well, and after the warm-up."""
+    within: float = 0.0
+    """How many there were in `seconds`: of one that began earlier or ended later, the part that it
+    spent within."""
+    exchanges: int = 0
+    """All that ended well, those of the warm-up too."""
+    failures: int = 0
+    reason: str = ""
+    """Why the first of them failed; may be a whole traceback."""
+    received: int = 0
+    """Bytes of all answers."""
+    seconds: float = 0.0
+    """From the end of the warm-up to the end of the time."""
+    cpu: float = 0.0
+    """Seconds of CPU that the clients used."""
+
+    def line(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, line: str) -> Measured:
+        return cls(**json.loads(line))
+
+    def __add__(self, other: Measured) -> Measured:
+        """What processes have measured at the same time."""
+        return Measured(
+            took=[*self.took, *other.took],
+            within=self.within + other.within,
+            exchanges=self.exchanges + other.exchanges,
+            failures=self.failures + other.failures,
+            reason=self.reason or other.reason,
+            received=self.received + other.received,
+            seconds=max(self.seconds, other.seconds),
+            cpu=self.cpu + other.cpu,
+        )
+
+
+@dataclass
+class Tally:
+    """Notes of one process while it obeys an order; times are those of `time.perf_counter()`."""
+
+    start: float
+    """The end of the warm-up."""
+    end: float
+    took: list[float] = field(default_factory=list)
+    within: float = 0.0
+    exchanges: int = 0
+    failures: int = 0
+    reason: str = ""
+    received: int = 0
+
+    MOST_FAILURES = 100
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether there were so many failures that more would say nothing new."""
+        return self.failures >= self.MOST_FAILURES
+
+    def served(self, began: float, now: float, received: int) -> None:
+        self.exchanges += 1
+        self.received += received
+        if now >= self.start:
+            took = now - began
+            self.took.append(round(took, 6))
+            inside = min(now, self.end) - max(began, self.start)
+            # Counting whole ones would favour those which happen to end in time.
+            self.within += max(0.0, inside) / took if took else 1.0
+
+    def failed(self, reason: str) -> None:
+        self.failures += 1
+        self.reason = self.reason or reason
+
+    def measured(self, now: float, cpu: float) -> Measured:
+        """The sum, at a time when nothing is under way any more."""
+        seconds = max(0.0, min(now, self.end) - self.start)
+        return Measured(
+            self.took,
+            self.within,
+            self.exchanges,
+            self.failures,
+            self.reason,
+            self.received,
+            seconds,
+            cpu,
+        )
