@@ -101,7 +101,7 @@ BENCH_EPILOGUE = r"""
 
 Clients that ask again as soon as they have been answered, a connection for each request. Servers
 have their turns in alternating rounds. Requests per second are the median of the rounds, ± half of
-their range; CPU is the server's, with all its processes, for a request. The standard library's
+their range; CPU is that of all the server's processes, for a request. The standard library's
 forking and threading servers are there for comparison where MODULE:HANDLER is a request handler.
 
 PNG needs matplotlib: `pip install 'prefork[plots]'`.

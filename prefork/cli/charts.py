@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDEST = 48
-"""Characters of the longest bar."""
+"""Characters of the longest bar, where there is room for it."""
 
 
 def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Console) -> Table:
@@ -18,11 +18,13 @@ def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Co
     block = "#" if console.options.ascii_only else "█"
     listed = list(figures)
     largest = max((figure for _, _, figure, _ in listed), default=0) or 1.0
+    beside = max((len(label) + len(words) for label, _, _, words in listed), default=0)
+    widest = max(1, min(WIDEST, console.width - beside - 2))
     shown = Table.grid(padding=(0, 1))
     shown.title = title
     shown.title_justify = "left"
     for label, colour, figure, words in listed:
-        bar = Text(block * max(1, round(WIDEST * figure / largest)), colour)
+        bar = Text(block * max(1, round(widest * figure / largest)), colour)
         bar.append(f" {words}", "default")
         shown.add_row(label, bar)
     return shown

@@ -36,6 +36,7 @@ def advice(results: Sequence[Result], cores: int) -> str:
         *_against_accept(taken, results),
         *_against_forking(taken, results),
         *_against_references(taken, results),
+        *_against_itself(taken),
     ]
     said = f"Take {taken.cell.title}: {shown(taken.rate.value)} requests/s{one}"
     return f"{said}; {', '.join(reasons)}." if reasons else f"{said}."
@@ -94,6 +95,13 @@ def _against_references(taken: Result, results: Sequence[Result]) -> list[str]:
     return []
 
 
+def _against_itself(taken: Result) -> list[str]:
+    if not taken.rate.vague:
+        return []
+    percent = 100 * taken.rate.margin / taken.rate.value
+    return [f"but its turns differ by ±{percent:.0f} %, so measure again when all is quiet"]
+
+
 def _same_strategy(taken: Result, results: Sequence[Result]) -> list[Result]:
     same = (r for r in results if r.cell.strategy == taken.cell.strategy)
     return [r for r in same if r.requests and not r.failures]
@@ -104,7 +112,9 @@ def _times(ratio: float) -> str:
 
 
 def shown(figure: float) -> str:
-    """A figure in as many digits as it deserves."""
+    """A figure in three digits, or as many as it has before the point."""
+    if figure < 1000:
+        figure = float(f"{figure:.3g}")
     if figure >= 100 or not figure:
         return f"{figure:.0f}"
     if figure >= 10:

@@ -69,8 +69,6 @@ class Bench:
     contenders: Sequence[Contender]
     exchange: Exchange
     clients: int
-    took: float = 0.0
-    """Seconds that the first request took."""
 
     def try_each(self, seconds: float) -> None:
         """One request to each server, the first one always and the others within `seconds`.
@@ -95,7 +93,7 @@ class Bench:
         order = Order(contender.address, 1, exchange=self.exchange)
         measured = contender.take(self.drivers, order).measured
         if not measured.failures and not contender.reports_an_error:
-            self.took = self.took or measured.took[0]
+            contender.tail = self.clients * measured.took[0]
             return measured.received
         complaint = "\n".join(filter(None, [measured.reason.strip(), contender.printed]))
         raise RequestFailed(f"The first request failed ({contender.cell.title}):\n{complaint}")
@@ -106,7 +104,7 @@ class Bench:
         Errors: `ChildFailed`.
         """
         count = len(self.contenders)
-        rounds = rounds_for(until - time.monotonic(), count, self.clients * self.took)
+        rounds = rounds_for(until - time.monotonic(), count, self.contenders[0].tail)
         with progress_bar(self.console) as bar:
             task = bar.add_task("", total=rounds * count)
             for number, (round_, place) in enumerate(turns(rounds, count)):
@@ -147,6 +145,7 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         datagrams=not options.bind.is_stream,
         half_close=not options.keep_open,
     )
+    note = busy_note()
     with contextlib.ExitStack() as stack:
         if options.client is not None:
             clients = options.clients or min(clients, MOST_CALLERS)
@@ -161,11 +160,12 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
             f"{target} on {scheme}, {clients} clients, {cores} core{'s' * (cores > 1)}; "
             f"{len(running)} servers within {options.seconds:g} s."
         )
-        console.print(" ".join(filter(None, [intro, left_out])) + busy_note())
+        console.print(" ".join(filter(None, [intro, left_out])) + note)
         rounds = running_bench.measure(began + options.seconds)
         complaints = [(one.cell.title, one.complaint) for one in running if one.complaint]
         results = [one.result for one in running]
         turns_of = [one.turns for one in running]
+    busy = bool(note or busy_note())
     return record.Record(
         target,
         scheme,
@@ -175,6 +175,7 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         rounds,
         options.seconds,
         described(),
+        busy,
         results,
         turns_of,
         complaints,

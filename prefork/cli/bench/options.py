@@ -16,6 +16,8 @@ from prefork.cli.options import folder_of
 from prefork.cli.outcomes import Refusal
 from prefork.settings import Range, Rule
 
+SECONDS = reading.by(Rule(float, range=Range(0, "seconds", excluded=True)), show_default=False)
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class BenchOptions:
     """Do not show the end of the request (by shutting down the writing side of the connection), for
     handlers that take it for the client's end."""
 
-    bind: Annotated[Address, words.option(words.bind_of, "SCHEME")] = Address("tcp", "127.0.0.1")
+    bind: Annotated[Address, words.option(words.bind_of, "SCHEME")] = words.ANY_PORT
     """The kind of server: `tcp`, `udp`, `unix` or `unixgram`, or `tcp://HOST:0`. Each server has a
     free port on 127.0.0.1 or on HOST, or a path in a temporary folder. Default: `tcp`."""
 
@@ -54,10 +56,8 @@ class BenchOptions:
     """Requests that are under way at a time. Default: as many as there are workers at most, and at
     least two for each core."""
 
-    seconds: Annotated[float, reading.by(Rule(float, range=Range(0, "seconds", excluded=True)))] = (
-        45.0
-    )
-    """For the measurements of all together."""
+    seconds: Annotated[float, SECONDS] = 45.0
+    """For all measurements together; some more go by until all servers are up. Default: 45."""
 
     output: Annotated[Path | None, Parameter(metavar="FOLDER")] = None
     """Where to write prefork-bench.json and prefork-bench.png. Default: nothing is written."""

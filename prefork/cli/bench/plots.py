@@ -24,7 +24,7 @@ REFERENCES = ("#404040", "#909090")
 GROUP = 0.86
 """The part of a group's width that its bars take."""
 PANELS: Sequence[tuple[str, Callable[[Result], Figure]]] = (
-    ("requests per second (more is better)", lambda r: r.rate),
+    ("requests per second (more is better; framed: the one to take)", lambda r: r.rate),
     ("server CPU of a request, ms (less is better)", lambda r: r.cpu),
     ("latency, ms: bar p99, white line p50 (less is better)", lambda r: Figure(r.p99)),
 )
@@ -116,11 +116,12 @@ def draw_panel(axes: Any, results: Sequence[Result], figure_of: Callable[[Result
             bar.width,
             color=bar.colour,
             label=bar.result.cell.strategy if bar.named else None,
-            edgecolor="black",
-            linewidth=2.5 if marked else 0,
             yerr=figure.margin or None,
             ecolor="#00000080",
         )
+        if marked:
+            frame = {"fill": False, "edgecolor": "black", "linewidth": 2.5}
+            axes.bar(bar.centre, figure.value, bar.width, **frame)
         axes.annotate(
             shown(figure.value),
             (bar.centre, figure.value + figure.margin),

@@ -29,6 +29,8 @@ class Record:
     rounds: int
     seconds: float
     machine: dict[str, object]
+    busy: bool
+    """Whether something else was at work on it."""
     results: Sequence[Result]
     turns: Sequence[Sequence[Turn]]
     """Of each result."""
@@ -44,6 +46,7 @@ class Record:
             "prefork": __version__,
             "when": self.when.isoformat(timespec="seconds"),
             "machine": self.machine,
+            "busy": self.busy,
             "target": self.target,
             "kind": self.scheme,
             "client": self.client,
@@ -69,7 +72,7 @@ def _turn(turn: Turn) -> dict[str, object]:
         "failures": measured.failures,
         "reason": measured.reason,
         "server_cpu_seconds": turn.cpu,
-        "clients_cpu_seconds": measured.cpu,
+        "clients_busy": measured.busy,
         "p50": p50,
         "p99": p99,
         "longest": 1000 * max(measured.took, default=0.0),

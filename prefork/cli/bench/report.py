@@ -24,6 +24,7 @@ COLOURS = {
     "fork-spare": "bright_yellow",
 }
 REFERENCE = "red"
+CLIENTS_BUSY = 0.9
 
 
 def show(console: Console, record: Record) -> None:
@@ -32,24 +33,31 @@ def show(console: Console, record: Record) -> None:
     console.print()
     for title, complaint in record.complaints[:1]:
         others = len(record.complaints) - 1
-        also = f", and with {others} other{'s' * (others > 1)}" if others else ""
-        console.print(f"Requests failed with {title}{also}. The first of them:")
+        also = f", and {others} other{'s' * (others > 1)}" if others else ""
+        console.print(f"Requests failed: {title}{also}. The first of them:")
         console.print(complaint, markup=False, highlight=False, soft_wrap=True)
         console.print()
+    if any(result.clients_busy > CLIENTS_BUSY for result in record.results):
+        console.print(
+            "The clients used up a core of their own at times: there, the server's CPU per request "
+            "says more than requests per second."
+        )
     if missing := [r for r in record.results if not r.requests and not r.failures]:
         console.print(
             f"The time was over before {len(missing)} of the {len(record.results)} servers had a "
             "turn; compare fewer --strategies, or give it more --seconds."
         )
+    if record.busy:
+        console.print("Something else was at work on this machine: repeat it when all is quiet.")
     console.print(Text(record.advice, "bold"))
 
 
 def table(results: Sequence[Result]) -> Table:
     """A line for each cell, strategy by strategy; the one to take is marked."""
     best = winner(results)
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     made.add_column("strategy", no_wrap=True)
-    for heading in ("workers", "requests/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed"):
+    for heading in ("workers", "req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed"):
         made.add_column(heading, justify="right", no_wrap=True)
     for strategy, alike in itertools.groupby(results, lambda result: result.cell.strategy):
         for number, result in enumerate(alike):

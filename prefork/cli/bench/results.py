@@ -13,6 +13,8 @@ from prefork.cli.load.orders import Measured
 NOISE = 0.1
 """What two runs of the same may differ by, even if their own turns agree."""
 
+VAGUE = 0.2
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -24,6 +26,11 @@ class Figure:
     @classmethod
     def of(cls, values: Sequence[float]) -> Figure:
         return cls(median(values), (max(values) - min(values)) / 2) if values else cls(0.0)
+
+    @property
+    def vague(self) -> bool:
+        """Whether the turns differ so much that the median says little."""
+        return self.margin > VAGUE * self.value
 
     def clearly_above(self, other: Figure) -> bool:
         """Whether more than noise is between them: the margins of both, and at least 10 %."""
@@ -51,6 +58,8 @@ class Result:
     p99: float
     requests: int
     failures: int
+    clients_busy: float = 0.0
+    """The part of a core that the busiest process of clients used: near 1, servers waited."""
 
     @classmethod
     def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
@@ -64,4 +73,5 @@ class Result:
             *percentiles([took for m in measured for took in m.took]),
             sum(m.exchanges for m in measured),
             sum(m.failures for m in measured),
+            max((m.busy for m in measured), default=0.0),
         )

@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 from prefork.cli import loading
 from prefork.cli.addresses import Address, refusal_of
 from prefork.cli.bench.cells import KINDS, REFERENCES, Cell
 from prefork.cli.building import is_server_class
 from prefork.cli.library import standard_library
+from prefork.cli.load.children import own_output, say
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
 from prefork.cli.serve import find, open_server
@@ -80,19 +81,18 @@ class Announcement:
 def main() -> None:
     """`PLAY`: announce each server on standard output, serve until standard input ends."""
     play = Play.of(sys.argv[1])
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the user's module prints is no announcement
+    answers = own_output()
     try:
         given, handler = find(play.target, play.options)
     except Refusal as refusal:
-        print(Announcement(0, refusal=str(refusal)).line(), file=answers)
+        say(Announcement(0, refusal=str(refusal)).line(), answers)
         raise SystemExit(1) from None
     masters = []
     served_by_class = is_server_class(given)
     with tempfile.TemporaryDirectory(prefix="prefork-bench-") as folder:
         for place, cell in enumerate(play.cells):
             if cell.is_reference and served_by_class:
-                print(Announcement(place).line(), file=answers)
+                say(Announcement(place).line(), answers)
                 continue
             sys.stdout.flush()
             sys.stderr.flush()
@@ -100,7 +100,7 @@ def main() -> None:
                 with never_to_return():
                     be_master(play, place, given, handler, Path(folder), answers)
             masters.append(pid)
-        answers.close()
+        os.close(answers)
         while os.read(0, 1024):
             pass
         end(masters)
@@ -131,9 +131,7 @@ def never_to_return() -> Iterator[None]:
         os._exit(1)
 
 
-def be_master(
-    play: Play, place: int, given: Any, handler: Any, folder: Path, answers: TextIO
-) -> None:
+def be_master(play: Play, place: int, given: Any, handler: Any, folder: Path, answers: int) -> None:
     """Announce, and serve for ever."""
     log = folder / f"{place}.log"
     said = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -146,12 +144,12 @@ def be_master(
     try:
         server = opened(play, cell, address, given, handler)
     except Refusal as refusal:
-        print(Announcement(place, refusal=str(refusal)).line(), file=answers)
+        say(Announcement(place, refusal=str(refusal)).line(), answers)
         return
     leave_on_sigterm(server)
     said_address = server.server_address
-    print(Announcement(place, os.getpid(), said_address, str(log)).line(), file=answers)
-    answers.close()
+    say(Announcement(place, os.getpid(), said_address, str(log)).line(), answers)
+    os.close(answers)
     server.serve_forever()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import time
 from collections.abc import Iterator
@@ -27,8 +28,12 @@ SETTLING = 0.01
 """Seconds that a server has after the last answer, to put things away and collect its children."""
 REPORTED = "Exception occurred during processing of request from"
 """What `handle_error()` prints, as documented, before the traceback."""
+ABOVE = re.compile(rf'  File "({re.escape(str(Path(__file__).parents[2]))}/|.*/socketserver\.py")')
+"""A frame of ours or of the standard library's module."""
 LONGEST = 40
 """Lines of a traceback to show."""
+LAST = 5
+"""Lines of a log without one."""
 
 
 @dataclass
@@ -55,9 +60,9 @@ class Contender:
         try:
             before = used_by_tree(self.pid)
             measured = drivers.drive(order, progress)
-            self.tail = max(0.0, time.monotonic() - began - order.warm_up - order.seconds)
             time.sleep(SETTLING)
             cpu = used_by_tree(self.pid) - before
+            self.tail = max(0.0, time.monotonic() - began - order.warm_up - order.seconds)
         except ProcessLookupError:
             raise ChildFailed(f"The server of {self.cell.title} has ended.{self.printed}") from None
         if measured.failures and not self.complaint:
@@ -72,15 +77,7 @@ class Contender:
     @property
     def printed(self) -> str:
         """The first traceback in what the server has printed, or the end of it."""
-        lines = self._log.strip().splitlines()
-        first = next((n for n, line in enumerate(lines) if line.startswith("Traceback (")), None)
-        if first is None:
-            return "\n".join(lines[-5:])
-        # To the exception itself, which is the first line that is not indented.
-        last = next(
-            (n for n in range(first + 1, len(lines)) if lines[n][:1] not in ("", " ")), len(lines)
-        )
-        return "\n".join(lines[first : last + 1][-LONGEST:])
+        return handlers_part(self._log)
 
     @property
     def _log(self) -> str:
@@ -89,6 +86,20 @@ class Contender:
     @property
     def result(self) -> Result:
         return Result.of(self.cell, self.turns)
+
+
+def handlers_part(log: str) -> str:
+    """The first traceback in a log, without the frames above the handler; or the log's end."""
+    lines = log.strip().splitlines()
+    first = next((n for n, line in enumerate(lines) if line.startswith("Traceback (")), None)
+    if first is None:
+        return "\n".join(lines[-LAST:])
+    # To the exception itself, which is the first line that is not indented.
+    ends = (n for n in range(first + 1, len(lines)) if lines[n][:1] not in ("", " "))
+    shown = lines[first : next(ends, len(lines)) + 1]
+    frames = [n for n, line in enumerate(shown) if line.startswith('  File "')]
+    own = next((n for n in frames if not ABOVE.match(shown[n])), None)
+    return "\n".join([shown[0], *(shown[own:] if own is not None else shown[1:])][:LONGEST])
 
 
 @contextlib.contextmanager

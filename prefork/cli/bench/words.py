@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prefork.cli.addresses import Address
 from prefork.cli.bench.cells import STRATEGIES
 from prefork.cli.outcomes import Refusal, did_you_mean
 
+ANY_PORT = Address("tcp", "127.0.0.1")
 ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
 
@@ -91,7 +93,7 @@ def bind_of(text: str) -> Address:
     if text.removesuffix("://") in ("unix", "unixgram"):
         return Address(text.removesuffix("://"))
     if text in ("tcp", "udp"):
-        return Address(text, "127.0.0.1")
+        return replace(ANY_PORT, scheme=text)
     address = addresses.parse(text)
     if not address.is_ip:
         raise ValueError(

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from prefork.cli import loading
-from prefork.cli.load.orders import Measured, Order, Tally
+from prefork.cli.load.children import own_output, say
+from prefork.cli.load.orders import BusyClock, Measured, Order, Tally
 from prefork.cli.outcomes import Refusal
 
 
 def call(function: Callable[[Any], object], order: Order) -> Measured:
     """Call `function(address)` for as long as the order says; what it raises is a failure."""
-    cpu = time.process_time()
+    clock = BusyClock()
     start = time.perf_counter() + order.warm_up
     tally = Tally(start, start + order.seconds)
     while True:
@@ -32,7 +33,7 @@ def call(function: Callable[[Any], object], order: Order) -> Measured:
             tally.served(began, time.perf_counter(), 0)
         now = time.perf_counter()
         if now >= tally.end or tally.hopeless:
-            return tally.measured(now, time.process_time() - cpu)
+            return tally.measured(now, clock.busy)
 
 
 def user_part(error: Exception) -> str:
@@ -56,18 +57,17 @@ def main() -> None:
 
     The first line says what is wrong with TARGET, if something is.
     """
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # the user's function may print
+    answers = own_output()
     try:
         function = callable_here(*sys.argv[1:3])
     except Refusal as refusal:
-        print(Measured(failures=1, reason=str(refusal)).line(), file=answers)
+        say(Measured(failures=1, reason=str(refusal)).line(), answers)
         raise SystemExit(1) from None
-    print(Measured().line(), file=answers)
+    say(Measured().line(), answers)
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=[orders], daemon=True).start()
     while True:
-        print(call(function, Order.of(orders.get())).line(), file=answers)
+        say(call(function, Order.of(orders.get())).line(), answers)
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:

@@ -54,6 +54,20 @@ def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.wait()
 
 
+def own_output() -> int:
+    """A child's standard output, for `say()` alone: what others print goes to standard error."""
+    output = os.dup(1)
+    os.dup2(2, 1)
+    return output
+
+
+def say(line: str, output: int) -> None:
+    """A line to the command, from a child. When the command is gone, so will the child be: its
+    standard input ends."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(output, f"{line}\n".encode())  # a pipe that blocks takes it whole
+
+
 def _wait(process: subprocess.Popen[str]) -> None:
     """Wait until it has ended, or has been asked for long enough."""
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import sys
 import time
 from typing import Any
 
-from prefork.cli.load.orders import PATIENCE, Exchange, Measured, Order, Tally
+from prefork.cli.load.children import say
+from prefork.cli.load.orders import PATIENCE, BusyClock, Exchange, Measured, Order, Tally
 
 LARGEST_DATAGRAM = 1 << 16
 
@@ -95,7 +97,7 @@ class Crowd:
 
     def drive(self) -> Measured:
         """Obey the order. Errors: `SystemExit` when whoever gave it is gone."""
-        cpu = time.process_time()
+        clock = BusyClock()
         for _ in range(self._order.clients):
             self._begin()
         while self._open:
@@ -104,7 +106,7 @@ class Crowd:
                     raise SystemExit(1)
                 self._advance(self._open[fd])
             self._give_up_the_late()
-        return self.tally.measured(time.perf_counter(), time.process_time() - cpu)
+        return self.tally.measured(time.perf_counter(), clock.busy)
 
     def _begin(self) -> None:
         try:
@@ -152,13 +154,13 @@ class Crowd:
 def in_words(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "Nobody listens there any more."
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
+    if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
         return "The connection was cut off, which happens when not all of the request was read."
     return f"{error.strerror or error}."
 
 
 def main() -> None:
     """Obey orders from standard input, a line each, and answer with a line."""
-    print(Measured().line(), flush=True)
+    say(Measured().line(), 1)
     for line in sys.stdin:
-        print(Crowd(Order.of(line)).drive().line(), flush=True)
+        say(Crowd(Order.of(line)).drive().line(), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -81,8 +82,8 @@ class Measured:
     """Bytes of all answers."""
     seconds: float = 0.0
     """From the end of the warm-up to the end of the time."""
-    cpu: float = 0.0
-    """Seconds of CPU that the clients used."""
+    busy: float = 0.0
+    """The part of a core that the busiest process of clients used."""
 
     def line(self) -> str:
         return json.dumps(asdict(self))
@@ -101,8 +102,20 @@ class Measured:
             reason=self.reason or other.reason,
             received=self.received + other.received,
             seconds=max(self.seconds, other.seconds),
-            cpu=self.cpu + other.cpu,
+            busy=max(self.busy, other.busy),
         )
+
+
+class BusyClock:
+    """Since it was made: the part of a core that this process has used."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic(), time.process_time()
+
+    @property
+    def busy(self) -> float:
+        elapsed = time.monotonic() - self._began[0]
+        return (time.process_time() - self._began[1]) / elapsed if elapsed else 0.0
 
 
 @dataclass
@@ -140,7 +153,7 @@ class Tally:
         self.failures += 1
         self.reason = self.reason or reason
 
-    def measured(self, now: float, cpu: float) -> Measured:
+    def measured(self, now: float, busy: float) -> Measured:
         """The sum, at a time when nothing is under way any more."""
         seconds = max(0.0, min(now, self.end) - self.start)
         return Measured(
@@ -151,5 +164,5 @@ class Tally:
             self.reason,
             self.received,
             seconds,
-            cpu,
+            busy,
         )
