@@ -198,7 +198,7 @@ def bench(
     target
         MODULE:HANDLER, a request handler or a server class, as for `prefork serve`.
     """
-    from prefork.cli.bench.command import bench as begin
+    from prefork.cli.bench.command import run as begin
 
     return begin(target, options)
 

@@ -1,6 +1,7 @@
 """What the tests have the command serve; imported by the command, not by the tests."""
 
 import os
+import socket
 import socketserver
 from typing import Any, ClassVar
 
@@ -39,6 +40,45 @@ class AtGate(socketserver.BaseRequestHandler):
         told().say("entered", os.getpid())
         gate().wait()
         self.request.sendall(b"served")
+
+
+class PoolOnly(Echo):
+    """Needs what the standard library's servers do not have."""
+
+    def handle(self) -> None:
+        pool: Any = self.server
+        pool.prefork_status()
+        super().handle()
+
+
+class Tires(socketserver.StreamRequestHandler):
+    """Serves a few requests in each process, and fails from then on."""
+
+    served = 0
+
+    def handle(self) -> None:
+        self.rfile.read()
+        Tires.served += 1
+        if Tires.served > 3:
+            raise ValueError("as the test wanted")
+        self.wfile.write(b"served")
+
+
+def ask(address: Any) -> None:
+    """A client of `Echo`."""
+    with socket.create_connection(address) as client:
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100).endswith(b"hello")
+
+
+def ask_in_vain(address: Any) -> None:
+    print("on standard output")
+    raise LookupError("nobody is pleased with the answer")
+
+
+def deaf(request: Any, client_address: Any, server: Any) -> None:
+    pass
 
 
 def stop(request: Any, client_address: Any, server: Any) -> None:

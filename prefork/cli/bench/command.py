@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -35,7 +34,7 @@ class RequestFailed(RuntimeError):
     """The first request to a server failed; the message says how, with the handler's traceback."""
 
 
-def bench(target: str, options: BenchOptions) -> int:
+def run(target: str, options: BenchOptions) -> int:
     """Measure, show, write; the exit code is returned.
 
     Errors: `Refusal`.
@@ -66,14 +65,16 @@ class Bench:
 
     console: Console
     drivers: Drivers
-    contenders: Sequence[Contender]
+    contenders: list[Contender]
     exchange: Exchange
     clients: int
+    notes: list[str]
 
     def try_each(self, seconds: float) -> None:
         """One request to each server, the first one always and the others within `seconds`.
 
-        Whether an answer may be empty is learned from the first.
+        Whether an answer may be empty is learned from the first. A reference that fails is left
+        out: the handler may need what only a pool has.
 
         Errors: `RequestFailed`, `ChildFailed`.
         """
@@ -87,7 +88,13 @@ class Bench:
         for contender in others:
             if time.monotonic() > until:
                 break
-            self._try(contender)
+            try:
+                self._try(contender)
+            except RequestFailed:
+                if not contender.cell.is_reference:
+                    raise
+                self.contenders.remove(contender)
+                self.notes.append(f"{contender.cell.title} is left out: its first request failed.")
 
     def _try(self, contender: Contender) -> int:
         order = Order(contender.address, 1, exchange=self.exchange)
@@ -153,15 +160,16 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         else:
             load = stack.enter_context(drivers(min(clients, max(1, cores // 2))))
         running = stack.enter_context(contenders(play))
-        running_bench = Bench(console, load, running, exchange, clients)
+        notes = [left_out] if left_out else []
+        bench = Bench(console, load, running, exchange, clients, notes)
         began = time.monotonic()
-        running_bench.try_each(TRYING * options.seconds)
+        bench.try_each(TRYING * options.seconds)
         intro = (
             f"{target} on {scheme}, {clients} clients, {cores} core{'s' * (cores > 1)}; "
             f"{len(running)} servers within {options.seconds:g} s."
         )
-        console.print(" ".join(filter(None, [intro, left_out])) + note)
-        rounds = running_bench.measure(began + options.seconds)
+        console.print(" ".join([intro, *notes]) + note)
+        rounds = bench.measure(began + options.seconds)
         complaints = [(one.cell.title, one.complaint) for one in running if one.complaint]
         results = [one.result for one in running]
         turns_of = [one.turns for one in running]

@@ -150,7 +150,10 @@ def be_master(play: Play, place: int, given: Any, handler: Any, folder: Path, an
     said_address = server.server_address
     say(Announcement(place, os.getpid(), said_address, str(log)).line(), answers)
     os.close(answers)
-    server.serve_forever()
+    try:
+        server.serve_forever()
+    finally:  # a handler may stop its server
+        end_workers(server)
 
 
 def opened(play: Play, cell: Cell, address: Address, given: Any, handler: Any) -> Any:
@@ -182,10 +185,15 @@ def leave_on_sigterm(server: Any) -> None:
     """From now on SIGTERM ends this process and those that serve for it at once."""
 
     def leave(signo: int, frame: FrameType | None) -> None:
-        for pid in list(getattr(server, "active_children", None) or ()):
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        end_workers(server)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def end_workers(server: Any) -> None:
+    """Kill and collect the processes of a server, of ours or of the standard library's."""
+    for pid in list(getattr(server, "active_children", None) or ()):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

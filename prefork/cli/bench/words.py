@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,13 +42,11 @@ def option(read: Callable[[str], Any], metavar: str) -> Parameter:
 
 def request_of(text: str) -> bytes:
     """The content of a file that is called so, or else the text, its escapes replaced."""
-    try:
-        if Path(text).is_file():
+    if os.path.isfile(text):  # unlike Path's, it takes any text
+        try:
             return Path(text).read_bytes()
-    except ValueError:
-        pass  # no name of a file
-    except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}.") from None
+        except OSError as error:
+            raise ValueError(f"the file cannot be read: {error.strerror}.") from None
     return ESCAPE.sub(_meant, text.encode(errors="surrogateescape"))
 
 
