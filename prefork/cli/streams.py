@@ -18,7 +18,8 @@ def keep_standard_descriptors() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            # The lowest number that is free; programs that are started have it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdout is None:  # what the interpreter does when it finds 1 closed
         sys.stdout = stream_on(1)
     if sys.stderr is None:

@@ -3,12 +3,14 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.kit import HERE, Program
+from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG
 from tests.support.polling import eventually
@@ -140,6 +142,20 @@ def test_what_cannot_be_had_is_refused(bench: Start, arguments: list[str], sente
     assert sentence in run.err
     assert run.err.startswith("prefork: ")
     assert "Traceback" not in run.err
+
+
+@pytest.mark.parametrize("closed", [">&- 2>&- <&-", "| true"])
+def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
+    words = f"handlers:Echo --app-dir {HERE} --request x --strategies accept --max-children 1"
+    command = f"{sys.executable} -m prefork bench {words} --seconds 0.2 --output . {closed}"
+    subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment(modules),
+        timeout=HANG,
+        check=True,
+    )
+    assert json.loads((folder / "prefork-bench.json").read_text())["results"][0]["requests"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -213,7 +213,7 @@ def test_the_job_of_the_demo_is_real() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["serve", "--help"], ["run", "--help"], ["demo", "-h"]]
+    "words", [["--help"], ["serve", "--help"], ["run", "--help"], ["demo", "-h"], ["bench", "-h"]]
 )
 def test_the_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefork.cli.demo.highlight import Highlight, as_html, sample
 from prefork.cli.library import standard_library
+from prefork.cli.load.children import say
 from prefork.socketserver import PreforkTCPServer
 
 POLL_INTERVAL = 0.1
@@ -36,5 +37,5 @@ def main() -> None:
 
     as_html(sample())  # whatever is only done once is done before the first fork
     with Contender(("127.0.0.1", 0), Highlight) as server:
-        print(server.server_address[1], flush=True)
+        say(str(server.server_address[1]), 1)
         server.serve_forever(POLL_INTERVAL)
