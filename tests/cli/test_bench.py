@@ -101,10 +101,17 @@ def test_a_handler_that_fails_later_is_told_once_beside_the_figures(bench: Start
     assert re.search(r"Take fork with \d worker", run.out), run.out
 
 
-def test_a_request_that_is_not_read_is_told(bench: Start) -> None:
-    run = bench("deaf", "--request", "x" * 100_000)
+def test_a_request_that_is_not_read_is_told(bench: Start, folder: Path) -> None:
+    (folder / "request").write_bytes(bytes(1 << 24))  # more than buffers hold
+    run = bench("deaf", "--request", "request")
     assert run.exit_code(HANG) == 1
     assert "which happens when not all of the request was read." in run.err
+
+
+def test_an_empty_answer_is_an_answer_if_the_first_is_empty_too(bench: Start) -> None:
+    run = bench("deaf", "--request", "", "--strategies", "accept", "--clients", 1)
+    assert run.exit_code(HANG) == 0, run.out + run.err
+    assert "The answer to this request is empty" in " ".join(run.out.split())
 
 
 def test_a_handler_that_stops_its_server_is_told(bench: Start) -> None:

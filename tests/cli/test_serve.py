@@ -1,5 +1,6 @@
 """`prefork serve`: each kind of address, handlers and server classes."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -232,8 +233,9 @@ def test_a_refusal_that_cannot_be_written_has_its_exit_code(
 
 def group(number: int) -> list[int]:
     """The pids of a process group, without the dead."""
-    return [
-        process.pid
-        for process in psutil.process_iter()
-        if os.getpgid(process.pid) == number and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):  # it has just ended
+            if os.getpgid(process.pid) == number and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
+from prefork.cli.load.machine import BUSY
 
 UNEVEN = 1.5
 """From how many times another's p99 on a word is said about it."""
@@ -25,8 +26,8 @@ def winner(results: Sequence[Result]) -> Result | None:
     return min(as_good, key=lambda r: r.cell.simplicity)
 
 
-def advice(results: Sequence[Result], cores: int) -> str:
-    """The sentence, for a machine with so many cores."""
+def advice(results: Sequence[Result], cores: int, others_percent: float) -> str:
+    """The sentence, for a machine with so many cores, of which others took some part."""
     taken = winner(results)
     if taken is None:
         return "There is nothing to recommend: no pool has served every request."
@@ -36,7 +37,7 @@ def advice(results: Sequence[Result], cores: int) -> str:
         *_against_accept(taken, results),
         *_against_forking(taken, results),
         *_against_references(taken, results),
-        *_against_itself(taken),
+        *_against_all(taken, others_percent),
     ]
     said = f"Take {taken.cell.title}: {shown(taken.rate.value)} requests/s{one}"
     return f"{said}; {', '.join(reasons)}." if reasons else f"{said}."
@@ -95,11 +96,15 @@ def _against_references(taken: Result, results: Sequence[Result]) -> list[str]:
     return []
 
 
-def _against_itself(taken: Result) -> list[str]:
-    if not taken.rate.vague:
+def _against_all(taken: Result, others_percent: float) -> list[str]:
+    """Why this sentence may well be wrong."""
+    if others_percent > BUSY:
+        what = f"something else took {others_percent:.0f} % of the machine"
+    elif taken.rate.vague:
+        what = f"its turns differ by ±{100 * taken.rate.margin / taken.rate.value:.0f} %"
+    else:
         return []
-    percent = 100 * taken.rate.margin / taken.rate.value
-    return [f"but its turns differ by ±{percent:.0f} %, so measure again when all is quiet"]
+    return [f"but {what}, so measure again when all is quiet"]
 
 
 def _same_strategy(taken: Result, results: Sequence[Result]) -> list[Result]:

@@ -18,7 +18,7 @@ from prefork.cli.bench.stage import Contender, contenders
 from prefork.cli.charts import progress_bar
 from prefork.cli.load.children import ChildFailed
 from prefork.cli.load.drivers import Drivers, callers, drivers
-from prefork.cli.load.machine import busy_note, described
+from prefork.cli.load.machine import Others, busy_note, described
 from prefork.cli.load.orders import Exchange, Order
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
@@ -28,6 +28,10 @@ MOST_CALLERS = 32
 """Processes of a --client, unless a number is said."""
 TRYING = 0.25
 """The part of the time that the first request to each server may take, all together."""
+NO_ANSWER = (
+    "The answer to this request is empty: a request counts as served when its connection is closed "
+    "by the handler."
+)
 
 
 class RequestFailed(RuntimeError):
@@ -68,6 +72,8 @@ class Bench:
     contenders: list[Contender]
     exchange: Exchange
     clients: int
+    own_client: bool
+    """Whether the user's function does the exchanges."""
     notes: list[str]
 
     def try_each(self, seconds: float) -> None:
@@ -80,11 +86,10 @@ class Bench:
         """
         until = time.monotonic() + seconds
         first, *others = self.contenders
-        wanted = self.exchange
-        self.exchange = replace(wanted, may_be_empty=True)
         received = self._try(first)
-        if received or not wanted.request:
-            self.exchange = replace(wanted, may_be_empty=not received)
+        self.exchange = replace(self.exchange, may_be_empty=not received)
+        if not received and not self.own_client:
+            self.notes.append(NO_ANSWER)
         for contender in others:
             if time.monotonic() > until:
                 break
@@ -151,6 +156,7 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         options.request or b"",
         datagrams=not options.bind.is_stream,
         half_close=not options.keep_open,
+        may_be_empty=True,
     )
     note = busy_note()
     with contextlib.ExitStack() as stack:
@@ -161,7 +167,7 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
             load = stack.enter_context(drivers(min(clients, max(1, cores // 2))))
         running = stack.enter_context(contenders(play))
         notes = [left_out] if left_out else []
-        bench = Bench(console, load, running, exchange, clients, notes)
+        bench = Bench(console, load, running, exchange, clients, options.client is not None, notes)
         began = time.monotonic()
         bench.try_each(TRYING * options.seconds)
         intro = (
@@ -169,23 +175,22 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
             f"{len(running)} servers within {options.seconds:g} s."
         )
         console.print(" ".join([intro, *notes]) + note)
+        others = Others()
         rounds = bench.measure(began + options.seconds)
-        complaints = [(one.cell.title, one.complaint) for one in running if one.complaint]
+        others_percent = others.percent
         results = [one.result for one in running]
-        turns_of = [one.turns for one in running]
-    busy = bool(note or busy_note())
     return record.Record(
-        target,
-        scheme,
-        options.client,
-        options.request,
-        clients,
-        rounds,
-        options.seconds,
-        described(),
-        busy,
-        results,
-        turns_of,
-        complaints,
-        advice(results, cores),
+        target=target,
+        scheme=scheme,
+        client=options.client,
+        request=options.request,
+        clients=clients,
+        rounds=rounds,
+        seconds=options.seconds,
+        machine=described(),
+        others_percent=others_percent,
+        results=results,
+        turns=[one.turns for one in running],
+        complaints=[(one.cell.title, one.complaint) for one in running if one.complaint],
+        advice=advice(results, cores, others_percent),
     )

@@ -44,7 +44,8 @@ class BenchOptions:
     strategies: Annotated[tuple[str, ...], words.option(words.strategies_of, "NAME,NAME,...")] = (
         tuple(STRATEGIES)
     )
-    """Which to compare. Default: accept,accept-hot,handoff,reuseport,fork,fork-spare."""
+    """Which to compare, of accept, accept-hot, handoff, reuseport, fork, fork-spare. Default: all
+    of them."""
 
     max_children: Annotated[
         tuple[int, ...] | None, words.option(words.counts_of, "NUMBER,NUMBER,...")

@@ -8,7 +8,7 @@ ROUNDS = (4, 2)
 """An even number, so that the machine's slow changes hit all alike; fewer for many cells."""
 LONG_ENOUGH = 0.25
 """Seconds of a turn from which on there can be more rounds."""
-ROOM = 4
+ROOM = 2
 """How many times as long as its tail a turn should be."""
 SHORTEST = 0.05
 WARM_UP = 0.1

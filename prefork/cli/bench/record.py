@@ -29,8 +29,8 @@ class Record:
     rounds: int
     seconds: float
     machine: dict[str, object]
-    busy: bool
-    """Whether something else was at work on it."""
+    others_percent: float
+    """What others took of it during the measurements."""
     results: Sequence[Result]
     turns: Sequence[Sequence[Turn]]
     """Of each result."""
@@ -46,7 +46,7 @@ class Record:
             "prefork": __version__,
             "when": self.when.isoformat(timespec="seconds"),
             "machine": self.machine,
-            "busy": self.busy,
+            "others_percent": self.others_percent,
             "target": self.target,
             "kind": self.scheme,
             "client": self.client,

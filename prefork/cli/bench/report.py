@@ -47,8 +47,6 @@ def show(console: Console, record: Record) -> None:
             f"The time was over before {len(missing)} of the {len(record.results)} servers had a "
             "turn; compare fewer --strategies, or give it more --seconds."
         )
-    if record.busy:
-        console.print("Something else was at work on this machine: repeat it when all is quiet.")
     console.print(Text(record.advice, "bold"))
 
 

@@ -56,7 +56,7 @@ class Play:
 
     @property
     def options(self) -> ServeOptions:
-        return ServeOptions(app_dir=Path(self.app_dir), handler=self.handler, log_level="warning")
+        return ServeOptions(app_dir=Path(self.app_dir), handler=self.handler)
 
 
 @dataclass(frozen=True)

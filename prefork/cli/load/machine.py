@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import time
 from pathlib import Path
 
 import psutil
 
+from prefork.cli.load.cpu import used_by_tree
 from prefork.cores import usable_cores
 
 BUSY = 15.0
@@ -17,6 +20,28 @@ def busy_note() -> str:
     """A sentence when the machine has other work; nothing when it has not."""
     busy = psutil.cpu_percent(0.3)
     return f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
+
+
+class Others:
+    """What all others use of this machine, from the moment when this is made."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    @property
+    def percent(self) -> float:
+        """Of all cores; what descends from this process does not count."""
+        elapsed, total, own = (
+            now - then for now, then in zip(self._now(), self._began, strict=True)
+        )
+        return max(0.0, 100 * (total - own) / (elapsed * (psutil.cpu_count() or 1)))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        # user and nice hold the guests' already (proc_stat(5)).
+        total = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+        return time.monotonic(), total, used_by_tree(os.getpid())
 
 
 def described() -> dict[str, object]:
