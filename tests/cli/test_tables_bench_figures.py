@@ -311,14 +311,20 @@ def test_the_report_says_what_stands_against_the_figures() -> None:
     assert "The clients used up a core of their own at times" in said
 
 
+@pytest.mark.parametrize("results", [[], TWO_CORES[:1]])
+def test_there_is_a_picture_of_very_little_too(tmp_path: Path, results: list[Result]) -> None:
+    with child_running(lambda: plots.draw(a_record(results=results), tmp_path / "png")) as drawer:
+        assert drawer.exit_code(HANG) == 0
+
+
 def test_files_are_written(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     record.make_room(folder)
 
     def write() -> None:
-        assert record.write(a_record(), folder) == [
+        assert record.write(a_record(), folder) == (
             f"Written to {folder}/prefork-bench.json and {folder}/prefork-bench.png."
-        ]
+        )
 
     with child_running(write) as writer:  # matplotlib keeps its fonts open
         assert writer.exit_code(HANG) == 0
@@ -333,7 +339,7 @@ def test_without_matplotlib_the_picture_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plots, "can_draw", lambda: False)
-    (sentence,) = record.write(a_record(), tmp_path)
+    sentence = record.write(a_record(), tmp_path)
     assert sentence.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.")
     assert [file.name for file in tmp_path.iterdir()] == ["prefork-bench.json"]
 

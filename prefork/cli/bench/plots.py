@@ -60,8 +60,7 @@ def bars(results: Sequence[Result]) -> list[Bar]:
     known = list(STRATEGIES)
     strategies = sorted({cell.strategy for cell in pools}, key=known.index)
     counts = sorted({cell.workers for cell in pools})
-    most = max(len(strategies), len(others))
-    width = GROUP / most
+    width = GROUP / max(1, len(strategies), len(others))
     made = []
     named: set[str] = set()
     for result in results:

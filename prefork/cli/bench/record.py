@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -81,19 +82,28 @@ def _turn(turn: Turn) -> dict[str, object]:
 
 def make_room(folder: Path) -> None:
     """Make the folder. Errors: `Refusal` when that cannot be, or nothing can be written there."""
-    try:
+    with _in_words(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{NAME}.json").touch()
+
+
+def write(record: Record, folder: Path) -> str:
+    """Write JSON and PNG; the sentence says where they are, or why not.
+
+    Errors: `Refusal`.
+    """
+    file, picture = folder / f"{NAME}.json", folder / f"{NAME}.png"
+    with _in_words(folder):
+        file.write_text(json.dumps(record.as_json(), indent=1) + "\n")
+        if not plots.can_draw():
+            return f"Written to {file}. {plots.MISSING}"
+        plots.draw(record, picture)
+    return f"Written to {file} and {picture}."
+
+
+@contextlib.contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Refusal(f"--output {str(folder)!r} cannot be written to: {error.strerror}.") from None
-
-
-def write(record: Record, folder: Path) -> list[str]:
-    """Write JSON and PNG; sentences that say where they are, or why not."""
-    file = folder / f"{NAME}.json"
-    file.write_text(json.dumps(record.as_json(), indent=1) + "\n")
-    picture = folder / f"{NAME}.png"
-    if not plots.can_draw():
-        return [f"Written to {file}. {plots.MISSING}"]
-    plots.draw(record, picture)
-    return [f"Written to {file} and {picture}."]
