@@ -144,7 +144,7 @@ def test_a_reference_that_cannot_serve_the_handler_is_left_out(bench: Start) -> 
     ],
 )
 def test_what_cannot_be_had_is_refused(bench: Start, arguments: list[str], sentence: str) -> None:
-    run = bench(*arguments)
+    run = bench(*arguments, "--max-children", 1)
     assert run.exit_code(HANG) == 2
     assert sentence in run.err
     assert run.err.startswith("prefork: ")
