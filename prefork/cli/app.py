@@ -100,9 +100,10 @@ BENCH_EPILOGUE = r"""
 **What is measured**
 
 Clients that ask again as soon as they have been answered, a connection for each request. Servers
-have their turns in alternating rounds. Requests per second are the median of the rounds, ± half of
-their range; CPU is that of all the server's processes, for a request. The standard library's
-forking and threading servers are there for comparison where MODULE:HANDLER is a request handler.
+have their turns in alternating rounds. Requests per second are the median of the turns, and half of
+these are nearer to it than ±; CPU is that of all the server's processes, for a request. The
+standard library's forking and threading servers are there for comparison where MODULE:HANDLER is a
+request handler.
 
 PNG needs matplotlib: `pip install 'prefork[plots]'`.
 

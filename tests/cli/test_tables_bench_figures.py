@@ -136,8 +136,10 @@ def test_ties_within_the_noise_go_to_the_simpler(results: list[Result], taken: s
     assert best.cell.title == taken
 
 
-def test_a_figure_is_a_median_with_half_its_range() -> None:
-    assert Figure.of([1.0, 5.0, 2.0]) == Figure(2.0, 2.0)
+def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
+    assert Figure.of([1.0, 5.0]) == Figure(3.0, 2.0)
+    assert Figure.of([1.0, 50.0, 2.0]) == Figure(2.0, 1.0)
+    assert Figure.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Figure(10.5, 0.5)
     assert Figure.of([]) == Figure(0.0)
 
 

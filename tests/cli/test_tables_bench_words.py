@@ -183,7 +183,7 @@ def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) ->
 
 @pytest.mark.parametrize(
     ("seconds", "cells", "tail", "rounds"),
-    [(45, 26, 0.0, 4), (45, 26, 0.3, 2), (10, 26, 0.0, 2), (45, 4, 0.5, 4), (1, 26, 0, 2)],
+    [(45, 26, 0.0, 6), (45, 26, 0.2, 4), (10, 26, 0.0, 2), (45, 4, 1.0, 4), (1, 26, 0, 2)],
 )
 def test_there_are_more_rounds_where_turns_stay_long_enough(
     seconds: float, cells: int, tail: float, rounds: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from statistics import median
 
 from rich.console import Console
 
@@ -115,7 +116,8 @@ class Bench:
         Errors: `ChildFailed`.
         """
         count = len(self.contenders)
-        rounds = rounds_for(until - time.monotonic(), count, self.contenders[0].tail)
+        tail = median(contender.tail for contender in self.contenders)
+        rounds = rounds_for(until - time.monotonic(), count, tail)
         with progress_bar(self.console) as bar:
             task = bar.add_task("", total=rounds * count)
             for number, (round_, place) in enumerate(turns(rounds, count)):

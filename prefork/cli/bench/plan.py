@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-ROUNDS = (4, 2)
-"""An even number, so that the machine's slow changes hit all alike; fewer for many cells."""
+ROUNDS = (6, 4, 2)
+"""Even numbers, so that the machine's slow changes hit all alike; fewer for many cells."""
 LONG_ENOUGH = 0.25
 """Seconds of a turn from which on there can be more rounds."""
 ROOM = 2

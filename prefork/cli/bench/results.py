@@ -18,14 +18,18 @@ VAGUE = 0.2
 
 @dataclass(frozen=True)
 class Figure:
-    """The median over the turns of a cell, and by how much they differ: half of their range."""
+    """The median over the turns of a cell, and by how much they differ: half of them are nearer to
+    the median than `margin`. One turn that something else has spoilt changes neither."""
 
     value: float
     margin: float = 0.0
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Figure:
-        return cls(median(values), (max(values) - min(values)) / 2) if values else cls(0.0)
+        if not values:
+            return cls(0.0)
+        middle = median(values)
+        return cls(middle, median(abs(value - middle) for value in values))
 
     @property
     def vague(self) -> bool:
