@@ -16,8 +16,6 @@ class Host(Service, Protocol):
     def max_children(self) -> int:
         """Workers at most, and at least one."""
 
-    def backlog(self) -> int: ...
-
     def threads(self) -> int | None:
         """Requests a worker may have in hand at a time; `None` without threads."""
 

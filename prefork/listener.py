@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_DETACH_REUSEPORT_BPF = 68
@@ -102,11 +102,12 @@ def spread_clients(fd: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
-def something_waits(fd: int) -> bool:
-    """Whether there is a request on the descriptor now; none on a closed one (-1)."""
+def something_waits(fds: Iterable[int]) -> bool:
+    """Whether there is a request on any of the descriptors now; none on a closed one (-1)."""
     poll = select.poll()
-    if fd >= 0:
-        poll.register(fd, select.POLLIN)
+    for fd in fds:
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
 
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import prefork.socketserver as api
@@ -18,11 +18,11 @@ from prefork.socketserver.children import (
     let_go_of_socket,
     serve_in_child,
 )
-from prefork.socketserver.loop import serve_taken, serve_verified
+from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.parcels import pack, unpack
 from prefork.workers.channel import Parcel
 from prefork.workers.room import Room
-from prefork.workers.service import Taker
+from prefork.workers.service import Listening, Taker
 
 
 class Adapter:
@@ -74,21 +74,28 @@ class Adapter:
     # -- for a worker ------------------------------------------------------------------------
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        ours = {id(self._server), *map(id, members_of(self._server))}
         for other in list(_adapters):
-            if other is not self:
+            if id(other._server) not in ours:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(getattr(other._server, "socket", None))
-        # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
+        self.end_loop()
+        self._server._prefork_enter_worker(room, ask_stop)
+
+    def end_loop(self) -> None:
+        """A handler's `shutdown()` must find nothing to wait for: the loop is the master's."""
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
         self._state["_BaseServer__shutdown_request"] = False
-        self._server._prefork_enter_worker(room, ask_stop)
 
     def started(self) -> None:
         self._server.worker_started()
 
     def leaving(self) -> None:
         self._server.worker_leaving()
+
+    def listeners(self) -> Sequence[Listening]:
+        return (self,)
 
     def fileno(self) -> int:
         return int(self._server.fileno())

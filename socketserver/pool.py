@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from prefork.host import Host
 from prefork.listener import allow_siblings, something_waits, waiting_at_most
 from prefork.master import Master
 from prefork.reports import WorkerStatus
@@ -146,6 +147,9 @@ class PreforkMixIn(ForkingMixIn):
         if master is not None and master.close():
             vars(self).pop("_prefork_master", None)
 
+    def _prefork_host(self) -> Host:
+        return Adapter(self)
+
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         return _Standing(self.__master()) if standing else _Single(self.__master())
 
@@ -155,18 +159,10 @@ class PreforkMixIn(ForkingMixIn):
         state["_prefork_serve"] = without_processes(type(self)).process_request
         state["active_children"] = None
         if room is not None:
-            # In the instance, so that whatever a subclass does in its own is counted.
-            state["process_request"] = entering(self.process_request, room)
-            state["process_request_thread"] = leaving(self.process_request_thread, room)  # type: ignore[attr-defined]
+            count_in(self, room)
 
     def _prefork_has_threads(self) -> bool:
-        # By the method: the standard library's ThreadingMixIn counts as well.
-        # Its own subclasses may well define the method that threads run, and have no threads.
-        others = (kind for kind in type(self).__mro__ if not issubclass(kind, PreforkMixIn))
-        return any(
-            "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
-            for kind in others
-        )
+        return has_threads(self)
 
     def _handle_request_noblock(self) -> None:
         """Take the request that waits, and bring it to a worker."""
@@ -179,7 +175,7 @@ class PreforkMixIn(ForkingMixIn):
 
     def __master(self) -> Master:
         if (master := master_of(self)) is None:
-            master = vars(self)["_prefork_master"] = Master(Adapter(self))
+            master = vars(self)["_prefork_master"] = Master(self._prefork_host())
         return master
 
     def __serve_backlog(self, master: Master) -> None:
@@ -188,8 +184,10 @@ class PreforkMixIn(ForkingMixIn):
             return
         # A second time, for those who came meanwhile; but not for ever.
         for _ in range(2):
-            for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
-                if master.forced or not something_waits(self.fileno()):
+            listeners = master.strategy.host.listeners()
+            most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
+            for _ in range(most):
+                if master.forced or not something_waits(one.fileno() for one in listeners):
                     return
                 self._handle_request_noblock()
 
@@ -209,6 +207,28 @@ def without_processes(kind: type[PreforkMixIn]) -> Any:
     return next(k for k in below if "process_request" in vars(k) and k is not forking)
 
 
+def has_threads(server: Any) -> bool:
+    """Whether it serves its requests in threads."""
+    # By the method: the standard library's ThreadingMixIn counts as well.
+    # A pool's own subclasses may well define the method that threads run, and have no threads.
+    others = (kind for kind in type(server).__mro__ if not issubclass(kind, PreforkMixIn))
+    return any(
+        "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
+        for kind in others
+    )
+
+
+def count_in(server: Any, room: Room) -> None:
+    """Have each request enter the room, and leave it when it is served."""
+    # In the instance, so that whatever a subclass does in its own is counted.
+    state = vars(server)
+    if has_threads(server):
+        state["process_request"] = entering(server.process_request, room)
+        state["process_request_thread"] = leaving(server.process_request_thread, room)
+    else:
+        state["process_request"] = leaving(server.process_request, room)
+
+
 def entering(serve: Serve, room: Room) -> Serve:
     """`process_request()` that enters the room; the thread that it starts will leave it."""
 
@@ -224,9 +244,9 @@ def entering(serve: Serve, room: Room) -> Serve:
 
 
 def leaving(serve: Serve, room: Room) -> Serve:
-    """`process_request_thread()` that leaves the room in the end."""
+    """What serves a request to its end, such that it leaves the room then."""
 
-    def process_request_thread(request: Any, client_address: Any) -> None:
+    def serve_and_leave(request: Any, client_address: Any) -> None:
         # Entered already, but for the threads of a program that bring requests here themselves.
         room.enter(id(request), client_address)
         try:
@@ -234,7 +254,7 @@ def leaving(serve: Serve, room: Room) -> Serve:
         finally:
             room.leave(id(request))
 
-    return process_request_thread
+    return serve_and_leave
 
 
 class _Single:

@@ -41,7 +41,8 @@ class Kind(IntEnum):
     LEAVING = 8
     """From a worker: it has reached a limit, and waits for the order to retire."""
     ADOPT = 9
-    """To a worker: take requests from this listener as well."""
+    """To a worker: take requests from this listener as well; which of the server's listeners it is
+    like, by its number."""
     TAKEN = 10
     """From a worker: it has taken the one request that it is there for."""
 

@@ -19,8 +19,9 @@ from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
 
-Lent = tuple[int, ...]
-"""Descriptors of the master's that one worker has beside the server's own."""
+Lent = tuple[tuple[int, int], ...]
+"""Listeners of the master's that are one worker's own: which of the server's listeners it is like,
+by its number, and the descriptor."""
 
 
 class Strategy:
@@ -79,7 +80,8 @@ class Strategy:
     def open(self) -> None:
         """A worker is going to be forked: make ready what it will share.
 
-        Errors: `SettingsError` when the strategy is not for such a server.
+        Errors: `SettingsError` when the strategy is not for such a server; `OSError` when it has no
+        listener any more.
         """
 
     @contextlib.contextmanager

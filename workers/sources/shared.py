@@ -30,17 +30,22 @@ class SharedListener:
     def __init__(
         self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
     ) -> None:
-        self.take: Taker = service.taker()
+        listeners = [one for one in service.listeners() if one.fileno() >= 0]
+        takers = [one.taker() for one in listeners]  # which may put other sockets in place
+        self._takers: dict[int, Taker] = {
+            one.fileno(): take for one, take in zip(listeners, takers, strict=True)
+        }
+        self.take: Taker = takers[0]
         self.serve: Serve = service.serve
-        self.at_once = service.takes_at_once()
+        self.at_once = all(one.takes_at_once() for one in listeners)
         self.next_order = channel.receive
-        self._listener = service.fileno()
         self._ears = Ears(channel, room)
         self._epoll = self._ears.epoll
         self._poll = self._epoll.poll
         self._glance = select.poll()
-        self._glance.register(self._listener, select.POLLIN)
-        self._only_a_request = [(self._listener, select.EPOLLIN)]
+        for fd in self._takers:
+            self._glance.register(fd, select.POLLIN)
+        self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
         self._turns_at_most = TURNS if order == "fair" else math.inf
         self._in_line = False
@@ -69,27 +74,25 @@ class SharedListener:
 
     def _join_line(self) -> None:
         self._leave_line()
-        self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        for fd in self._takers:
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         self._in_line = True
         self._turns = self._turns_at_most
 
     def _leave_line(self) -> None:
         if self._in_line:
-            self._epoll.unregister(self._listener)
+            for fd in self._takers:
+                self._epoll.unregister(fd)
             self._in_line = False
         self._turns = 0
 
 
-class OneRequest(SharedListener):
-    """The same for a worker that serves a single request, and says when it has it."""
+def say_taken(take: Taker, channel: Channel) -> Taker:
+    """The same for a worker that serves a single request: it says when it has it."""
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
-        super().__init__(service, channel, room)
+    def take_and_say() -> tuple[Any, Any]:
+        request = take()
+        channel.send(Message(Kind.TAKEN))
+        return request
 
-        def take() -> tuple[Any, Any]:
-            request = take_it()
-            channel.send(Message(Kind.TAKEN))
-            return request
-
-        take_it = self.take
-        self.take = take
+    return take_and_say
