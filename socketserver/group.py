@@ -17,13 +17,13 @@ from prefork.socketserver.mixins import ForkingMixIn
 from prefork.socketserver.pool import PreforkMixIn, has_threads
 from prefork.socketserver.servers import BaseServer
 from prefork.strategies import strategy_of
-from prefork.workers.turns import Turns
 
 
 class Group(BaseServer):
     """Several servers as one: a request to it is one to a member, whose hooks it goes through.
 
-    When more than one member has a request, they take turns.
+    When more than one member has a request, they take turns: the kernel goes round those that are
+    ready if it is asked for one at a time (epoll_wait(2)).
     """
 
     def __init__(self, *members: Any) -> None:
@@ -33,7 +33,6 @@ class Group(BaseServer):
         if not members:
             raise ValueError("A group needs at least one server.")
         self.__members = members
-        self.__in_turn = Turns(range(len(members)))
         self.__watched: list[int] = []
         self.__epoll: select.epoll | None = None
 
@@ -50,17 +49,16 @@ class Group(BaseServer):
         return -1 if self.__epoll is None else self.__epoll.fileno()
 
     def get_request(self) -> tuple[Any, Any]:
-        """Take a request of the member whose turn it is, of those that have one.
+        """Take a request, of the member whose turn it is.
 
         Errors: `BlockingIOError` when none has; what its `get_request()` raises.
         """
-        epoll = self.__epoll if self.fileno() >= 0 else None
-        ready = [] if epoll is None else [self.__watched.index(fd) for fd, _ in epoll.poll(0)]
-        if not ready:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        number = self.__in_turn.next(ready)
-        request, client_address = self.__members[number].get_request()
-        return Taken(number, request), client_address
+        if self.fileno() >= 0 and self.__epoll is not None:
+            for fd, _ in self.__epoll.poll(0, 1):
+                number = self.__watched.index(fd)
+                request, client_address = self.__members[number].get_request()
+                return Taken(number, request), client_address
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def verify_request(self, request: Taken, client_address: Any) -> bool:
         return bool(self.__of(request).verify_request(request.request, client_address))

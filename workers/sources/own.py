@@ -10,15 +10,15 @@ from typing import Any
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Serve
-from prefork.workers.turns import Turns
+from prefork.workers.sources.base import Ears, Glance, Serve
 
 
 class OwnListeners:
     """Several listeners for each of the service's, which has one at a time under its descriptor.
 
     They are given as pairs: the number of the service's listener that they are like, and a
-    descriptor. Those that have a request take turns.
+    descriptor. One event is asked for at a time: then the kernel goes round all that have a request
+    (epoll_wait(2)).
     """
 
     def __init__(
@@ -33,9 +33,8 @@ class OwnListeners:
         self._ears = Ears(channel, room)
         self._poll = self._ears.epoll.poll
         self._others = Ears(channel, room)
-        self._glance = select.poll()
+        self._glance = Glance()
         self._like: dict[int, int] = {}
-        self._in_turn = Turns()
         for number, fd in listeners:
             # The service's own descriptor will stand for one after the other: it needs a twin.
             self._listen(number, os.dup(fd) if fd == self._places[number].fileno() else fd)
@@ -52,21 +51,22 @@ class OwnListeners:
         self.at_once = all(self._places[number].takes_at_once() for number in self._takers)
 
     def wait(self, timeout: float | None) -> bool:
-        events = self._poll(timeout)
+        events = self._poll(timeout, 1)
         if events == self._only_current:
             return True
+        for fd, _ in events:
+            if fd in self._like:
+                self._turn_to(fd)
+                return True
         self._ears.forget_departures()
-        ready = [fd for fd, _ in events]
-        if not ready or not self._like.keys() >= set(ready):
-            return False
-        self._turn_to(self._in_turn.next(ready))
-        return True
+        return False
 
     def something_waits(self) -> bool:
-        ready = [fd for fd, _ in self._glance.poll(0)]
-        if ready:
-            self._turn_to(self._in_turn.next(ready))
-        return bool(ready)
+        fd = self._glance.look()
+        if fd < 0:
+            return False
+        self._turn_to(fd)
+        return True
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._others.wait(timeout)
@@ -86,9 +86,8 @@ class OwnListeners:
 
     def _listen(self, number: int, fd: int) -> None:
         self._like[fd] = number
-        self._in_turn.join(fd)
         self._ears.epoll.register(fd, select.EPOLLIN)
-        self._glance.register(fd, select.POLLIN)
+        self._glance.add(fd)
 
     def _turn_to(self, fd: int) -> None:
         if fd == self._current:

@@ -9,7 +9,7 @@ from typing import Any
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Order, Serve
+from prefork.workers.sources.base import Ears, Glance, Order, Serve
 
 TURNS = 8
 """Waits after which a worker goes to the end of the line."""
@@ -42,9 +42,7 @@ class SharedListener:
         self._ears = Ears(channel, room)
         self._epoll = self._ears.epoll
         self._poll = self._epoll.poll
-        self._glance = select.poll()
-        for fd in self._takers:
-            self._glance.register(fd, select.POLLIN)
+        self._glance = Glance(self._takers)
         self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
         self._turns_at_most = TURNS if order == "fair" else math.inf
@@ -60,7 +58,7 @@ class SharedListener:
         return False
 
     def something_waits(self) -> bool:
-        return bool(self._glance.poll(0))
+        return self._glance.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
