@@ -202,7 +202,9 @@ def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> 
     A flag that was set before is obeyed at once: whoever asked may be waiting already. It is looked
     at again after each wait, so that nothing is accepted once somebody has asked for the end.
     """
-    everybody = [each for server in servers for each in (server, *members_of(server))]
+    everybody = list(servers)
+    for server in servers:
+        everybody += (member for member in members_of(server) if member is not server)
     try:
         run = Run()
         for server in everybody:
