@@ -3,9 +3,11 @@
 import functools
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from prefork import Settings
 from tests.pool.groups import (
     ask,
     clients,
@@ -14,7 +16,7 @@ from tests.pool.groups import (
     kinds_for,
     member,
 )
-from tests.pool.kit import STANDING, refuses
+from tests.pool.kit import STANDING, idle_workers, refuses
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import within
 from tests.support.polling import eventually
@@ -40,6 +42,10 @@ def one_of_each(strategy: str, folder: Path, say: Any) -> list[Any]:
 
 def group_of_each(strategy: str, folder: Path, say: Any, **given: Any) -> Any:
     return group_of(*one_of_each(strategy, folder, say), strategy=strategy, **given)
+
+
+def workers_of(group: Any) -> set[int]:
+    return {status.pid for status in group.prefork_status()}
 
 
 def history(told: Told) -> list[bytes]:
@@ -79,11 +85,11 @@ def test_there_are_never_more_workers_than_max_children_for_all_members(
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=2)
     with running(group), clients(3, *group.members) as waiting:
         told.wait_for(b"entered")
-        eventually(lambda: len(group.active_children) == 2, what="the second worker")
+        eventually(lambda: len(workers_of(group)) == 2, what="the second worker")
         gate.open()
         for client in waiting:
             assert client.answer().startswith(b"served")
-            assert len(group.active_children) <= 2
+            assert len(workers_of(group)) <= 2
     inside = 0
     for line in history(told):
         inside += {b"entered": 1, b"left": -1}[line.split()[0]]
@@ -133,15 +139,67 @@ def test_whoever_waits_at_any_member_is_served_when_all_workers_have_been_killed
     """But for those who were in a worker's hands."""
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=2)
     streams = [server for server in group.members if server.socket_type == 1]
-    with running(group), clients(1, group.members[0]) as first:
-        told.wait_for(b"entered")
-        eventually(lambda: len(group.active_children) == 2 or strategy == "fork", what="workers")
-        with clients(4, *streams) as waiting:
-            for pid in set(group.active_children):
-                os.kill(pid, signal.SIGKILL)
-            gate.open()
-            assert first[0].answer() == b""
-            assert sum(not client.answer() for client in waiting) <= 1
+    with running(group):
+        if strategy in STANDING:
+            idle_workers(group, 2)
+        with clients(1, group.members[0]) as first:
+            told.wait_for(b"entered")
+            with clients(4, *streams) as waiting:
+                for pid in workers_of(group):
+                    os.kill(pid, signal.SIGKILL)
+                gate.open()
+                assert first[0].answer() == b""
+                assert sum(not client.answer() for client in waiting) <= 1
         kinds = {ask(server) for server in group.members}
     assert kinds == {b"served ?"}
     assert errors()
+
+
+def test_reuseport_a_listener_that_another_worker_inherits_is_still_its_member_s(
+    short_path: Path, running: Any, told: Told, gate: Gate
+) -> None:
+    """Two members with queues in four workers, of which three are given up."""
+
+    def holding(kind: str, data: bytes) -> bytes:
+        return kind.encode() + b" " + held(told, gate, kind, data)
+
+    servers = [
+        member("tcp", short_path, functools.partial(holding, name)) for name in ("first", "second")
+    ]
+    group = group_of(*servers, strategy="reuseport", workers=4)
+    numbers = range(40)
+    with running(group):
+        idle_workers(group, 4)
+        with clients(40, *servers) as waiting:
+            for _ in range(4):
+                told.wait_for(b"entered")
+            group.max_children = 1
+            gate.open()
+            wanted = [b"%b served %d" % (n, i) for n in (b"first", b"second") for i in numbers]
+            assert [client.answer() for client in waiting] == wanted
+        idle_workers(group, 1)
+        with clients(20, *servers) as later:
+            assert [client.answer().split()[0] for client in later] == [b"first"] * 20 + [
+                b"second"
+            ] * 20
+
+
+def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_path: Path) -> None:
+    group = group_of_each("accept", short_path, say_who)
+    thread = start_serving(group)
+    ask(group.members[0])
+    streams = [server for server in group.members if server.socket_type == 1]
+    assert not any(os.get_blocking(server.fileno()) for server in streams)
+    thread.shut_down()
+    within(lambda: group.collect_children(blocking=True))
+    assert all(os.get_blocking(server.fileno()) for server in group.members)
+    group.server_close()
+
+
+def test_hot_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
+    group = group_of_each("accept", short_path, say_who, workers=4)
+    group.prefork_settings = Settings(order="hot")
+    with running(group):
+        idle_workers(group, 4)
+        served = Counter(ask(s).split()[1] for _ in range(50) for s in group.members)
+    assert max(served.values()) >= 90

@@ -1,6 +1,7 @@
 """What a member of a group may count on: its own hooks, and what it says to the program."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_a_request_goes_through_the_hooks_of_its_member(
     names += ["shutdown_request", "close_request"]
     Hooked: Any = type("Hooked", (TCPServer,), {name: hook(name) for name in names})
     hooked = Hooked(("127.0.0.1", 0), handler)
-    group = group_of(*two(strategy, short_path), hooked, strategy=strategy)
+    group = group_of(*two(strategy, short_path), hooked, strategy=strategy, workers=1)
     with running(group):
         assert ask(hooked, b"hello") == b"hello"
         group.shutdown()
@@ -259,8 +260,8 @@ def test_the_others_go_on_when_a_member_closes(
         group.max_children = 2
         for _ in range(10):
             assert ask(second, b"hello") == b"hello"
-        for pid in set(group.active_children):
-            os.kill(pid, 15)
+        for status in group.prefork_status():
+            os.kill(status.pid, signal.SIGTERM)
         eventually(lambda: refuses(address), what="the end of the listener")
         assert ask(second, b"hello") == b"hello"
 
