@@ -52,9 +52,20 @@ class Crew:
         with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
             self._epoll.poll(a_slice(timeout))
 
-    def messages(self) -> Iterator[tuple[WorkerRecord, Message]]:
-        """What the workers have said since the last time."""
-        for fd, _ in self._epoll.poll(0):
+    def listen_to(self, fd: int) -> None:
+        """Wake up by this descriptor as well."""
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def deaf_to(self, fd: int) -> None:
+        self._epoll.unregister(fd)
+
+    def stirred(self) -> set[int]:
+        """The descriptors on which there is something now: news from workers, or a death."""
+        return {fd for fd, _ in self._epoll.poll(0)}
+
+    def messages(self, stirred: set[int]) -> Iterator[tuple[WorkerRecord, Message]]:
+        """What the workers whose channels are among `stirred` have said since the last time."""
+        for fd in stirred:
             if fd in self._channels:
                 record = self._channels[fd]
                 for message in self.last_words(record):
@@ -71,6 +82,13 @@ class Crew:
                 self._hang_up(record)
                 return
             yield message
+
+    def someone_died(self, stirred: set[int]) -> bool:
+        """Whether `deaths()` may have something to say."""
+        reaper = self._reaper
+        return (
+            reaper.fileno() in stirred or reaper.must_be_asked or len(reaper) != len(self._pool)
+        )
 
     def deaths(self) -> list[Death]:
         """Who has ended since the last time.

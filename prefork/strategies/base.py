@@ -65,6 +65,13 @@ class Strategy:
     def hear(self, record: WorkerRecord, message: Message) -> None:
         """Note what a worker has said that only this strategy's workers say."""
 
+    def fileno(self) -> int:
+        """The descriptor of what workers say to this strategy past their channels, or -1."""
+        return -1
+
+    def listen(self) -> None:
+        """Note what was said there."""
+
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 

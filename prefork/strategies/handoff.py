@@ -11,6 +11,7 @@ from prefork.lifecycle import WorkerState
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import MAX_BODY, Kind, Message
+from prefork.workers.completions import Completions
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
@@ -39,6 +40,7 @@ class Handoff(Strategy):
         self._most_in_hand = 1
         self._line: OrderedDict[int, WorkerRecord] = OrderedDict()
         self._all_travel = True
+        self._completions = Completions()
 
     def standing(self, most: int) -> int:
         return most if self._all_travel else super().standing(most)
@@ -77,25 +79,37 @@ class Handoff(Strategy):
             self._join_line(record)
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
-        if record.pid not in self._in_hand:
-            return  # it is leaving
-        if message.kind is Kind.DONE:
-            self._in_hand[record.pid] -= 1
-            self._join_line(record)
-        elif message.kind is Kind.LEAVING:
+        assert message.kind is Kind.LEAVING, message
+        if record.pid in self._in_hand:
             self.forget(record)
             record.channel.send(Message(Kind.RETIRE))
+
+    def fileno(self) -> int:
+        return self._completions.fileno()
+
+    def listen(self) -> None:
+        in_hand = self._in_hand
+        for (pid,) in self._completions.heard():
+            if pid in in_hand and (record := self.pool.by_pid(pid)) is not None:
+                in_hand[pid] -= 1
+                self._join_line(record)
 
     def forget(self, record: WorkerRecord) -> None:
         self._line.pop(record.pid, None)
         self._in_hand.pop(record.pid, None)
+
+    def close(self) -> None:
+        self._completions.close()
+
+    def let_go(self) -> None:
+        self._completions.let_go()
 
     def last_order(self, record: WorkerRecord) -> Message:
         # Nothing more than it holds already; unlike RETIRE it lets daemon threads be cut off.
         return Message.drain(0)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return HandedOver(self.host, given.channel, room)
+        return HandedOver(self.host, given.channel, room, self._completions)
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""

@@ -8,22 +8,30 @@ from collections import deque
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message, Parcel
+from prefork.workers.completions import Completions
 from prefork.workers.room import Room
 from prefork.workers.service import Service
 from prefork.workers.sources.base import Ears, Serve
 
 
 class HandedOver:
-    """Requests that the master takes and hands over, through the channel."""
+    """Requests that the master takes and hands over, through the channel.
+
+    Whenever one is served, that is said to `completions`.
+    """
 
     at_once = True
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
+    def __init__(
+        self, service: Service, channel: Channel, room: Room | None, completions: Completions
+    ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))
         service.let_go_of_listener()
         self._service = service
         self._channel = channel
+        self._completions = completions
+        self._pid = os.getpid()
         self._ears = Ears(channel, room)
         self._held: deque[Parcel] = deque()
         self._orders: deque[Message | None] = deque()
@@ -76,4 +84,5 @@ class HandedOver:
         self._say_done()
 
     def _say_done(self) -> None:
-        self._channel.send_surely(Message(Kind.DONE))
+        with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
+            self._completions.say(self._pid)
