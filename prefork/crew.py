@@ -38,6 +38,7 @@ class Crew:
         self._epoll = select.epoll()
         self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
         self._channels: dict[int, WorkerRecord] = {}
+        self._followed = -1
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
@@ -52,12 +53,24 @@ class Crew:
         with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
             self._epoll.poll(a_slice(timeout))
 
-    def listen_to(self, fd: int) -> None:
-        """Wake up by this descriptor as well."""
-        self._epoll.register(fd, select.EPOLLIN)
+    def follow(self, fd: int) -> None:
+        """Wake up by this descriptor as well, and no more by the one before; -1 for none."""
+        if fd != self._followed:
+            if self._followed >= 0:
+                self._epoll.unregister(self._followed)
+            if fd >= 0:
+                self._epoll.register(fd, select.EPOLLIN)
+            self._followed = fd
 
-    def deaf_to(self, fd: int) -> None:
-        self._epoll.unregister(fd)
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has anything to say, and nobody has died."""
+        return not (self._epoll.poll(0) or self.someone_died(set()))
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether there is something beside what the followed descriptor says."""
+        return any(fd != self._followed for fd, _ in self._epoll.poll(0))
 
     def stirred(self) -> set[int]:
         """The descriptors on which there is something now: news from workers, or a death."""
@@ -86,9 +99,7 @@ class Crew:
     def someone_died(self, stirred: set[int]) -> bool:
         """Whether `deaths()` may have something to say."""
         reaper = self._reaper
-        return (
-            reaper.fileno() in stirred or reaper.must_be_asked or len(reaper) != len(self._pool)
-        )
+        return reaper.fileno() in stirred or reaper.must_be_asked or len(reaper) != len(self._pool)
 
     def deaths(self) -> list[Death]:
         """Who has ended since the last time.

@@ -113,20 +113,19 @@ class Master:
 
     def collect(self) -> None:
         """Note what happened."""
-        with self._lock:
-            stirred = self._crew.stirred() if len(self._pool) else set()
-            died = self._crew.someone_died(stirred)
-            if not (stirred or died) and self._settled is not None:
-                return
-            with held_back():
+        if self._settled is not None and self._crew.is_quiet:
+            return
+        with self._lock, held_back():
+            if len(self._pool):
+                stirred = self._crew.stirred()
                 if self.strategy.fileno() in stirred:
                     self.strategy.listen()
                 for record, message in self._crew.messages(stirred):
                     self._hear(record, message)
-                if died:
+                if self._crew.someone_died(stirred):
                     self._bury(self._crew.deaths())
-                if self._settled is None:
-                    self._enforce_deadlines(self._clock())
+            if self._settled is None:
+                self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
@@ -143,9 +142,18 @@ class Master:
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
-        """Whether the loop shall take requests."""
+        """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
-            return self.strategy.wants_listener(self._host.max_children())
+            wanted = self.strategy.wants_listener(self._host.max_children())
+            self._crew.follow(self.strategy.fileno())
+            return wanted
+
+    def goes_on(self) -> bool:
+        """Whether another request waits that may be taken at once, within the same turn."""
+        with self._lock:
+            # A worker may just have said that it is about to leave: that comes first.
+            free = self.state is PoolState.RUNNING and not self._crew.has_messages
+            return free and self.strategy.goes_on()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -172,12 +180,6 @@ class Master:
 
         Errors: `OSError` when there can be no more processes.
         """
-        host = self._host
-
-        def serve(given: Assignment) -> int:
-            whole = self.strategy.hands_over and host.threads() is None
-            return serve_one(host, given, request, client_address, whole)
-
         while True:
             with self._lock, held_back():
                 if self.forced:
@@ -185,7 +187,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._spawn(serve, standing=False)
+                    self._fork_for(request, client_address)
                     return
             self._crew.wait(self._grace_left())
             self.turn()
@@ -232,6 +234,7 @@ class Master:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
             if not len(self._pool):
+                self._crew.follow(-1)
                 self._crew.close()
                 self.strategy.close()
             return not len(self._pool)
@@ -374,6 +377,13 @@ class Master:
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
+    def _fork_for(self, request: Any, client_address: Any) -> None:
+        host = self._host
+        whole = self.strategy.hands_over and host.threads() is None
+        self._spawn(
+            lambda given: serve_one(host, given, request, client_address, whole), standing=False
+        )
+
     def _spawn(self, live: Callable[[Assignment], int], *, standing: bool) -> None:
         host = self._host
         self._settled = None
@@ -393,12 +403,9 @@ class Master:
 
     def _choose(self, strategy: Strategy) -> None:
         """Go over to another strategy; no worker of the old one is left."""
-        if (fd := self.strategy.fileno()) >= 0:
-            self._crew.deaf_to(fd)
+        self._crew.follow(-1)
         self.strategy.close()
         self.strategy = strategy
-        if (fd := strategy.fileno()) >= 0:
-            self._crew.listen_to(fd)
 
     def _retire_all(self) -> None:
         orders = [(record, self.strategy.last_order(record)) for record in self._pool]

@@ -23,7 +23,7 @@ class _Outermost(threading.local):
 _outermost = _Outermost()
 
 
-class held_back:  # noqa: N801 - read as a verb: `with held_back():`
+class held_back:
     """Let no signal reach this thread in the block; gives the mask as it is outside.
 
     A KeyboardInterrupt, or whatever else a handler raises, would leave books half written, or a

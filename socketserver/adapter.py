@@ -154,15 +154,17 @@ _adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
 
 def takes_plainly(server: Any) -> bool:
     """Whether taking a request is nothing but accept(2) on an ordinary socket."""
-    plain = type(server).get_request in (api.TCPServer.get_request, library_get_request())
     listener = getattr(server, "socket", None)
-    return plain and "get_request" not in vars(server) and type(listener) is socket.socket
+    return is_documented(server, "get_request") and type(listener) is socket.socket
 
 
-def library_get_request() -> Any:
-    """`TCPServer.get_request` of the standard library, if that is what the program runs on."""
-    library = sys.modules.get("socketserver")
-    return library.TCPServer.get_request if library is not None else None
+def is_documented(server: Any, hook: str) -> bool:
+    """Whether a hook is that of `TCPServer`, here or in the standard library's module."""
+    modules = (api, sys.modules.get("socketserver", api))
+    own = getattr(type(server), hook)
+    return hook not in vars(server) and any(
+        own is getattr(module.TCPServer, hook) for module in modules
+    )
 
 
 def plain_accept(listener: socket.socket) -> Taker:

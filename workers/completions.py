@@ -22,7 +22,7 @@ class Completions:
         os.set_blocking(self._to_hear, False)
 
     def fileno(self) -> int:
-        """The descriptor that is readable when somebody has said something."""
+        """The descriptor that is readable when somebody has said something; -1 once closed."""
         return self._to_hear
 
     def heard(self) -> Iterator[tuple[int]]:
@@ -31,6 +31,10 @@ class Completions:
             return _PID.iter_unpack(os.read(self._to_hear, _READ_SIZE))
         except BlockingIOError:
             return iter(())
+        except OSError:
+            if self._to_hear >= 0:
+                raise
+            return iter(())  # closed, by another thread perhaps
 
     def say(self, pid: int) -> None:
         """In a worker: one request is done; waits while the pipe is full.

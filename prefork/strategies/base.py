@@ -52,6 +52,10 @@ class Strategy:
         """Whether the master shall take requests now; otherwise they wait in the backlog."""
         return len(self.pool) < most
 
+    def goes_on(self) -> bool:
+        """Whether there is a request now, and a worker that stands ready for it."""
+        return False
+
     def place(self, request: Any, client_address: Any) -> bool:
         """Bring a request that the master took to a worker that stands ready.
 
@@ -66,7 +70,7 @@ class Strategy:
         """Note what a worker has said that only this strategy's workers say."""
 
     def fileno(self) -> int:
-        """The descriptor of what workers say to this strategy past their channels, or -1."""
+        """The descriptor by which workers can tell this strategy what it is waiting for, or -1."""
         return -1
 
     def listen(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
+from prefork.listener import Glance
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import MAX_BODY, Kind, Message
@@ -20,6 +21,9 @@ from prefork.workers.sources.handed import HandedOver
 MOST_IN_CHANNEL = 200
 """Requests in hand of one worker, at most: so many fit into a channel (unix(7): SO_SNDBUF) even if
 the worker is busy and reads none of them."""
+
+MOST_UNHEARD = 1000
+"""Requests handed over without a look at what is done: so many words fit into the pipe."""
 
 logger = logging.getLogger("prefork")
 
@@ -41,6 +45,8 @@ class Handoff(Strategy):
         self._line: OrderedDict[int, WorkerRecord] = OrderedDict()
         self._all_travel = True
         self._completions = Completions()
+        self._unheard = 0  # requests handed over since the last time that it listened
+        self._glance = Glance(host)
 
     def standing(self, most: int) -> int:
         return most if self._all_travel else super().standing(most)
@@ -53,6 +59,9 @@ class Handoff(Strategy):
     def begin(self) -> None:
         self._all_travel = True
 
+    def goes_on(self) -> bool:
+        return self._first_in_line() is not None and self._glance.something_waits()
+
     def place(self, request: Any, client_address: Any) -> bool:
         parcel = self.host.pack(request, client_address)
         if parcel is None or len(parcel[0]) > MAX_BODY:
@@ -63,6 +72,7 @@ class Handoff(Strategy):
             del self._line[record.pid]
             if record.channel.send(message):
                 self._in_hand[record.pid] += 1
+                self._unheard += 1
                 self._join_line(record)
                 return True
             if record.channel.broken:
@@ -85,9 +95,11 @@ class Handoff(Strategy):
             record.channel.send(Message(Kind.RETIRE))
 
     def fileno(self) -> int:
-        return self._completions.fileno()
+        # As long as somebody is idle it does not matter who else is.
+        return -1 if self._line else self._completions.fileno()
 
     def listen(self) -> None:
+        self._unheard = 0
         in_hand = self._in_hand
         for (pid,) in self._completions.heard():
             if pid in in_hand and (record := self.pool.by_pid(pid)) is not None:
@@ -114,6 +126,8 @@ class Handoff(Strategy):
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""
         hot = self.host.settings().order == "hot"
+        if hot or not self._line or self._unheard >= MOST_UNHEARD:
+            self.listen()
         while self._line:
             record = next(reversed(self._line.values()) if hot else iter(self._line.values()))
             if record.state is WorkerState.SERVING:

@@ -92,8 +92,13 @@ def test_requests_are_kept_when_the_master_is_gone(at_work: AtWork) -> None:
 
 def test_a_worker_says_when_a_request_is_done_and_asks_before_it_leaves(at_work: AtWork) -> None:
     at_work.source.serve(b"a", None)
+    assert at_work.done() == 0
+    assert not at_work.source.wait(0)
     assert at_work.done() == 1
+    at_work.source.serve(b"b", None)
     assert not at_work.source.may_leave()
+    assert not at_work.source.wait(0)
+    assert at_work.done() == 0, "it would be handed another one"
     assert at_work.master.receive() == Message(Kind.LEAVING)
 
 
