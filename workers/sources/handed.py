@@ -18,8 +18,8 @@ from prefork.workers.sources.base import Ears, Serve
 class HandedOver:
     """Requests that the master takes and hands over, through the channel.
 
-    Whenever one is served that is said to `completions`, just before the wait for the next; the last
-    one before a worker reaches its limit is not, so that nothing more is handed to it.
+    Whenever one is served that is said to `completions`, just before the wait for the next; not so
+    the last one before a worker reaches its limit, for nothing more shall be handed to it.
     """
 
     at_once = True
