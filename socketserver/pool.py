@@ -161,7 +161,9 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
-        state["_prefork_serve"] = without_processes(type(self)).process_request
+        serve = state["_prefork_serve"] = without_processes(type(self)).process_request
+        if type(self).process_request is PreforkMixIn.process_request:
+            state.setdefault("process_request", serve.__get__(self))
         state["active_children"] = None
         if room is not None:
             # In the instance, so that whatever a subclass does in its own is counted.

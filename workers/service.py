@@ -40,6 +40,9 @@ class Service(Protocol):
     def takes_at_once(self) -> bool:
         """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
 
+    def tries_cheaply(self) -> bool:
+        """Whether to try costs less than to ask first whether there is a request."""
+
     def serve(self, request: Any, client_address: Any) -> None:
         """Serve a request that was taken, or begin to, if requests have threads of their own.
 

@@ -10,7 +10,7 @@ from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.shared import SharedListener
+from prefork.workers.sources.shared import SharedDatagrams, SharedListener
 
 
 class Accept(Strategy):
@@ -47,4 +47,5 @@ class Accept(Strategy):
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return SharedListener(self.host, given.channel, room, self.host.settings().order)
+        kind = SharedDatagrams if self.host.tries_cheaply() else SharedListener
+        return kind(self.host, given.channel, room, self.host.settings().order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import select
+import time
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message
@@ -11,8 +12,16 @@ from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
 from prefork.workers.sources.base import Ears, Order, Serve
 
+MOST_UNASKED = 2_000_000
+"""Nanoseconds for which a worker may take datagrams without a look at anything else."""
+
+ASKS = 8
+"""Times that a worker asks after a try that found nothing."""
+
 TURNS = 8
 """Waits after which a worker goes to the end of the line."""
+
+_clock = time.monotonic_ns
 
 
 class SharedListener:
@@ -78,6 +87,36 @@ class SharedListener:
             self._epoll.unregister(self._listener)
             self._in_line = False
         self._turns = 0
+
+
+class SharedDatagrams(SharedListener):
+    """The same where a try that finds nothing costs less than to ask, as with recvfrom(2).
+
+    As long as tries succeed a worker does not ask, but for a look at its orders now and then.
+    """
+
+    def __init__(
+        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
+    ) -> None:
+        super().__init__(service, channel, room, order)
+        self._receive = self.take
+        self.take = self._try
+        self._to_ask = 0  # so many times before it tries again without asking
+        self._ask_at = 0
+
+    def wait(self, timeout: float | None) -> bool:
+        if not self._to_ask and _clock() < self._ask_at:
+            return True
+        self._to_ask = max(0, self._to_ask - 1)
+        self._ask_at = _clock() + MOST_UNASKED
+        return super().wait(timeout)
+
+    def _try(self) -> tuple[Any, Any]:
+        try:
+            return self._receive()
+        except BlockingIOError:
+            self._to_ask = ASKS
+            raise
 
 
 class OneRequest(SharedListener):
