@@ -70,7 +70,8 @@ class Crew:
     @property
     def has_messages(self) -> bool:
         """Whether there is something beside what the followed descriptor says."""
-        return any(fd != self._followed for fd, _ in self._epoll.poll(0))
+        stirred = self._epoll.poll(0)
+        return bool(stirred) and stirred != [(self._followed, select.EPOLLIN)]
 
     def stirred(self) -> set[int]:
         """The descriptors on which there is something now: news from workers, or a death."""
