@@ -12,6 +12,9 @@ from prefork.workers.service import Service
 class Host(Service, Protocol):
     """The server above, as the master sees it. Everything is asked for when it is needed."""
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when a request waits, at whichever listener."""
+
     def settings(self) -> Settings: ...
     def max_children(self) -> int:
         """Workers at most, and at least one."""

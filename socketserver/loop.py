@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import prefork.socketserver as api
 from prefork.wakeup import Wakeup
 from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE
+from prefork.workers.service import Taker
 
 logger = logging.getLogger("prefork")
 
@@ -264,14 +265,16 @@ def handle_request(server: Any) -> Any:
 Process = Callable[[Any, Any], object]
 
 
-def handle_waiting_request(server: Any, process: Process) -> None:
+def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> None:
     """Take the request that is waiting and have it processed; the step behind each wake-up.
+
+    `take` is what the server's `get_request()` does, if that can be had for less.
 
     Errors: an `OSError` of `get_request()` drops the request. An `Exception` in processing goes to
     `handle_error()`. Everything else closes the request and propagates.
     """
     try:
-        request, client_address = server.get_request()
+        request, client_address = server.get_request() if take is None else take()
     except OSError as error:
         if error.errno in EXHAUSTED:
             pause_accepting(server, error)

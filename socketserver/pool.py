@@ -13,13 +13,22 @@ from prefork.listener import allow_siblings, something_waits, waiting_at_most
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
+from prefork.signals import held_back
 from prefork.socketserver import loop
-from prefork.socketserver.adapter import Adapter
-from prefork.socketserver.children import handing_over
+from prefork.socketserver.adapter import (
+    Adapter,
+    is_documented,
+    plain_accept,
+    takes_plainly,
+)
+from prefork.socketserver.children import HandingOver
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.strategies import strategy_of
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Serve
+
+MOST_IN_A_TURN = 64
+"""Requests handed over before the loop looks at the rest of its business again."""
 
 
 class PreforkMixIn(ForkingMixIn):
@@ -156,7 +165,9 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
-        state["_prefork_serve"] = without_processes(type(self)).process_request
+        serve = state["_prefork_serve"] = without_processes(type(self)).process_request
+        if type(self).process_request is PreforkMixIn.process_request:
+            state.setdefault("process_request", serve.__get__(self))
         state["active_children"] = None
         if room is not None:
             count_in(self, room)
@@ -165,12 +176,23 @@ class PreforkMixIn(ForkingMixIn):
         return has_threads(self)
 
     def _handle_request_noblock(self) -> None:
-        """Take the request that waits, and bring it to a worker."""
-        hands_over = self.__master().strategy.hands_over
-        loop.handle_waiting_request(self, self.__dispatch if hands_over else self.process_request)
+        """Take the request that waits, and bring it to a worker; with `handoff`, those behind it
+        as well."""
+        master = self.__master()
+        if not master.strategy.hands_over:
+            loop.handle_waiting_request(self, self.process_request)
+            return
+        take = plain_accept(self.socket) if takes_plainly(self) else None
+        # No code of the program's runs in between then, and no signal has to wait for it.
+        undisturbed = take is not None and is_documented(self, "verify_request")
+        with held_back() if undisturbed else contextlib.nullcontext():
+            for _ in range(MOST_IN_A_TURN):
+                loop.handle_waiting_request(self, self.__dispatch, take)
+                if not master.goes_on():
+                    break
 
     def __dispatch(self, request: Any, client_address: Any) -> None:
-        with handing_over(self, request):
+        with HandingOver(self, request):
             self.__master().dispatch(request, client_address)
 
     def __master(self) -> Master:

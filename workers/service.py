@@ -30,6 +30,9 @@ class Listening(Protocol):
     def takes_at_once(self) -> bool:
         """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
 
+    def tries_cheaply(self) -> bool:
+        """Whether to try costs less than to ask first whether there is a request."""
+
 
 class Service(Protocol):
     """One server object, as its workers see it."""

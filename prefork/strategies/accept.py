@@ -15,7 +15,7 @@ from prefork.workers.room import Room
 from prefork.workers.service import Listening
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.several import SharedListeners
-from prefork.workers.sources.shared import SharedListener
+from prefork.workers.sources.shared import SharedDatagrams, SharedListener
 
 
 class Accept(Strategy):
@@ -60,5 +60,8 @@ class Accept(Strategy):
 
     def shared(self, given: Assignment, room: Room | None) -> SharedListener:
         """The listener that workers share, or the listeners of a group."""
-        kind = SharedListeners if len(self.host.listeners()) > 1 else SharedListener
+        first, *others = self.host.listeners()
+        kind = SharedDatagrams if first.tries_cheaply() else SharedListener
+        if others:
+            kind = SharedListeners
         return kind(self.host, given.channel, room, self.host.settings().order)

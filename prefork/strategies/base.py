@@ -53,6 +53,10 @@ class Strategy:
         """Whether the master shall take requests now; otherwise they wait in the backlog."""
         return len(self.pool) < most
 
+    def goes_on(self) -> bool:
+        """Whether there is a request now, and a worker that stands ready for it."""
+        return False
+
     def place(self, request: Any, client_address: Any) -> bool:
         """Bring a request that the master took to a worker that stands ready.
 
@@ -65,6 +69,13 @@ class Strategy:
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         """Note what a worker has said that only this strategy's workers say."""
+
+    def fileno(self) -> int:
+        """The descriptor by which workers can tell this strategy what it is waiting for, or -1."""
+        return -1
+
+    def listen(self) -> None:
+        """Note what was said there."""
 
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""

@@ -136,6 +136,9 @@ class FakeHost:
     def takes_at_once(self) -> bool:
         return True
 
+    def tries_cheaply(self) -> bool:
+        return False
+
     def serve(self, request: Any, client_address: Any) -> None: ...
 
     def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from prefork import PreforkGroup, TCPServer
 from prefork.socketserver.members import GroupAdapter, Taken
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.service import Listening, Taker
-from prefork.workers.sources.base import Glance
+from prefork.workers.sources.base import Rota
 from prefork.workers.sources.own import OwnListeners
 from prefork.workers.sources.several import SharedListeners
 from tests.pool.fakes import FakeHost
@@ -45,6 +45,9 @@ class Queue:
 
     def takes_at_once(self) -> bool:
         return True
+
+    def tries_cheaply(self) -> bool:
+        return False
 
     def put(self, count: int) -> None:
         for _ in range(count):
@@ -136,16 +139,16 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     assert b"".join(names) == b"ababa"
 
 
-def test_a_glance_goes_round_those_that_have_a_request() -> None:
+def test_a_rota_goes_round_those_that_have_a_request() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
-    glance = Glance(fds)
-    assert glance.look() == -1
+    rota = Rota(fds)
+    assert rota.look() == -1
     queues[1].put(1)
-    assert [glance.look() for _ in range(2)] == [fds[1], fds[1]]
+    assert [rota.look() for _ in range(2)] == [fds[1], fds[1]]
     queues[0].put(1)
     queues[2].put(1)
-    assert [glance.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
+    assert [rota.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
     for queue in queues:
         queue.close()
 

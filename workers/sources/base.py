@@ -75,7 +75,7 @@ class Ears:
             self._room.forget_departures()
 
 
-class Glance:
+class Rota:
     """A look at listeners without waiting; those that have a request take turns."""
 
     def __init__(self, listeners: Iterable[int] = ()) -> None:

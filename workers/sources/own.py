@@ -10,7 +10,7 @@ from typing import Any
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Glance, Serve
+from prefork.workers.sources.base import Ears, Rota, Serve
 
 
 class OwnListeners:
@@ -33,7 +33,7 @@ class OwnListeners:
         self._ears = Ears(channel, room)
         self._poll = self._ears.epoll.poll
         self._others = Ears(channel, room)
-        self._glance = Glance()
+        self._rota = Rota()
         self._like: dict[int, int] = {}
         for number, fd in listeners:
             # The service's own descriptor will stand for one after the other: it needs a twin.
@@ -62,7 +62,7 @@ class OwnListeners:
         return False
 
     def something_waits(self) -> bool:
-        fd = self._glance.look()
+        fd = self._rota.look()
         if fd < 0:
             return False
         self._turn_to(fd)
@@ -87,7 +87,7 @@ class OwnListeners:
     def _listen(self, number: int, fd: int) -> None:
         self._like[fd] = number
         self._ears.epoll.register(fd, select.EPOLLIN)
-        self._glance.add(fd)
+        self._rota.add(fd)
 
     def _turn_to(self, fd: int) -> None:
         if fd == self._current:

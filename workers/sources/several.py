@@ -39,7 +39,7 @@ class SharedListeners(SharedListener):
         return False
 
     def something_waits(self) -> bool:
-        self._chosen = self._glance.look()
+        self._chosen = self._rota.look()
         return self._chosen >= 0
 
     def _take_chosen(self) -> tuple[Any, Any]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 import select
+import time
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Glance, Order, Serve
+from prefork.workers.sources.base import Ears, Order, Rota, Serve
+
+MOST_UNASKED = 2_000_000
+"""Nanoseconds for which a worker may take datagrams without a look at anything else."""
+
+ASKS = 8
+"""Times that a worker asks after a try that found nothing."""
 
 TURNS = 8
 """Waits after which a worker goes to the end of the line."""
+
+_clock = time.monotonic_ns
 
 
 class SharedListener:
@@ -42,7 +51,7 @@ class SharedListener:
         self._ears = Ears(channel, room)
         self._epoll = self._ears.epoll
         self._poll = self._epoll.poll
-        self._glance = Glance(self._takers)
+        self._rota = Rota(self._takers)
         self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
         self._turns_at_most = TURNS if order == "fair" else math.inf
@@ -58,7 +67,7 @@ class SharedListener:
         return False
 
     def something_waits(self) -> bool:
-        return self._glance.look() >= 0
+        return self._rota.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
@@ -83,6 +92,36 @@ class SharedListener:
                 self._epoll.unregister(fd)
             self._in_line = False
         self._turns = 0
+
+
+class SharedDatagrams(SharedListener):
+    """The same where a try that finds nothing costs less than to ask, as with recvfrom(2).
+
+    As long as tries succeed a worker does not ask, but for a look at its orders now and then.
+    """
+
+    def __init__(
+        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
+    ) -> None:
+        super().__init__(service, channel, room, order)
+        self._receive = self.take
+        self.take = self._try
+        self._to_ask = 0  # so many times before it tries again without asking
+        self._ask_at = 0
+
+    def wait(self, timeout: float | None) -> bool:
+        if not self._to_ask and _clock() < self._ask_at:
+            return True
+        self._to_ask = max(0, self._to_ask - 1)
+        self._ask_at = _clock() + MOST_UNASKED
+        return super().wait(timeout)
+
+    def _try(self) -> tuple[Any, Any]:
+        try:
+            return self._receive()
+        except BlockingIOError:
+            self._to_ask = ASKS
+            raise
 
 
 def say_taken(take: Taker, channel: Channel) -> Taker:
