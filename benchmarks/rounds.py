@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from rich.progress import Progress
-
 from benchmarks.build import program
 from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
-from benchmarks.output import console
+from benchmarks.progress import bar
 
 PAYLOAD = 32  # bytes; one segment, one recv
 MOST_REQUESTS = 4_000_000
@@ -113,12 +111,10 @@ def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
         for server in servers:
             _load(server, plan.clients, plan.warm_up, plan.seconds)
-        progress = stack.enter_context(Progress(console=console, transient=True))
-        task = progress.add_task(label, total=plan.rounds)
         while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
             turns.append(_turn(servers, plan, there=len(turns) % 2 == 0))
             quiet += _disturbance(turns[-1]) <= plan.quiet
-            progress.update(task, completed=quiet)
+            bar.at(quiet / plan.rounds, label)
     kept = sorted(turns, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {server.name: list(rounds) for server, rounds in zip(servers, series, strict=True)}
