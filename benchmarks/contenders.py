@@ -73,8 +73,13 @@ class Running:
     ) -> None:
         self._end()
 
+    @property
+    def pid(self) -> int:
+        """The master's."""
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
-        return tree_seconds(self._process.pid)
+        return tree_seconds(self.pid)
 
     def _announced_port(self) -> int:
         assert self._process.stdout is not None

@@ -37,6 +37,15 @@ class Echo:
         self.request.sendall(self.request.recv(1024))
 
 
+class Pid:
+    """Says which process serves; it asks for nothing, so it never waits for the client."""
+
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.request.sendall(b"%d" % os.getpid())
+
+
 class Burn:
     """The same with work in between that keeps the interpreter, and a core, busy."""
 
@@ -140,10 +149,11 @@ KINDS = {
     "reuseport": with_settings(strategy="reuseport"),
     "fork": with_settings(strategy="fork"),
     "ahead": with_settings(strategy="fork", spare=2),
+    "recycled": with_settings(max_requests=50),
     "forking": forking_server,
     "looped": looped_server,
 }
-HANDLERS = {"echo": Echo, "burn": Burn}
+HANDLERS = {"echo": Echo, "burn": Burn, "pid": Pid}
 
 
 def main() -> None:
