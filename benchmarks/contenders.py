@@ -32,11 +32,11 @@ class Contender:
     command: tuple[str, ...]
 
 
-def c_server(workers: int, *, shutdown: bool = False) -> Contender:
-    command = (str(program("prefork_echo")), "0", str(workers))
-    if shutdown:
-        return Contender("C with shutdown()", (*command, "shutdown"))
-    return Contender("C prefork", command)
+def c_server(
+    workers: int, kind: str = "connection", *, name: str = "C prefork", size: int = 0
+) -> Contender:
+    """The C server, of a kind that c/prefork/prefork.c explains; `size` in bytes."""
+    return Contender(name, (str(program("prefork")), kind, str(workers), str(size)))
 
 
 def python_server(

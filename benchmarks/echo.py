@@ -17,7 +17,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
     c, ours = c_server(WORKERS), python_server("prefork", "echo", WORKERS, name="prefork")
     looped = python_server("looped", "echo", WORKERS, name="stdlib path looped")
     forking = python_server("forking", "echo", WORKERS, name="ForkingTCPServer")
-    contenders = (c, c_server(WORKERS, shutdown=True), looped, ours, forking)
+    contenders = (c, c_server(WORKERS, "shutdown", name="C with shutdown()"), looped, ours, forking)
     rounds = alternate(contenders, plan, "echo")
     to_c = ratios(rounds, ours.name, c.name, COST.of)
     of_forking = ratios(rounds, forking.name, ours.name, COST.of)

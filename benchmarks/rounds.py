@@ -8,23 +8,18 @@ the middle half says how far it may be trusted.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.build import program
 from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
+from benchmarks.load import ECHO, Answers, Load, generate
 from benchmarks.progress import bar
 
-PAYLOAD = 32  # bytes; one segment, one recv
-MOST_REQUESTS = 4_000_000
 TRIES = 3  # times as many turns as wanted, to find so many quiet ones
-GRACE = 60.0  # seconds more than a round for the load generator to end by itself
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,7 @@ class Plan:
     rounds: int
     seconds: float
     clients: int
+    load: Load = ECHO
     warm_up: int = 200
     """Requests before the first round, not counted."""
     quiet: float = math.inf
@@ -47,6 +43,8 @@ class Round:
 
     requests: int
     errors: int
+    resent: int
+    """Datagrams that were sent again."""
     seconds: float
     rate: float
     """Requests in a second, without those that were answered after the end of the round."""
@@ -57,6 +55,7 @@ class Round:
     others: float
     """Cores that were taken by what is neither the server nor the load generator."""
     p50: float
+    """The latencies are corrected for coordinated omission, as benchmarks/load.py explains."""
     p99: float
     p999: float
 
@@ -110,7 +109,7 @@ def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds
     with ExitStack() as stack:
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
         for server in servers:
-            _load(server, plan.clients, plan.warm_up, plan.seconds)
+            _put_under_load(server, plan, requests=plan.warm_up)
         while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
             turns.append(_turn(servers, plan, there=len(turns) % 2 == 0))
             quiet += _disturbance(turns[-1]) <= plan.quiet
@@ -140,34 +139,30 @@ def _disturbance(turn: Iterable[Round]) -> float:
 def _measure(server: Running, plan: Plan) -> Round:
     settle()
     cpu, machine = server.cpu_seconds(), busy_seconds()
-    load = _load(server, plan.clients, MOST_REQUESTS, plan.seconds)
+    answers = _put_under_load(server, plan)
     settle()
     cpu = server.cpu_seconds() - cpu
     machine = busy_seconds() - machine
+    p50, p99, p999 = answers.quantiles(plan.load)
     return Round(
-        requests=int(load["requests"]),
-        errors=int(load["errors"]),
-        seconds=load["seconds"],
-        rate=load["rate"],
+        requests=answers.requests,
+        errors=answers.errors,
+        resent=answers.resent,
+        seconds=answers.seconds,
+        rate=answers.rate,
         cpu=cpu,
-        load=load["cpu"] / load["seconds"],
-        others=max(0.0, machine - cpu - load["cpu"]) / load["seconds"],
-        p50=load["p50_us"],
-        p99=load["p99_us"],
-        p999=load["p999_us"],
+        load=answers.cpu / answers.seconds,
+        others=max(0.0, machine - cpu - answers.cpu) / answers.seconds,
+        p50=p50,
+        p99=p99,
+        p999=p999,
     )
 
 
-def _load(server: Running, clients: int, requests: int, seconds: float) -> dict[str, float]:
-    """Run the load generator to its end; what it prints."""
-    arguments = (server.port, clients, requests, seconds, PAYLOAD)
-    done = subprocess.run(
-        [str(program("load")), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        timeout=seconds + GRACE,
-        check=True,
+def _put_under_load(server: Running, plan: Plan, requests: int | None = None) -> Answers:
+    answers = generate(
+        plan.load, server.port, clients=plan.clients, seconds=plan.seconds, requests=requests
     )
-    figures: dict[str, float] = json.loads(done.stdout)
-    if not figures["requests"]:
+    if not answers.requests:
         raise ServerFailed(f"The server {server.name!r} answered no request.")
-    return figures
+    return answers
