@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -101,22 +101,37 @@ class Spread:
 Rounds = dict[str, list[Round]]
 """The rounds of each contender, by its name; those at one index belong to one turn."""
 
+Part = tuple[str, Running, Plan]
+"""What has its rounds under a name: a server, and the load on it."""
+
 
 def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds:
     """All contenders in turns. They all run all the time; those whose turn it is not are idle."""
-    turns: list[list[Round]] = []
-    quiet = 0
     with ExitStack() as stack:
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
-        for server in servers:
-            _put_under_load(server, plan, requests=plan.warm_up)
-        while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
-            turns.append(_turn(servers, plan, there=len(turns) % 2 == 0))
-            quiet += _disturbance(turns[-1]) <= plan.quiet
-            bar.at(quiet / plan.rounds, label)
+        return _in_turns([(server.name, server, plan) for server in servers], plan, label)
+
+
+def under_each(contender: Contender, plans: Mapping[str, Plan], label: str) -> Rounds:
+    """One contender under several loads in turns; the rounds of each plan, by its name."""
+    first = next(iter(plans.values()))
+    with Running(contender) as server:
+        return _in_turns([(name, server, plan) for name, plan in plans.items()], first, label)
+
+
+def _in_turns(parts: Sequence[Part], plan: Plan, label: str) -> Rounds:
+    """As many rounds of each part as the plan says."""
+    for _, server, own_plan in parts:
+        _put_under_load(server, own_plan, requests=own_plan.warm_up)
+    turns: list[list[Round]] = []
+    quiet = 0
+    while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
+        turns.append(_turn(parts, there=len(turns) % 2 == 0))
+        quiet += _disturbance(turns[-1]) <= plan.quiet
+        bar.at(quiet / plan.rounds, label)
     kept = sorted(turns, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
-    return {server.name: list(rounds) for server, rounds in zip(servers, series, strict=True)}
+    return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
 
 def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], float]) -> Spread:
@@ -125,11 +140,11 @@ def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], floa
     return Spread.of(of(mine) / of(theirs) for mine, theirs in pairs)
 
 
-def _turn(servers: Sequence[Running], plan: Plan, there: bool) -> list[Round]:
-    """A round of each server, the first one first or (back) last; in the servers' order."""
+def _turn(parts: Sequence[Part], there: bool) -> list[Round]:
+    """A round of each part, the first one first or (back) last; in the parts' order."""
     if there:
-        return [_measure(server, plan) for server in servers]
-    return [_measure(server, plan) for server in reversed(servers)][::-1]
+        return [_measure(server, plan) for _, server, plan in parts]
+    return [_measure(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
 def _disturbance(turn: Iterable[Round]) -> float:
