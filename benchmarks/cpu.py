@@ -12,9 +12,9 @@ import os
 import time
 
 from benchmarks.contenders import python_server
+from benchmarks.handlers import work
 from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, Spread, alternate, ratios
-from benchmarks.serve import work
 from benchmarks.tables import CORES, LATENCIES, RATE, servers
 
 HANDLER_SECONDS = 0.005
