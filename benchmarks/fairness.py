@@ -12,13 +12,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from benchmarks.clients import one_after_another
-from benchmarks.contenders import Running
+from benchmarks.contenders import Running, python_server
 from benchmarks.output import Outcome, Target
 from benchmarks.processes import times_slept
 from benchmarks.progress import bar
 from benchmarks.rounds import Plan
 from benchmarks.tables import listing
-from benchmarks.watched import SETTLED, wait_for_workers, watched
+from benchmarks.watched import SETTLED, wait_for_workers
 
 WORKERS = 4
 CONNECTIONS = 400
@@ -27,7 +27,8 @@ LEAST, MOST = 90, 110
 LEAST_PERCENT_HOT = 90.0
 MOST_PERCENT_WASTED = 1.0
 PLAN = Plan(rounds=5, seconds=0, clients=1)
-ORDERS = ("fair", "hot")
+KINDS = {"fair": "prefork", "hot": "hot"}
+"""The kind of server for each order."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Shares:
 
 def measure(plan: Plan = PLAN) -> Outcome:
     rounds: dict[str, list[Shares]] = {}
-    for order in ORDERS:
-        with bar.part(1 / len(ORDERS)):
+    for order in KINDS:
+        with bar.part(1 / len(KINDS)):
             rounds[order] = shares(order, plan.rounds)
     everybody = [one.served for one in rounds["fair"]]
     hot = min(max(one.served) for one in rounds["hot"])
@@ -97,8 +98,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
 def shares(order: str, count: int) -> list[Shares]:
     """So many rounds on one server."""
     rounds = []
-    contender = watched("pool", "pid", WORKERS, name=order, settings={"order": order})
-    with Running(contender) as server:
+    with Running(python_server(KINDS[order], "pid", WORKERS, name=order)) as server:
         workers = wait_for_workers(server, WORKERS)
         time.sleep(SETTLED)
         for number in range(count):

@@ -103,18 +103,9 @@ def one_round(act: Callable[[Running, int], None]) -> Ends:
     """A server of its own, its workers busy, `QUEUED` clients behind them, and the event."""
     with ExitStack() as stack:
         gate = stack.enter_context(closed_gate())
-        server = stack.enter_context(
-            Running(
-                watched(
-                    "pool",
-                    "gated",
-                    WORKERS,
-                    name="reuseport",
-                    settings={"strategy": "reuseport"},
-                    gate=gate.name,
-                )
-            )
-        )
+        settings = {"strategy": "reuseport"}
+        pool = watched("gated", WORKERS, name="reuseport", settings=settings, gate=gate.name)
+        server = stack.enter_context(Running(pool))
         wait_for_workers(server, WORKERS)
         clients = [stack.enter_context(connect(server.port)) for _ in range(QUEUED + WORKERS)]
         held = holders(clients, WORKERS)

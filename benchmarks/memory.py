@@ -142,7 +142,6 @@ def can_refork() -> bool:
 
 def pool(size: int, built: str, settings: dict[str, Any] | None = None) -> Contender:
     return watched(
-        "pool",
         "weighed",
         size,
         name=f"{size} workers, built by {built}",

@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.clients import Answer, one_after_another, paced
-from benchmarks.contenders import Running, settle
+from benchmarks.contenders import Running, python_server, settle
 from benchmarks.output import Outcome, Target
 from benchmarks.progress import bar
 from benchmarks.rounds import Plan, Spread
 from benchmarks.tables import listing, show
-from benchmarks.watched import wait_for_workers, watched
+from benchmarks.watched import wait_for_workers
 
 MEGABYTES = 200
 WORKERS, SPARE = 4, 2
@@ -111,13 +111,11 @@ def times(series: dict[tuple[str, str], list[Series]], client: str) -> Spread:
 def rounds_of_both(count: int) -> dict[tuple[str, str], list[Series]]:
     """Both servers in turns, with each kind of client."""
     with ExitStack() as stack:
-        ahead = {"strategy": "fork", "spare": SPARE}
         ours, forking = (
-            stack.enter_context(Running(contender))
-            for contender in (
-                watched("pool", "pid", WORKERS, name=OURS, settings=ahead, ballast=MEGABYTES),
-                watched("forking", "pid", WORKERS, name=FORKING, ballast=MEGABYTES),
+            stack.enter_context(
+                Running(python_server(kind, "pid", WORKERS, name=name, ballast=MEGABYTES))
             )
+            for kind, name in (("ahead", OURS), ("forking", FORKING))
         )
         wait_for_workers(ours, SPARE)
         series: dict[tuple[str, str], list[Series]] = {

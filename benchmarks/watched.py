@@ -1,4 +1,4 @@
-"""The servers of situations.py, and the moment from which their processes can be watched."""
+"""The pools of situations.py, and the moment from which their processes can be watched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _POLL = 0.005
 
 
 def watched(
-    server: str,
     handler: str,
     workers: int,
     *,
@@ -30,7 +29,7 @@ def watched(
     """`options` as situations.py has them, without the dashes."""
     given = {"workers": workers, "settings": json.dumps(settings or {}), **options}
     arguments = (f"--{option}={value}" for option, value in given.items())
-    return Contender(name, (sys.executable, "-I", str(SITUATIONS), server, handler, *arguments))
+    return Contender(name, (sys.executable, "-I", str(SITUATIONS), handler, *arguments))
 
 
 def wait_for_workers(server: Running, count: int) -> list[int]:
