@@ -31,6 +31,7 @@ CORES = Column("cores", lambda one: one.cores, ".3f")
 LATENCIES = (
     Column("p50 ms", lambda one: one.p50 / 1e3, ".2f"),
     Column("p99 ms", lambda one: one.p99 / 1e3, ".2f"),
+    Column("p99.9 ms", lambda one: one.p999 / 1e3, ".2f"),
 )
 
 
