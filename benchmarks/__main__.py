@@ -96,7 +96,7 @@ def run(*names: str, rounds: int | None = None, seconds: float | None = None) ->
     began = time.monotonic()
     wanted = [Measurement.named(name) for name in names or BUDGET]
     total = sum(BUDGET[each.name] for each in wanted)
-    outcomes, failed = [], False
+    codes = []
     with bar.shown(total):
         for each in wanted:
             plan = replace(
@@ -104,23 +104,34 @@ def run(*names: str, rounds: int | None = None, seconds: float | None = None) ->
                 rounds=rounds or each.plan.rounds,
                 seconds=seconds or each.plan.seconds,
             )
-            try:
-                with bar.part(BUDGET[each.name] / total):
-                    outcome = each.measure(plan)
-            except (BuildError, LoadFailed, ServerFailed) as error:
-                # The others can be measured nevertheless.
-                console.print(f"\n{each.name} was not measured: {error}", markup=False)
-                failed = True
-                continue
-            outcome.show()
-            outcome.save()
-            outcomes.append(outcome)
+            codes.append(measured(each, plan, BUDGET[each.name] / total))
     report()
     took = time.monotonic() - began
-    console.print(f"That took {took / 60:.0f} min {took % 60:.0f} s.")
+    console.print(f"That took {in_minutes(took)}.")
     if took > MOST_SECONDS:
-        console.print(f"It should take {MOST_SECONDS / 60:.0f} min at most.")
-    return 2 if failed else 0 if all(outcome.reached for outcome in outcomes) else 1
+        console.print(f"It should take {in_minutes(MOST_SECONDS)} at most.")
+    return max(codes)
+
+
+def measured(each: Measurement, plan: Plan, share: float) -> int:
+    """Measure, show and keep what came of it: 0, 1 if a target is not reached, 2 if there is
+    nothing; `share` is its part of the bar."""
+    began = time.monotonic()
+    try:
+        with bar.part(share):
+            outcome = each.measure(plan)
+    except (BuildError, LoadFailed, ServerFailed) as error:
+        # The others can be measured nevertheless.
+        console.print(f"\n{each.name} was not measured: {error}", markup=False)
+        return 2
+    outcome.show()
+    outcome.save()
+    console.print(f"It took {time.monotonic() - began:.0f} s of {BUDGET[each.name]} expected.")
+    return 0 if outcome.reached else 1
+
+
+def in_minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 @app.command
@@ -132,7 +143,8 @@ def report(*, readme: bool = False) -> int:
     readme
         Write the table of README.md too, between its two marks.
     """
-    written = [*plot_all(BUDGET), write_report(BUDGET)]
+    plots = plot_all(BUDGET)
+    written = [*plots, write_report(BUDGET, plots)]
     if readme:
         written.append(write_readme(BUDGET))
     names = ", ".join(str(file.relative_to(ROOT)) for file in written)

@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks.build import ROOT
 from benchmarks.output import RESULTS
-from benchmarks.plots import PLOTS
 from benchmarks.stored import Result, Results, standings, stored
 
 README = ROOT / "README.md"
@@ -20,10 +19,10 @@ class NoPlace(RuntimeError):
     """README.md has no place for the table; the message says what is missing."""
 
 
-def write_report(names: Iterable[str]) -> Path:
+def write_report(names: Iterable[str], plots: Iterable[Path]) -> Path:
     """Write `results/report.md`, from the results that there are."""
     file = RESULTS / "report.md"
-    file.write_text(report(stored(names), [plot for plot in PLOTS if (RESULTS / plot).exists()]))
+    file.write_text(report(stored(names), [plot.name for plot in plots]))
     return file
 
 
