@@ -23,7 +23,7 @@ WORKERS_FOR_CLIENTS = 4
 MOST_GROWTH = 1.1
 MOST_PERCENT_OF_A_CORE = 0.1
 IDLE_SECONDS = 5.0
-PLAN = Plan(rounds=8, seconds=0.6, clients=16, warm_up=1000)
+PLAN = Plan(rounds=8, seconds=0.6, clients=16, warm_up=5000)
 
 
 @dataclass(frozen=True)
