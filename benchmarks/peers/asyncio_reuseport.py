@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from asyncio import Transport, transports
 
 BACKLOG = 1024
@@ -61,21 +62,26 @@ def main() -> None:
     first = listener(0)
     port = first.getsockname()[1]
     listening = [first, *(listener(port) for _ in range(options.workers - 1))]
-    pids = []
-    for mine in listening:
-        pid = os.fork()
-        if pid == 0:
-            for other in listening:
-                if other is not mine:
-                    other.close()
-            asyncio.run(serve(mine, options.api))
-        pids.append(pid)
-    for each in listening:
-        each.close()
-    print(port, flush=True)
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    pids: list[int] = []
+    try:
+        for mine in listening:
+            pid = os.fork()
+            if pid == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for other in listening:
+                    if other is not mine:
+                        other.close()
+                asyncio.run(serve(mine, options.api))
+            pids.append(pid)
+        for each in listening:
+            each.close()
+        print(port, flush=True)
+        signal.pause()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":
