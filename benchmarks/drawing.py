@@ -62,10 +62,11 @@ def name_rows(axes: Axes, rows: Sequence[Row]) -> None:
         label.set_fontsize(SMALL + 0.5)
 
 
-def logarithmic(axes: Axes, values: Sequence[float], room: float = 10.0) -> None:
+def logarithmic(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic x axis from well below the least value, with room for text at the right."""
+    least, most = min(values) / 2.5, max(values)
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 2.5, max(values) * room)
+    axes.set_xlim(least, most * (most / least) ** 0.45)
     in_full(axes.xaxis)
 
 

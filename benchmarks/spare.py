@@ -68,8 +68,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
     ]
     if others > QUIET:
         remarks.append(
-            f"Other work took {others:.2f} cores meanwhile. Two are needed, one for the request and "
-            "one for the master that forks ahead: measure again."
+            f"Other work took {others:.2f} cores meanwhile. Two are needed, one for the request "
+            "and one for the master that forks ahead: measure again."
         )
     return Outcome(
         name="spare",
