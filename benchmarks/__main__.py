@@ -36,7 +36,7 @@ BUDGET = {
     "cpu": 50,
     "uneven": 75,
     "scoreboard": 10,
-    "growth": 75,
+    "growth": 90,
     "heap": 65,
     "fairness": 10,
     "loss": 10,

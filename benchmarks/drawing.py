@@ -103,6 +103,30 @@ def curve(axes: Axes, points: Mapping[float, Figure], colour: str) -> None:
     axes.set_xticks(list(places), [f"{point:,g}" for point in points])
 
 
+def name_above(axes: Axes, points: Mapping[float, Figure], colour: str, name: str) -> None:
+    """The name of a curve above the figure of its last point."""
+    axes.annotate(
+        name,
+        (len(points) - 1, list(points.values())[-1].high),
+        (0, 20),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=colour,
+        fontweight="bold",
+        fontsize=SMALL + 0.5,
+    )
+
+
+def aside(axes: Axes, points: Mapping[float, float], colour: str, name: str) -> None:
+    """A thin curve to compare with, its name and last figure behind the last point."""
+    axes.plot(list(points), list(points.values()), "o--", color=colour, linewidth=1, markersize=4)
+    place, value = list(points.items())[-1]
+    axes.annotate(
+        f"{short(value)} {name}", (place, value), (7, 0), **BESIDE, color=colour, fontsize=SMALL
+    )
+
+
 def titled(axes: Axes, title: str, unit: str) -> None:
     """What is shown, and in which unit; no frame. Before anything is drawn."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)

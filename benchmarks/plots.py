@@ -20,16 +20,18 @@ from benchmarks.drawing import (
     SMALL,
     WIDE,
     Row,
+    aside,
     bars,
     curve,
     in_full,
     logarithmic,
+    name_above,
     name_rows,
     signed,
     titled,
 )
 from benchmarks.output import RESULTS
-from benchmarks.stored import ASIDE, Result, Results, is_ours, standings, stored
+from benchmarks.stored import ASIDE, Figure, Result, Results, is_ours, standings, stored
 
 DOTS_PER_INCH = 130
 COSTS = {
@@ -118,24 +120,35 @@ def growth_plot(results: Results) -> Sheet | None:
     if (growth := results.get("growth")) is None:
         return None
     sheet = Sheet(figsize=(WIDE, 3.6), layout="constrained")
-    panels = sheet.subplots(1, 2, sharey=True)
-    highest = 0.0
-    for axes, unit, rest in zip(
-        panels, ("worker", "client"), ("16 clients", "4 workers"), strict=True
-    ):
-        points = {
-            float(server.split()[0]): growth.figure(server, "cost") * 1e6
-            for server in growth.servers
-            if unit in server
+    left, right = sheet.subplots(1, 2, sharey=True)
+    by_workers, by_clients = (by_count(growth, unit) for unit in ("worker", "client"))
+    titled(left, "What an echo costs, by workers", "workers (16 clients)")
+    curve(left, by_workers, OURS)
+    name_above(left, by_workers, OURS, "prefork, order fair")
+    for name, colour in (("order hot", OURS), ("C prefork", FAINT)):
+        costs = {
+            float(list(by_workers).index(count)): value.median
+            for count, value in by_count(growth, "worker", f"{name}, ").items()
         }
-        highest = max(highest, *(value.high for value in points.values()))
-        titled(axes, f"What an echo costs, by {unit}s", f"{unit}s ({rest})")
-        curve(axes, points, OURS)
-        axes.tick_params(labelleft=True)
-    panels[0].set_ylim(0, 1.2 * highest)
-    panels[0].set_ylabel("CPU µs of the server for each request", fontsize=SMALL, color=FAINT)
+        aside(left, costs, colour, name)
+    left.set_xlim(right=len(by_workers) + 0.2)
+    titled(right, "What an echo costs, by clients", "clients (4 workers)")
+    curve(right, by_clients, OURS)
+    right.tick_params(labelleft=True)
+    left.set_ylim(0, 1.25 * max(one.high for one in (*by_workers.values(), *by_clients.values())))
+    left.set_ylabel("CPU µs of the server for each request", fontsize=SMALL, color=FAINT)
     signed(sheet, growth)
     return sheet
+
+
+def by_count(growth: Result, unit: str, prefix: str = "") -> dict[float, Figure]:
+    """The cost in µs by the number in a server's name, which is `[prefix]NUMBER unit(s)`."""
+    found = {}
+    for server in growth.servers:
+        count, _, counted = server.removeprefix(prefix).partition(" ")
+        if server.startswith(prefix) and count.isdigit() and counted.startswith(unit):
+            found[float(count)] = growth.figure(server, "cost") * 1e6
+    return found
 
 
 def heap_plot(results: Results) -> Sheet | None:
@@ -224,17 +237,7 @@ def heap_curves(axes: Axes, heap: Result, title: str) -> None:
         points = {size: heap.figure(name, "cost") * 1e6 for size, name in names.items()}
         colour = OURS if is_ours(server) else FAINT
         curve(axes, points, colour)
-        axes.annotate(
-            server,
-            (len(points) - 1, list(points.values())[-1].high),
-            (0, 20),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            color=colour,
-            fontweight="bold",
-            fontsize=SMALL + 0.5,
-        )
+        name_above(axes, points, colour, server)
     sizes = max(curves.values(), key=len)
     axes.set_xticks(range(len(sizes)), [f"{size:,g}" for size in sizes])
     axes.set_yscale("log")
