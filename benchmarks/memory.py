@@ -199,7 +199,8 @@ def all_have_inherited(server: Running, size: int) -> bool:
     with holding(server, size) as workers:
         for worker in workers:
             worker.touch(0, "together")
-        return all(pid != builder for pid, builder in map(Held.answer, workers))
+        answers = [worker.answer() for worker in workers]
+    return all(pid != builder for pid, builder in answers)
 
 
 @contextmanager
