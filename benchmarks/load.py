@@ -1,12 +1,4 @@
-"""The load generator, run and heard: how often a server answered, and how soon.
-
-A client that waits for a slow answer asks nothing meanwhile, so that slow moments are seen by few
-requests although they would have met many: coordinated omission. All latencies are corrected for
-it. Where there is a pace, a request counts from the moment when it was due, which is exact. Where
-clients go on when they are answered, each has a usual interval (the median latency and its pause),
-and for a longer one the requests are added that it would have begun meanwhile: after each interval
-one, which would have waited for what was left.
-"""
+"""The load generator, run and heard: how often a server answered, and how soon."""
 
 from __future__ import annotations
 
@@ -14,20 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from hdrh.histogram import HdrHistogram
 
 from benchmarks.build import program
 
 RPYC_CLIENT = Path(__file__).resolve().parent / "peers" / "rpyc_client.py"
 GENERATORS = max(1, len(os.sched_getaffinity(0)) // 2)
 """So many processes share the clients, if these go on when they are answered."""
-LONGEST = 10**11
-"""Nanoseconds; above it a latency counts as so much."""
-DIGITS = 3  # that are right
 GRACE = 60.0  # seconds more than asked for, for the load generator to end by itself
 
 Counts = list[tuple[int, int]]
@@ -98,12 +84,6 @@ class Answers:
     """Of the load generator."""
     latencies: Counts
 
-    def quantiles(self, load: Load) -> tuple[float, float, float]:
-        """p50, p99 and p99.9 in microseconds, corrected."""
-        histogram = corrected(self.latencies, load)
-        p50, p99, p999 = (histogram.get_value_at_percentile(p) for p in (50, 99, 99.9))
-        return p50 / 1e3, p99 / 1e3, p999 / 1e3
-
 
 def generate(
     load: Load, port: int, *, clients: int, seconds: float, requests: int | None = None
@@ -126,20 +106,6 @@ def generate(
     return _together([Answers(**json.loads(text)) for text in said])
 
 
-def corrected(latencies: Counts, load: Load) -> HdrHistogram:
-    """The histogram of latencies, in nanoseconds, with the requests that a steady client would have
-    begun while it waited. (The library's own correction also adds the last part of a wait, one
-    that is shorter than the interval and shorter than any request takes.)"""
-    histogram = HdrHistogram(1, LONGEST, DIGITS)
-    interval = 0.0 if load.every else _median(latencies) + load.think * 1e9
-    for value, count in latencies:
-        left: float = value
-        while left == value or left >= interval > 0:
-            histogram.record_value(min(int(left), LONGEST), count)
-            left -= interval or value
-    return histogram
-
-
 def _together(parts: list[Answers]) -> Answers:
     return Answers(
         requests=sum(each.requests for each in parts),
@@ -150,13 +116,3 @@ def _together(parts: list[Answers]) -> Answers:
         cpu=sum(each.cpu for each in parts),
         latencies=[pair for each in parts for pair in each.latencies],
     )
-
-
-def _median(latencies: Iterable[tuple[int, int]]) -> float:
-    pairs = sorted(latencies)
-    half, seen = sum(count for _, count in pairs) / 2, 0
-    for value, count in pairs:
-        seen += count
-        if seen >= half:
-            return value
-    return 0.0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
+from benchmarks.latencies import quantiles
 from benchmarks.load import ECHO, Answers, Load, generate
 from benchmarks.progress import bar
 
@@ -55,7 +56,7 @@ class Round:
     others: float
     """Cores that were taken by what is neither the server nor the load generator."""
     p50: float
-    """The latencies are corrected for coordinated omission, as benchmarks/load.py explains."""
+    """The latencies are corrected for coordinated omission, as benchmarks/latencies.py explains."""
     p99: float
     p999: float
 
@@ -158,7 +159,7 @@ def _measure(server: Running, plan: Plan) -> Round:
     settle()
     cpu = server.cpu_seconds() - cpu
     machine = busy_seconds() - machine
-    p50, p99, p999 = answers.quantiles(plan.load)
+    p50, p99, p999 = quantiles(answers.latencies, plan.load)
     return Round(
         requests=answers.requests,
         errors=answers.errors,
