@@ -74,6 +74,16 @@ class Lines:
             self.wfile.write(line)
 
 
+class Kept:
+    """The same without file objects: whatever comes goes back, until the client leaves."""
+
+    request: socket.socket
+
+    def handle(self) -> None:
+        while data := self.request.recv(1024):
+            self.request.sendall(data)
+
+
 class Datagram:
     """The documented example: the request is the datagram and a socket."""
 
@@ -108,5 +118,6 @@ SERVICES = {
     "wait": Service(Wait),
     "large": Service(Large),
     "lines": Service(Lines, base="StreamRequestHandler"),
+    "kept": Service(Kept),
     "datagram": Service(Datagram, transport="UDP"),
 }
