@@ -20,7 +20,7 @@ from benchmarks.latencies import quantiles
 from benchmarks.load import ECHO, Answers, Load, generate
 from benchmarks.progress import bar
 
-TRIES = 3  # times as many turns as wanted, to find so many quiet ones
+TRIES = 2  # times as many turns as wanted, to find so many quiet ones
 
 
 @dataclass(frozen=True)
