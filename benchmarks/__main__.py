@@ -119,6 +119,7 @@ def measured(each: Measurement, plan: Plan, share: float) -> int:
     began = time.monotonic()
     try:
         with bar.part(share):
+            bar.at(0, each.name)
             outcome = each.measure(plan)
     except (BuildError, LoadFailed, ServerFailed) as error:
         # The others can be measured nevertheless.
