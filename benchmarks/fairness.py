@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from benchmarks.clients import one_after_another
 from benchmarks.contenders import Running, python_server
-from benchmarks.output import Outcome, Target
+from benchmarks.output import QUIET, Outcome, Target
 from benchmarks.processes import times_slept
 from benchmarks.progress import bar
-from benchmarks.rounds import Plan
+from benchmarks.rounds import Plan, Spread
 from benchmarks.tables import listing
-from benchmarks.watched import SETTLED, wait_for_workers
+from benchmarks.watched import SETTLED, using, wait_for_workers
 
 WORKERS = 4
 CONNECTIONS = 400
@@ -39,6 +39,8 @@ class Shares:
 
     served: tuple[int, ...]
     woken: tuple[int, ...]
+    others: float
+    """Cores that were taken by what is neither the server nor the client."""
 
     @property
     def wasted(self) -> int:
@@ -56,7 +58,17 @@ def measure(plan: Plan = PLAN) -> Outcome:
         (leisurely,) = shares("fair", 1, CONNECTIONS // 2, LEISURE)
     everybody = [one.served for one in rounds["fair"]]
     hot = min(max(one.served) for one in rounds["hot"])
-    requests = plan.rounds * CONNECTIONS
+    others = Spread.of(one.others for series in rounds.values() for one in series).median
+    remarks = [
+        f"A worker that has had no request for 50 ms wakes once, to say in its title that it "
+        f"is idle. With a connection every {LEISURE * 1e3:g} ms, in the order fair, that makes "
+        f"{leisurely.wasted} wake-ups without a request beside {CONNECTIONS // 2} with one."
+    ]
+    if others > QUIET:
+        remarks.append(
+            f"Other work took {others:.2f} cores meanwhile, so that workers may have been idle for "
+            "so long in the rounds too."
+        )
     return Outcome(
         name="fairness",
         question=f"who serves {CONNECTIONS} connections one after another, {WORKERS} workers, "
@@ -83,24 +95,25 @@ def measure(plan: Plan = PLAN) -> Outcome:
                 100 * hot / CONNECTIONS,
                 at_least=LEAST_PERCENT_HOT,
             ),
-            *(
-                Target(
-                    f"{order}: {{:.2f}} % of all wake-ups were wasted",
-                    100 * sum(one.wasted for one in series) / requests,
-                    at_most=MOST_PERCENT_WASTED,
-                )
-                for order, series in rounds.items()
-            ),
+            *(wasted(order, series, others) for order, series in rounds.items()),
         ],
-        remarks=[
-            f"A worker that has had no request for 50 ms wakes once, to say in its title that it "
-            f"is idle. With a connection every {LEISURE * 1e3:g} ms, in the order fair, that makes "
-            f"{leisurely.wasted} wake-ups without a request beside {CONNECTIONS // 2} with one."
-        ],
+        remarks=remarks,
         figures={
             order: [{"served": one.served, "woken": one.woken} for one in series]
             for order, series in rounds.items()
         },
+    )
+
+
+def wasted(order: str, series: list[Shares], others: float) -> Target:
+    """Void where it is missed on a busy machine, which can only add wake-ups."""
+    requests = sum(sum(one.served) for one in series)
+    percent = 100 * sum(one.wasted for one in series) / requests
+    return Target(
+        f"{order}: {{:.2f}} % of all wake-ups were wasted",
+        percent,
+        at_most=MOST_PERCENT_WASTED,
+        valid=others <= QUIET or percent <= MOST_PERCENT_WASTED,
     )
 
 
@@ -109,14 +122,19 @@ def shares(order: str, count: int, connections: int, pause: float) -> list[Share
     rounds = []
     with Running(python_server(KINDS[order], "pid", WORKERS, name=order)) as server:
         workers = wait_for_workers(server, WORKERS)
-        time.sleep(SETTLED)
         for number in range(count):
-            before = [times_slept(pid) for pid in workers]
-            answers = list(one_after_another(server.port, connections, pause))
-            time.sleep(PAUSE)  # until the last one is asleep again
-            woken = [times_slept(pid) - b for pid, b in zip(workers, before, strict=True)]
+            time.sleep(SETTLED)
+            with using(server) as usage:
+                before = [times_slept(pid) for pid in workers]
+                answers = list(one_after_another(server.port, connections, pause))
+                time.sleep(PAUSE)  # until the last one is asleep again
+                after = [times_slept(pid) for pid in workers]
             served = Counter(answer.pid for answer in answers)
-            pairs = sorted(((served[p], w) for p, w in zip(workers, woken, strict=True)))[::-1]
-            rounds.append(Shares(*zip(*pairs, strict=True)))
+            pairs = sorted(
+                ((served[p], a - b) for p, a, b in zip(workers, after, before, strict=True)),
+                reverse=True,
+            )
+            most_first, wake_ups = zip(*pairs, strict=True)
+            rounds.append(Shares(most_first, wake_ups, usage.others))
             bar.at((number + 1) / count, f"fairness: {order}")
     return rounds

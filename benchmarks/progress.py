@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -47,9 +48,9 @@ class Bar:
         self._spans = [Span(0.0, 1.0)]
 
     @contextmanager
-    def shown(self, seconds: float) -> Iterator[None]:
+    def shown(self, seconds: int) -> Iterator[None]:
         """Show the bar, for a run that is expected to take so long."""
-        self._progress.reset(self._task, expected=f"of about {seconds / 60:.0f} min")
+        self._progress.reset(self._task, expected=f"of about {timedelta(seconds=seconds)}")
         with self._progress:
             yield
 

@@ -8,19 +8,17 @@ nothing ahead, and a request waits for a fork as it does without.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.clients import Answer, one_after_another, paced
-from benchmarks.clocks import busy_seconds
-from benchmarks.contenders import Running, python_server, settle
+from benchmarks.contenders import Running, python_server
 from benchmarks.output import QUIET, Outcome, Target
 from benchmarks.progress import bar
 from benchmarks.rounds import Plan, Spread
 from benchmarks.tables import listing, show
-from benchmarks.watched import wait_for_workers
+from benchmarks.watched import using, wait_for_workers
 
 MEGABYTES = 200
 WORKERS, SPARE = 4, 2
@@ -142,16 +140,11 @@ def rounds_of_both(count: int) -> dict[tuple[str, str], list[Series]]:
 
 
 def one_series(server: Running, requests: Callable[[int], Iterable[Answer]]) -> Series:
-    settle()
-    began, own = time.monotonic(), time.process_time()
-    cpu, machine = server.cpu_seconds(), busy_seconds()
-    answers = list(requests(server.port))
-    settle()
-    cpu, machine = server.cpu_seconds() - cpu, busy_seconds() - machine
-    others = machine - cpu - (time.process_time() - own)
+    with using(server) as usage:
+        answers = list(requests(server.port))
     return Series(
         tuple(sorted(answer.seconds * 1e3 for answer in answers)),
-        cpu / len(answers) * 1e3,
+        usage.cpu / len(answers) * 1e3,
         len({answer.pid for answer in answers}),
-        max(0.0, others) / (time.monotonic() - began),
+        usage.others,
     )

@@ -1,20 +1,24 @@
-"""The pools of situations.py, and the moment from which their processes can be watched."""
+"""The pools of situations.py; waiting for a server's workers, and watching what it uses."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import Contender, Running, ServerFailed
+from benchmarks.clocks import busy_seconds
+from benchmarks.contenders import Contender, Running, ServerFailed, settle
 from benchmarks.processes import children
 
 SITUATIONS = Path(__file__).resolve().with_name("situations.py")
 DEADLINE = 60.0
 SETTLED = 1.0
-"""Seconds after its start in which a worker has said what it is in its title."""
+"""Seconds after its start, or a request, in which a worker has said in its title what it is."""
 _POLL = 0.005
 
 
@@ -40,3 +44,27 @@ def wait_for_workers(server: Running, count: int) -> list[int]:
             raise ServerFailed(f"The server {server.name!r} has {len(found)} workers, not {count}.")
         time.sleep(_POLL)
     return found
+
+
+@dataclass
+class Usage:
+    """What was used of the machine for a while; complete at the end of `using()`."""
+
+    cpu: float = 0.0
+    """CPU seconds of the server, all its processes together."""
+    others: float = 0.0
+    """Cores that were taken by what is neither the server nor this process."""
+
+
+@contextmanager
+def using(server: Running) -> Iterator[Usage]:
+    """Watch what is used from here to the end of the block, by a server and beside it."""
+    usage = Usage()
+    settle()
+    began, own = time.monotonic(), time.process_time()
+    cpu, machine = server.cpu_seconds(), busy_seconds()
+    yield usage
+    settle()
+    usage.cpu = server.cpu_seconds() - cpu
+    others = busy_seconds() - machine - usage.cpu - (time.process_time() - own)
+    usage.others = max(0.0, others) / (time.monotonic() - began)
