@@ -10,7 +10,7 @@ INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""
 
 SOON = 0.05
-"""Seconds without a request after which a worker counts as idle, and says so if it had said busy."""
+"""Seconds without a request after which a worker that has said busy counts as idle, and says so."""
 
 LATER = INTERVAL / 1e9
 """The same if it had said idle: only how many it has served is out of date."""

@@ -7,6 +7,7 @@ import os
 
 from prefork.host import Host
 from prefork.listener import Sharing, something_waits, waiting_at_most
+from prefork.policies.turns import turns_of
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import Message
@@ -64,4 +65,5 @@ class Accept(Strategy):
         kind = SharedDatagrams if first.tries_cheaply() else SharedListener
         if others:
             kind = SharedListeners
-        return kind(self.host, given.channel, room, self.host.settings().order)
+        turns = turns_of(self.host.settings().order, self.host.max_children())
+        return kind(self.host, given.channel, room, turns)

@@ -34,7 +34,7 @@ class AtWork:
         monkeypatch.setattr("prefork.workers.sources.shared._clock", lambda: self.now)
         self.host = Inbox()
         self.master, self._channel = Channel.pair()
-        self.source = SharedDatagrams(self.host, self._channel, None)
+        self.source = SharedDatagrams(self.host, self._channel, None, turns=8)
 
     def receives(self, *datagrams: bytes) -> None:
         for datagram in datagrams:

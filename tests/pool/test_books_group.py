@@ -77,7 +77,7 @@ class AtWork:
         self.source = self._shared() if kind == "shared" else self._own()
 
     def _shared(self) -> SharedListeners:
-        return SharedListeners(self.host, self._channel, None)
+        return SharedListeners(self.host, self._channel, None, turns=8)
 
     def _own(self) -> OwnListeners:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))

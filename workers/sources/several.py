@@ -7,7 +7,6 @@ from typing import Any
 from prefork.workers.channel import Channel
 from prefork.workers.room import Room
 from prefork.workers.service import Service
-from prefork.workers.sources.base import Order
 from prefork.workers.sources.shared import SharedListener
 
 
@@ -20,10 +19,8 @@ class SharedListeners(SharedListener):
     find nothing, and this one would wait although somebody is idle.
     """
 
-    def __init__(
-        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
-    ) -> None:
-        super().__init__(service, channel, room, order)
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+        super().__init__(service, channel, room, turns)
         self.take = self._take_chosen
         self._chosen = -1
 

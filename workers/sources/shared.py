@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import select
 import time
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Order, Rota, Serve
+from prefork.workers.sources.base import Ears, Rota, Serve
 
 MOST_UNASKED = 2_000_000
 """Nanoseconds for which a worker may take datagrams without a look at anything else."""
 
 ASKS = 8
 """Times that a worker asks after a try that found nothing."""
-
-TURNS = 8
-"""Waits after which a worker goes to the end of the line."""
 
 _clock = time.monotonic_ns
 
@@ -29,16 +25,14 @@ class SharedListener:
 
     Registered with EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5) a new connection wakes one worker, the
     first in line. By registering anew a worker goes to the end of the line, so that idle workers
-    take turns (`fair`); every few waits are enough for that. If it keeps its place (`hot`), the
+    take turns; it does so after `turns` waits. If it keeps its place (an infinite number), the
     first in line does what it can, and the others have rest.
 
     A worker asks epoll before it tries accept(2), even if it has reason to hope: an accept that
     finds nothing makes and frees a socket all the same, and costs five times the question.
     """
 
-    def __init__(
-        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
-    ) -> None:
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
         listeners = [one for one in service.listeners() if one.fileno() >= 0]
         takers = [one.taker() for one in listeners]  # which may put other sockets in place
         self._takers: dict[int, Taker] = {
@@ -54,7 +48,7 @@ class SharedListener:
         self._rota = Rota(self._takers)
         self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
-        self._turns_at_most = TURNS if order == "fair" else math.inf
+        self._turns_at_most = turns
         self._in_line = False
 
     def wait(self, timeout: float | None) -> bool:
@@ -100,10 +94,8 @@ class SharedDatagrams(SharedListener):
     As long as tries succeed a worker does not ask, but for a look at its orders now and then.
     """
 
-    def __init__(
-        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
-    ) -> None:
-        super().__init__(service, channel, room, order)
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+        super().__init__(service, channel, room, turns)
         self._receive = self.take
         self.take = self._try
         self._to_ask = 0  # so many times before it tries again without asking
