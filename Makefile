@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime-installed
 DEVELOPMENT := $(VENV)/development-installed
+BENCHMARKS := $(VENV)/benchmarks-installed
 
 # Type checkers must not find the folder socketserver/ under its own name, where it would stand
 # in for the standard library's module: they look from a folder that holds these links only.
@@ -41,7 +42,7 @@ compat: $(RUNTIME) ## CPython's own test modules on our module, on every Python 
 mutants: $(DEVELOPMENT) ## break our module in known ways; the tests must notice each
 	$(BIN)/python tools/mutants.py $(ARGS)
 
-bench: $(DEVELOPMENT) ## measure the cost of a request
+bench: $(BENCHMARKS) ## measure the cost of a request (`make bench ARGS='echo lines'` some of it)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 packaging: $(DEVELOPMENT) ## install in each way there is, and use it from outside the checkout
@@ -62,4 +63,8 @@ $(RUNTIME): pyproject.toml
 
 $(DEVELOPMENT): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BENCHMARKS): $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -1,102 +1,163 @@
-"""The command line: `python -m benchmarks`, or one measurement: `python -m benchmarks echo`."""
+"""The command line: `python -m benchmarks` for all, `python -m benchmarks echo lines` for some.
+
+It ends within a quarter of an hour: the seconds below, measured on two cores, are its budget.
+"""
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cyclopts import App
 
-from benchmarks import cpu, echo, heap, scoreboard, strategies
-from benchmarks.build import BuildError
+from benchmarks.build import ROOT, BuildError
 from benchmarks.contenders import ServerFailed
+from benchmarks.load import LoadFailed
 from benchmarks.output import Outcome, console
+from benchmarks.plots import plot_all
+from benchmarks.progress import bar
+from benchmarks.report import NoPlace, write_readme, write_report
 from benchmarks.rounds import Plan
+
+BUDGET = {
+    "echo": 75,
+    "strategies": 50,
+    "lines": 35,
+    "udp": 40,
+    "wsgi": 20,
+    "rpyc": 25,
+    "large": 30,
+    "waiting": 25,
+    "cpu": 50,
+    "uneven": 75,
+    "scoreboard": 10,
+    "growth": 90,
+    "heap": 65,
+    "fairness": 10,
+    "loss": 10,
+    "spare": 45,
+    "recycling": 15,
+    "memory": 110,
+}
+"""The measurements, each a module of this name, and the seconds that one takes."""
+
+MOST_SECONDS = 15 * 60
+
+
+class NoSuchMeasurement(ValueError):
+    """A name that is none of a measurement; the message says which are."""
 
 
 @dataclass(frozen=True)
 class Measurement:
     """One of those that can be asked for by name."""
 
-    help: str
+    name: str
     measure: Callable[[Plan], Outcome]
     plan: Plan
 
+    @classmethod
+    def named(cls, name: str) -> Measurement:
+        if name not in BUDGET:
+            near = difflib.get_close_matches(name, BUDGET, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(BUDGET)}."
+            raise NoSuchMeasurement(f"There is no measurement {name!r}; {hint}")
+        module = importlib.import_module(f"benchmarks.{name}")
+        return cls(name, module.measure, module.PLAN)
 
-MEASUREMENTS = {
-    "echo": Measurement(
-        "Server CPU of an echo request: a C server, ours, the standard library.",
-        echo.measure,
-        echo.PLAN,
-    ),
-    "cpu": Measurement(
-        "Throughput of a CPU-heavy handler on one worker and on two.", cpu.measure, cpu.PLAN
-    ),
-    "heap": Measurement(
-        "Echo requests with 200 MB of objects in the master.", heap.measure, heap.PLAN
-    ),
-    "strategies": Measurement(
-        "Echo requests under each strategy.", strategies.measure, strategies.PLAN
-    ),
-    "scoreboard": Measurement(
-        "The scoreboard's share of an echo request.", scoreboard.measure, scoreboard.PLAN
-    ),
-}
 
 app = App(
     name="python -m benchmarks",
     version_flags=[],
-    help="Measure what a request costs, against a C server and the standard library. The exit "
-    "code is 1 if a target is not reached; every round is kept in benchmarks/results.",
+    help="Measure what a request costs, against other servers. The exit code is 1 if a target is "
+    "not reached, 2 if something could not be measured. The measurements: "
+    f"{', '.join(BUDGET)}.",
 )
 
 
-def run(*names: str, rounds: int | None = None, seconds: float | None = None) -> int:
-    """Run measurements one after the other; the exit code."""
-    outcomes = []
-    for name in names:
-        plan = MEASUREMENTS[name].plan
-        outcome = MEASUREMENTS[name].measure(
-            replace(plan, rounds=rounds or plan.rounds, seconds=seconds or plan.seconds)
-        )
-        outcome.show()
-        outcome.save()
-        outcomes.append(outcome)
-    return 0 if all(outcome.reached for outcome in outcomes) else 1
-
-
 @app.default
-def everything(*, rounds: int | None = None, seconds: float | None = None) -> int:
-    """Run all measurements.
+def run(*names: str, rounds: int | None = None, seconds: float | None = None) -> int:
+    """Measure; then write the report and the plots.
 
     Parameters
     ----------
+    names
+        Which measurements; all of them if none is named.
     rounds
         Rounds for each server; each measurement has a number of its own.
     seconds
         How long a round is.
     """
-    return run(*MEASUREMENTS, rounds=rounds, seconds=seconds)
+    began = time.monotonic()
+    wanted = [Measurement.named(name) for name in names or BUDGET]
+    total = sum(BUDGET[each.name] for each in wanted)
+    codes = []
+    with bar.shown(total):
+        for each in wanted:
+            plan = replace(
+                each.plan,
+                rounds=rounds or each.plan.rounds,
+                seconds=seconds or each.plan.seconds,
+            )
+            codes.append(measured(each, plan, BUDGET[each.name] / total))
+    report()
+    took = time.monotonic() - began
+    console.print(f"That took {in_minutes(took)}.")
+    if took > MOST_SECONDS:
+        console.print(f"It should take {in_minutes(MOST_SECONDS)} at most.")
+    return max(codes)
 
 
-def add_command(name: str) -> None:
-    def one(*, rounds: int | None = None, seconds: float | None = None) -> int:
-        return run(name, rounds=rounds, seconds=seconds)
+def measured(each: Measurement, plan: Plan, share: float) -> int:
+    """Measure, show and keep what came of it: 0, 1 if a target is not reached, 2 if there is
+    nothing; `share` is its part of the bar."""
+    began = time.monotonic()
+    try:
+        with bar.part(share):
+            bar.at(0, each.name)
+            outcome = each.measure(plan)
+    except (BuildError, LoadFailed, ServerFailed) as error:
+        # The others can be measured nevertheless.
+        console.print(f"\n{each.name} was not measured: {error}", markup=False)
+        return 2
+    outcome.show()
+    outcome.save()
+    console.print(f"It took {time.monotonic() - began:.0f} s of {BUDGET[each.name]} expected.")
+    return 0 if outcome.reached else 1
 
-    app.command(one, name=name, help=MEASUREMENTS[name].help)
+
+def in_minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
-for each in MEASUREMENTS:
-    add_command(each)
+@app.command
+def report(*, readme: bool = False) -> int:
+    """Write the report and the plots anew, from the results that are there.
+
+    Parameters
+    ----------
+    readme
+        Write the table of README.md too, between its two marks.
+    """
+    plots = plot_all(BUDGET)
+    written = [*plots, write_report(BUDGET, plots)]
+    if readme:
+        written.append(write_readme(BUDGET))
+    names = ", ".join(str(file.relative_to(ROOT)) for file in written)
+    console.print(f"Written: {names}.", soft_wrap=True)
+    return 0
 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(app())
-    except (BuildError, ServerFailed) as error:
+    except (NoPlace, NoSuchMeasurement) as error:
         console.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -16,6 +16,8 @@ import os
 import time
 from pathlib import Path
 
+from benchmarks.processes import tree
+
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 _CPUCLOCK_SCHED = 2  # the clock of what the scheduler has given; include/linux/posix-timers.h
 _CHILDREN_USER, _CHILDREN_SYSTEM = 13, 14  # fields of /proc/PID/stat, counted after the name
@@ -29,7 +31,7 @@ def tree_seconds(pid: int) -> float:
     """
     for _ in range(_RETRIES):
         try:
-            return sum(_seconds(member) for member in _tree(pid))
+            return sum(_seconds(member) for member in tree(pid))
         except (ProcessLookupError, FileNotFoundError):
             continue
     raise ProcessLookupError(f"The processes below {pid} change too quickly to be counted.")
@@ -43,15 +45,15 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) * TICK
 
 
-def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(member for child in children for member in _tree(int(child)))]
+def process_seconds(pid: int) -> float:
+    """User and system time of one living process."""
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError as error:  # EINVAL: no such process
+        raise ProcessLookupError(pid) from error
 
 
 def _seconds(pid: int) -> float:
-    try:
-        living = time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
-    except OSError as error:  # EINVAL: no such process
-        raise ProcessLookupError(pid) from error
+    living = process_seconds(pid)
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return living + (int(fields[_CHILDREN_USER]) + int(fields[_CHILDREN_SYSTEM])) * TICK

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +19,7 @@ from benchmarks.build import program
 from benchmarks.clocks import tree_seconds
 
 SERVE = Path(__file__).resolve().with_name("serve.py")
+PEERS = SERVE.with_name("peers")
 START_DEADLINE = 60.0  # the ballast takes a few seconds
 STOP_DEADLINE = 10.0
 
@@ -26,25 +30,61 @@ class ServerFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Contender:
-    """A server to be measured: the name in the table and the command that prints a port."""
+    """A server to be measured: the name in the tables and the command that prints a port."""
 
     name: str
     command: tuple[str, ...]
+    missing: str = ""
+    """What would have to be installed; empty where nothing is."""
 
 
-def c_server(workers: int, *, shutdown: bool = False) -> Contender:
-    command = (str(program("prefork_echo")), "0", str(workers))
-    if shutdown:
-        return Contender("C with shutdown()", (*command, "shutdown"))
-    return Contender("C prefork", command)
+def c_server(
+    workers: int, kind: str = "connection", *, name: str = "C prefork", size: int = 0
+) -> Contender:
+    """The C server, of a kind that c/prefork/prefork.c explains; `size` in bytes."""
+    return Contender(name, (str(program("prefork")), kind, str(workers), str(size)))
 
 
 def python_server(
-    kind: str, handler: str, workers: int, *, name: str, loops: int = 0, ballast: int = 0
+    kind: str, handler: str, workers: int, *, name: str, **options: float
 ) -> Contender:
-    """One of the servers in serve.py; `ballast` in megabytes."""
-    options = (f"--workers={workers}", f"--loops={loops}", f"--ballast={ballast}")
-    return Contender(name, (sys.executable, "-I", str(SERVE), kind, handler, *options))
+    """One of the servers in serve.py, with options of it: `loops`, `seconds`, `size`, `ballast`."""
+    flags = (f"--{flag}={value}" for flag, value in {"workers": workers, **options}.items())
+    return Contender(name, (*_isolated(SERVE), kind, handler, *flags))
+
+
+def peer(file: str, workers: int, *options: str, name: str, needs: str = "") -> Contender:
+    """A Python program in peers/, with options of it; `needs` is a package that it imports."""
+    there = not needs or importlib.util.find_spec(needs) is not None
+    command = (*_isolated(PEERS / file), f"--workers={workers}", *options)
+    return Contender(name, command, "" if there else f"the Python package {needs}")
+
+
+def perl_peer(
+    file: str, workers: int, *options: str, name: str, needs: str, package: str
+) -> Contender:
+    """A Perl program in peers/; `needs` is a module that it uses, `package` Debian's with it."""
+    perl = shutil.which("perl") or "false"
+    there = subprocess.run([perl, f"-M{needs}", "-e", "1"], capture_output=True).returncode == 0
+    missing = "" if there else f"Perl's {needs} (Debian's package {package})"
+    return Contender(name, (perl, str(PEERS / file), str(workers), *options), missing)
+
+
+def installed(contenders: Iterable[Contender]) -> tuple[list[Contender], list[str]]:
+    """Those that can be measured, and a sentence about each of the others."""
+    contenders = list(contenders)
+    return (
+        [each for each in contenders if not each.missing],
+        [
+            f"{each.name} is left out: it needs {each.missing}, which is not installed."
+            for each in contenders
+            if each.missing
+        ],
+    )
+
+
+def _isolated(file: Path) -> tuple[str, ...]:
+    return (sys.executable, "-I", str(file))
 
 
 class Running:
@@ -73,8 +113,13 @@ class Running:
     ) -> None:
         self._end()
 
+    @property
+    def pid(self) -> int:
+        """The master's."""
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
-        return tree_seconds(self._process.pid)
+        return tree_seconds(self.pid)
 
     def _announced_port(self) -> int:
         assert self._process.stdout is not None

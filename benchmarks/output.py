@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.machine import Machine
 
 if TYPE_CHECKING:
-    from benchmarks.rounds import Rounds
+    from benchmarks.rounds import Round, Rounds
 
 RESULTS = Path(__file__).resolve().parent / "results"
 QUIET = 0.1
@@ -29,8 +31,8 @@ class Target:
 
     sentence: str
     value: float
-    margin: float
-    """By how much the figure may be off."""
+    margin: float = 0.0
+    """By how much the figure may be off; 0 for what was counted."""
     at_most: float | None = None
     at_least: float | None = None
     valid: bool = True
@@ -38,9 +40,10 @@ class Target:
 
     @property
     def verdict(self) -> str:
+        """`PASS`, `short`, or `void` where the figure says nothing."""
         if not self.valid:
-            return "[yellow]void[/yellow] "
-        return "[green]PASS[/green] " if self.reached else "[red]short[/red]"
+            return "void"
+        return "PASS" if self.reached else "short"
 
     @property
     def reached(self) -> bool:
@@ -57,7 +60,11 @@ class Target:
             if bound is not None
         ]
         figure = self.sentence.format(self.value)
-        return f"{figure}, give or take {self.margin:.2g} (wanted: {', '.join(bounds)})"
+        margin = f", give or take {self.margin:.2g}" if self.margin else ""
+        return f"{figure}{margin} (wanted: {', '.join(bounds)})"
+
+
+COLOURS = {"PASS": "green", "short": "red", "void": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -85,41 +92,91 @@ class Outcome:
         for remark in self._all_remarks():
             console.print(remark, soft_wrap=True)
         for target in self.targets:
-            console.print(f"{target.verdict} {target}", soft_wrap=True)
+            verdict = f"[{COLOURS[target.verdict]}]{target.verdict:<5}[/]"
+            console.print(f"{verdict} {target}", soft_wrap=True)
 
-    def save(self) -> None:
-        """Write `results/NAME.json`, over the last one."""
-        RESULTS.mkdir(exist_ok=True)
-        content = {
+    def content(self) -> dict[str, Any]:
+        """All that is said and what it was made of, as JSON has it."""
+        return {
             "measurement": self.name,
+            "date": datetime.now(UTC).date().isoformat(),
             "machine": asdict(Machine.here()),
+            "question": self.question,
+            "table": plain(self.table),
             "targets": [
-                {"sentence": str(target), "reached": target.reached} for target in self.targets
+                {"sentence": str(target), "verdict": target.verdict} for target in self.targets
             ],
-            "remarks": self._all_remarks(),
-            **_as_figures(self.rounds),
+            "remarks": [Text.from_markup(remark).plain for remark in self._all_remarks()],
+            "medians": {name: medians(series) for name, series in self.rounds.items()},
+            **compact(self.rounds),
             **self.figures,
         }
-        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(content[key])}" for key in content)
+
+    def save(self) -> None:
+        """Write `results/NAME.json`, over the last one; a line for each part."""
+        RESULTS.mkdir(exist_ok=True)
+        content = self.content()
+        lines = ",\n".join(f" {_json(key)}: {_json(content[key])}" for key in content)
         (RESULTS / f"{self.name}.json").write_text(f"{{\n{lines}\n}}\n")
 
     def _all_remarks(self) -> list[str]:
         return [*self.remarks, *_remarks_on(self.rounds)]
 
 
-def _as_figures(rounds: Rounds) -> dict[str, Any]:
-    """Every round as it was, so that other figures can be made of them later."""
+def plain(table: Table) -> dict[str, Any]:
+    """A table as texts: its columns' titles, which of them stand to the right, rows and caption."""
+    columns = [list(map(_plain, column.cells)) for column in table.columns]
     return {
-        f"rounds of {name}": [
-            {field: round(value, 6) for field, value in asdict(one).items()} for one in series
-        ]
-        for name, series in rounds.items()
+        "columns": [_plain(column.header) for column in table.columns],
+        "right": [column.justify == "right" for column in table.columns],
+        "rows": list(zip(*columns, strict=True)),
+        "caption": _plain(table.caption or ""),
     }
+
+
+def _plain(text: Any) -> str:
+    return text.plain if isinstance(text, Text) else Text.from_markup(str(text)).plain
+
+
+MEDIANS = ("cost", "cores", "rate", "p50", "p99", "p999")
+
+
+def medians(series: list[Round]) -> dict[str, tuple[float, float, float]]:
+    """The median of each figure, and the bounds of its middle half."""
+    from benchmarks.rounds import Spread  # which needs this module
+
+    spreads = {name: Spread.of(getattr(one, name) for one in series) for name in MEDIANS}
+    return {name: _short((s.median, s.low, s.high)) for name, s in spreads.items()}
+
+
+def compact(rounds: Rounds) -> dict[str, Any]:
+    """Every round as it was, so that other figures can be made of them later."""
+    if not rounds:
+        return {}
+    first = next(iter(rounds.values()))[0]
+    return {
+        "fields of a round": [each.name for each in fields(first)],
+        **{
+            f"rounds of {name}": [_short(astuple(one)) for one in series]
+            for name, series in rounds.items()
+        },
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Floats to six digits: no clock here knows more."""
+    return tuple(float(f"{v:.6g}") if isinstance(v, float) else v for v in values)
 
 
 def _remarks_on(rounds: Rounds) -> list[str]:
     """What a reader must know before believing the figures."""
     everything = [one for series in rounds.values() for one in series]
+    if not everything:
+        return []
     remarks = []
     if errors := sum(one.errors for one in everything):
         remarks.append(f"[red]{errors} requests failed[/red]; the figures mean little.")

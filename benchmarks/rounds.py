@@ -8,25 +8,19 @@ the middle half says how far it may be trusted.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from rich.progress import Progress
-
-from benchmarks.build import program
 from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
-from benchmarks.output import console
+from benchmarks.latencies import quantiles
+from benchmarks.load import ECHO, Answers, Load, generate
+from benchmarks.progress import bar
 
-PAYLOAD = 32  # bytes; one segment, one recv
-MOST_REQUESTS = 4_000_000
-TRIES = 3  # times as many turns as wanted, to find so many quiet ones
-GRACE = 60.0  # seconds more than a round for the load generator to end by itself
+TRIES = 2  # times as many turns as wanted, to find so many quiet ones
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,7 @@ class Plan:
     rounds: int
     seconds: float
     clients: int
+    load: Load = ECHO
     warm_up: int = 200
     """Requests before the first round, not counted."""
     quiet: float = math.inf
@@ -49,6 +44,8 @@ class Round:
 
     requests: int
     errors: int
+    resent: int
+    """Datagrams that were sent again."""
     seconds: float
     rate: float
     """Requests in a second, without those that were answered after the end of the round."""
@@ -59,6 +56,7 @@ class Round:
     others: float
     """Cores that were taken by what is neither the server nor the load generator."""
     p50: float
+    """The latencies are corrected for coordinated omission, as benchmarks/latencies.py explains."""
     p99: float
     p999: float
 
@@ -104,24 +102,37 @@ class Spread:
 Rounds = dict[str, list[Round]]
 """The rounds of each contender, by its name; those at one index belong to one turn."""
 
+Part = tuple[str, Running, Plan]
+"""What has its rounds under a name: a server, and the load on it."""
+
 
 def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds:
     """All contenders in turns. They all run all the time; those whose turn it is not are idle."""
-    turns: list[list[Round]] = []
-    quiet = 0
     with ExitStack() as stack:
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
-        for server in servers:
-            _load(server, plan.clients, plan.warm_up, plan.seconds)
-        progress = stack.enter_context(Progress(console=console, transient=True))
-        task = progress.add_task(label, total=plan.rounds)
-        while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
-            turns.append(_turn(servers, plan, there=len(turns) % 2 == 0))
-            quiet += _disturbance(turns[-1]) <= plan.quiet
-            progress.update(task, completed=quiet)
+        return _in_turns([(server.name, server, plan) for server in servers], plan, label)
+
+
+def under_each(contender: Contender, plans: Mapping[str, Plan], label: str) -> Rounds:
+    """One contender under several loads in turns; the rounds of each plan, by its name."""
+    first = next(iter(plans.values()))
+    with Running(contender) as server:
+        return _in_turns([(name, server, plan) for name, plan in plans.items()], first, label)
+
+
+def _in_turns(parts: Sequence[Part], plan: Plan, label: str) -> Rounds:
+    """As many rounds of each part as the plan says."""
+    for _, server, own_plan in parts:
+        _put_under_load(server, own_plan, requests=own_plan.warm_up)
+    turns: list[list[Round]] = []
+    quiet = 0
+    while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
+        turns.append(_turn(parts, there=len(turns) % 2 == 0))
+        quiet += _disturbance(turns[-1]) <= plan.quiet
+        bar.at(quiet / plan.rounds, label)
     kept = sorted(turns, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
-    return {server.name: list(rounds) for server, rounds in zip(servers, series, strict=True)}
+    return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
 
 def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], float]) -> Spread:
@@ -130,11 +141,11 @@ def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], floa
     return Spread.of(of(mine) / of(theirs) for mine, theirs in pairs)
 
 
-def _turn(servers: Sequence[Running], plan: Plan, there: bool) -> list[Round]:
-    """A round of each server, the first one first or (back) last; in the servers' order."""
+def _turn(parts: Sequence[Part], there: bool) -> list[Round]:
+    """A round of each part, the first one first or (back) last; in the parts' order."""
     if there:
-        return [_measure(server, plan) for server in servers]
-    return [_measure(server, plan) for server in reversed(servers)][::-1]
+        return [_measure(server, plan) for _, server, plan in parts]
+    return [_measure(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
 def _disturbance(turn: Iterable[Round]) -> float:
@@ -144,34 +155,30 @@ def _disturbance(turn: Iterable[Round]) -> float:
 def _measure(server: Running, plan: Plan) -> Round:
     settle()
     cpu, machine = server.cpu_seconds(), busy_seconds()
-    load = _load(server, plan.clients, MOST_REQUESTS, plan.seconds)
+    answers = _put_under_load(server, plan)
     settle()
     cpu = server.cpu_seconds() - cpu
     machine = busy_seconds() - machine
+    p50, p99, p999 = quantiles(answers.latencies, plan.load)
     return Round(
-        requests=int(load["requests"]),
-        errors=int(load["errors"]),
-        seconds=load["seconds"],
-        rate=load["rate"],
+        requests=answers.requests,
+        errors=answers.errors,
+        resent=answers.resent,
+        seconds=answers.seconds,
+        rate=answers.rate,
         cpu=cpu,
-        load=load["cpu"] / load["seconds"],
-        others=max(0.0, machine - cpu - load["cpu"]) / load["seconds"],
-        p50=load["p50_us"],
-        p99=load["p99_us"],
-        p999=load["p999_us"],
+        load=answers.cpu / answers.seconds,
+        others=max(0.0, machine - cpu - answers.cpu) / answers.seconds,
+        p50=p50,
+        p99=p99,
+        p999=p999,
     )
 
 
-def _load(server: Running, clients: int, requests: int, seconds: float) -> dict[str, float]:
-    """Run the load generator to its end; what it prints."""
-    arguments = (server.port, clients, requests, seconds, PAYLOAD)
-    done = subprocess.run(
-        [str(program("load")), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        timeout=seconds + GRACE,
-        check=True,
+def _put_under_load(server: Running, plan: Plan, requests: int | None = None) -> Answers:
+    answers = generate(
+        plan.load, server.port, clients=plan.clients, seconds=plan.seconds, requests=requests
     )
-    figures: dict[str, float] = json.loads(done.stdout)
-    if not figures["requests"]:
+    if not answers.requests:
         raise ServerFailed(f"The server {server.name!r} answered no request.")
-    return figures
+    return answers

@@ -1,8 +1,8 @@
-"""The table of servers that all measurements under load share."""
+"""The tables: the one of servers that all measurements under load share, and any other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -31,6 +31,7 @@ CORES = Column("cores", lambda one: one.cores, ".3f")
 LATENCIES = (
     Column("p50 ms", lambda one: one.p50 / 1e3, ".2f"),
     Column("p99 ms", lambda one: one.p99 / 1e3, ".2f"),
+    Column("p99.9 ms", lambda one: one.p999 / 1e3, ".2f"),
 )
 
 
@@ -44,6 +45,16 @@ def servers(rounds: Rounds, columns: tuple[Column, ...], against: Column, refere
     for name, series in rounds.items():
         ratio = show(ratios(rounds, name, reference, against.of), ".2f", with_spread=True)
         table.add_row(name, *(column.cell(series) for column in columns), ratio)
+    return table
+
+
+def listing(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
+    """A table of any rows; names to the left, figures to the right."""
+    table = Table(caption=caption)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

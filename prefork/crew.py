@@ -38,6 +38,7 @@ class Crew:
         self._epoll = select.epoll()
         self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
         self._channels: dict[int, WorkerRecord] = {}
+        self._followed = -1
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
@@ -52,9 +53,33 @@ class Crew:
         with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
             self._epoll.poll(a_slice(timeout))
 
-    def messages(self) -> Iterator[tuple[WorkerRecord, Message]]:
-        """What the workers have said since the last time."""
-        for fd, _ in self._epoll.poll(0):
+    def follow(self, fd: int) -> None:
+        """Wake up by this descriptor as well, and no more by the one before; -1 for none."""
+        if fd != self._followed:
+            if self._followed >= 0:
+                self._epoll.unregister(self._followed)
+            if fd >= 0:
+                self._epoll.register(fd, select.EPOLLIN)
+            self._followed = fd
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has anything to say, and nobody has died."""
+        return not (self._epoll.poll(0) or self.someone_died(set()))
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether there is something beside what the followed descriptor says."""
+        stirred = self._epoll.poll(0)
+        return bool(stirred) and stirred != [(self._followed, select.EPOLLIN)]
+
+    def stirred(self) -> set[int]:
+        """The descriptors on which there is something now: news from workers, or a death."""
+        return {fd for fd, _ in self._epoll.poll(0)}
+
+    def messages(self, stirred: set[int]) -> Iterator[tuple[WorkerRecord, Message]]:
+        """What the workers whose channels are among `stirred` have said since the last time."""
+        for fd in stirred:
             if fd in self._channels:
                 record = self._channels[fd]
                 for message in self.last_words(record):
@@ -71,6 +96,11 @@ class Crew:
                 self._hang_up(record)
                 return
             yield message
+
+    def someone_died(self, stirred: set[int]) -> bool:
+        """Whether `deaths()` may have something to say."""
+        reaper = self._reaper
+        return reaper.fileno() in stirred or reaper.must_be_asked or len(reaper) != len(self._pool)
 
     def deaths(self) -> list[Death]:
         """Who has ended since the last time.

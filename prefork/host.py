@@ -12,11 +12,12 @@ from prefork.workers.service import Service
 class Host(Service, Protocol):
     """The server above, as the master sees it. Everything is asked for when it is needed."""
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when a request waits, at whichever listener."""
+
     def settings(self) -> Settings: ...
     def max_children(self) -> int:
         """Workers at most, and at least one."""
-
-    def backlog(self) -> int: ...
 
     def threads(self) -> int | None:
         """Requests a worker may have in hand at a time; `None` without threads."""

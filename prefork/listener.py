@@ -12,13 +12,18 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_DETACH_REUSEPORT_BPF = 68
 _UNACKED = struct.Struct("=24xI")
 _SMALLEST_DATAGRAM = 512
 """Bytes of the receive buffer that the kernel charges for a datagram, at least."""
+
+
+class HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 
 class Sharing:
@@ -102,11 +107,34 @@ def spread_clients(fd: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
-def something_waits(fd: int) -> bool:
-    """Whether there is a request on the descriptor now; none on a closed one (-1)."""
+class Glance:
+    """Tells whether there is a request on the descriptor that its owner has now.
+
+    For those who ask often: asked once, `something_waits()` does the same.
+    """
+
+    def __init__(self, owner: HasFileno) -> None:
+        self._owner = owner
+        self._poll = select.poll()
+        self._fd = -1
+
+    def something_waits(self) -> bool:
+        fd = self._owner.fileno()
+        if fd != self._fd:
+            if self._fd >= 0:
+                self._poll.unregister(self._fd)
+            if fd >= 0:
+                self._poll.register(fd, select.POLLIN)
+            self._fd = fd
+        return bool(self._poll.poll(0))
+
+
+def something_waits(fds: Iterable[int]) -> bool:
+    """Whether there is a request on any of the descriptors now; none on a closed one (-1)."""
     poll = select.poll()
-    if fd >= 0:
-        poll.register(fd, select.POLLIN)
+    for fd in fds:
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
 
 

@@ -70,6 +70,7 @@ class Master:
         self._warned = False
         self._any_ready = False
         self._shrinking = Shrinking()
+        self._settled: tuple[int, int] | None = None  # the size it has, if nothing is left to do
         self._drain_began = 0.0
         self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
@@ -91,12 +92,12 @@ class Master:
             wanted = strategy_of(self._host.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
-                self.strategy.close()
-                self.strategy = wanted(self._host, self._pool)
+                self._choose(wanted(self._host, self._pool))
             self.strategy.begin()
             self._restarts = Restarts()
             self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
+            self._settled = None
             self._any_ready = self._drainer_due = self.forced = False
             self._shrinking = Shrinking()
 
@@ -107,34 +108,52 @@ class Master:
         """
         with self._lock:
             self.collect()
-            if self.state is PoolState.RUNNING:
+            if self.state is PoolState.RUNNING and self._settled != self._size():
                 self._keep_size()
 
     def collect(self) -> None:
         """Note what happened."""
+        if self._settled is not None and self._crew.is_quiet:
+            return
         with self._lock, held_back():
             if len(self._pool):
-                for record, message in self._crew.messages():
+                stirred = self._crew.stirred()
+                if self.strategy.fileno() in stirred:
+                    self.strategy.listen()
+                for record, message in self._crew.messages(stirred):
                     self._hear(record, message)
-                self._bury(self._crew.deaths())
-            self._enforce_deadlines(self._clock())
+                if self._crew.someone_died(stirred):
+                    self._bury(self._crew.deaths())
+            if self._settled is None:
+                self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
+            if self._settled is not None and self._settled == self._size():
+                return None
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             running = self.state is PoolState.RUNNING
-            if running and self._pool.missing(self._wanted(), self._host.max_children()):
+            if running and self._pool.missing(*self._size()):
                 waits.append(self._restarts.wait_left(now))
             if running and (look := self._shrinking.due()) is not None:
                 waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
-        """Whether the loop shall take requests."""
+        """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
-            return self.strategy.wants_listener(self._host.max_children())
+            wanted = self.strategy.wants_listener(self._host.max_children())
+            self._crew.follow(self.strategy.fileno())
+            return wanted
+
+    def goes_on(self) -> bool:
+        """Whether another request waits that may be taken at once, within the same turn."""
+        with self._lock:
+            # A worker may just have said that it is about to leave: that comes first.
+            free = self.state is PoolState.RUNNING and not self._crew.has_messages
+            return free and self.strategy.goes_on()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -144,6 +163,7 @@ class Master:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
         with self._lock, held_back():
             before = self.state
+            self._settled = None
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             self.strategy.end()
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
@@ -160,12 +180,6 @@ class Master:
 
         Errors: `OSError` when there can be no more processes.
         """
-        host = self._host
-
-        def serve(given: Assignment) -> int:
-            whole = self.strategy.hands_over and host.threads() is None
-            return serve_one(host, given, request, client_address, whole)
-
         while True:
             with self._lock, held_back():
                 if self.forced:
@@ -173,7 +187,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._spawn(serve, standing=False)
+                    self._fork_for(request, client_address)
                     return
             self._crew.wait(self._grace_left())
             self.turn()
@@ -210,6 +224,7 @@ class Master:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock, held_back():
             self.forced = True
+            self._settled = None
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
                 self._kill(record, why)
@@ -219,6 +234,7 @@ class Master:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
             if not len(self._pool):
+                self._crew.follow(-1)
                 self._crew.close()
                 self.strategy.close()
             return not len(self._pool)
@@ -238,6 +254,7 @@ class Master:
     # -- note --------------------------------------------------------------------------------
 
     def _hear(self, record: WorkerRecord, message: Message) -> None:
+        self._settled = None
         if message.kind is Kind.READY:
             record.note(WorkerEvent.READY)
             self._any_ready = True
@@ -263,6 +280,7 @@ class Master:
             raise StartError.of(failed)
 
     def _bury_one(self, record: WorkerRecord, death: Death) -> None:
+        self._settled = None
         for message in self._crew.last_words(record):
             self._hear(record, message)
         self._crew.forget(record)
@@ -299,17 +317,26 @@ class Master:
 
     # -- decide ------------------------------------------------------------------------------
 
+    def _size(self) -> tuple[int, int]:
+        """The standing workers to keep, and the processes there may be at most."""
+        most = self._host.max_children()
+        return self.strategy.standing(most), most
+
     def _keep_size(self) -> None:
         now = self._clock()
         for record in self._pool:
             if not record.proved and not record.is_newborn(self._crew.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        missing = self._pool.missing(self._wanted(), self._host.max_children())
+        wanted, most = size = self._size()
+        missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
-        self._shrink(self._pool.surplus(self._wanted()), now)
+        surplus = self._pool.surplus(wanted)
+        self._shrink(surplus, now)
+        if not (missing or surplus) and all(record.proved for record in self._pool):
+            self._settled = size
 
     def _shrink(self, surplus: int, now: float) -> None:
         standing = (r for r in self._pool if r.standing and r.state is WorkerState.SERVING)
@@ -333,9 +360,6 @@ class Master:
             return None
         return max(self._drain_began + grace - self._clock(), 0.0)
 
-    def _wanted(self) -> int:
-        return self.strategy.standing(self._host.max_children())
-
     # -- act ---------------------------------------------------------------------------------
 
     def _start_worker(self) -> None:
@@ -353,8 +377,16 @@ class Master:
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
+    def _fork_for(self, request: Any, client_address: Any) -> None:
+        host = self._host
+        whole = self.strategy.hands_over and host.threads() is None
+        self._spawn(
+            lambda given: serve_one(host, given, request, client_address, whole), standing=False
+        )
+
     def _spawn(self, live: Callable[[Assignment], int], *, standing: bool) -> None:
         host = self._host
+        self._settled = None
         if not self._warned:
             self._warned = True
             warn_of_threads()
@@ -369,6 +401,12 @@ class Master:
         record.may_stop = host.serves_on()
         host.workers_changed(self._pool.pids())
 
+    def _choose(self, strategy: Strategy) -> None:
+        """Go over to another strategy; no worker of the old one is left."""
+        self._crew.follow(-1)
+        self.strategy.close()
+        self.strategy = strategy
+
     def _retire_all(self) -> None:
         orders = [(record, self.strategy.last_order(record)) for record in self._pool]
         for record, order in orders:
@@ -376,11 +414,13 @@ class Master:
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):
+            self._settled = None
             record.note(WorkerEvent.RETIRED)
             record.channel.send(order)
 
     def _kill(self, record: WorkerRecord, why: str) -> None:
         if record.state is not WorkerState.KILLED:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
+            self._settled = None
             record.note(WorkerEvent.KILLED)
             self._crew.send_signal(record, signal.SIGKILL)

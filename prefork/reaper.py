@@ -57,6 +57,11 @@ class Reaper:
     def __len__(self) -> int:
         return len(self._pidfds) + len(self._unwatched)
 
+    @property
+    def must_be_asked(self) -> bool:
+        """Whether there is a child whose end nothing announces."""
+        return bool(self._unwatched)
+
     def __contains__(self, pid: int) -> bool:
         return pid in self._pidfds or pid in self._unwatched
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 Mask = set[int | signal.Signals]
 
@@ -24,8 +23,7 @@ class _Outermost(threading.local):
 _outermost = _Outermost()
 
 
-@contextlib.contextmanager
-def held_back() -> Iterator[Mask]:
+class held_back:
     """Let no signal reach this thread in the block; gives the mask as it is outside.
 
     A KeyboardInterrupt, or whatever else a handler raises, would leave books half written, or a
@@ -33,16 +31,25 @@ def held_back() -> Iterator[Mask]:
     Python runs the handler here all the same (pthread_sigmask(3)): what is half done must come
     right the next time.
     """
-    if _outermost.mask is not None:
-        yield _outermost.mask
-        return
-    mask = _outermost.mask = change_mask(signal.SIG_BLOCK, ())
-    try:
-        # This call runs the handlers that are due, and may raise what they raise: in the block.
-        change_mask(signal.SIG_BLOCK, EVERY)
-        yield mask
-    finally:
-        let_through(mask)
+
+    __slots__ = ("_mask",)
+
+    def __enter__(self) -> Mask:
+        if (outside := _outermost.mask) is not None:
+            self._mask = None
+            return outside
+        mask = self._mask = _outermost.mask = change_mask(signal.SIG_BLOCK, ())
+        try:
+            # This call runs the handlers that are due, and may raise what they raise.
+            change_mask(signal.SIG_BLOCK, EVERY)
+        except BaseException:
+            let_through(mask)
+            raise
+        return mask
+
+    def __exit__(self, *_: object) -> None:
+        if self._mask is not None:
+            let_through(self._mask)
 
 
 def let_through(mask: Mask) -> None:

@@ -38,6 +38,7 @@ else:
         ThreadingUnixDatagramServer,
         ThreadingUnixStreamServer,
     )
+    from prefork.socketserver.group import PreforkGroup
     from prefork.socketserver.handlers import (
         BaseRequestHandler,
         DatagramRequestHandler,
@@ -70,6 +71,7 @@ else:
         "ForkingUDPServer",
         "ForkingUnixDatagramServer",
         "ForkingUnixStreamServer",
+        "PreforkGroup",
         "PreforkMixIn",
         "PreforkTCPServer",
         "PreforkUDPServer",

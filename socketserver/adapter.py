@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import prefork.socketserver as api
@@ -18,11 +18,11 @@ from prefork.socketserver.children import (
     let_go_of_socket,
     serve_in_child,
 )
-from prefork.socketserver.loop import serve_taken, serve_verified
+from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.parcels import pack, unpack
 from prefork.workers.channel import Parcel
 from prefork.workers.room import Room
-from prefork.workers.service import Taker
+from prefork.workers.service import Listening, Taker
 
 
 class Adapter:
@@ -74,21 +74,28 @@ class Adapter:
     # -- for a worker ------------------------------------------------------------------------
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        ours = {id(self._server), *map(id, members_of(self._server))}
         for other in list(_adapters):
-            if other is not self:
+            if id(other._server) not in ours:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(getattr(other._server, "socket", None))
-        # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
+        self.end_loop()
+        self._server._prefork_enter_worker(room, ask_stop)
+
+    def end_loop(self) -> None:
+        """A handler's `shutdown()` must find nothing to wait for: the loop is the master's."""
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
         self._state["_BaseServer__shutdown_request"] = False
-        self._server._prefork_enter_worker(room, ask_stop)
 
     def started(self) -> None:
         self._server.worker_started()
 
     def leaving(self) -> None:
         self._server.worker_leaving()
+
+    def listeners(self) -> Sequence[Listening]:
+        return (self,)
 
     def fileno(self) -> int:
         return int(self._server.fileno())
@@ -101,6 +108,8 @@ class Adapter:
         """The server's `get_request()`, such that it does not wait."""
         server = self._server
         sock: Any = getattr(server, "socket", None)
+        if receives_plainly(server):
+            return plain_receive(server)
         if sock is not None and sock.type == api.socket.SOCK_DGRAM:
             server.socket = datagrams = DatagramSource(sock)
             return datagrams.not_waiting(lambda: server.get_request())
@@ -113,7 +122,12 @@ class Adapter:
 
     def takes_at_once(self) -> bool:
         sock = getattr(self._server, "socket", None)
-        return isinstance(sock, DatagramSource) or takes_plainly(self._server)
+        return sock is not None and (
+            sock.type == api.socket.SOCK_DGRAM or takes_plainly(self._server)
+        )
+
+    def tries_cheaply(self) -> bool:
+        return receives_plainly(self._server)
 
     def serve(self, request: Any, client_address: Any) -> None:
         """The rules of `_handle_request_noblock()` for a request that was taken."""
@@ -154,15 +168,24 @@ _adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
 
 def takes_plainly(server: Any) -> bool:
     """Whether taking a request is nothing but accept(2) on an ordinary socket."""
-    plain = type(server).get_request in (api.TCPServer.get_request, library_get_request())
     listener = getattr(server, "socket", None)
-    return plain and "get_request" not in vars(server) and type(listener) is socket.socket
+    return is_documented(server, "get_request") and type(listener) is socket.socket
 
 
-def library_get_request() -> Any:
-    """`TCPServer.get_request` of the standard library, if that is what the program runs on."""
-    library = sys.modules.get("socketserver")
-    return library.TCPServer.get_request if library is not None else None
+def receives_plainly(server: Any) -> bool:
+    """Whether it is nothing but recvfrom(2) on an ordinary socket that has no time-out."""
+    sock = getattr(server, "socket", None)
+    documented = is_documented(server, "get_request", "UDPServer")
+    return documented and type(sock) is socket.socket and sock.gettimeout() is None
+
+
+def is_documented(server: Any, hook: str, kind: str = "TCPServer") -> bool:
+    """Whether a hook is that of the documented class, here or in the standard library's module."""
+    modules = (api, sys.modules.get("socketserver", api))
+    own = getattr(type(server), hook)
+    return hook not in vars(server) and any(
+        own is getattr(getattr(module, kind), hook) for module in modules
+    )
 
 
 def plain_accept(listener: socket.socket) -> Taker:
@@ -183,6 +206,21 @@ def plain_accept(listener: socket.socket) -> Taker:
     return take
 
 
+def plain_receive(server: Any) -> Taker:
+    """`UDPServer.get_request()` such that it does not wait."""
+    sock = server.socket
+    receive = sock.recvfrom
+
+    def take() -> tuple[Any, Any]:
+        data, client_address = receive(server.max_packet_size, _AT_ONCE)
+        return (data, sock), client_address
+
+    return take
+
+
+_AT_ONCE = int(socket.MSG_DONTWAIT)  # the enum that it is costs more than the system call
+
+
 class DatagramSource(socket.socket):
     """A pool's datagram socket in a worker: while `flags` says so, receiving does not wait.
 
@@ -199,7 +237,7 @@ class DatagramSource(socket.socket):
 
     def not_waiting(self, receive: Taker) -> Taker:
         def take() -> tuple[Any, Any]:
-            self.flags = socket.MSG_DONTWAIT
+            self.flags = _AT_ONCE
             try:
                 return receive()
             finally:

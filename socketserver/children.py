@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import prefork.socketserver as api
 
 
-@contextlib.contextmanager
-def handing_over(server: Any, request: Any) -> Iterator[None]:
-    """Close the request here once a child has it; saying goodbye on it is the child's part.
+class HandingOver:
+    """Closes the request here once a child has it; saying goodbye on it is the child's part.
 
     Also when Ctrl-C comes in between: who cleans up after that would say goodbye for the child. An
     `Exception` means that there is no child.
     """
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        server.close_request(request)
-        raise
-    server.close_request(request)
+
+    __slots__ = ("_request", "_server")
+
+    def __init__(self, server: Any, request: Any) -> None:
+        self._server = server
+        self._request = request
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, Exception):
+            self._server.close_request(self._request)
 
 
 def serve_in_child(server: Any, request: Any, client_address: Any) -> int:

@@ -124,6 +124,8 @@ class _SocketWriter(BufferedIOBase):
     def write(self, b: ReadableBuffer) -> int:
         """Send all of `b`, however often signals interrupt; the number of bytes is returned."""
         self._sock.sendall(b)
+        if type(b) is bytes:
+            return len(b)
         with memoryview(b) as view:
             return view.nbytes
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import prefork.socketserver as api
 from prefork.wakeup import Wakeup
 from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE
+from prefork.workers.service import Taker
 
 logger = logging.getLogger("prefork")
 
@@ -178,6 +179,13 @@ class Watch:
         return [w.processes for w in self._watched if w.processes is not None]
 
 
+def members_of(server: Any) -> Sequence[Any]:
+    """The servers to which its requests come: itself, unless it is a group of others."""
+    ask = getattr(server, "_prefork_members", None)
+    members: Sequence[Any] = (server,) if ask is None else ask()
+    return members
+
+
 def processes_of(server: Any, standing: bool) -> Processes | None:
     """The processes to serve with, from now on (`standing`) or for one request only."""
     ask = getattr(server, "_prefork_processes", None)
@@ -195,28 +203,31 @@ def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> 
     A flag that was set before is obeyed at once: whoever asked may be waiting already. It is looked
     at again after each wait, so that nothing is accepted once somebody has asked for the end.
     """
+    everybody = list(servers)
+    for server in servers:
+        everybody += (member for member in members_of(server) if member is not server)
     try:
         run = Run()
-        for server in servers:
+        for server in everybody:
             # In this order: a signal handler in this thread must not wait for the loop's end.
             vars(server)["_BaseServer__run"] = run
             server._BaseServer__is_shut_down.clear()
         try:
             with run.wakeup, Watch(servers, run) as watch:
-                while not _end_asked(servers):
+                while not _end_asked(everybody):
                     ready = watch.wait(poll_interval)
-                    if _end_asked(servers):
+                    if _end_asked(everybody):
                         break
                     for server in ready:
                         server._handle_request_noblock()
                     for server in servers:
                         server.service_actions()
         finally:
-            for server in servers:
+            for server in everybody:
                 if vars(server).get("_BaseServer__run") is run:
                     del vars(server)["_BaseServer__run"]
     finally:
-        for server in servers:
+        for server in everybody:
             server._BaseServer__shutdown_request = False
             server._BaseServer__is_shut_down.set()
 
@@ -238,7 +249,8 @@ def shutdown(server: Any) -> None:
 
 def handle_request(server: Any) -> Any:
     """Serve one request, or return what `handle_timeout()` returns when none came in time."""
-    timeout: float | None = shortest([server.socket.gettimeout(), server.timeout])
+    patience = [member.socket.gettimeout() for member in members_of(server)]
+    timeout: float | None = shortest([*patience, server.timeout])
     deadline = None if timeout is None else api.time() + timeout
     with Watch([server]) as watch:
         while True:
@@ -253,14 +265,16 @@ def handle_request(server: Any) -> Any:
 Process = Callable[[Any, Any], object]
 
 
-def handle_waiting_request(server: Any, process: Process) -> None:
+def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> None:
     """Take the request that is waiting and have it processed; the step behind each wake-up.
+
+    `take` is what the server's `get_request()` does, if that can be had for less.
 
     Errors: an `OSError` of `get_request()` drops the request. An `Exception` in processing goes to
     `handle_error()`. Everything else closes the request and propagates.
     """
     try:
-        request, client_address = server.get_request()
+        request, client_address = server.get_request() if take is None else take()
     except OSError as error:
         if error.errno in EXHAUSTED:
             pause_accepting(server, error)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
 from prefork.reaper import Reaper
-from prefork.socketserver.children import handing_over, let_go_of_listener, serve_in_child
+from prefork.socketserver.children import HandingOver, let_go_of_listener, serve_in_child
 from prefork.spawner import spawn
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ForkingMixIn(_Mixin):
         while _is_full(self):
             _collect(self, None)
         _reaper_of(self)  # made now: once there is a child, nothing may fail
-        with handing_over(self, request):
+        with HandingOver(self, request):
             spawn(lambda: self.__serve(request, client_address), self.__adopt)
 
     def server_close(self) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import prefork.socketserver as api
 from prefork.workers.channel import Parcel
+
+# As numbers: what `socket.socket` says of itself, it makes enums of.
+_family: Callable[[socket.socket], int] = vars(socket.SocketType)["family"].__get__
+_type: Callable[[socket.socket], int] = vars(socket.SocketType)["type"].__get__
 
 
 def pack(server: Any, request: Any, client_address: Any) -> Parcel | None:
@@ -19,10 +25,11 @@ def pack(server: Any, request: Any, client_address: Any) -> Parcel | None:
     """
     try:
         if type(request) is api.socket.socket and request is not server.socket:
-            return marshal.dumps((client_address, request.gettimeout())), request.fileno()
+            kind = _family(request), _type(request), request.proto
+            return marshal.dumps((client_address, kind, request.gettimeout())), request.fileno()
         data, sock = request
         if type(data) is bytes and sock is server.socket:
-            return marshal.dumps((client_address, data)), None
+            return marshal.dumps((client_address, data, None)), None
     except (TypeError, ValueError):  # no pair; nothing that marshal knows
         pass
     return None
@@ -34,12 +41,14 @@ def unpack(server: Any, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
     Errors: `OSError` (EMFILE) when the descriptor was lost: this process has no room for it, and
     the kernel closes what it cannot hand over (unix(7)).
     """
-    client_address, rest = marshal.loads(parcel)
-    if type(rest) is bytes:
-        return (rest, server.socket), client_address
+    client_address, content, timeout = marshal.loads(parcel)
+    if type(content) is bytes:
+        return (content, server.socket), client_address
     if fd is None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    request = api.socket.socket(fileno=fd)
-    if rest is not None or api.socket.getdefaulttimeout() is not None:
-        request.settimeout(rest)
+    # The kernel could be asked for the kind of socket, by four system calls.
+    family, kind, protocol = content
+    request = api.socket.socket(family, kind, protocol, fd)
+    if timeout is not None or api.socket.getdefaulttimeout() is not None:
+        request.settimeout(timeout)
     return request, client_address

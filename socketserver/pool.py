@@ -8,17 +8,27 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from prefork.host import Host
 from prefork.listener import allow_siblings, something_waits, waiting_at_most
 from prefork.master import Master
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
+from prefork.signals import held_back
 from prefork.socketserver import loop
-from prefork.socketserver.adapter import Adapter
-from prefork.socketserver.children import handing_over
+from prefork.socketserver.adapter import (
+    Adapter,
+    is_documented,
+    plain_accept,
+    takes_plainly,
+)
+from prefork.socketserver.children import HandingOver
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.strategies import strategy_of
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Serve
+
+MOST_IN_A_TURN = 64
+"""Requests handed over before the loop looks at the rest of its business again."""
 
 
 class PreforkMixIn(ForkingMixIn):
@@ -146,40 +156,48 @@ class PreforkMixIn(ForkingMixIn):
         if master is not None and master.close():
             vars(self).pop("_prefork_master", None)
 
+    def _prefork_host(self) -> Host:
+        return Adapter(self)
+
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         return _Standing(self.__master()) if standing else _Single(self.__master())
 
     def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
-        state["_prefork_serve"] = without_processes(type(self)).process_request
+        serve = state["_prefork_serve"] = without_processes(type(self)).process_request
+        if type(self).process_request is PreforkMixIn.process_request:
+            state.setdefault("process_request", serve.__get__(self))
         state["active_children"] = None
         if room is not None:
-            # In the instance, so that whatever a subclass does in its own is counted.
-            state["process_request"] = entering(self.process_request, room)
-            state["process_request_thread"] = leaving(self.process_request_thread, room)  # type: ignore[attr-defined]
+            count_in(self, room)
 
     def _prefork_has_threads(self) -> bool:
-        # By the method: the standard library's ThreadingMixIn counts as well.
-        # Its own subclasses may well define the method that threads run, and have no threads.
-        others = (kind for kind in type(self).__mro__ if not issubclass(kind, PreforkMixIn))
-        return any(
-            "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
-            for kind in others
-        )
+        return has_threads(self)
 
     def _handle_request_noblock(self) -> None:
-        """Take the request that waits, and bring it to a worker."""
-        hands_over = self.__master().strategy.hands_over
-        loop.handle_waiting_request(self, self.__dispatch if hands_over else self.process_request)
+        """Take the request that waits, and bring it to a worker; with `handoff`, those behind it
+        as well."""
+        master = self.__master()
+        if not master.strategy.hands_over:
+            loop.handle_waiting_request(self, self.process_request)
+            return
+        take = plain_accept(self.socket) if takes_plainly(self) else None
+        # No code of the program's runs in between then, and no signal has to wait for it.
+        undisturbed = take is not None and is_documented(self, "verify_request")
+        with held_back() if undisturbed else contextlib.nullcontext():
+            for _ in range(MOST_IN_A_TURN):
+                loop.handle_waiting_request(self, self.__dispatch, take)
+                if not master.goes_on():
+                    break
 
     def __dispatch(self, request: Any, client_address: Any) -> None:
-        with handing_over(self, request):
+        with HandingOver(self, request):
             self.__master().dispatch(request, client_address)
 
     def __master(self) -> Master:
         if (master := master_of(self)) is None:
-            master = vars(self)["_prefork_master"] = Master(Adapter(self))
+            master = vars(self)["_prefork_master"] = Master(self._prefork_host())
         return master
 
     def __serve_backlog(self, master: Master) -> None:
@@ -188,8 +206,10 @@ class PreforkMixIn(ForkingMixIn):
             return
         # A second time, for those who came meanwhile; but not for ever.
         for _ in range(2):
-            for _ in range(waiting_at_most(self.fileno(), self.request_queue_size)):
-                if master.forced or not something_waits(self.fileno()):
+            listeners = master.strategy.host.listeners()
+            most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
+            for _ in range(most):
+                if master.forced or not something_waits(one.fileno() for one in listeners):
                     return
                 self._handle_request_noblock()
 
@@ -209,6 +229,28 @@ def without_processes(kind: type[PreforkMixIn]) -> Any:
     return next(k for k in below if "process_request" in vars(k) and k is not forking)
 
 
+def has_threads(server: Any) -> bool:
+    """Whether it serves its requests in threads."""
+    # By the method: the standard library's ThreadingMixIn counts as well.
+    # A pool's own subclasses may well define the method that threads run, and have no threads.
+    others = (kind for kind in type(server).__mro__ if not issubclass(kind, PreforkMixIn))
+    return any(
+        "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
+        for kind in others
+    )
+
+
+def count_in(server: Any, room: Room) -> None:
+    """Have each request enter the room, and leave it when it is served."""
+    # In the instance, so that whatever a subclass does in its own is counted.
+    state = vars(server)
+    if has_threads(server):
+        state["process_request"] = entering(server.process_request, room)
+        state["process_request_thread"] = leaving(server.process_request_thread, room)
+    else:
+        state["process_request"] = leaving(server.process_request, room)
+
+
 def entering(serve: Serve, room: Room) -> Serve:
     """`process_request()` that enters the room; the thread that it starts will leave it."""
 
@@ -224,9 +266,9 @@ def entering(serve: Serve, room: Room) -> Serve:
 
 
 def leaving(serve: Serve, room: Room) -> Serve:
-    """`process_request_thread()` that leaves the room in the end."""
+    """What serves a request to its end, such that it leaves the room then."""
 
-    def process_request_thread(request: Any, client_address: Any) -> None:
+    def serve_and_leave(request: Any, client_address: Any) -> None:
         # Entered already, but for the threads of a program that bring requests here themselves.
         room.enter(id(request), client_address)
         try:
@@ -234,7 +276,7 @@ def leaving(serve: Serve, room: Room) -> Serve:
         finally:
             room.leave(id(request))
 
-    return process_request_thread
+    return serve_and_leave
 
 
 class _Single:

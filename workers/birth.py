@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from prefork.workers.channel import Channel
+
+_NUMBERS = [int(signo) for signo in signal.valid_signals()]
+# What `signal.getsignal()` is made of, which makes an enum of each number and of each answer.
+_handler_of: Callable[[int], object] = _signal.getsignal
 
 
 def reset_signals(channel: Channel) -> None:
@@ -20,8 +26,8 @@ def reset_signals(channel: Channel) -> None:
     The fork may have happened in any thread: the thread that forked is the main thread here.
     """
     signal.set_wakeup_fd(-1)
-    for signo in signal.valid_signals():
-        if callable(signal.getsignal(signo)):
+    for signo in _NUMBERS:
+        if callable(_handler_of(signo)):
             signal.signal(signo, signal.SIG_DFL)
 
     def leave(signo: int, frame: FrameType | None) -> None:

@@ -36,13 +36,12 @@ class Kind(IntEnum):
     """From a worker: a handler asked for the end of the whole server."""
     TAKE = 6
     """To a worker: serve this request; the body and the descriptor are the request."""
-    DONE = 7
-    """From a worker: a request that it was given is served."""
-    LEAVING = 8
+    LEAVING = 7
     """From a worker: it has reached a limit, and waits for the order to retire."""
-    ADOPT = 9
-    """To a worker: take requests from this listener as well."""
-    TAKEN = 10
+    ADOPT = 8
+    """To a worker: take requests from this listener as well; which of the server's listeners it is
+    like, by its number."""
+    TAKEN = 9
     """From a worker: it has taken the one request that it is there for."""
 
 

@@ -57,7 +57,7 @@ class Loop:
         taken = 0
         slot.enter(State.IDLE)
         self._read_orders()
-        patience = self._patience = SOON if title.enabled else None
+        self._patience = title.patience
         while self._leaving is None or self._source.holds_some():
             if self._left_to_drain is not None:
                 if not self._source.something_waits():
@@ -81,7 +81,7 @@ class Loop:
             else:
                 serve(request, client_address)
                 self._wait_for_room(room)
-            self._patience = patience
+            self._patience = title.patience
             if stop_asked():
                 self._channel.send(Message(Kind.STOP))
             if self._left_to_drain is not None:

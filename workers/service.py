@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prefork.workers.room import Room
@@ -12,8 +12,33 @@ Taker = Callable[[], tuple[Any, Any]]
 `OSError` when taking it failed."""
 
 
+class Listening(Protocol):
+    """One listener of a server, and how requests are taken from it."""
+
+    def fileno(self) -> int:
+        """The descriptor on which requests arrive, -1 once it is closed."""
+
+    def backlog(self) -> int:
+        """How many connections may wait there."""
+
+    def take_from(self, listener: int) -> None:
+        """Let `fileno()` mean this listener from now on; both descriptors stay open."""
+
+    def taker(self) -> Taker:
+        """What takes a waiting request; it never waits for one."""
+
+    def takes_at_once(self) -> bool:
+        """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
+
+    def tries_cheaply(self) -> bool:
+        """Whether to try costs less than to ask first whether there is a request."""
+
+
 class Service(Protocol):
     """One server object, as its workers see it."""
+
+    def listeners(self) -> Sequence[Listening]:
+        """Where its requests arrive: at one place, or with a group of servers at several."""
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         """This process is a worker from now on.
@@ -27,18 +52,6 @@ class Service(Protocol):
 
     def leaving(self) -> None:
         """Run what the application wants done before a worker ends."""
-
-    def fileno(self) -> int:
-        """The descriptor on which requests arrive."""
-
-    def take_from(self, listener: int) -> None:
-        """Let `fileno()` mean this listener from now on; both descriptors stay open."""
-
-    def taker(self) -> Taker:
-        """What takes a waiting request; it never waits for one."""
-
-    def takes_at_once(self) -> bool:
-        """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
 
     def serve(self, request: Any, client_address: Any) -> None:
         """Serve a request that was taken, or begin to, if requests have threads of their own.

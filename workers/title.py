@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 
-from prefork.workers.scoreboard import Slot
+from prefork.workers.scoreboard import Slot, State
 
 INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""
 
 SOON = 0.05
-"""Seconds without a request after which a worker counts as idle and may say so."""
+"""Seconds without a request after which a worker that has said busy counts as idle, and says so."""
+
+LATER = INTERVAL / 1e9
+"""The same if it had said idle: only how many it has served is out of date."""
 
 
 def load() -> None:
@@ -21,7 +24,8 @@ def load() -> None:
 class Title:
     """Keeps the process title in step with the slot, without haste.
 
-    `due` is when it may change again, in nanoseconds of the monotonic clock.
+    `due` is when it may change again, in nanoseconds of the monotonic clock; `patience` the seconds
+    that a worker waits for a request before it may have something to show, `None` for ever.
     """
 
     def __init__(self, number: int, name: str, slot: Slot, enabled: bool) -> None:
@@ -29,6 +33,7 @@ class Title:
         self._slot = slot
         self.enabled = enabled
         self.due: float = 0 if enabled else float("inf")
+        self.patience: float | None = SOON if enabled else None
 
     def show(self, now: int) -> None:
         """Say what the worker does now: `prefork: worker 2 [app] idle, 1234 served`."""
@@ -38,6 +43,7 @@ class Title:
         doing = f"{reading.state.name.lower()} {reading.peer}".rstrip()
         setproctitle(f"{self._start} {doing}, {reading.served} served")
         self.due = now + INTERVAL
+        self.patience = SOON if reading.state is State.BUSY else LATER
 
     def settle(self) -> float | None:
         """The worker is idle: show that, or return in how many seconds it may be shown."""

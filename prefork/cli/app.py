@@ -38,6 +38,7 @@ SERVE_EPILOGUE = """\
 
     prefork serve app:Handler
     prefork serve app:Handler --bind tcp://[::]:9999 --bind unix:///run/app.sock
+    prefork serve app:Handler --bind tcp://[::]:9999 --bind unix:///run/app.sock --one-pool
     prefork serve app:Handler --max-children 8 --max-requests 10000
     prefork serve http.server:HTTPServer --handler http.server:SimpleHTTPRequestHandler
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefork.cli.addresses import shown
+from prefork.socketserver.loop import members_of
 
 INTERVAL = 1.0
 """Seconds between two titles."""
@@ -23,7 +24,10 @@ class MasterTitle:
     ) -> None:
         self._start = f"prefork: master [{name}] " if name else "prefork: master "
         self._servers = servers
-        self._addresses = [shown(server.server_address) for server in servers]
+        self._addresses = [
+            " + ".join(shown(member.server_address) for member in members_of(server))
+            for server in servers
+        ]
         self._clock = clock
         self._due = 0.0
         self._last = ""

@@ -91,6 +91,9 @@ class BindOptions:
     """Where to listen: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `unixgram:///PATH`.
     Several make a pool for each, of max-children workers each. Default: `tcp://127.0.0.1:9999`."""
 
+    one_pool: Annotated[bool, reading.by(Rule(bool), show_default=False)] = False
+    """Serve all addresses from one pool, of max-children workers together."""
+
     handler: Annotated[str | None, Parameter(metavar="MODULE:HANDLER")] = None
     """The request handler for a server class that has to be given one."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prefork.cli import addresses, loading
@@ -24,6 +25,8 @@ from prefork.cli.serving import serve_until_stopped
 from prefork.cli.signals import StopSignals
 from prefork.cli.streams import outlive_readers
 from prefork.cores import usable_cores
+from prefork.socketserver import PreforkGroup
+from prefork.socketserver.loop import members_of
 
 logger = logging.getLogger("prefork")
 
@@ -51,12 +54,15 @@ def serve(target: str, options: ServeOptions) -> int:
                 for address in wanted:
                     servers.append(open_server(target, given, handler, address, options))
                     files.add(address)
+                if options.one_pool:
+                    servers = [group_of(servers)]
         except BaseException:
             for server in servers:
                 server.server_close()
             raise
-        for server, address in zip(servers, wanted, strict=True):
-            logger.info("%s", announcement(target, server, address, options))
+        schemes = iter(address.scheme for address in wanted)
+        for server in servers:
+            logger.info("%s", announcement(target, server, schemes, options))
         return serve_until_stopped(servers, servers[0].prefork_settings.name, signals)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -107,9 +113,18 @@ def open_server(
         raise Refusal(loading.failure_in(f"{target} cannot be constructed", error)) from error
 
 
-def announcement(target: str, server: Any, address: Address, options: ServeOptions) -> str:
+def group_of(servers: Sequence[Any]) -> PreforkGroup:
+    """One pool for all of them, which is as the pool of the first would have been."""
+    group = PreforkGroup(*servers)
+    group.max_children = servers[0].max_children
+    group.prefork_settings = servers[0].prefork_settings
+    return group
+
+
+def announcement(target: str, server: Any, schemes: Iterator[str], options: ServeOptions) -> str:
     """What is served where, by how many workers, and why by so many."""
-    where = f"{address.scheme}://{shown(server.server_address)}"
+    members = members_of(server)
+    where = ", ".join(f"{next(schemes)}://{shown(m.server_address)}" for m in members)
     settings = server.prefork_settings
     workers = "1 worker" if server.max_children == 1 else f"{server.max_children} workers"
     most = "at most " if settings.strategy == "fork" else ""

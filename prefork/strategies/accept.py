@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from prefork.host import Host
 from prefork.listener import Sharing, something_waits, waiting_at_most
+from prefork.policies.turns import turns_of
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Listening
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.shared import SharedListener
+from prefork.workers.sources.several import SharedListeners
+from prefork.workers.sources.shared import SharedDatagrams, SharedListener
 
 
 class Accept(Strategy):
@@ -18,7 +24,7 @@ class Accept(Strategy):
 
     def __init__(self, host: Host, pool: Pool) -> None:
         super().__init__(host, pool)
-        self._sharing: Sharing | None = None
+        self._sharings: dict[Listening, Sharing] = {}
 
     def standing(self, most: int) -> int:
         return most
@@ -27,24 +33,37 @@ class Accept(Strategy):
         return False
 
     def open(self) -> None:
-        fd = self.host.fileno()
-        if self._sharing is None or not self._sharing.is_of(fd):
-            self._sharing = Sharing(fd)
-        self._sharing.begin(fd)
+        listeners = [one for one in self.host.listeners() if one.fileno() >= 0]
+        if not listeners:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        for one in listeners:
+            sharing = self._sharings.get(one)
+            if sharing is None or not sharing.is_of(one.fileno()):
+                sharing = self._sharings[one] = Sharing(one.fileno())
+            sharing.begin(one.fileno())
 
     def rest(self) -> None:
-        if self._sharing is not None:
-            self._sharing.end(self.host.fileno())
+        for one, sharing in self._sharings.items():
+            sharing.end(one.fileno())
 
     def something_waits(self) -> bool:
-        return something_waits(self.host.fileno())
+        return something_waits(one.fileno() for one in self.host.listeners())
 
     def waiting_at_most(self) -> int:
-        return waiting_at_most(self.host.fileno(), self.host.backlog())
+        return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.host.listeners())
 
     def last_order(self, record: WorkerRecord) -> Message:
         # Those in hand count too: a client may have come in their place meanwhile.
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return SharedListener(self.host, given.channel, room, self.host.settings().order)
+        return self.shared(given, room)
+
+    def shared(self, given: Assignment, room: Room | None) -> SharedListener:
+        """The listener that workers share, or the listeners of a group."""
+        first, *others = self.host.listeners()
+        kind = SharedDatagrams if first.tries_cheaply() else SharedListener
+        if others:
+            kind = SharedListeners
+        turns = turns_of(self.host.settings().order, self.host.max_children())
+        return kind(self.host, given.channel, room, turns)

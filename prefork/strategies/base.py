@@ -19,8 +19,9 @@ from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
 
-Lent = tuple[int, ...]
-"""Descriptors of the master's that one worker has beside the server's own."""
+Lent = tuple[tuple[int, int], ...]
+"""Listeners of the master's that are one worker's own: which of the server's listeners it is like,
+by its number, and the descriptor."""
 
 
 class Strategy:
@@ -52,6 +53,10 @@ class Strategy:
         """Whether the master shall take requests now; otherwise they wait in the backlog."""
         return len(self.pool) < most
 
+    def goes_on(self) -> bool:
+        """Whether there is a request now, and a worker that stands ready for it."""
+        return False
+
     def place(self, request: Any, client_address: Any) -> bool:
         """Bring a request that the master took to a worker that stands ready.
 
@@ -64,6 +69,13 @@ class Strategy:
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         """Note what a worker has said that only this strategy's workers say."""
+
+    def fileno(self) -> int:
+        """The descriptor by which workers can tell this strategy what it is waiting for, or -1."""
+        return -1
+
+    def listen(self) -> None:
+        """Note what was said there."""
 
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
@@ -79,7 +91,8 @@ class Strategy:
     def open(self) -> None:
         """A worker is going to be forked: make ready what it will share.
 
-        Errors: `SettingsError` when the strategy is not for such a server.
+        Errors: `SettingsError` when the strategy is not for such a server; `OSError` when it has no
+        listener any more.
         """
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.shared import OneRequest
+from prefork.workers.sources.shared import say_taken
 
 
 class Fork(Strategy):
@@ -41,4 +41,6 @@ class ForkAhead(Accept):
         return Message(Kind.RETIRE)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return OneRequest(self.host, given.channel, room)
+        source = self.shared(given, room)
+        source.take = say_taken(source.take, given.channel)
+        return source

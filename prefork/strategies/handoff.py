@@ -8,9 +8,11 @@ from typing import Any
 
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
+from prefork.listener import Glance
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import MAX_BODY, Kind, Message
+from prefork.workers.completions import Completions
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
@@ -19,6 +21,9 @@ from prefork.workers.sources.handed import HandedOver
 MOST_IN_CHANNEL = 200
 """Requests in hand of one worker, at most: so many fit into a channel (unix(7): SO_SNDBUF) even if
 the worker is busy and reads none of them."""
+
+MOST_UNHEARD = 1000
+"""Requests handed over without a look at what is done: so many words fit into the pipe."""
 
 logger = logging.getLogger("prefork")
 
@@ -39,6 +44,9 @@ class Handoff(Strategy):
         self._most_in_hand = 1
         self._line: OrderedDict[int, WorkerRecord] = OrderedDict()
         self._all_travel = True
+        self._completions = Completions()
+        self._unheard = 0  # requests handed over since the last time that it listened
+        self._glance = Glance(host)
 
     def standing(self, most: int) -> int:
         return most if self._all_travel else super().standing(most)
@@ -51,6 +59,9 @@ class Handoff(Strategy):
     def begin(self) -> None:
         self._all_travel = True
 
+    def goes_on(self) -> bool:
+        return self._first_in_line() is not None and self._glance.something_waits()
+
     def place(self, request: Any, client_address: Any) -> bool:
         parcel = self.host.pack(request, client_address)
         if parcel is None or len(parcel[0]) > MAX_BODY:
@@ -61,6 +72,7 @@ class Handoff(Strategy):
             del self._line[record.pid]
             if record.channel.send(message):
                 self._in_hand[record.pid] += 1
+                self._unheard += 1
                 self._join_line(record)
                 return True
             if record.channel.broken:
@@ -77,29 +89,45 @@ class Handoff(Strategy):
             self._join_line(record)
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
-        if record.pid not in self._in_hand:
-            return  # it is leaving
-        if message.kind is Kind.DONE:
-            self._in_hand[record.pid] -= 1
-            self._join_line(record)
-        elif message.kind is Kind.LEAVING:
+        assert message.kind is Kind.LEAVING, message
+        if record.pid in self._in_hand:
             self.forget(record)
             record.channel.send(Message(Kind.RETIRE))
+
+    def fileno(self) -> int:
+        # As long as somebody is idle it does not matter who else is.
+        return -1 if self._line else self._completions.fileno()
+
+    def listen(self) -> None:
+        self._unheard = 0
+        in_hand = self._in_hand
+        for (pid,) in self._completions.heard():
+            if pid in in_hand and (record := self.pool.by_pid(pid)) is not None:
+                in_hand[pid] -= 1
+                self._join_line(record)
 
     def forget(self, record: WorkerRecord) -> None:
         self._line.pop(record.pid, None)
         self._in_hand.pop(record.pid, None)
+
+    def close(self) -> None:
+        self._completions.close()
+
+    def let_go(self) -> None:
+        self._completions.let_go()
 
     def last_order(self, record: WorkerRecord) -> Message:
         # Nothing more than it holds already; unlike RETIRE it lets daemon threads be cut off.
         return Message.drain(0)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return HandedOver(self.host, given.channel, room)
+        return HandedOver(self.host, given.channel, room, self._completions)
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""
         hot = self.host.settings().order == "hot"
+        if hot or not self._line or self._unheard >= MOST_UNHEARD:
+            self.listen()
         while self._line:
             record = next(reversed(self._line.values()) if hot else iter(self._line.values()))
             if record.state is WorkerState.SERVING:

@@ -27,9 +27,12 @@ from prefork.workers.room import Room
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.own import OwnListeners
 
+Place = tuple[int, int]
+"""Where a listener belongs: a slot, and the number of the server's listener that it is like."""
+
 
 class Reuseport(Accept):
-    """Slot 0 has the server's listener, each other one a sibling of it.
+    """Slot 0 has the server's listener, each other one a sibling of it; of each, in a group.
 
     The master holds them all for as long as there are workers: who waits at the listener of a
     worker that dies waits for its replacement. A slot that gets no occupant any more leaves its
@@ -40,8 +43,8 @@ class Reuseport(Accept):
 
     def __init__(self, host: Host, pool: Pool) -> None:
         super().__init__(host, pool)
-        self._siblings: dict[int, socket.socket] = {}  # by slot, from 1
-        self._adopted_by: dict[int, int] = {}  # slot of the listener: slot of the worker
+        self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
+        self._adopted_by: dict[Place, int] = {}  # slot of the worker
         self._ended = False
 
     def ready(self, record: WorkerRecord) -> None:
@@ -53,7 +56,8 @@ class Reuseport(Accept):
     def begin(self) -> None:
         self._ended = False
         self.open()
-        spread_clients(self.host.fileno())
+        for one in self.host.listeners():
+            spread_clients(one.fileno())
 
     def end(self) -> None:
         self._ended = True
@@ -61,30 +65,30 @@ class Reuseport(Accept):
     def open(self) -> None:
         if self._ended:
             return
-        fd = self.host.fileno()
-        if self._sharing is not None and not self._sharing.is_of(fd):
-            self.close()  # the siblings of a socket that the program has replaced
+        self._forget_replaced()
         super().open()
-        for slot in range(1, self.host.max_children()):
-            if slot in self._siblings:
-                continue
-            try:
-                self._siblings[slot] = sibling(fd, self.host.backlog())
-            except OSError as error:
-                raise SettingsError(
-                    "The strategy reuseport needs a TCP or UDP port, bound when it was chosen "
-                    "already; on this address there is no second listener to be had: "
-                    f"{os.strerror(error.errno or 0)}."
-                ) from error
+        for number, one in enumerate(self.host.listeners()):
+            for slot in range(1, self.host.max_children()):
+                if (slot, number) in self._siblings or one.fileno() < 0:
+                    continue
+                try:
+                    self._siblings[slot, number] = sibling(one.fileno(), one.backlog())
+                except OSError as error:
+                    raise SettingsError(
+                        "The strategy reuseport needs a TCP or UDP port, bound when it was chosen "
+                        "already; on this address there is no second listener to be had: "
+                        f"{os.strerror(error.errno or 0)}."
+                    ) from error
 
     def rest(self) -> None:
         # Who comes now goes to the server's listener. Where somebody waits there will be a worker
         # again; the other siblings can be closed without anybody noticing.
         if self._siblings:
-            send_clients_to_first(self.host.fileno())
-        for slot, other in list(self._siblings.items()):
-            if not something_waits(other.fileno()):
-                self._siblings.pop(slot).close()
+            for one in self.host.listeners():
+                send_clients_to_first(one.fileno())
+        for place, other in list(self._siblings.items()):
+            if not something_waits([other.fileno()]):
+                self._siblings.pop(place).close()
         super().rest()
 
     def close(self) -> None:
@@ -99,32 +103,47 @@ class Reuseport(Accept):
 
     @contextlib.contextmanager
     def lending(self, slot: int) -> Iterator[Lent]:
-        """Its own listener and those it inherits; at the end of the pool all that there are."""
+        """Its own listeners and those it inherits; at the end of the pool all that there are."""
         listeners = self._listeners()
         if not self._ended:
-            self._adopted_by.pop(slot, None)
-            heirs = (s for s, keeper in self._adopted_by.items() if keeper == slot)
-            listeners = {s: listeners[s] for s in (slot, *heirs)}
+            for place in listeners:
+                if place[0] == slot:
+                    self._adopted_by.pop(place, None)
+            heirs = {place for place, keeper in self._adopted_by.items() if keeper == slot}
+            listeners = {p: fd for p, fd in listeners.items() if p[0] == slot or p in heirs}
         # The child lets go of what is not lent.
-        lent = {s: self._siblings.pop(s) for s in listeners if s in self._siblings}
+        lent = {p: self._siblings.pop(p) for p in listeners if p in self._siblings}
         try:
-            yield tuple(listeners.values())
+            yield tuple((number, fd) for (_, number), fd in listeners.items())
         finally:
             self._siblings.update(lent)
 
     def something_waits(self) -> bool:
-        return any(something_waits(fd) for fd in self._listeners().values())
+        return something_waits(self._listeners().values())
 
     def waiting_at_most(self) -> int:
-        backlog = self.host.backlog()
-        return sum(waiting_at_most(fd, backlog) for fd in self._listeners().values())
+        backlogs = [one.backlog() for one in self.host.listeners()]
+        listeners = self._listeners().items()
+        return sum(waiting_at_most(fd, backlogs[number]) for (_, number), fd in listeners)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
         return OwnListeners(self.host, given.channel, room, lent)
 
-    def _listeners(self) -> dict[int, int]:
-        """The descriptor of each slot's listener."""
-        return {0: self.host.fileno()} | {s: sock.fileno() for s, sock in self._siblings.items()}
+    def _listeners(self) -> dict[Place, int]:
+        """The descriptors of all that are open, by their places."""
+        firsts = enumerate(one.fileno() for one in self.host.listeners())
+        all_of_them = {(0, number): fd for number, fd in firsts if fd >= 0}
+        return all_of_them | {place: sock.fileno() for place, sock in self._siblings.items()}
+
+    def _forget_replaced(self) -> None:
+        """Close the siblings of a socket that the program has closed, or put another for."""
+        for number, one in enumerate(self.host.listeners()):
+            sharing = self._sharings.get(one)
+            if sharing is not None and not sharing.is_of(one.fileno()):
+                del self._sharings[one]
+                for place in [place for place in self._siblings if place[1] == number]:
+                    self._siblings.pop(place).close()
+                    self._adopted_by.pop(place, None)
 
     def _place_orphans(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
@@ -132,9 +151,10 @@ class Reuseport(Accept):
         if self._ended or self.pool.missing(most, most):
             return
         keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}
-        for slot, fd in self._listeners().items():
-            if keepers and slot not in keepers and self._adopted_by.get(slot) not in keepers:
+        for place, fd in self._listeners().items():
+            slot, number = place
+            if keepers and slot not in keepers and self._adopted_by.get(place) not in keepers:
                 load = Counter(self._adopted_by.values())
                 keeper = min(keepers, key=lambda s: load[s])
-                if keepers[keeper].channel.send(Message(Kind.ADOPT, fd=fd)):
-                    self._adopted_by[slot] = keeper
+                if keepers[keeper].channel.send(Message(Kind.ADOPT, b"%d" % number, fd)):
+                    self._adopted_by[place] = keeper

@@ -94,6 +94,21 @@ def test_several_addresses_have_a_pool_each(serve: Start, short_path: Path) -> N
     assert first != second
 
 
+def test_several_addresses_have_one_pool_if_that_is_said(serve: Start, short_path: Path) -> None:
+    path = short_path / "s"
+    binds = ("--bind", "tcp://127.0.0.1:0", "--bind", f"unix://{path}", "--max-children", 1)
+    server = serve("Echo", *binds, "--one-pool", "--name", "app")
+    found = server.wait_for(r"on tcp://127.0.0.1:(\d+), unix://\S+ by 1 worker,")
+    address = ("127.0.0.1", int(found[1]))
+    workers = {int(ask(each, b"").split()[0]) for each in (address, str(path))}
+    assert workers == children_of(server.pid)
+    title = f"prefork: master [app] 127.0.0.1:{address[1]} + {path} 0/1 busy"
+    eventually(lambda: command_of(server.pid) == title)
+    server.signal(15)
+    assert server.exit_code() == 0
+    assert not path.exists()
+
+
 def test_a_server_class_gets_a_pool(serve: Start) -> None:
     server = serve("Server", "--bind", "tcp://127.0.0.1:0")
     pid = int(ask(server.address(), b"").split()[0])

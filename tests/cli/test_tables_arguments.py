@@ -14,10 +14,12 @@ from prefork.cli.outcomes import Refusal
 
 def test_flags(parsed: Any) -> None:
     words = "app:H --bind tcp://a:1 --bind udp://b:2 --max-children 3 --grace 2.5 --threads=4"
+    words += " --one-pool"
     target, options = parsed(*words.split(), "--log-level", "debug", "--strategy", "fork")
     assert target == "app:H"
     assert options == ServeOptions(
         bind=(Address("tcp", "a", 1), Address("udp", "b", 2)),
+        one_pool=True,
         max_children=3,
         said={"grace": 2.5, "threads": 4, "strategy": "fork"},
         log_level="debug",

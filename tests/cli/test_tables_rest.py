@@ -131,6 +131,9 @@ def test_the_title_counts_each_pool() -> None:
         "prefork: master [app] 127.0.0.1:9999 2/8 busy, /run/s 0/8 busy"
     )
     assert MasterTitle("", pools[1:]).text() == "prefork: master /run/s 0/8 busy"
+    group = pool("", 1)
+    group._prefork_members = lambda: pools
+    assert MasterTitle("", [group]).text() == ("prefork: master 127.0.0.1:9999 + /run/s 1/8 busy")
 
 
 def test_without_pools_to_show_the_title_stays(monkeypatch: pytest.MonkeyPatch) -> None:

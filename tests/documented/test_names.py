@@ -36,6 +36,7 @@ DOCUMENTED = {
 }
 FORKING_UNIX = {"ForkingUnixStreamServer", "ForkingUnixDatagramServer"}
 POOL = {
+    "PreforkGroup",
     "PreforkMixIn",
     "PreforkTCPServer",
     "PreforkUDPServer",

@@ -42,9 +42,7 @@ def run(program: str, port: int, *args: str) -> str:
 @contextlib.contextmanager
 def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
     """The server, and what is left of it when it is interrupted as by Ctrl-C: nothing."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = start(program, port)
     try:
         eventually(lambda: is_served(port, kind), what=f"{program} on port {port}")
@@ -52,6 +50,17 @@ def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=Deadline().remaining())
+
+
+def free_port() -> int:
+    """One that is free for streams and for datagrams."""
+    while True:
+        with socket.socket() as streams, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            streams.bind(("127.0.0.1", 0))
+            port: int = streams.getsockname()[1]
+            with contextlib.suppress(OSError):
+                datagrams.bind(("127.0.0.1", port))
+                return port
 
 
 def is_served(port: int, kind: socket.SocketKind) -> bool:
@@ -72,11 +81,11 @@ def is_served(port: int, kind: socket.SocketKind) -> bool:
         ("tcp_recv_server.py", "tcp_client.py", socket.SOCK_STREAM),
         ("tcp_stream_server.py", "tcp_client.py", socket.SOCK_STREAM),
         ("udp_server.py", "udp_client.py", socket.SOCK_DGRAM),
+        ("group_server.py", "tcp_client.py", socket.SOCK_STREAM),
+        ("group_server.py", "udp_client.py", socket.SOCK_DGRAM),
     ],
 )
-def test_documented_server_and_client_talk(
-    server: str, client: str, kind: socket.SocketKind
-) -> None:
+def test_server_and_client_talk(server: str, client: str, kind: socket.SocketKind) -> None:
     with serving(server, kind) as port:
         assert "Received: HELLO WORLD WITH TCP" in run(client, port, "hello world with TCP")
         assert "Received: AND AGAIN" in run(client, port, "and again")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import pytest
@@ -19,7 +19,7 @@ from prefork.settings import Settings
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message, Parcel
 from prefork.workers.room import Room
-from prefork.workers.service import Taker
+from prefork.workers.service import Listening, Taker
 
 
 class FakeSystem(System):
@@ -116,6 +116,9 @@ class FakeHost:
     def stop(self) -> None:
         self.stopped = True
 
+    def listeners(self) -> Sequence[Listening]:
+        return (self,)
+
     def fileno(self) -> int:
         return self.listener.fileno()
 
@@ -132,6 +135,9 @@ class FakeHost:
 
     def takes_at_once(self) -> bool:
         return True
+
+    def tries_cheaply(self) -> bool:
+        return False
 
     def serve(self, request: Any, client_address: Any) -> None: ...
 

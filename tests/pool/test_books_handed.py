@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.completions import Completions
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Scoreboard
 from prefork.workers.sources.handed import HandedOver
@@ -27,14 +28,22 @@ class AtWork:
     def __init__(self, room: Room | None = None) -> None:
         self.host = Host()
         self.master, self._channel = Channel.pair()
-        self.source = HandedOver(self.host, self._channel, room)
+        self._completions = Completions()
+        self.source = HandedOver(self.host, self._channel, room, self._completions)
 
     def hears(self, *messages: Message) -> None:
         for message in messages:
             assert self.master.send(message)
 
+    def done(self) -> int:
+        """How many requests it has said to be done since the last time."""
+        pids = [pid for (pid,) in self._completions.heard()]
+        assert set(pids) <= {os.getpid()}
+        return len(pids)
+
     def close(self) -> None:
         self.master.close()
+        self._completions.close()
         self._channel.close()
         self.source._ears.epoll.close()
         self.host.listener.close()
@@ -83,8 +92,13 @@ def test_requests_are_kept_when_the_master_is_gone(at_work: AtWork) -> None:
 
 def test_a_worker_says_when_a_request_is_done_and_asks_before_it_leaves(at_work: AtWork) -> None:
     at_work.source.serve(b"a", None)
-    assert at_work.master.receive() == Message(Kind.DONE)
+    assert at_work.done() == 0
+    assert not at_work.source.wait(0)
+    assert at_work.done() == 1
+    at_work.source.serve(b"b", None)
     assert not at_work.source.may_leave()
+    assert not at_work.source.wait(0)
+    assert at_work.done() == 0, "it would be handed another one"
     assert at_work.master.receive() == Message(Kind.LEAVING)
 
 
@@ -111,10 +125,9 @@ def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
     try:
         room.enter(1, None)
         at_work.source.serve(b"a", None)  # begins only
-        with pytest.raises(BlockingIOError):
-            at_work.master.receive()
+        assert at_work.done() == 0
         room.leave(1)
-        assert at_work.master.receive() == Message(Kind.DONE)
+        assert at_work.done() == 1
     finally:
         os.close(room.fileno())
         at_work.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from prefork.cores import cgroup_quota, usable_cores
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing import to_retire, to_start
+from prefork.policies.turns import turns_of
 from prefork.workers.scoreboard import Reading, State
+from prefork.workers.sources.base import Order
 
 
 def reading(state: State, since: float) -> Reading:
@@ -128,3 +131,13 @@ def test_half_a_core_is_one_worker_and_no_quota_leaves_the_affinity(tmp_path: Pa
     root, membership = cgroup(tmp_path, "/a", {"a": "50000 100000\n"})
     assert usable_cores(root, membership) == 1
     assert usable_cores(tmp_path / "none", membership) >= 1
+
+
+@pytest.mark.parametrize(
+    ("order", "workers", "turns"),
+    [("fair", 1, 8), ("fair", 4, 8), ("fair", 32, 8), ("fair", 256, 64), ("hot", 256, math.inf)],
+)
+def test_a_worker_goes_to_the_end_of_the_line_after_some_turns_and_never_if_hot(
+    order: Order, workers: int, turns: float
+) -> None:
+    assert turns_of(order, workers) == turns

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.pool.kit import STANDING, answer, idle_workers, pool_of, refuses
+from tests.pool.groups import Tcp, group_of
+from tests.pool.kit import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
 from tests.pool.load import CLIENTS, Load
 from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program
 from tests.support.children import children, has_ended
@@ -88,6 +89,33 @@ def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, err
     eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
     thread.shut_down()
     within(server.server_close)
+    assert thread.raised is None
+    assert len(errors()) <= len(killed)
+    errors()
+
+
+@pytest.mark.slow
+def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
+    strategy: str, errors: Any
+) -> None:
+    """Whichever member it came to."""
+    servers = [Tcp(LOOPBACK, slow_who) for _ in range(2)]
+    group = group_of(*servers, strategy=strategy, workers=WORKERS)
+    thread = start_serving(group)
+    killed: set[int] = set()
+    loads = [Load(server.server_address) for server in servers]
+    with loads[0].running(), loads[1].running():
+        for _ in range(10):
+            for load in loads:
+                load.wait_for_answers(ANSWERS_BETWEEN_KILLS // 2)
+            killed |= signal_somebody(group, signal.SIGKILL)
+        assert thread.is_alive()
+    broken = [text for load in loads for text in load.broken]
+    assert all(load.refused == [] for load in loads)
+    assert {int(text.split()[0]) for text in broken if text} <= killed
+    assert len(broken) <= len(killed)
+    thread.shut_down()
+    within(group.server_close)
     assert thread.raised is None
     assert len(errors()) <= len(killed)
     errors()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
 from prefork.workers.channel import Channel, Message
@@ -73,3 +73,27 @@ class Ears:
         """Threads have finished: that was heard."""
         if self._room is not None:
             self._room.forget_departures()
+
+
+class Rota:
+    """A look at listeners without waiting; those that have a request take turns."""
+
+    def __init__(self, listeners: Iterable[int] = ()) -> None:
+        self._poll = select.poll()
+        self._line: list[int] = []
+        for fd in listeners:
+            self.add(fd)
+
+    def add(self, fd: int) -> None:
+        self._poll.register(fd, select.POLLIN)
+        self._line.append(fd)
+
+    def look(self) -> int:
+        """The listener whose last turn is longest ago, of those with a request; -1 if none has."""
+        ready = {fd for fd, _ in self._poll.poll(0)}
+        for fd in self._line:
+            if fd in ready:
+                self._line.remove(fd)
+                self._line.append(fd)
+                return fd
+        return -1

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 from collections import deque
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message, Parcel
+from prefork.workers.completions import Completions
 from prefork.workers.room import Room
 from prefork.workers.service import Service
 from prefork.workers.sources.base import Ears, Serve
 
 
 class HandedOver:
-    """Requests that the master takes and hands over, through the channel."""
+    """Requests that the master takes and hands over, through the channel.
+
+    Whenever one is served that is said to `completions`, just before the wait for the next; not so
+    the last one before a worker reaches its limit, for nothing more shall be handed to it.
+    """
 
     at_once = True
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
+    def __init__(
+        self, service: Service, channel: Channel, room: Room | None, completions: Completions
+    ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))
         service.let_go_of_listener()
         self._service = service
         self._channel = channel
+        self._completions = completions
+        self._pid = os.getpid()
         self._ears = Ears(channel, room)
+        self._poll = self._ears.epoll.poll
+        self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
         self._held: deque[Parcel] = deque()
         self._orders: deque[Message | None] = deque()
-        self.serve: Serve = self._serve_and_say
+        self._unsaid = False  # whether a request is served of which that is not said yet
+        self.serve: Serve = self._serve_alone
         if room is not None:
             room.departed = self._say_done
             self.serve = service.serve_verified
@@ -41,10 +54,15 @@ class HandedOver:
             raise
 
     def wait(self, timeout: float | None) -> bool:
+        if self._unsaid:
+            self._say_done()
         if not self._held:
-            self.wait_for_others(timeout)
-            with contextlib.suppress(BlockingIOError):
+            if self._poll(timeout) != self._only_the_channel:
+                self._ears.forget_departures()
+            try:
                 self._sort(self._channel.receive())
+            except BlockingIOError:
+                return False
         return bool(self._held)
 
     def something_waits(self) -> bool:
@@ -59,6 +77,7 @@ class HandedOver:
         return self._orders.popleft()
 
     def may_leave(self) -> bool:
+        self._unsaid = False
         self._channel.send(Message(Kind.LEAVING))
         return False
 
@@ -71,9 +90,11 @@ class HandedOver:
         else:
             self._orders.append(message)
 
-    def _serve_and_say(self, request: Any, client_address: Any) -> None:
+    def _serve_alone(self, request: Any, client_address: Any) -> None:
         self._service.serve_verified(request, client_address)
-        self._say_done()
+        self._unsaid = True
 
     def _say_done(self) -> None:
-        self._channel.send_surely(Message(Kind.DONE))
+        self._unsaid = False
+        with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
+            self._completions.say(self._pid)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import select
+import time
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.room import Room
 from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Order, Serve
+from prefork.workers.sources.base import Ears, Rota, Serve
 
-TURNS = 8
-"""Waits after which a worker goes to the end of the line."""
+MOST_UNASKED = 2_000_000
+"""Nanoseconds for which a worker may take datagrams without a look at anything else."""
+
+ASKS = 8
+"""Times that a worker asks after a try that found nothing."""
+
+_clock = time.monotonic_ns
 
 
 class SharedListener:
@@ -20,29 +25,30 @@ class SharedListener:
 
     Registered with EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5) a new connection wakes one worker, the
     first in line. By registering anew a worker goes to the end of the line, so that idle workers
-    take turns (`fair`); every few waits are enough for that. If it keeps its place (`hot`), the
+    take turns; it does so after `turns` waits. If it keeps its place (an infinite number), the
     first in line does what it can, and the others have rest.
 
     A worker asks epoll before it tries accept(2), even if it has reason to hope: an accept that
     finds nothing makes and frees a socket all the same, and costs five times the question.
     """
 
-    def __init__(
-        self, service: Service, channel: Channel, room: Room | None, order: Order = "fair"
-    ) -> None:
-        self.take: Taker = service.taker()
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+        listeners = [one for one in service.listeners() if one.fileno() >= 0]
+        takers = [one.taker() for one in listeners]  # which may put other sockets in place
+        self._takers: dict[int, Taker] = {
+            one.fileno(): take for one, take in zip(listeners, takers, strict=True)
+        }
+        self.take: Taker = takers[0]
         self.serve: Serve = service.serve
-        self.at_once = service.takes_at_once()
+        self.at_once = all(one.takes_at_once() for one in listeners)
         self.next_order = channel.receive
-        self._listener = service.fileno()
         self._ears = Ears(channel, room)
         self._epoll = self._ears.epoll
         self._poll = self._epoll.poll
-        self._glance = select.poll()
-        self._glance.register(self._listener, select.POLLIN)
-        self._only_a_request = [(self._listener, select.EPOLLIN)]
+        self._rota = Rota(self._takers)
+        self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
-        self._turns_at_most = TURNS if order == "fair" else math.inf
+        self._turns_at_most = turns
         self._in_line = False
 
     def wait(self, timeout: float | None) -> bool:
@@ -55,7 +61,7 @@ class SharedListener:
         return False
 
     def something_waits(self) -> bool:
-        return bool(self._glance.poll(0))
+        return self._rota.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
@@ -69,27 +75,53 @@ class SharedListener:
 
     def _join_line(self) -> None:
         self._leave_line()
-        self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        for fd in self._takers:
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         self._in_line = True
         self._turns = self._turns_at_most
 
     def _leave_line(self) -> None:
         if self._in_line:
-            self._epoll.unregister(self._listener)
+            for fd in self._takers:
+                self._epoll.unregister(fd)
             self._in_line = False
         self._turns = 0
 
 
-class OneRequest(SharedListener):
-    """The same for a worker that serves a single request, and says when it has it."""
+class SharedDatagrams(SharedListener):
+    """The same where a try that finds nothing costs less than to ask, as with recvfrom(2).
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None) -> None:
-        super().__init__(service, channel, room)
+    As long as tries succeed a worker does not ask, but for a look at its orders now and then.
+    """
 
-        def take() -> tuple[Any, Any]:
-            request = take_it()
-            channel.send(Message(Kind.TAKEN))
-            return request
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+        super().__init__(service, channel, room, turns)
+        self._receive = self.take
+        self.take = self._try
+        self._to_ask = 0  # so many times before it tries again without asking
+        self._ask_at = 0
 
-        take_it = self.take
-        self.take = take
+    def wait(self, timeout: float | None) -> bool:
+        if not self._to_ask and _clock() < self._ask_at:
+            return True
+        self._to_ask = max(0, self._to_ask - 1)
+        self._ask_at = _clock() + MOST_UNASKED
+        return super().wait(timeout)
+
+    def _try(self) -> tuple[Any, Any]:
+        try:
+            return self._receive()
+        except BlockingIOError:
+            self._to_ask = ASKS
+            raise
+
+
+def say_taken(take: Taker, channel: Channel) -> Taker:
+    """The same for a worker that serves a single request: it says when it has it."""
+
+    def take_and_say() -> tuple[Any, Any]:
+        request = take()
+        channel.send(Message(Kind.TAKEN))
+        return request
+
+    return take_and_say

@@ -1,0 +1,33 @@
+"""What a large answer costs: a byte is asked, 1 MB comes back."""
+
+from __future__ import annotations
+
+from benchmarks.contenders import c_server, python_server
+from benchmarks.load import Load
+from benchmarks.output import Outcome
+from benchmarks.rounds import Plan, alternate
+from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+
+WORKERS = 4
+SIZE = 1_000_000
+PLAN = Plan(rounds=6, seconds=0.5, clients=8, warm_up=50, load=Load(kind="large", size=SIZE))
+C = "C prefork"
+
+
+def measure(plan: Plan = PLAN) -> Outcome:
+    contenders = (
+        c_server(WORKERS, "large", size=SIZE, name=C),
+        python_server("prefork", "large", WORKERS, size=SIZE, name="prefork"),
+        python_server("handoff", "large", WORKERS, size=SIZE, name="prefork, handoff"),
+        python_server("threading", "large", 1, size=SIZE, name="ThreadingTCPServer"),
+        python_server("forking", "large", 1, size=SIZE, name="ForkingTCPServer"),
+    )
+    rounds = alternate(contenders, plan, "large")
+    return Outcome(
+        name="large",
+        question=f"server CPU of an answer of {SIZE / 1e6:g} MB, {WORKERS} workers, "
+        f"{plan.clients} clients.",
+        rounds=rounds,
+        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, C),
+        targets=[],
+    )

@@ -1,0 +1,34 @@
+"""rpyc's own servers, a process or a thread for each connection; prints its port.
+
+python -I rpyc_server.py [--kind forking|threaded]
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from rpyc.utils.server import ForkingServer, ThreadedServer
+
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+
+from benchmarks.peers.rpyc_service import Echo
+
+KINDS = {"forking": ForkingServer, "threaded": ThreadedServer}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workers", type=int, help="as many as there are connections")
+    parser.add_argument("--kind", choices=KINDS, default="forking")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    server = KINDS[options.kind](Echo, hostname="127.0.0.1", port=0, backlog=1024)
+    print(server.port, flush=True)
+    server.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The report on the benchmarks: verdicts, tables in Markdown, and the part of README.md."""
+
+from typing import Any
+
+import pytest
+from rich.table import Table
+
+from benchmarks.machine import Machine
+from benchmarks.output import Outcome, Target, plain
+from benchmarks.progress import Span
+from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
+from benchmarks.stored import Result
+
+MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "verdict"),
+    [
+        (1.6, {"at_most": 1.6}, "PASS"),
+        (1.61, {"at_most": 1.6}, "short"),
+        (4.0, {"at_least": 4}, "PASS"),
+        (3.9, {"at_least": 4}, "short"),
+        (1.0, {"at_most": 1.6, "valid": False}, "void"),
+    ],
+)
+def test_a_target_is_reached_up_to_its_bound(
+    value: float, bounds: dict[str, Any], verdict: str
+) -> None:
+    assert Target("{:.1f}", value, **bounds).verdict == verdict
+
+
+def test_a_target_says_the_figure_how_sure_it_is_and_what_was_wanted() -> None:
+    measured = Target("ours costs {:.2f} times theirs", 1.234, 0.0456, at_most=1.6)
+    assert str(measured) == "ours costs 1.23 times theirs, give or take 0.046 (wanted: at most 1.6)"
+    counted = Target("{} of 200 answered", 200, at_least=200)
+    assert str(counted) == "200 of 200 answered (wanted: at least 200)"
+
+
+def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
+    shown = Table(caption="[red]two[/red] lines")
+    shown.add_column("server")
+    shown.add_column("CPU µs", justify="right")
+    shown.add_row("[bold]ours[/bold]", "7")
+    outcome = Outcome(
+        "echo", "a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"]
+    )
+    content = outcome.content()
+    assert content["table"] == plain(shown)
+    assert content["table"]["rows"] == [("ours", "7")]
+    assert content["table"]["right"] == [False, True]
+    assert content["table"]["caption"] == "two lines"
+    assert content["remarks"] == ["no"]
+    assert content["targets"] == [{"sentence": "1 (wanted: at most 1)", "verdict": "PASS"}]
+
+
+def test_a_table_in_markdown_keeps_figures_to_the_right_and_bars_apart() -> None:
+    assert table(("server", "µs"), (False, True), [("a|b", 7)]) == (
+        "| server | µs |\n| --- | ---: |\n| a\\|b | 7 |"
+    )
+
+
+def result(name: str, *servers: str) -> Result:
+    """A result in which the first server costs 10 µs, the next 20, and so on."""
+    return Result(
+        {
+            "measurement": name,
+            "date": "2026-11-28",
+            "machine": MACHINE,
+            "question": "what an echo costs.",
+            "table": {"columns": ["server"], "right": [False], "rows": [["it"]], "caption": "so"},
+            "targets": [{"sentence": "good enough", "verdict": "PASS"}],
+            "remarks": ["Nothing else ran."],
+            "medians": {
+                server: {"cost": [1e-5 * number] * 3, "p50": [500] * 3, "p99": [2000] * 3}
+                for number, server in enumerate(servers, 1)
+            },
+        }
+    )
+
+
+def test_the_report_has_the_verdicts_first_and_then_a_section_for_each_measurement() -> None:
+    echo, growth = result("echo"), result("growth")
+    written = report({"echo": echo, "growth": growth}, ["main.png", "growth.png"])
+    lines = [line for line in written.splitlines() if line]
+    assert lines.index("| echo | good enough | **PASS** |") < lines.index("![main](main.png)")
+    assert lines[lines.index("## growth") :] == [
+        "## growth",
+        "What an echo costs.",
+        "2026-11-28, on 2 cores (Processor), Linux 6.1, CPython 3.11.7.",
+        "| server |",
+        "| --- |",
+        "| it |",
+        "so",
+        "- **PASS**: good enough",
+        "Nothing else ran.",
+        "![growth](growth.png)",
+    ]
+
+
+def test_the_readme_shows_all_servers_sorted_by_cost_and_ours_in_bold() -> None:
+    echo = result("echo", "C prefork", "prefork", "ForkingTCPServer")
+    strategies = result("strategies", "accept, fair", "fork")
+    rows = [
+        line.split(" | ")[0]
+        for line in readme_part({"echo": echo, "strategies": strategies}).splitlines()
+        if line.startswith("| ")
+    ]
+    assert rows[2:] == [
+        "| C prefork",
+        "| **prefork, accept, fair**",
+        "| **prefork, fork**",
+        "| ForkingTCPServer",
+    ]
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert between_marks(text, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END} {BEGIN}"])
+def test_a_readme_without_both_marks_is_left_alone(text: str) -> None:
+    with pytest.raises(NoPlace, match=r"no place for the table"):
+        between_marks(text, "new")
+
+
+def test_the_bar_fills_part_by_part() -> None:
+    whole = Span(0.0, 1.0)
+    first, second = whole.part(0.25), whole.part(0.75)
+    inner = second.part(0.5)
+    assert [first.at(1.0), second.at(0.0), inner.at(1.0), second.part(0.5).at(1.0)] == [
+        0.25,
+        0.25,
+        0.625,
+        1.0,
+    ]

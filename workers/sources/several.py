@@ -1,0 +1,43 @@
+"""Several listeners that all workers share: those of a group of servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefork.workers.channel import Channel
+from prefork.workers.room import Room
+from prefork.workers.service import Service
+from prefork.workers.sources.shared import SharedListener
+
+
+class SharedListeners(SharedListener):
+    """The same for several: a worker stands in the line of each of them.
+
+    It asks for one event at a time. Then the kernel goes round all that are ready (epoll_wait(2)),
+    so that a flooded listener keeps nobody waiting at another; and a worker that was woken takes
+    the request that it was woken for. If it took another, the one that was woken for that would
+    find nothing, and this one would wait although somebody is idle.
+    """
+
+    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+        super().__init__(service, channel, room, turns)
+        self.take = self._take_chosen
+        self._chosen = -1
+
+    def wait(self, timeout: float | None) -> bool:
+        self._turns -= 1
+        if self._turns < 0:
+            self._join_line()
+        for fd, _ in self._poll(timeout, 1):
+            if fd in self._takers:
+                self._chosen = fd
+                return True
+        self._ears.forget_departures()
+        return False
+
+    def something_waits(self) -> bool:
+        self._chosen = self._rota.look()
+        return self._chosen >= 0
+
+    def _take_chosen(self) -> tuple[Any, Any]:
+        return self._takers[self._chosen]()
