@@ -15,7 +15,7 @@ from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Figure, Result, Turn
 from prefork.cli.bench.stage import handlers_part
-from prefork.cli.load.figures import percentiles
+from prefork.cli.load.figures import percentiles, steady
 from prefork.cli.load.machine import described
 from prefork.cli.load.orders import Exchange, Measured, Order, Tally
 from prefork.cli.outcomes import Refusal
@@ -145,8 +145,8 @@ def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
 
 def test_a_result_adds_its_turns_up() -> None:
     turns = [
-        Turn(Measured([0.001, 0.003], 2, 3, seconds=0.5, busy=0.4), cpu=0.006),
-        Turn(Measured([0.002], 1, 1, 2, "refused", seconds=0.5, busy=0.6), cpu=0.004),
+        Turn(Measured([0.001, 0.003], 4.0, 3, busy=0.4), cpu=0.006),
+        Turn(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
     ]
     result = Result.of(Cell("accept", 1), turns)
     assert result.rate == Figure(3.0, 1.0)
@@ -156,7 +156,7 @@ def test_a_result_adds_its_turns_up() -> None:
 
 
 def test_a_result_without_an_answer_has_figures_too() -> None:
-    result = Result.of(Cell("accept", 1), [Turn(Measured(failures=5, seconds=1.0), 0.0)])
+    result = Result.of(Cell("accept", 1), [Turn(Measured(failures=5), 0.0)])
     assert (result.rate.value, result.cpu.value, result.p99, result.failures) == (0, 0, 0, 5)
 
 
@@ -169,22 +169,43 @@ def test_percentiles_are_in_milliseconds(took: list[float], expected: tuple[floa
 
 
 @pytest.mark.parametrize(
-    ("began", "now", "within"),
-    [(10.0, 11.0, 1.0), (9.0, 11.0, 0.5), (19.0, 23.0, 0.25), (8.0, 28.0, 0.5), (5.0, 9.0, 0.0)],
+    ("spans", "rate", "took"),
+    [
+        # Two clients and one worker, which serves each second one: the queue stands from 2 on.
+        ([(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)], 1.0, [2, 2, 2, 2]),
+        # The same with a worker each.
+        ([(0, 2), (0, 2), (2, 4), (2, 4), (4, 6), (4, 6)], 1.0, [2, 2, 2, 2]),
+        # Not all clients have been answered once before the end: from first to last.
+        ([(0, 4), (0, 8)], 0.25, [4, 8]),
+        ([], 0.0, []),
+    ],
 )
-def test_of_an_exchange_on_the_edge_only_a_part_is_counted(
-    began: float, now: float, within: float
+def test_exchanges_are_counted_while_the_queue_stands(
+    spans: list[tuple[float, float]], rate: float, took: list[float]
 ) -> None:
-    tally = Tally(start=10.0, end=20.0)
-    tally.served(began, now, 7)
-    measured = tally.measured(now=30.0, busy=0.5)
-    assert measured.within == pytest.approx(within)
-    assert (measured.exchanges, measured.received, measured.seconds) == (1, 7, 10.0)
-    assert len(measured.took) == (now >= 10.0)
+    found, found_took = steady(spans, clients=2, start=0.5, end=5.0)
+    assert found == pytest.approx(rate)
+    assert found_took == took
+
+
+def test_exchanges_before_the_end_of_the_warm_up_do_not_count() -> None:
+    spans = [(n / 10, (n + 1) / 10) for n in range(100)]
+    rate, took = steady(spans, clients=1, start=9.05, end=20.0)
+    assert rate == pytest.approx(9.5 / 10.95)
+    assert len(took) == 10
+
+
+def test_a_tally_says_what_it_was_told() -> None:
+    tally = Tally(clients=1, start=10.0, end=20.0)
+    tally.served(9.0, 10.0, 7)
+    tally.served(10.0, 15.0, 7)
+    tally.failed("refused")
+    measured = tally.measured(now=15.0, busy=0.5)
+    assert measured == Measured([5.0], 0.2, 2, 1, "refused", 14, 0.5)
 
 
 def test_after_many_failures_there_is_no_point_in_more() -> None:
-    tally = Tally(0.0, 1.0)
+    tally = Tally(1, 0.0, 1.0)
     for number in range(Tally.MOST_FAILURES):
         assert not tally.hopeless
         tally.failed(f"reason {number}")
@@ -197,7 +218,7 @@ def test_orders_and_answers_survive_their_way() -> None:
     for address in (("127.0.0.1", 80), "/a/path"):
         order = Order(address, 3, 0.5, 1.5, exchange)
         assert Order.of(order.line()) == order
-    measured = Measured([0.5], 0.5, 1, 2, "a\nreason", 3, 4.0, 0.5)
+    measured = Measured([0.5], 0.5, 1, 2, "a\nreason", 3, 0.5)
     assert Measured.of(measured.line()) == measured
 
 
@@ -212,8 +233,8 @@ def test_an_order_is_shared_by_the_processes(
 
 
 def test_what_processes_measure_at_the_same_time_is_added_up() -> None:
-    total = Measured([1.0], 1, 2, 0, "", 3, 1.0, 0.5) + Measured([2.0], 1, 1, 1, "no", 4, 1.5, 0.2)
-    assert total == Measured([1.0, 2.0], 2, 3, 1, "no", 7, 1.5, 0.5)
+    total = Measured([1.0], 1, 2, 0, "", 3, 0.5) + Measured([2.0], 1.5, 1, 1, "no", 4, 0.2)
+    assert total == Measured([1.0, 2.0], 2.5, 3, 1, "no", 7, 0.5)
 
 
 TRACEBACK = f"""\
@@ -280,7 +301,7 @@ def a_record(**more: Any) -> Record:
         "machine": described(),
         "others_percent": 5.0,
         "results": results,
-        "turns": [[Turn(Measured([0.1], 1, 1, seconds=1.0), 0.5)] for _ in results],
+        "turns": [[Turn(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
         "complaints": [],
         "advice": "Take accept with 2 workers.",
     }

@@ -183,10 +183,9 @@ def test_the_steps_of_the_demo(cores: int, counts: list[int]) -> None:
 
 
 def test_the_figures_of_a_step() -> None:
-    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], 99.5, 2.0, 0)
-    assert (result.rate, round(result.p50, 1), round(result.p99)) == (49.75, 50.5, 99)
-    assert Result.of(Step("X"), [], 0, 2.0, 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
-    assert Result.of(Step("X"), [0.004], 1, 2.0, 0).rate == 0.5
+    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], [40.0, 60.0], 0)
+    assert (result.rate, round(result.p50, 1), round(result.p99)) == (50.0, 50.5, 99)
+    assert Result.of(Step("X"), [], [0.0], 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
 
 
 def test_what_the_demo_says_is_what_the_figures_say() -> None:

@@ -67,8 +67,7 @@ def _turn(turn: Turn) -> dict[str, object]:
     measured = turn.measured
     p50, p99 = percentiles(measured.took)
     return {
-        "seconds": measured.seconds,
-        "within": measured.within,
+        "rate": measured.rate,
         "requests": measured.exchanges,
         "failures": measured.failures,
         "reason": measured.reason,

@@ -68,7 +68,7 @@ class Result:
     @classmethod
     def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
         measured = [turn.measured for turn in turns]
-        rates = [m.within / m.seconds for m in measured if m.seconds]
+        rates = [m.rate for m in measured]
         costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
         return cls(
             cell,

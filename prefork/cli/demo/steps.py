@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from prefork.cli.demo.highlight import END, sample
 from prefork.cli.load.children import ChildFailed, child
@@ -49,11 +50,8 @@ class Result:
     failures: int
 
     @classmethod
-    def of(
-        cls, step: Step, took: Sequence[float], within: float, seconds: float, failures: int
-    ) -> Result:
-        rate = within / seconds if seconds else 0.0
-        return cls(step, rate, *percentiles(took), failures)
+    def of(cls, step: Step, took: Sequence[float], rates: Sequence[float], failures: int) -> Result:
+        return cls(step, fmean(rates), *percentiles(took), failures)
 
 
 def worker_counts(cores: int) -> list[int]:
@@ -86,8 +84,7 @@ class Contender:
             raise ChildFailed(f"The server of the step {step.title!r} did not start.")
         self._address = ("127.0.0.1", int(port))
         self._took: list[float] = []
-        self._within = 0.0
-        self._seconds = 0.0
+        self._rates: list[float] = []
         self._failures = 0
 
     def drive(self, clients: int, seconds: float, progress: Progress) -> None:
@@ -98,13 +95,12 @@ class Contender:
         order = Order(self._address, clients, WARM_UP, seconds, Exchange(sample(), ends_with=END))
         measured = self._drivers.drive(order, progress)
         self._took += measured.took
-        self._within += measured.within
-        self._seconds += measured.seconds
+        self._rates.append(measured.rate)
         self._failures += measured.failures
 
     @property
     def result(self) -> Result:
-        return Result.of(self.step, self._took, self._within, self._seconds, self._failures)
+        return Result.of(self.step, self._took, self._rates, self._failures)
 
 
 @contextlib.contextmanager

@@ -21,8 +21,7 @@ from prefork.cli.outcomes import Refusal
 def call(function: Callable[[Any], object], order: Order) -> Measured:
     """Call `function(address)` for as long as the order says; what it raises is a failure."""
     clock = BusyClock()
-    start = time.perf_counter() + order.warm_up
-    tally = Tally(start, start + order.seconds)
+    tally = Tally.of(order)
     while True:
         began = time.perf_counter()
         try:

@@ -87,9 +87,7 @@ class Crowd:
     """The clients that are under way."""
 
     def __init__(self, order: Order) -> None:
-        now = time.perf_counter()
-        start = now + order.warm_up
-        self.tally = Tally(start, start + order.seconds)
+        self.tally = Tally.of(order)
         self._order = order
         self._open: dict[int, Client] = {}  # in the order in which they began
         self._poll = select.poll()

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from prefork.cli.load.figures import steady
+
 PATIENCE = 10.0
 """Seconds after which an answer that has not come counts as a failure."""
 
@@ -69,19 +71,16 @@ class Measured:
     """What came of an order."""
 
     took: Sequence[float] = ()
-    """Seconds that each exchange took which ended well, and after the warm-up."""
-    within: float = 0.0
-    """How many there were in `seconds`: of one that began earlier or ended later, the part that it
-    spent within."""
+    """Seconds that each exchange took which ended well; see `figures.steady()`."""
+    rate: float = 0.0
+    """How many of these there were in a second."""
     exchanges: int = 0
-    """All that ended well, those of the warm-up too."""
+    """All that ended well."""
     failures: int = 0
     reason: str = ""
     """Why the first of them failed; may be a whole traceback."""
     received: int = 0
     """Bytes of all answers."""
-    seconds: float = 0.0
-    """From the end of the warm-up to the end of the time."""
     busy: float = 0.0
     """The part of a core that the busiest process of clients used."""
 
@@ -96,12 +95,11 @@ class Measured:
         """What processes have measured at the same time."""
         return Measured(
             took=[*self.took, *other.took],
-            within=self.within + other.within,
+            rate=self.rate + other.rate,
             exchanges=self.exchanges + other.exchanges,
             failures=self.failures + other.failures,
             reason=self.reason or other.reason,
             received=self.received + other.received,
-            seconds=max(self.seconds, other.seconds),
             busy=max(self.busy, other.busy),
         )
 
@@ -122,17 +120,23 @@ class BusyClock:
 class Tally:
     """Notes of one process while it obeys an order; times are those of `time.perf_counter()`."""
 
+    clients: int
     start: float
     """The end of the warm-up."""
     end: float
-    took: list[float] = field(default_factory=list)
-    within: float = 0.0
-    exchanges: int = 0
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    """When each exchange that ended well began, and ended."""
     failures: int = 0
     reason: str = ""
     received: int = 0
 
     MOST_FAILURES = 100
+
+    @classmethod
+    def of(cls, order: Order) -> Tally:
+        """For an order that begins now."""
+        start = time.perf_counter() + order.warm_up
+        return cls(order.clients, start, start + order.seconds)
 
     @property
     def hopeless(self) -> bool:
@@ -140,14 +144,8 @@ class Tally:
         return self.failures >= self.MOST_FAILURES
 
     def served(self, began: float, now: float, received: int) -> None:
-        self.exchanges += 1
+        self.spans.append((began, now))
         self.received += received
-        if now >= self.start:
-            took = now - began
-            self.took.append(round(took, 6))
-            inside = min(now, self.end) - max(began, self.start)
-            # Counting whole ones would favour those which happen to end in time.
-            self.within += max(0.0, inside) / took if took else 1.0
 
     def failed(self, reason: str) -> None:
         self.failures += 1
@@ -155,14 +153,13 @@ class Tally:
 
     def measured(self, now: float, busy: float) -> Measured:
         """The sum, at a time when nothing is under way any more."""
-        seconds = max(0.0, min(now, self.end) - self.start)
+        rate, took = steady(self.spans, self.clients, self.start, min(now, self.end))
         return Measured(
-            self.took,
-            self.within,
-            self.exchanges,
-            self.failures,
-            self.reason,
-            self.received,
-            seconds,
-            busy,
+            took=[round(each, 6) for each in took],
+            rate=rate,
+            exchanges=len(self.spans),
+            failures=self.failures,
+            reason=self.reason,
+            received=self.received,
+            busy=busy,
         )
