@@ -6,7 +6,6 @@ Nothing here holds a copy: the port becomes free when the server and its workers
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import select
@@ -94,6 +93,8 @@ def sibling(fd: int, backlog: int) -> socket.socket:
 def send_clients_to_first(fd: int) -> None:
     """Send new clients to the listener that had the port first: its siblings can be closed then,
     and nobody is cut off (socket(7): SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)."""
+    import ctypes  # only for those who need it: every fork has its memory to copy
+
     # One instruction, "return 0" (BPF_RET | BPF_K): the first of the group.
     instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
     program = struct.pack("@HP", 1, ctypes.addressof(instruction))

@@ -7,7 +7,6 @@ refuses all others, and the command makes its options of the fields; nothing is 
 from __future__ import annotations
 
 import functools
-import random
 from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -102,8 +101,10 @@ class Settings:
 
     def drawn_max_requests(self) -> int:
         """The limit for one worker, its share of jitter drawn."""
-        if not self.max_requests:
-            return 0
+        if not (self.max_requests and self.max_requests_jitter):
+            return self.max_requests
+        import random  # only now: it has something to do in every child that is forked
+
         return self.max_requests + random.randint(0, self.max_requests_jitter)
 
 
