@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.build import program
-from benchmarks.clocks import tree_seconds
+from prefork.cli.load.cpu import used_by_tree
 
 SERVE = Path(__file__).resolve().with_name("serve.py")
 PEERS = SERVE.with_name("peers")
@@ -119,7 +119,7 @@ class Running:
         return self._process.pid
 
     def cpu_seconds(self) -> float:
-        return tree_seconds(self.pid)
+        return used_by_tree(self.pid)
 
     def _announced_port(self) -> int:
         assert self._process.stdout is not None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from benchmarks.clocks import process_seconds
 from benchmarks.contenders import Running, c_server, python_server
 from benchmarks.output import Outcome, Target
 from benchmarks.processes import times_slept
@@ -18,6 +17,7 @@ from benchmarks.progress import bar
 from benchmarks.rounds import Plan, alternate, ratios, under_each
 from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
 from benchmarks.watched import SETTLED, wait_for_workers
+from prefork.cli.load.cpu import used_by_process
 
 WORKERS = (1, 4, 16, 64, 256)
 CLIENTS = (1, 4, 16, 64, 256, 1024)
@@ -107,9 +107,9 @@ def measure_idle(count: int) -> Idle:
     with Running(python_server("prefork", "echo", count, name=f"{count} idle workers")) as server:
         workers = wait_for_workers(server, count)
         time.sleep(SETTLED)
-        cpu, began = process_seconds(server.pid), time.monotonic()
+        cpu, began = used_by_process(server.pid), time.monotonic()
         slept = sum(map(times_slept, workers))
         time.sleep(IDLE_SECONDS)
         wake_ups = sum(map(times_slept, workers)) - slept
-        cpu, seconds = process_seconds(server.pid) - cpu, time.monotonic() - began
+        cpu, seconds = used_by_process(server.pid) - cpu, time.monotonic() - began
     return Idle(round(100 * cpu / seconds, 4), wake_ups / seconds)

@@ -6,7 +6,8 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+from prefork.cli.load.machine import processor
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Machine:
         version = re.match(r"[\d.]+", platform.release())
         return cls(
             cores=len(os.sched_getaffinity(0)),
-            processor=_processor(),
+            processor=processor(),
             kernel=f"{platform.system()} {version.group() if version else platform.release()}",
             python=f"{platform.python_implementation()} {platform.python_version()}",
         )
@@ -29,12 +30,3 @@ class Machine:
     def __str__(self) -> str:
         cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
         return f"{cores} ({self.processor}), {self.kernel}, {self.python}"
-
-
-def _processor() -> str:
-    """The processor's name as /proc/cpuinfo has it; the architecture where it has none."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.machine()

@@ -20,11 +20,12 @@ from typing import Any
 from benchmarks.clients import connect
 from benchmarks.contenders import Contender, Running, ServerFailed
 from benchmarks.output import Outcome, Target
-from benchmarks.processes import pss, tree
+from benchmarks.processes import pss
 from benchmarks.progress import bar
 from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.watched import DEADLINE, watched
+from prefork.cli.load.cpu import tree
 
 MEGABYTES = 150
 SIZES = (2, 4, 8, 16)

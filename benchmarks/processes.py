@@ -6,16 +6,6 @@ import re
 from pathlib import Path
 
 
-def children(pid: int) -> list[int]:
-    """The processes that this one has forked, or has become the parent of."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    return [pid, *(member for child in children(pid) for member in tree(child))]
-
-
 def times_slept(pid: int) -> int:
     """How often a process of one thread has gone to sleep of its own accord; as often it was woken.
 

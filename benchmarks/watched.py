@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
-from benchmarks.processes import children
+from prefork.cli.load.cpu import children
 
 SITUATIONS = Path(__file__).resolve().with_name("situations.py")
 DEADLINE = 60.0

@@ -1,8 +1,12 @@
 """The CPU time of a server: of its master and of all that descends from it.
 
-A living process has a clock of its own, in nanoseconds (clock_getcpuclockid(3)). What its children
-have used is handed on to it when they are reaped, and can be read from /proc/PID/stat only, cut to
-ticks of 10 ms (proc_pid_stat(5)): an error of two ticks at most for a whole turn.
+A living process has a clock of its own (clock_getcpuclockid(3)): user and system time of all its
+threads, in nanoseconds, up to date at the moment of reading. The times in /proc/PID/stat come in
+steps of 10 ms, which is as much as hundreds of requests cost, and schedstat knows one thread.
+
+A process that was reaped has handed its time on to its parent. That sum is in /proc/PID/stat only
+(proc_pid_stat(5)): the kernel adds it up in nanoseconds and cuts it to ticks when it is read, so a
+difference is wrong by two ticks at most, however many children there were.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ ATTEMPTS = 20
 
 
 def used_by_tree(pid: int) -> float:
-    """Seconds of user and system time, those of reaped descendants too.
+    """Seconds of user and system time of a process and of all below it, those reaped too.
 
     Exact while nothing is forked or reaped; where something was, it looks again.
 
@@ -28,21 +32,33 @@ def used_by_tree(pid: int) -> float:
     """
     for attempt in range(ATTEMPTS):
         try:
-            return sum(map(_used_by, _tree(pid)))
+            return sum(used_by_process(each) + _used_by_reaped(each) for each in tree(pid))
         except (ProcessLookupError, FileNotFoundError):
             time.sleep(0.001 * attempt)
     raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
 
 
-def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in _tree(int(child)))]
+def used_by_process(pid: int) -> float:
+    """The same of one living process, by itself.
 
-
-def _used_by(pid: int) -> float:
+    Errors: `ProcessLookupError`.
+    """
     try:
-        own = time.clock_gettime(~pid << 3 | SCHEDULED)
+        return time.clock_gettime(~pid << 3 | SCHEDULED)
     except OSError as error:  # EINVAL: there is no such process
         raise ProcessLookupError(pid) from error
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has forked, or has become the parent of."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    return [pid, *(member for child in children(pid) for member in tree(child))]
+
+
+def _used_by_reaped(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return own + TICK * (int(fields[CHILDREN_USER]) + int(fields[CHILDREN_SYSTEM]))
+    return TICK * (int(fields[CHILDREN_USER]) + int(fields[CHILDREN_SYSTEM]))

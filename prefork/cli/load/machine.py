@@ -48,14 +48,14 @@ def described() -> dict[str, object]:
     """What a figure needs to be compared with those of another machine."""
     return {
         "cores": usable_cores(),
-        "processor": _processor(),
+        "processor": processor(),
         "memory_mb": psutil.virtual_memory().total >> 20,
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The name in /proc/cpuinfo; the architecture where it has none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
