@@ -42,7 +42,7 @@ from prefork.reports import (
     status_of,
     warn_of_threads,
 )
-from prefork.signals import held_back
+from prefork.signals import held_back, let_in
 from prefork.strategies import strategy_of
 from prefork.strategies.base import Strategy
 from prefork.strategies.fork import Fork
@@ -189,7 +189,8 @@ class Master:
                 if self.has_room():
                     self._fork_for(request, client_address)
                     return
-            self._crew.wait(self._grace_left())
+            with let_in():
+                self._crew.wait(self._grace_left())
             self.turn()
 
     def drain(self) -> None:

@@ -52,6 +52,20 @@ class held_back:
             let_through(self._mask)
 
 
+class let_in:
+    """Let signals through in a part of such a block after all, as for a long wait."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if (outside := _outermost.mask) is not None:
+            change_mask(signal.SIG_SETMASK, outside)
+
+    def __exit__(self, *_: object) -> None:
+        if _outermost.mask is not None:
+            change_mask(signal.SIG_BLOCK, EVERY)
+
+
 def let_through(mask: Mask) -> None:
     """Put the mask back; in a process forked in such a block, which it never leaves."""
     _outermost.mask = None

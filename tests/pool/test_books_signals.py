@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefork.signals import held_back
+from prefork.signals import held_back, let_in
 
 
 def blocked() -> set[Any]:
@@ -64,3 +64,19 @@ def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
             assert outside == set()
     finally:
         change(signal.SIG_SETMASK, [])
+
+
+def test_within_a_block_signals_can_be_let_in_for_a_while() -> None:
+    with held_back():
+        with let_in():
+            assert blocked() == set()
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.SIGINT in blocked()
+    assert blocked() == set()
+
+
+def test_outside_of_any_block_nothing_has_to_be_let_in() -> None:
+    with let_in():
+        assert blocked() == set()
+    assert blocked() == set()
