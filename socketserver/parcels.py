@@ -22,11 +22,15 @@ def pack(server: Any, request: Any, client_address: Any) -> Parcel | None:
 
     What travels is a plain socket other than the server's own, or a datagram of that one; and an
     address made of plain values.
+
+    Errors: `OSError` (EBADF) when it is closed already: by `verify_request()`, say.
     """
     try:
         if type(request) is api.socket.socket and request is not server.socket:
+            if (fd := request.fileno()) < 0:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             kind = _family(request), _type(request), request.proto
-            return marshal.dumps((client_address, kind, request.gettimeout())), request.fileno()
+            return marshal.dumps((client_address, kind, request.gettimeout())), fd
         data, sock = request
         if type(data) is bytes and sock is server.socket:
             return marshal.dumps((client_address, data, None)), None

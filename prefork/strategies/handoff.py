@@ -68,16 +68,22 @@ class Handoff(Strategy):
             self._note_that_requests_stay()
             return False
         message = Message(Kind.TAKE, *parcel)
-        while (record := self._first_in_line()) is not None:
+        placed = False
+        passed_over = []
+        while not placed and (record := self._first_in_line()) is not None:
             del self._line[record.pid]
-            if record.channel.send(message):
+            placed = record.channel.send(message)
+            if placed:
                 self._in_hand[record.pid] += 1
                 self._unheard += 1
                 self._join_line(record)
-                return True
-            if record.channel.broken:
+            elif record.channel.broken:
                 del self._in_hand[record.pid]  # it is about to end: nothing more for it
-        return False
+            elif not self._in_hand[record.pid]:
+                passed_over.append(record)  # it has nothing in hand to say "done" of
+        for record in passed_over:
+            self._join_line(record)
+        return placed
 
     def ready(self, record: WorkerRecord) -> None:
         if record.standing:

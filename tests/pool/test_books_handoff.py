@@ -132,6 +132,15 @@ def test_a_worker_whose_channel_is_full_is_passed_over_until_it_listens(desk: De
     assert slow.handed() == [b"b"]
 
 
+def test_a_request_that_cannot_be_sent_costs_no_idle_worker_its_place(desk: Desk) -> None:
+    """There may be too many descriptors on their way (ETOOMANYREFS): here, it is a bad one."""
+    first, second = desk.hire(), desk.hire()
+    assert not desk.handoff.place((b"bad", -1), None)
+    assert desk.wants_more()
+    assert desk.place(b"a", b"b")
+    assert (first.handed(), second.handed()) == ([b"a"], [b"b"])
+
+
 def test_what_a_worker_says_after_its_end_is_not_heard(desk: Desk) -> None:
     dead = desk.hire()
     dead.dies()

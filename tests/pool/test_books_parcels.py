@@ -94,6 +94,14 @@ def test_a_descriptor_that_was_lost_on_the_way_is_an_error(connection: Pair) -> 
         unpack(server, parcel[0], None)
 
 
+def test_a_connection_that_is_closed_already_is_an_error(connection: Pair) -> None:
+    """It cannot travel, and yet it is no reason to give up handing over."""
+    request, own = connection
+    request.close()
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        pack(SimpleNamespace(socket=own), request, ("127.0.0.1", 1))
+
+
 def test_what_is_more_than_bytes_and_a_descriptor_stays(connection: Pair) -> None:
     request, own = connection
     server = SimpleNamespace(socket=own)

@@ -106,6 +106,21 @@ def test_workers_that_serve_one_request_each_lose_none(running: Any) -> None:
         idle_workers(server, 2)
 
 
+def test_a_request_that_verify_request_has_closed_costs_nobody_else_anything(running: Any) -> None:
+    """No worker that stood ready was ever handed a request again."""
+
+    def verify_request(self: Any, request: Any, client_address: Any) -> bool:
+        if request.recv(1) == b"b":
+            request.close()
+        return True
+
+    hooks = {"verify_request": verify_request, "handle_error": lambda *_: None}
+    with running(pool_of(who, strategy="handoff", **hooks)) as server:
+        workers = idle_workers(server, 2)
+        assert ask(server.server_address, b"b") == b""
+        assert {int(ask(server.server_address, b"g")) for _ in range(4)} == workers
+
+
 # -- who is handed what ----------------------------------------------------------------------------
 
 
