@@ -26,7 +26,7 @@ class HasFileno(Protocol):
 
 
 class Sharing:
-    """A listener that is non-blocking for as long as workers take from it.
+    """A listener that is non-blocking for as long as there is a pool on it.
 
     The flag belongs to the open socket, not to the descriptor: every process that holds it sees it
     (fcntl(2), F_SETFL). What `gettimeout()` says does not change, and connections taken from it are
@@ -35,10 +35,10 @@ class Sharing:
 
     def __init__(self, fd: int) -> None:
         self._socket = _identity(fd)
-        self._was_blocking: bool | None = None  # known while workers take from it
+        self._was_blocking: bool | None = None  # known while there is a pool on it
 
     def begin(self, fd: int) -> None:
-        """Workers are going to take from it, perhaps again."""
+        """Requests are going to be taken from it for a pool, perhaps again."""
         if self._was_blocking is None:
             self._was_blocking = os.get_blocking(fd)
             if _option(fd, socket.SO_ACCEPTCONN):

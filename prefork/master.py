@@ -113,19 +113,14 @@ class Master:
 
     def collect(self) -> None:
         """Note what happened."""
-        if self._settled is not None and self._crew.is_quiet:
-            return
-        with self._lock, held_back():
-            if len(self._pool):
-                stirred = self._crew.stirred()
-                if self.strategy.fileno() in stirred:
-                    self.strategy.listen()
-                for record, message in self._crew.messages(stirred):
-                    self._hear(record, message)
-                if self._crew.someone_died(stirred):
-                    self._bury(self._crew.deaths())
-            if self._settled is None:
-                self._enforce_deadlines(self._clock())
+        with self._lock:
+            if self._settled is not None and self._crew.is_quiet:
+                return
+            with held_back():
+                if len(self._pool):
+                    self._listen(self._crew.stirred())
+                if self._settled is None:
+                    self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
@@ -253,6 +248,14 @@ class Master:
             return [status_of(r, reading(r), now) for r in self._pool.by_slots()]
 
     # -- note --------------------------------------------------------------------------------
+
+    def _listen(self, stirred: set[int]) -> None:
+        if self.strategy.fileno() in stirred:
+            self.strategy.listen()
+        for record, message in self._crew.messages(stirred):
+            self._hear(record, message)
+        if self._crew.someone_died(stirred):
+            self._bury(self._crew.deaths())
 
     def _hear(self, record: WorkerRecord, message: Message) -> None:
         self._settled = None

@@ -17,6 +17,8 @@ class Completions:
     keeps the end for reading, so a worker that has outlived it is told so.
     """
 
+    _to_hear = _to_say = -1
+
     def __init__(self) -> None:
         self._to_hear, self._to_say = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._to_hear, False)
@@ -45,15 +47,16 @@ class Completions:
 
     def let_go(self) -> None:
         """In a worker: drop the end that is the master's."""
-        if self._to_hear >= 0:
-            os.close(self._to_hear)
-            self._to_hear = -1
+        # Forgotten first: a child that another thread forks now closes what is not.
+        fd, self._to_hear = self._to_hear, -1
+        if fd >= 0:
+            os.close(fd)
 
     def close(self) -> None:
         self.let_go()
-        if self._to_say >= 0:
-            os.close(self._to_say)
-            self._to_say = -1
+        fd, self._to_say = self._to_say, -1
+        if fd >= 0:
+            os.close(fd)
 
     def __del__(self) -> None:
         self.close()  # a server may be dropped while workers run

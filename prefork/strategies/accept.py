@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
-
-from prefork.host import Host
-from prefork.listener import Sharing, something_waits, waiting_at_most
+from prefork.listener import something_waits, waiting_at_most
 from prefork.policies.turns import turns_of
-from prefork.pool import Pool, WorkerRecord
+from prefork.pool import WorkerRecord
 from prefork.strategies.base import Lent, Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
-from prefork.workers.service import Listening
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.several import SharedListeners
 from prefork.workers.sources.shared import SharedDatagrams, SharedListener
@@ -22,29 +17,11 @@ from prefork.workers.sources.shared import SharedDatagrams, SharedListener
 class Accept(Strategy):
     workers_take = True
 
-    def __init__(self, host: Host, pool: Pool) -> None:
-        super().__init__(host, pool)
-        self._sharings: dict[Listening, Sharing] = {}
-
     def standing(self, most: int) -> int:
         return most
 
     def wants_listener(self, most: int) -> bool:
         return False
-
-    def open(self) -> None:
-        listeners = [one for one in self.host.listeners() if one.fileno() >= 0]
-        if not listeners:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        for one in listeners:
-            sharing = self._sharings.get(one)
-            if sharing is None or not sharing.is_of(one.fileno()):
-                sharing = self._sharings[one] = Sharing(one.fileno())
-            sharing.begin(one.fileno())
-
-    def rest(self) -> None:
-        for one, sharing in self._sharings.items():
-            sharing.end(one.fileno())
 
     def something_waits(self) -> bool:
         return something_waits(one.fileno() for one in self.host.listeners())

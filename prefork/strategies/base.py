@@ -9,14 +9,18 @@ worker (where its requests come from). Spawning, reaping, deadlines and limits a
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from prefork.host import Host
+from prefork.listener import Sharing
 from prefork.pool import Pool, WorkerRecord
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Listening
 from prefork.workers.sources.base import Source
 
 Lent = tuple[tuple[int, int], ...]
@@ -42,6 +46,7 @@ class Strategy:
     def __init__(self, host: Host, pool: Pool) -> None:
         self.host = host
         self.pool = pool
+        self._sharings: dict[Listening, Sharing] = {}
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -89,11 +94,22 @@ class Strategy:
         """The loop has ended: workers finish, and empty the backlog."""
 
     def open(self) -> None:
-        """A worker is going to be forked: make ready what it will share.
+        """A worker that stands ready is going to be forked: prepare the listeners for the pool.
+
+        From here on nobody waits in accept(2), for somebody else may be faster: another worker, or
+        another program that holds the listener.
 
         Errors: `SettingsError` when the strategy is not for such a server; `OSError` when it has no
         listener any more.
         """
+        listeners = [one for one in self.host.listeners() if one.fileno() >= 0]
+        if not listeners:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        for one in listeners:
+            sharing = self._sharings.get(one)
+            if sharing is None or not sharing.is_of(one.fileno()):
+                sharing = self._sharings[one] = Sharing(one.fileno())
+            sharing.begin(one.fileno())
 
     @contextlib.contextmanager
     def lending(self, slot: int) -> Iterator[Lent]:
@@ -102,6 +118,8 @@ class Strategy:
 
     def rest(self) -> None:
         """No worker is left, and none is kept any more: put back what was changed for them."""
+        for one, sharing in self._sharings.items():
+            sharing.end(one.fileno())
 
     def close(self) -> None:
         """This is the end: let go of everything."""

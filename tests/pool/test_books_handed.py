@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -131,3 +133,16 @@ def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
     finally:
         os.close(room.fileno())
         at_work.close()
+
+
+def test_without_a_descriptor_for_the_pipe_there_is_an_error_and_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What cannot be built is cleaned up all the same: that failed, with a second traceback."""
+    unraisable: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+    monkeypatch.setattr("os.pipe2", lambda _: os.close(-1))
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        Completions()
+    gc.collect()
+    assert unraisable == []

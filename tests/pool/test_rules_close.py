@@ -10,6 +10,7 @@ import pytest
 from prefork import PreforkTCPServer, TCPServer
 from tests.pool.kit import (
     LOOPBACK,
+    STANDING,
     Handler,
     answer,
     cpu_seconds,
@@ -305,14 +306,19 @@ def test_shutdown_answers_at_once_although_the_poll_interval_is_long(strategy: s
         thread.shut_down()
 
 
-def test_the_listener_of_another_program_gets_its_flags_back() -> None:
-    """A reloader or a service manager holds the same open socket: it must not stay non-blocking."""
-    server = pool_of(who)
+@pytest.mark.parametrize("strategy", STANDING)
+def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> None:
+    """A reloader or a service manager holds the same open socket: it must not stay non-blocking.
+
+    While the pool serves it is: that one may take the client for whom a worker was woken.
+    """
+    server = pool_of(who, strategy=strategy)
     copy = os.dup(server.fileno())
     try:
         with serving(server):
             ask(server.server_address)
             idle_workers(server, 2)
+            assert not os.get_blocking(copy)
         assert os.get_blocking(copy)
     finally:
         os.close(copy)

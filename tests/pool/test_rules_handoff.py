@@ -114,7 +114,7 @@ def test_a_request_that_verify_request_has_closed_costs_nobody_else_anything(run
             request.close()
         return True
 
-    hooks = {"verify_request": verify_request, "handle_error": lambda *_: None}
+    hooks: dict[str, Any] = {"verify_request": verify_request, "handle_error": lambda *_: None}
     with running(pool_of(who, strategy="handoff", **hooks)) as server:
         workers = idle_workers(server, 2)
         assert ask(server.server_address, b"b") == b""
