@@ -59,6 +59,11 @@ class Handoff(Strategy):
     def begin(self) -> None:
         self._all_travel = True
 
+    def end(self) -> None:
+        # Nobody but the master takes requests: this need not wait until the last worker is gone, by
+        # when the listener may be closed here, and be somebody else's still.
+        self.rest()
+
     def goes_on(self) -> bool:
         return self._first_in_line() is not None and self._glance.something_waits()
 
