@@ -11,11 +11,9 @@ only where the server's caller has asked it to.
 
 from __future__ import annotations
 
-import functools
 import logging
 import signal
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from prefork.cores import usable_cores
@@ -30,6 +28,7 @@ from prefork.lifecycle import (
     WorkerState,
     advance,
 )
+from prefork.origins import ORIGINS, Origin
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
@@ -40,7 +39,6 @@ from prefork.reports import (
     next_step,
     report_death,
     status_of,
-    warn_of_threads,
 )
 from prefork.signals import held_back
 from prefork.strategies import strategy_of
@@ -49,7 +47,7 @@ from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
-from prefork.workers.main import Assignment, serve_many, serve_one
+from prefork.workers.main import Assignment, serve_one
 
 logger = logging.getLogger("prefork")
 
@@ -59,15 +57,16 @@ class Master:
 
     def __init__(self, host: Host, system: System = SYSTEM, cores: int | None = None) -> None:
         self._host = host
+        self._system = system
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(host, self._pool)
+        self._origin = self._new_origin()
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
-        self._warned = False
         self._any_ready = False
         self._shrinking = Shrinking()
         self._drain_began = 0.0
@@ -94,8 +93,9 @@ class Master:
                 self.strategy.close()
                 self.strategy = wanted(self._host, self._pool)
             self.strategy.begin()
+            self._origin.end()
+            self._origin = self._new_origin()
             self._restarts = Restarts()
-            self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self._drainer_due = self.forced = False
             self._shrinking = Shrinking()
@@ -113,6 +113,7 @@ class Master:
     def collect(self) -> None:
         """Note what happened."""
         with self._lock, held_back():
+            self._origin.collect()
             if len(self._pool):
                 for record, message in self._crew.messages():
                     self._hear(record, message)
@@ -146,6 +147,7 @@ class Master:
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             self.strategy.end()
+            self._origin.end()
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
                 self._drain_began = self._clock()
             self._retire_all()
@@ -173,7 +175,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._spawn(serve, standing=False)
+                    self._enter(self._origin.spawn(serve))
                     return
             self._crew.wait(self._grace_left())
             self.turn()
@@ -226,6 +228,7 @@ class Master:
     def let_go(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
         self._crew.forget_all()
+        self._origin.let_go()
         self.strategy.let_go()
         self._host.let_go()
 
@@ -333,18 +336,20 @@ class Master:
             return None
         return max(self._drain_began + grace - self._clock(), 0.0)
 
+    def _new_origin(self) -> Origin:
+        kind = ORIGINS[self._host.settings().spawn]
+        return kind(self._host, self.strategy, self._crew, self._system)
+
     def _wanted(self) -> int:
         return self.strategy.standing(self._host.max_children())
 
     # -- act ---------------------------------------------------------------------------------
 
     def _start_worker(self) -> None:
-        host, source = self._host, self.strategy.source
         try:
             self.strategy.open()
             with self.strategy.lending(self._pool.free_slot()) as lent:
-                its_source = functools.partial(source, lent=lent)
-                self._spawn(lambda given: serve_many(host, given, its_source), standing=True)
+                self._enter(self._origin.spawn_standing(lent))
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
@@ -353,21 +358,9 @@ class Master:
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
-    def _spawn(self, live: Callable[[Assignment], int], *, standing: bool) -> None:
-        host = self._host
-        if not self._warned:
-            self._warned = True
-            warn_of_threads()
-        record = self._crew.spawn(
-            live,
-            host.settings(),
-            standing=standing,
-            threads=host.threads() if standing else None,
-            limit=self.strategy.requests_at_most,
-            may_cut_off=host.may_cut_off(),
-        )
-        record.may_stop = host.serves_on()
-        host.workers_changed(self._pool.pids())
+    def _enter(self, record: WorkerRecord) -> None:
+        record.may_stop = self._host.serves_on()
+        self._host.workers_changed(self._pool.pids())
 
     def _retire_all(self) -> None:
         orders = [(record, self.strategy.last_order(record)) for record in self._pool]

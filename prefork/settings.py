@@ -36,6 +36,7 @@ class Range:
 
 
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
+SpawnName = Literal["auto", "fork"]
 Count = Annotated[int, Range(0)]
 Seconds = Annotated[float, Range(0, "seconds")]
 SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
@@ -64,6 +65,11 @@ class Settings:
     spare: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
     that it will serve; 0 to fork when a request has come."""
+
+    spawn: SpawnName = "auto"
+    """Where the memory of workers that stand ready comes from: `fork`, from the master; `auto`,
+    the same while the master has a single thread, otherwise from a process without threads that is
+    forked at the start."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""

@@ -73,11 +73,14 @@ class Adapter:
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def keep_out(self) -> None:
         for other in list(_adapters):
             if other is not self:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(getattr(other._server, "socket", None))
+
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        self.keep_out()
         # A handler's shutdown() must find nothing to wait for: the loop that ends is the master's.
         ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefork.workers import current
@@ -21,13 +22,11 @@ from prefork.workers.title import Title
 logger = logging.getLogger("prefork")
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What a new worker is given: its place, its ties to the master, its limits."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a new worker is told: its place and its limits."""
 
     number: int
-    slot: Slot
-    channel: Channel
     standing: bool
     """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
@@ -37,11 +36,30 @@ class Assignment:
     name: str
     titles: bool
 
+    def packed(self) -> bytes:
+        """As they travel; see `unpacked()`."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Terms:
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What a new worker is given: its terms, and its ties to the master."""
+
+    terms: Terms
+    slot: Slot
+    channel: Channel
+
     def title(self) -> Title:
-        return Title(self.number, self.name, self.slot, self.titles)
+        terms = self.terms
+        return Title(terms.number, terms.name, self.slot, terms.titles)
 
     def room(self) -> Room | None:
-        return None if self.threads is None else Room(self.threads, self.may_cut_off, self.slot)
+        threads = self.terms.threads
+        return None if threads is None else Room(threads, self.terms.may_cut_off, self.slot)
 
 
 def serve_many(
@@ -54,8 +72,8 @@ def serve_many(
     def prepare() -> Callable[[], int]:
         source = source_of(given, room)
         title = given.title()
-        loop = Loop(service, source, given.slot, given.channel, room, title, given.max_requests)
-        return loop.run
+        limit = given.terms.max_requests
+        return Loop(service, source, given.slot, given.channel, room, title, limit).run
 
     room = given.room()
     return _live(service, given, room, prepare)
@@ -93,6 +111,7 @@ def _live(
     room: Room | None,
     prepare: Callable[[], Callable[[], int]],
 ) -> int:
+    number = given.terms.number
     try:
         current.slot = given.slot
         service.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
@@ -106,7 +125,7 @@ def _live(
     try:
         status = work()
     except Exception:
-        logger.exception("Worker %d met an error that no handler is answerable for", given.number)
+        logger.exception("Worker %d met an error that no handler is answerable for", number)
         status = ExitCode.CRASHED
     except BaseException:
         status = ExitCode.CRASHED  # SystemExit and its like: silent, as in a forked child
@@ -115,5 +134,5 @@ def _live(
     try:
         service.leaving()
     except Exception:
-        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", given.number)
+        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", number)
     return status

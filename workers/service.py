@@ -22,6 +22,9 @@ class Service(Protocol):
         handler wants the end of the whole server, from any thread.
         """
 
+    def keep_out(self) -> None:
+        """This process lives on beside the workers: drop what belongs to other servers."""
+
     def started(self) -> None:
         """Run what the application wants done in each new worker."""
 

@@ -1,0 +1,79 @@
+"""A forker as the master sees it: a process without threads that forks workers on order."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from prefork.reaper import Death, Reaper
+from prefork.subreaper import taking_in_orphans
+from prefork.system import System
+from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.main import Terms
+
+BIRTH_TIMEOUT = 10.0
+"""Seconds that the master waits for a birth, which takes milliseconds; then the forker counts as
+stuck."""
+
+
+class ForkerError(Exception):
+    """It forks no more workers; the message says why."""
+
+
+class Forker:
+    """The ties to one: orders go through its channel, its end comes through its reaper."""
+
+    def __init__(self, channel: Channel, system: System) -> None:
+        self.pid = 0
+        self._channel = channel
+        self._reaper = Reaper(system)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when it has ended."""
+        return self._reaper.fileno()
+
+    def adopt(self, pid: int) -> None:
+        """It is there."""
+        self.pid = pid
+        self._reaper.adopt(pid)
+
+    def bear(self, terms: Terms, ours: Channel, theirs: Channel, lent: tuple[int, ...]) -> int:
+        """Have a worker forked with the channel `theirs`, which is closed here; its pid.
+
+        Errors: `OSError` when there can be no more processes, `ForkerError` when this one is of no
+        more use.
+        """
+        orders = [Message(Kind.LEND, fd=fd) for fd in lent]
+        orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
+        with taking_in_orphans():
+            if not all(self._channel.send(order) for order in orders):
+                raise ForkerError("takes no orders")
+            theirs.close()
+            if not ours.wait(BIRTH_TIMEOUT):
+                raise ForkerError(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
+            answer = ours.receive()
+        if answer is None:
+            raise ForkerError("has not forked a worker that it was told to fork")
+        if answer.kind is Kind.FAILED:
+            error = int(answer.body)
+            raise OSError(error, os.strerror(error))
+        return int(answer.body)
+
+    def collect(self) -> Death | None:
+        """Its end, if that has come."""
+        deaths = self._reaper.collect()
+        return deaths[0] if deaths else None
+
+    def end(self) -> None:
+        """End it, and collect it: it has nothing to lose."""
+        self._channel.close()
+        if self.pid:
+            self._reaper.send_signal(self.pid, signal.SIGKILL)
+        while len(self._reaper):
+            self._reaper.collect(None)
+        self._reaper.close()
+
+    def let_go(self) -> None:
+        """In a forked child: drop the master's ends."""
+        self._channel.close()
+        self._reaper.forget()
