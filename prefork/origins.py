@@ -35,7 +35,6 @@ class Origin:
         self.strategy = strategy
         self.crew = crew
         self.system = system
-        self.nursery = Nursery(host, crew.scoreboard, self._live, divide)
         self._warned = False
 
     def spawn(
@@ -78,6 +77,10 @@ class Origin:
             name=settings.name,
             titles=settings.titles,
         )
+
+    def nursery(self) -> Nursery:
+        """What standing workers are made of."""
+        return Nursery(self.host, self.crew.scoreboard, self._live, divide)
 
     def _live(self, given: Assignment, lent: Lent) -> int | Life:
         """The life of a standing worker."""
@@ -122,7 +125,7 @@ class FromForker(Origin):
     def _new_forker(self) -> Forker | None:
         if self._given_up or self.system.threads() == 1:
             return None
-        self._forker = self.crew.spawn_forker(self.nursery, self.host.settings())
+        self._forker = self.crew.spawn_forker(self.nursery(), self.host.settings())
         logger.info(
             "Other threads are alive (%s), so workers are forked by a process without them, pid "
             "%d.",

@@ -62,7 +62,8 @@ def taking_in_orphans() -> Iterator[None]:
     try:
         yield
     finally:
-        flag.give_back()
+        if flag is _flag:  # not in a child that was forked in the block
+            flag.give_back()
 
 
 def _prctl(option: int, argument: object) -> None:

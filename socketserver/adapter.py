@@ -75,7 +75,7 @@ class Adapter:
 
     def keep_out(self) -> None:
         for other in list(_adapters):
-            if other is not self:
+            if other._server is not self._server:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(getattr(other._server, "socket", None))
 

@@ -51,6 +51,8 @@ class Kind(IntEnum):
     """To a forker: fork a worker on these terms; the descriptor is its end of its channel."""
     BORN = 13
     """From a process that was forked on order: it is there; the body is its pid."""
+    GROW = 14
+    """To a worker: fork a mold, whose end of its channel is the descriptor."""
 
 
 Parcel = tuple[bytes, int | None]

@@ -53,7 +53,7 @@ class Nursery:
                 newborn.close()
                 while lent:
                     os.close(lent.pop())
-        return ExitCode.ORPHANED
+        return ExitCode.TERMINATED if channel.hung_up else ExitCode.ORPHANED
 
     def _bear(
         self, terms: Terms, newborn: Channel, lent: tuple[int, ...], channel: Channel
@@ -73,4 +73,6 @@ class Nursery:
             return None
         slot = self.scoreboard.slot(terms.number)
         assignment = Assignment(terms=terms, slot=slot, channel=newborn)
+        if terms.titles:
+            assignment.title().show(0)  # until it has more to say: it is a forker no longer
         return functools.partial(self.live, assignment, lent)

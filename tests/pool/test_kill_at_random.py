@@ -17,7 +17,7 @@ import pytest
 
 from tests.pool.kit import STANDING, answer, idle_workers, pool_of, refuses
 from tests.pool.load import CLIENTS, Load
-from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program
+from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
 from tests.support.deadlines import Deadline, within
@@ -82,9 +82,9 @@ def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, err
     if strategy in STANDING:
         whole = idle_workers(server, WORKERS)
         assert len(whole) == WORKERS
-        eventually(lambda: children() == whole, what="no zombie")
+        eventually(lambda: workers_here() == whole, what="no zombie")
     else:
-        eventually(lambda: children() == set(), what="no zombie")
+        eventually(lambda: workers_here() == set(), what="no zombie")
     eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
     thread.shut_down()
     within(server.server_close)
