@@ -109,12 +109,8 @@ class Crew:
         # By hand: a process that inherited the descriptor keeps the registration alive.
         self._epoll.unregister(fd)
 
-    def spawn(
-        self, terms: Terms, live: Callable[[Assignment], int | Life], freeze: bool
-    ) -> WorkerRecord:
+    def spawn(self, terms: Terms, live: Callable[[Assignment], int | Life]) -> WorkerRecord:
         """Fork a worker that lives on these terms, and enter it in the pool.
-
-        `freeze`: keep its garbage collector away from what it shares with the master.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -125,7 +121,7 @@ class Crew:
                 reset_signals(theirs)
 
             given = Assignment(terms=terms, slot=slot, channel=theirs)
-            with self._ready_to_fork(terms.titles, freeze):
+            with self._ready_to_fork(terms.titles, terms.freeze):
                 spawn(lambda: live(given), adopt, prepare, self._system)
 
         slot = self.scoreboard.slot(terms.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 from prefork.reaper import Death, Reaper
 from prefork.subreaper import taking_in_orphans
@@ -25,7 +26,7 @@ class Forker:
 
     def __init__(self, channel: Channel, system: System) -> None:
         self.pid = 0
-        self._channel = channel
+        self.channel = channel
         self._reaper = Reaper(system)
 
     def fileno(self) -> int:
@@ -46,7 +47,7 @@ class Forker:
         orders = [Message(Kind.LEND, fd=fd) for fd in lent]
         orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
         with taking_in_orphans():
-            if not all(self._channel.send(order) for order in orders):
+            if not all(self.channel.send(order) for order in orders):
                 raise ForkerError("takes no orders")
             theirs.close()
             if not ours.wait(BIRTH_TIMEOUT):
@@ -59,6 +60,20 @@ class Forker:
             raise OSError(error, os.strerror(error))
         return int(answer.body)
 
+    def news(self) -> Iterator[Message]:
+        """What it has said, before it forks workers.
+
+        Errors: `ForkerError` when it has ended.
+        """
+        while True:
+            try:
+                message = self.channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                raise ForkerError("it ended before it was ready")
+            yield message
+
     def collect(self) -> Death | None:
         """Its end, if that has come."""
         deaths = self._reaper.collect()
@@ -66,7 +81,7 @@ class Forker:
 
     def end(self) -> None:
         """End it, and collect it: it has nothing to lose."""
-        self._channel.close()
+        self.channel.close()
         if self.pid:
             self._reaper.send_signal(self.pid, signal.SIGKILL)
         while len(self._reaper):
@@ -75,5 +90,5 @@ class Forker:
 
     def let_go(self) -> None:
         """In a forked child: drop the master's ends."""
-        self._channel.close()
+        self.channel.close()
         self._reaper.forget()

@@ -28,7 +28,8 @@ from prefork.lifecycle import (
     WorkerState,
     advance,
 )
-from prefork.origins import ORIGINS, Origin
+from prefork.origins import ORIGINS
+from prefork.origins.base import Origin
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
@@ -46,7 +47,7 @@ from prefork.strategies.base import Strategy
 from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
-from prefork.workers.exits import ExitCode
+from prefork.workers.exits import ExitCode, Life
 from prefork.workers.main import Assignment, serve_one
 
 logger = logging.getLogger("prefork")
@@ -130,6 +131,8 @@ class Master:
                 waits.append(self._restarts.wait_left(now))
             if running and (look := self._shrinking.due()) is not None:
                 waits.append(look)
+            if running and (look := self._origin.due(self._wanted())) is not None:
+                waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
@@ -164,7 +167,7 @@ class Master:
         """
         host = self._host
 
-        def serve(given: Assignment) -> int:
+        def serve(given: Assignment) -> int | Life:
             whole = self.strategy.hands_over and host.threads() is None
             return serve_one(host, given, request, client_address, whole)
 
@@ -293,7 +296,8 @@ class Master:
             return "it is not replaced"
         starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
         alone = not self._any_ready and starting <= 1  # itself
-        return next_step(record, alone, self._restarts.wait_left(now))
+        wait = self._restarts.wait_left(now)
+        return next_step(record, alone, wait, self._origin.generation)
 
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
@@ -313,6 +317,8 @@ class Master:
             if not self._restarts.wait_left(now):
                 self._start_worker()
         self._shrink(self._pool.surplus(self._wanted()), now)
+        for record in self._origin.turn(self._wanted()):
+            self._retire(record, Message(Kind.RETIRE))
 
     def _shrink(self, surplus: int, now: float) -> None:
         standing = (r for r in self._pool if r.standing and r.state is WorkerState.SERVING)
@@ -360,6 +366,7 @@ class Master:
 
     def _enter(self, record: WorkerRecord) -> None:
         record.may_stop = self._host.serves_on()
+        record.generation = self._origin.generation
         self._host.workers_changed(self._pool.pids())
 
     def _retire_all(self) -> None:

@@ -20,7 +20,8 @@ from prefork.workers.scoreboard import Reading, State
 class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
-    `started` is in seconds of the monotonic clock. `standing` is false for a worker that serves one
+    `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
+    `standing` is false for a worker that serves one
     request and then ends, `proved` true once it is no newborn any more. `may_stop` says whether its
     handlers may stop the server. `failure` is the traceback of a failed start.
     """
@@ -30,6 +31,7 @@ class WorkerRecord:
     channel: Channel
     started: float
     standing: bool = True
+    generation: int = 0
     state: WorkerState = WorkerState.STARTING
     was_ready: bool = False
     proved: bool = False

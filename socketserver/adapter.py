@@ -90,6 +90,10 @@ class Adapter:
     def started(self) -> None:
         self._server.worker_started()
 
+    def promoted(self) -> None:
+        self._server._prefork_leave_worker()
+        self._server.worker_promoted()
+
     def leaving(self) -> None:
         self._server.worker_leaving()
 

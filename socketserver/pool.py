@@ -26,12 +26,13 @@ class PreforkMixIn(ForkingMixIn):
 
     For the caller: the documented methods, `prefork_status()`, and `prefork_kill()`.
 
-    May be overridden: the documented hooks, and `worker_started()`, `worker_leaving()`. With the
-    strategies `accept` and `reuseport`, `get_request()`, `verify_request()`, `process_request()`,
-    `finish_request()`, `handle_error()`, `shutdown_request()` and `close_request()` run in the
-    workers; `server_bind()`, `server_activate()`, `service_actions()`, `handle_timeout()`,
-    `shutdown()` and `server_close()` in the master. With `handoff`, the first two of the workers'
-    run in the master; with `fork`, the first three.
+    May be overridden: the documented hooks, and `worker_started()`, `worker_promoted()`,
+    `worker_leaving()`. With the strategies `accept` and `reuseport`, `get_request()`,
+    `verify_request()`, `process_request()`, `finish_request()`, `handle_error()`,
+    `shutdown_request()` and `close_request()` run in the workers; `server_bind()`,
+    `server_activate()`, `service_actions()`, `handle_timeout()`, `shutdown()` and `server_close()`
+    in the master. With `handoff`, the first two of the workers' run in the master; with `fork`, the
+    first three.
 
     Variables, read when used: `max_children` (never more workers than this; may be changed while
     serving), `block_on_close` (whether `server_close()` waits for the workers),
@@ -53,6 +54,14 @@ class PreforkMixIn(ForkingMixIn):
 
         An exception ends the worker; it is replaced later and later (`1.5^n` seconds). If no worker
         of the first generation gets through, `serve_forever()` raises `StartError`.
+        """
+
+    def worker_promoted(self) -> None:
+        """Called, with `spawn = "refork"`, in a process that was forked from a warm worker.
+
+        It serves no request; the next workers are forked from it. The place to close what they must
+        not share with each other and with that worker: connections, above all. Each of them runs
+        `worker_started()`. An exception refuses: the workers stay as they are.
         """
 
     def worker_leaving(self) -> None:
@@ -155,9 +164,20 @@ class PreforkMixIn(ForkingMixIn):
         state["_prefork_serve"] = without_processes(type(self)).process_request
         state["active_children"] = None
         if room is not None:
+            names = ("process_request", "process_request_thread")
+            state["_prefork_unwrapped"] = {name: state.get(name) for name in names}
             # In the instance, so that whatever a subclass does in its own is counted.
             state["process_request"] = entering(self.process_request, room)
             state["process_request_thread"] = leaving(self.process_request_thread, room)  # type: ignore[attr-defined]
+
+    def _prefork_leave_worker(self) -> None:
+        """Put back what the workers forked from this process will wrap anew."""
+        state = vars(self)
+        for name, before in state.pop("_prefork_unwrapped", {}).items():
+            if before is None:
+                del state[name]
+            else:
+                state[name] = before
 
     def _prefork_has_threads(self) -> bool:
         # By the method: the standard library's ThreadingMixIn counts as well.

@@ -1,22 +1,27 @@
 """The inside of a forker: a process that serves no request, and forks workers on order.
 
-It has one thread, so no lock can be held by another one at a fork.
+It has one thread, so no lock can be held by another one at a fork. The master forks one before
+others have threads to fear; a worker that is warm forks one with all that it has in memory, a mold.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import os
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prefork.workers import title
+from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exits import ExitCode, Life
 from prefork.workers.main import Assignment, Terms
+from prefork.workers.room import Room
 from prefork.workers.scoreboard import Scoreboard
 from prefork.workers.service import Service
+from prefork.workers.sources.base import Source
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,50 @@ class Nursery:
         self.service.keep_out()
         if titles:
             title.show_role("forker", name)
+        return self._serve_births(channel)
+
+    def grow(
+        self, given: Assignment, source: Source, room: Room | None, order: Message
+    ) -> Life | None:
+        """Fork a mold from this worker, which goes on; in the mold, the life that it is to lead."""
+
+        def prepare() -> None:
+            given.channel.close()
+            source.let_go()
+            if room is not None:
+                room.let_go()
+            current.slot = None
+            reset_signals(channel)
+            channel.send(Message.born())
+
+        if order.fd is None:  # out of descriptors
+            return None
+        channel = Channel.over(order.fd)
+        try:
+            if channel.wait(0):
+                return None  # the master has given up
+            if (count := threads.count()) > 1:
+                channel.send(Message(Kind.FAILED, b"it has %d threads" % count))
+            elif self.divide(prepare):
+                return functools.partial(self._mold, given.terms, channel)
+        except OSError as error:
+            channel.send(Message(Kind.FAILED, f"it could not fork it: {error.strerror}".encode()))
+        channel.close()
+        return None
+
+    def _mold(self, terms: Terms, channel: Channel) -> int | Life:
+        """The life of a mold, which is that of a forker when it is ready."""
+        try:
+            self.service.promoted()
+        except BaseException:
+            channel.send(Message.failed(f"worker_promoted() failed:\n{traceback.format_exc()}"))
+            return ExitCode.BOOT_FAILED
+        gc.collect()
+        if terms.freeze:
+            gc.freeze()
+        if terms.titles:
+            title.show_role("mold", terms.name)
+        channel.send(Message(Kind.READY))
         return self._serve_births(channel)
 
     def _serve_births(self, channel: Channel) -> int | Life:

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefork.workers import current
 from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exits import ExitCode
+from prefork.workers.exits import ExitCode, Life
 from prefork.workers.loop import Loop
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
@@ -33,6 +33,8 @@ class Terms:
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
     may_cut_off: bool
     max_requests: int
+    freeze: bool
+    """Whether the garbage collector is kept away from what processes share."""
     name: str
     titles: bool
 
@@ -62,18 +64,31 @@ class Assignment:
         return None if threads is None else Room(threads, self.terms.may_cut_off, self.slot)
 
 
+Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
+"""What a worker does when it is told to fork a mold; in the mold, what that is to live."""
+
+
 def serve_many(
     service: Service,
     given: Assignment,
     source_of: Callable[[Assignment, Room | None], Source],
-) -> int:
+    grow: Grow,
+) -> int | Life:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
-    def prepare() -> Callable[[], int]:
+    def prepare() -> Life:
         source = source_of(given, room)
         title = given.title()
-        limit = given.terms.max_requests
-        return Loop(service, source, given.slot, given.channel, room, title, limit).run
+        return Loop(
+            service,
+            source,
+            given.slot,
+            given.channel,
+            room,
+            title,
+            given.terms.max_requests,
+            lambda order: grow(given, source, room, order),
+        ).run
 
     room = given.room()
     return _live(service, given, room, prepare)
@@ -81,7 +96,7 @@ def serve_many(
 
 def serve_one(
     service: Service, given: Assignment, request: Any, client_address: Any, whole: bool
-) -> int:
+) -> int | Life:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
     `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
@@ -109,8 +124,8 @@ def _live(
     service: Service,
     given: Assignment,
     room: Room | None,
-    prepare: Callable[[], Callable[[], int]],
-) -> int:
+    prepare: Callable[[], Life],
+) -> int | Life:
     number = given.terms.number
     try:
         current.slot = given.slot
@@ -129,6 +144,8 @@ def _live(
         status = ExitCode.CRASHED
     except BaseException:
         status = ExitCode.CRASHED  # SystemExit and its like: silent, as in a forked child
+    if callable(status):
+        return status  # this is a mold by now, and the worker lives on elsewhere
     if status != ExitCode.CRASHED:
         given.slot.enter(State.LEAVING)
     try:

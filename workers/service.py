@@ -28,6 +28,12 @@ class Service(Protocol):
     def started(self) -> None:
         """Run what the application wants done in each new worker."""
 
+    def promoted(self) -> None:
+        """This process, forked from a worker, is none any more: workers will be forked from it.
+
+        Runs what the application wants done then.
+        """
+
     def leaving(self) -> None:
         """Run what the application wants done before a worker ends."""
 

@@ -67,6 +67,12 @@ class OwnListeners:
     def holds_some(self) -> bool:
         return False
 
+    def let_go(self) -> None:
+        self._ears.let_go()
+        self._others.let_go()
+        for fd in self._listeners:
+            os.close(fd)
+
     def _listen(self, fd: int) -> None:
         self._listeners.add(fd)
         self._ears.epoll.register(fd, select.EPOLLIN)
