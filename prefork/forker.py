@@ -16,6 +16,9 @@ BIRTH_TIMEOUT = 10.0
 """Seconds that the master waits for a birth, which takes milliseconds; then the forker counts as
 stuck."""
 
+PATIENCE = 1.0
+"""Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
+
 
 class ForkerError(Exception):
     """It forks no more workers; the message says why."""
@@ -27,7 +30,9 @@ class Forker:
     def __init__(self, channel: Channel, system: System) -> None:
         self.pid = 0
         self.channel = channel
+        self._system = system
         self._reaper = Reaper(system)
+        self._is_stuck = False
 
     def fileno(self) -> int:
         """A descriptor that is readable when it has ended."""
@@ -48,13 +53,13 @@ class Forker:
         orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
         with taking_in_orphans():
             if not all(self.channel.send(order) for order in orders):
-                raise ForkerError("takes no orders")
+                raise self._error("takes no orders")
             theirs.close()
             if not ours.wait(BIRTH_TIMEOUT):
-                raise ForkerError(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
+                raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
             answer = ours.receive()
         if answer is None:
-            raise ForkerError("has not forked a worker that it was told to fork")
+            raise self._error("has not forked a worker that it was told to fork")
         if answer.kind is Kind.FAILED:
             error = int(answer.body)
             raise OSError(error, os.strerror(error))
@@ -79,11 +84,22 @@ class Forker:
         deaths = self._reaper.collect()
         return deaths[0] if deaths else None
 
-    def end(self) -> None:
-        """End it, and collect it: it has nothing to lose."""
+    def _error(self, why: str) -> ForkerError:
+        """That it has ended is a better reason than any consequence of it."""
+        self._is_stuck = True
+        death = self.collect()
+        return ForkerError(why if death is None else death.sentence)
+
+    def end(self, *, at_once: bool = False) -> None:
+        """End it, and collect it: `at_once`, if it is not waiting for orders.
+
+        It leaves when its channel does, once it has collected whatever it has forked.
+        """
         self.channel.close()
-        if self.pid:
-            self._reaper.send_signal(self.pid, signal.SIGKILL)
+        deadline = self._system.clock() + (0.0 if at_once or self._is_stuck else PATIENCE)
+        while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
+            self._reaper.collect(left)
+        self._reaper.send_signal(self.pid, signal.SIGKILL)
         while len(self._reaper):
             self._reaper.collect(None)
         self._reaper.close()

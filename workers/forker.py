@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.channel import MAX_BODY, Channel, Kind, Message
 from prefork.workers.exits import ExitCode, Life
 from prefork.workers.main import Assignment, Terms
 from prefork.workers.room import Room
@@ -75,8 +75,9 @@ class Nursery:
         """The life of a mold, which is that of a forker when it is ready."""
         try:
             self.service.promoted()
-        except BaseException:
-            channel.send(Message.failed(f"worker_promoted() failed:\n{traceback.format_exc()}"))
+        except BaseException as error:
+            text = f"worker_promoted() raised {error!r}\n{traceback.format_exc()}"
+            channel.send(Message(Kind.FAILED, text.encode()[:MAX_BODY]))
             return ExitCode.BOOT_FAILED
         gc.collect()
         if terms.freeze:

@@ -59,7 +59,7 @@ class Growth:
     def end(self) -> None:
         """Give up."""
         self._orphans.close()
-        self.mold.end()
+        self.mold.end(at_once=True)
 
 
 class FromMold(FromForker):

@@ -59,9 +59,16 @@ def kinds_of_descriptors() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
-def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, errors: Any) -> None:
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("spawn", ["auto", "refork"])
+def test_workers_killed_at_random_cost_their_own_request_only(
+    strategy: str, spawn: str, errors: Any
+) -> None:
     """Nobody else notices, and nothing is left of the dead."""
-    server = pool_of(slow_who, strategy=strategy, workers=WORKERS)
+    if spawn == "refork" and strategy not in STANDING:
+        pytest.skip("no worker gets warm")
+    settings = {"spawn": spawn, "refork_after": 100}
+    server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
     if strategy in STANDING:
         idle_workers(server, WORKERS)

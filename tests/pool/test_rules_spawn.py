@@ -189,7 +189,7 @@ def test_a_second_run_has_a_forker_of_its_own(running: Any) -> None:
         assert ask(server.server_address) == word
         server.shutdown()
         thread.join()
-        assert not forkers_here()
+        eventually(lambda: not forkers_here(), what="end of the forker")
     server.server_close()
 
 
