@@ -44,11 +44,17 @@ class Crew:
         self._epoll = select.epoll()
         self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
         self._channels: dict[int, WorkerRecord] = {}
+        self._others: dict[int, Callable[[], None]] = {}
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
         """The descriptor to wait for, -1 once the crew is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
+
+    @property
+    def watches_others(self) -> bool:
+        """Whether there is anybody to hear who is no worker."""
+        return bool(self._others)
 
     def wait(self, timeout: float | None) -> None:
         """Sleep until there is something to hear or to collect, at most `timeout` seconds.
@@ -65,6 +71,8 @@ class Crew:
                 record = self._channels[fd]
                 for message in self.last_words(record):
                     yield record, message
+            elif fd in self._others:
+                self._others[fd]()
 
     def last_words(self, record: WorkerRecord) -> Iterator[Message]:
         """What one worker has said; at the end of file only its death is left to come."""
@@ -101,11 +109,13 @@ class Crew:
         """What the worker, or a dead one, has written on the scoreboard."""
         return self.scoreboard.slot(record.slot).read()
 
-    def watch(self, fd: int) -> None:
-        """Wake whoever waits when something else than a worker has news."""
+    def watch(self, fd: int, note: Callable[[], None]) -> None:
+        """When something that is no worker has news on this descriptor, call `note()`."""
+        self._others[fd] = note
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
+        del self._others[fd]
         # By hand: a process that inherited the descriptor keeps the registration alive.
         self._epoll.unregister(fd)
 
@@ -189,7 +199,6 @@ class Crew:
             raise
         finally:
             theirs.close()
-        self.watch(forker.fileno())
         return forker
 
     @contextlib.contextmanager

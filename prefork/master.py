@@ -114,8 +114,7 @@ class Master:
     def collect(self) -> None:
         """Note what happened."""
         with self._lock, held_back():
-            self._origin.collect()
-            if len(self._pool):
+            if len(self._pool) or self._crew.watches_others:
                 for record, message in self._crew.messages():
                     self._hear(record, message)
                 self._bury(self._crew.deaths())
@@ -223,6 +222,7 @@ class Master:
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
+            self._origin.end()
             if not len(self._pool):
                 self._crew.close()
                 self.strategy.close()

@@ -75,6 +75,8 @@ class Nursery:
         """The life of a mold, which is that of a forker when it is ready."""
         try:
             self.service.promoted()
+            if (count := threads.count()) > 1:
+                raise RuntimeError(f"it has left {count} threads, where there may be one")
         except BaseException as error:
             text = f"worker_promoted() raised {error!r}\n{traceback.format_exc()}"
             channel.send(Message(Kind.FAILED, text.encode()[:MAX_BODY]))

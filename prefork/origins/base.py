@@ -52,9 +52,6 @@ class Origin:
         """
         return self.spawn(lambda given: self._live(given, lent), standing=True)
 
-    def collect(self) -> None:
-        """Note what has happened."""
-
     def turn(self, wanted: int) -> list[WorkerRecord]:
         """Decide what is due in a pool of `wanted` workers; those to retire now."""
         return []

@@ -38,10 +38,6 @@ class FromForker(Origin):
                 self._give_up(forker, str(error))
         return super().spawn_standing(lent)
 
-    def collect(self) -> None:
-        if self._forker is not None and (death := self._forker.collect()) is not None:
-            self._give_up(self._forker, death.sentence)
-
     def end(self) -> None:
         if self._forker is not None:
             self.dismiss(self._forker)
@@ -67,14 +63,19 @@ class FromForker(Origin):
     def _new_forker(self) -> Forker | None:
         if self._given_up or self.system.threads() == 1:
             return None
-        self._forker = self.crew.spawn_forker(self.nursery(), self.host.settings())
+        forker = self._forker = self.crew.spawn_forker(self.nursery(), self.host.settings())
+        self.crew.watch(forker.fileno(), lambda: self._note_end(forker))
         logger.info(
             "Other threads are alive (%s), so workers are forked by a process without them, pid "
             "%d.",
             ", ".join(t.name for t in threading.enumerate() if t is not threading.current_thread()),
-            self._forker.pid,
+            forker.pid,
         )
-        return self._forker
+        return forker
+
+    def _note_end(self, forker: Forker) -> None:
+        if (death := forker.collect()) is not None:
+            self._give_up(forker, death.sentence)
 
     def _give_up(self, forker: Forker, why: str) -> None:
         self._given_up = True

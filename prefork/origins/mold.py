@@ -86,15 +86,10 @@ class FromMold(FromForker):
                 self._lose_mold(mold, str(error))
         return super().spawn_standing(lent)
 
-    def collect(self) -> None:
-        super().collect()
-        if self._mold is not None and (death := self._mold.collect()) is not None:
-            self._lose_mold(self._mold, death.sentence)
-        if self._growth is not None:
-            self._hear(self._growth)
-
     def turn(self, wanted: int) -> list[WorkerRecord]:
         now = self.system.clock()
+        if self._growth is not None and now >= self._growth.deadline:
+            self._hear(self._growth)
         if self._state is ReforkState.RESTING and self._attempts.look(now):
             self._promote(now)
         if self._state is not ReforkState.ROLLING:
@@ -157,8 +152,7 @@ class FromMold(FromForker):
             return
         self._growth = growth
         self._note(ReforkEvent.ORDERED)
-        self.crew.watch(growth.mold.fileno())
-        self.crew.watch(growth.mold.channel.fileno())
+        self.crew.watch(growth.mold.channel.fileno(), lambda: self._hear(growth))
 
     def _hear(self, growth: Growth) -> None:
         try:
@@ -173,22 +167,26 @@ class FromMold(FromForker):
         self.crew.unwatch(growth.mold.channel.fileno())
         self._note(ReforkEvent.GROWN)
         self._dismiss_forkers()
-        self._mold = growth.mold
+        mold = self._mold = growth.mold
+        self.crew.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
         self.generation += 1
         logger.info(
             "Workers of generation %d are forked from process %d, which was forked from worker %d "
             "(pid %d).",
             self.generation,
-            growth.mold.pid,
+            mold.pid,
             growth.parent.slot,
             growth.parent.pid,
         )
 
     def _abandon(self, growth: Growth) -> None:
         self._growth = None
-        self.crew.unwatch(growth.mold.fileno())
         self.crew.unwatch(growth.mold.channel.fileno())
         growth.end()
+
+    def _note_end_of_mold(self, mold: Forker) -> None:
+        if (death := mold.collect()) is not None:
+            self._lose_mold(mold, death.sentence)
 
     def _lose_mold(self, mold: Forker, why: str) -> None:
         self._mold = None

@@ -1,6 +1,6 @@
 """What cannot be forked from a warm worker, and what happens then."""
 
-import faulthandler
+import _thread
 import logging
 import os
 import signal
@@ -75,6 +75,19 @@ def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixtu
     first, _, traceback = text.partition("\n")
     assert "worker_promoted() raised ValueError('the connection cannot be shared'); they" in first
     assert "Traceback" in traceback
+
+
+def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """They would be alive at every birth."""
+
+    def worker_promoted(self: Any) -> None:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+    with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
+        idle_workers(server, 2)
+        refused = lambda: ask(server.server_address) and _attempts(caplog)  # noqa: E731
+        eventually(refused, what="the reason in the log")
+    assert "it has left 2 threads, where there may be one" in caplog.text
 
 
 def test_a_mold_that_does_not_get_ready_is_given_up(
@@ -159,8 +172,9 @@ def is_growing(server: Any) -> bool:
 def test_a_thread_that_python_does_not_know_counts_as_well() -> None:
     """Those of numerical libraries hold locks, too."""
     before = threads.count()
-    faulthandler.dump_traceback_later(1000)
-    try:
-        assert threads.count() == before + 1
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    _thread.start_new_thread(lock.acquire, ())
+    assert threads.count() == before + 1
+    lock.release()
+    eventually(lambda: threads.count() == before, what="its end")
