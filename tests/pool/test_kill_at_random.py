@@ -60,7 +60,7 @@ def kinds_of_descriptors() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("spawn", ["auto", "refork"])
+@pytest.mark.parametrize("spawn", ["auto", "fork", "refork"])
 def test_workers_killed_at_random_cost_their_own_request_only(
     strategy: str, spawn: str, errors: Any
 ) -> None:

@@ -1,6 +1,6 @@
 """Which process workers are forked from."""
 
-import ctypes
+import errno
 import os
 import signal
 import threading
@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from prefork import forker
+from prefork.origins import base
+from prefork.policies import restarts
+from prefork.spawner import divide
 from tests.pool.kit import (
     STANDING,
     idle_workers,
@@ -19,23 +22,11 @@ from tests.pool.kit import (
     who,
 )
 from tests.pool.programs import AT_ONCE, HOLDING, forkers_here, orphans_end, program, workers_here
+from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
 from tests.support.children import command_of, state_of
 from tests.support.clients import ask
 from tests.support.deadlines import within
 from tests.support.polling import eventually
-
-PR_GET_CHILD_SUBREAPER = 37
-
-
-def takes_in_orphans() -> bool:
-    """What this process's attribute is now (prctl(2))."""
-    flag = ctypes.c_int()
-    assert ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0) == 0
-    return bool(flag.value)
-
-
-def set_taking_in_orphans(flag: int) -> None:
-    assert ctypes.CDLL(None).prctl(36, ctypes.c_ulong(flag), 0, 0, 0) == 0
 
 
 @pytest.fixture
@@ -173,6 +164,32 @@ def test_a_stuck_forker_does_not_hold_up_the_master(
         replaced(server, min(workers))
         assert state_of(stuck) == ""
     assert "has not forked a worker within 0.05 s" in caplog.text
+    errors()
+
+
+def test_a_forker_without_room_for_a_process_is_asked_again_later(
+    running: Any, errors: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the master itself would try again."""
+    full = tmp_path / "full"
+
+    def divide_if_there_is_room(prepare: Any) -> bool:
+        if full.exists():
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return divide(prepare)
+
+    monkeypatch.setattr(base, "divide", divide_if_there_is_room)
+    monkeypatch.setattr(restarts, "FACTOR", 0.1)
+    with running(pool_of(who)) as server:
+        workers = idle_workers(server, 2)
+        pid = the_forker()
+        full.touch()
+        os.kill(min(workers), signal.SIGKILL)
+        said = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
+        eventually(said, what="the reason in the log")
+        full.unlink()
+        assert max(workers) in idle_workers(server, 2)
+        assert the_forker() == pid
     errors()
 
 
