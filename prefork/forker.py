@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from prefork.reaper import Death, Reaper
 from prefork.subreaper import taking_in_orphans
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.exits import ExitCode
 from prefork.workers.main import Terms
 
 BIRTH_TIMEOUT = 10.0
@@ -33,6 +35,8 @@ class Forker:
         self._system = system
         self._reaper = Reaper(system)
         self._is_stuck = False
+        self.severity = logging.WARNING
+        """Of its end, for the log: somebody may have ended the whole group by SIGTERM."""
 
     def fileno(self) -> int:
         """A descriptor that is readable when it has ended."""
@@ -82,7 +86,11 @@ class Forker:
     def collect(self) -> Death | None:
         """Its end, if that has come."""
         deaths = self._reaper.collect()
-        return deaths[0] if deaths else None
+        if not deaths:
+            return None
+        if deaths[0].status == ExitCode.TERMINATED:
+            self.severity = logging.INFO
+        return deaths[0]
 
     def _error(self, why: str) -> ForkerError:
         """That it has ended is a better reason than any consequence of it."""

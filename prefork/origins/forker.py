@@ -81,7 +81,8 @@ class FromForker(Origin):
         self._given_up = True
         self._forker = None
         self.dismiss(forker)
-        logger.warning(
+        logger.log(
+            forker.severity,
             "The process that forks workers (pid %d) %s; from now on the master forks them itself.",
             forker.pid,
             why,

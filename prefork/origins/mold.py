@@ -192,7 +192,8 @@ class FromMold(FromForker):
         self._mold = None
         self.dismiss(mold)
         self._note(ReforkEvent.LOST)
-        logger.warning(
+        logger.log(
+            mold.severity,
             "The process that workers were forked from (pid %d) %s; until there is another one, "
             "they are forked as at the start.",
             mold.pid,

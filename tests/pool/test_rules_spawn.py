@@ -1,6 +1,7 @@
 """Which process workers are forked from."""
 
 import errno
+import logging
 import os
 import signal
 import threading
@@ -227,11 +228,13 @@ def test_the_forker_leaves_when_it_is_told_to_by_a_signal(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SIGTERM to the whole group, say."""
+    caplog.set_level(logging.INFO, "prefork")
     with running(pool_of(who)) as server:
         idle_workers(server, 2)
         pid = the_forker()
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
         eventually(lambda: "exited with code 12" in caplog.text, what="the reason in the log")
+        assert messages(caplog.records, logging.WARNING) == []
         assert not forkers_here()
         assert len(server.active_children) == 2
