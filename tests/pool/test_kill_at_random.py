@@ -129,10 +129,15 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("errors")
-def test_workers_ended_politely_at_random_cost_nobody_anything(strategy: str, running: Any) -> None:
+@pytest.mark.usefixtures("errors", "no_pauses")
+@pytest.mark.parametrize("spawn", ["auto", "refork"])
+def test_workers_ended_politely_at_random_cost_nobody_anything(
+    strategy: str, spawn: str, running: Any
+) -> None:
     """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
-    with running(pool_of(slow_who, strategy=strategy, workers=WORKERS)) as server:
+    settings = {"spawn": spawn, "refork_after": 10}
+    pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    with running(pool) as server:
         load = Load(server.server_address)
         with load.running():
             for _ in range(20):

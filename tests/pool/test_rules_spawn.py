@@ -214,7 +214,14 @@ def test_a_second_run_has_a_forker_of_its_own(running: Any) -> None:
 
 
 def test_the_forker_ends_with_its_killed_master(elsewhere: Path) -> None:
-    code = HOLDING + "import threading\nthreading.Thread(target=server.serve_forever).start()\n"
+    code = (
+        HOLDING
+        + """
+import threading
+threading.Thread(target=server.serve_forever).start()
+threading.Event().wait()
+"""
+    )
     with program(code.format(strategy="accept"), elsewhere) as it:
         it.address()
         everybody = it.workers(2) | it.forkers()
