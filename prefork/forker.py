@@ -23,6 +23,9 @@ stuck."""
 PATIENCE = 1.0
 """Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
 
+CALLING_OFF = 0.3
+"""Seconds in which somebody who is forking one says so."""
+
 
 class ForkerError(Exception):
     """It forks no more workers; the message says why."""
@@ -95,6 +98,17 @@ class Forker:
         if deaths[0].status == ExitCode.TERMINATED:
             self.severity = logging.INFO
         return deaths[0]
+
+    def call_off(self) -> None:
+        """It is not wanted any more, and may be there already: wait for a moment to be told.
+
+        A worker that is busy reads later that it shall fork none.
+        """
+        self.channel.say_no_more()
+        if self.channel.wait(CALLING_OFF):
+            message = self.channel.receive()
+            if message is not None and message.kind is Kind.BORN:
+                self.adopt(int(message.body))
 
     def _error(self, why: str) -> ForkerError:
         """That it has ended is a better reason than any consequence of it."""

@@ -270,6 +270,7 @@ class Master:
             if record is not None:
                 self._bury_one(record, death)
                 if record.standing and not record.was_ready:
+                    self._origin.note_failed_start(record)
                     failed = record
         if failed is not None and self._nobody_starts():
             raise StartError.of(failed)

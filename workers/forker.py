@@ -73,6 +73,8 @@ class Nursery:
 
     def _mold(self, terms: Terms, channel: Channel) -> int | Life:
         """The life of a mold, which is that of a forker when it is ready."""
+        if channel.wait(0):
+            return ExitCode.ORPHANED  # the master has given up
         try:
             self.service.promoted()
             if (count := threads.count()) > 1:

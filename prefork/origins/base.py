@@ -71,6 +71,9 @@ class Origin:
         """Seconds until the clock alone makes a `turn()` necessary."""
         return None
 
+    def note_failed_start(self, record: WorkerRecord) -> None:
+        """A standing worker has ended that was never ready."""
+
     def end(self) -> None:
         """No more standing workers are wanted."""
 

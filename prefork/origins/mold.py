@@ -58,7 +58,9 @@ class Growth:
         return False
 
     def end(self) -> None:
-        """Give up."""
+        """Give up; one that is being forked just now is still taken in."""
+        if not self.mold.pid:
+            self.mold.call_off()
         self._orphans.close()
         self.mold.end(at_once=True)
 
@@ -108,6 +110,11 @@ class FromMold(FromForker):
         if self._state is ReforkState.RESTING:
             return self._attempts.due(now)
         return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
+
+    def note_failed_start(self, record: WorkerRecord) -> None:
+        """What is in the mold's memory may be the reason, and would be so for ever."""
+        if self._mold is not None and not self._is_outdated(record):
+            self._lose_mold(self._mold, "has forked a worker that could not start")
 
     def end(self) -> None:
         if self._growth is not None:

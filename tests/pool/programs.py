@@ -136,6 +136,16 @@ def forkers_here() -> set[int]:
     return forkers_among(children())
 
 
+def the_forker() -> int:
+    """The one of them, once there is one and no more: a newborn worker is called like it, too."""
+
+    def only() -> int:
+        now = forkers_here()
+        return now.pop() if len(now) == 1 else 0
+
+    return eventually(only, what="one forker")
+
+
 def workers_here() -> set[int]:
     """The children of this process that serve."""
     now = children()

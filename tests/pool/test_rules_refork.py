@@ -21,6 +21,7 @@ from tests.pool.kit import (
 from tests.pool.load import Load
 from tests.pool.programs import (
     forkers_here,
+    the_forker,
     workers_here,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
@@ -121,6 +122,7 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
     """The mold closes what must not be shared, and each worker opens its own."""
     server = reforking_pool(
         who,
+        after=50,
         worker_started=lambda self: told.say("started", os.getpid()),
         worker_promoted=lambda self: told.say("promoted", os.getpid()),
         worker_leaving=lambda self: told.say("leaving", os.getpid()),
@@ -128,7 +130,7 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
     with running(server):
         first = idle_workers(server, 2)
         all_renewed(server)
-        (mold,) = forkers_here()
+        mold = the_forker()
         assert command_of(mold) == "prefork: mold"
         assert mold not in server.active_children
         workers = idle_workers(server, 2)
@@ -151,7 +153,7 @@ def test_one_mold_replaces_another_and_nothing_piles_up(running: Any) -> None:
         all_renewed(server, 1)
         before = ask(server.server_address)
         all_renewed(server, 5)
-        eventually(lambda: len(forkers_here()) == 1, what="one mold")
+        the_forker()
         assert ask(server.server_address) == before
 
 

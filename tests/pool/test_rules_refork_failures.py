@@ -21,13 +21,13 @@ from tests.pool.kit import (
 from tests.pool.programs import (
     AT_ONCE,
     HOLDING,
-    forkers_here,
     orphans_end,
     program,
+    the_forker,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
 from tests.support.announcements import Told
-from tests.support.children import state_of
+from tests.support.children import child_running, state_of
 from tests.support.clients import ask, connect
 from tests.support.polling import eventually
 
@@ -113,7 +113,7 @@ def test_a_killed_mold_costs_nobody_anything(
     with running(reforking_pool(who, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
         all_renewed(server)
-        (mold,) = forkers_here()
+        mold = the_forker()
         os.kill(mold, signal.SIGKILL)
         eventually(lambda: not state_of(mold), what="end of the mold")
         victim = min(idle_workers(server, 2))
@@ -124,6 +124,27 @@ def test_a_killed_mold_costs_nobody_anything(
     lost = "was killed by SIGKILL; until there is another one, they are forked as at the start"
     assert sum(lost in text for text in messages(caplog.records)) == 1
     assert len(errors()) == 1
+
+
+def test_a_mold_whose_workers_cannot_start_is_given_up(
+    running: Any, errors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong in its memory would be wrong in each of them."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        warm.append(True)
+        request.sendall(b"%d" % os.getpid())
+
+    def worker_started(self: Any) -> None:
+        assert not warm, "there is a connection already"
+
+    warm: list[bool] = []
+    with running(reforking_pool(handler, after=20, worker_started=worker_started)) as server:
+        idle_workers(server, 2)
+        lost = "has forked a worker that could not start; until there is another one"
+        eventually(lambda: ask(server.server_address) and lost in caplog.text, what="the reason")
+        idle_workers(server, 2)
+    errors()
 
 
 def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
@@ -171,10 +192,14 @@ def is_growing(server: Any) -> bool:
 
 def test_a_thread_that_python_does_not_know_counts_as_well() -> None:
     """Those of numerical libraries hold locks, too."""
-    before = threads.count()
-    lock = _thread.allocate_lock()
-    lock.acquire()
-    _thread.start_new_thread(lock.acquire, ())
-    assert threads.count() == before + 1
-    lock.release()
-    eventually(lambda: threads.count() == before, what="its end")
+
+    def run() -> None:
+        assert threads.count() == 1
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        _thread.start_new_thread(lock.acquire, ())
+        assert threads.count() == 2
+        assert threading.active_count() == 1
+
+    with child_running(run) as child:
+        assert child.exit_code() == 0

@@ -22,7 +22,15 @@ from tests.pool.kit import (
     pool_of,
     who,
 )
-from tests.pool.programs import AT_ONCE, HOLDING, forkers_here, orphans_end, program, workers_here
+from tests.pool.programs import (
+    AT_ONCE,
+    HOLDING,
+    forkers_here,
+    orphans_end,
+    program,
+    the_forker,
+    workers_here,
+)
 from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
 from tests.support.children import command_of, state_of
 from tests.support.clients import ask
@@ -40,12 +48,6 @@ def takes_in_none() -> Any:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def the_forker() -> int:
-    """The process that forks workers, once there is one and no more."""
-    eventually(lambda: len(forkers_here()) == 1, what="one forker")
-    return min(forkers_here())
 
 
 @pytest.mark.parametrize("strategy", STANDING)
