@@ -104,8 +104,11 @@ class Master:
         """
         with self._lock:
             self.collect()
-            if self.state is PoolState.RUNNING and not self._is_settled:
-                self._keep_size()
+            if self.state is PoolState.RUNNING:
+                if not self._is_settled:
+                    self._keep_size()
+                for record in self._origin.turn(self._size()[0]):
+                    self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
         """Note what happened."""
@@ -124,12 +127,12 @@ class Master:
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
+            wanted, most = self._size()
             if self._is_settled:
-                return None
+                return self._origin.due(wanted)
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             if self.state is PoolState.RUNNING:
-                wanted, most = self._size()
                 if self._pool.missing(wanted, most):
                     waits.append(self._restarts.wait_left(now))
                 looks = self._shrinking.due(), self._origin.due(wanted)
@@ -337,10 +340,7 @@ class Master:
                 self._start_worker()
         surplus = self._pool.surplus(wanted)
         self._shrink(surplus, now)
-        for record in self._origin.turn(wanted):
-            self._retire(record, Message(Kind.RETIRE))
-        proved = all(record.proved for record in self._pool)
-        if proved and not (missing or surplus) and self._origin.due(wanted) is None:
+        if not (missing or surplus) and all(record.proved for record in self._pool):
             self._settled = self._pool.changes, *size
 
     def _shrink(self, surplus: int, now: float) -> None:
