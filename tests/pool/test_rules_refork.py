@@ -3,12 +3,15 @@
 import gc
 import inspect
 import os
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from prefork import PreforkUDPServer
+from prefork import PreforkUDPServer, ThreadingMixIn
 from prefork.lifecycle import WorkerState
+from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import (
     LOOPBACK,
     STANDING,
@@ -171,6 +174,32 @@ def test_workers_with_threads_are_renewed_between_two_requests(strategy: str, ru
         idle_workers(server, 2)
         if server.active_children == workers:
             assert sum(w.served for w in server.prefork_status()) == served + 4
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) -> None:
+    """Each member serves on, with threads or without."""
+
+    def count_threads(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d" % threading.active_count())
+
+    class Threads(ThreadingMixIn, Tcp):
+        worker_promoted = lambda self: told.say("promoted")  # noqa: E731
+
+    kinds = (Tcp,) if strategy == "handoff" else (Tcp, Threads)
+    members = [kind(LOOPBACK, count_threads) for kind in kinds]
+    group = group_of(*members, strategy=strategy)
+    group.prefork_settings = replace(group.prefork_settings, spawn="refork", refork_after=10)
+    with running(group):
+
+        def renewed() -> bool:
+            for one in members:
+                assert ask(one.server_address) == (b"2" if isinstance(one, Threads) else b"1")
+            return len(group.prefork_status()) == 2 and min(generations(group)) >= 2
+
+        eventually(renewed, what="generation 2")
+    if Threads in kinds:
+        told.wait_for(b"promoted")
 
 
 def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
