@@ -216,7 +216,11 @@ def plain_accept(listener: socket.socket) -> Taker:
 def plain_receive(server: Any) -> Taker:
     """`UDPServer.get_request()` such that it does not wait."""
     sock = server.socket
-    receive = sock.recvfrom
+    # Another object over the same descriptor: a time-out that a handler gives to the server's would
+    # be waited for here, deaf to orders.
+    own = socket.socket(sock.family, sock.type, sock.proto, sock.fileno())
+    own.settimeout(None)
+    receive = own.recvfrom
 
     def take() -> tuple[Any, Any]:
         data, client_address = receive(server.max_packet_size, _AT_ONCE)

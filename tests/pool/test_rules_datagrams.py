@@ -14,7 +14,7 @@ from prefork import PreforkUDPServer, PreforkUnixDatagramServer
 from tests.pool.kit import LOOPBACK, idle_workers, pool_of
 from tests.support.announcements import Gate, Told
 from tests.support.clients import datagram_socket
-from tests.support.deadlines import EXCHANGE, Call, within
+from tests.support.deadlines import EXCHANGE, HANG, Call, within
 from tests.support.serving import start_serving
 
 
@@ -49,6 +49,22 @@ def kind(request: pytest.FixtureRequest, short_path: Path) -> Iterator[Kind]:
 def answer_who(request: Any, client_address: Any, server: Any) -> None:
     data, sock = request
     sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
+
+
+def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind) -> None:
+    """The worker waited for that long in its next try, before it looked at its orders."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request[1].settimeout(HANG)
+        answer_who(request, client_address, server)
+
+    server = pool_of(handler, workers=1, base=kind.base, address=kind.address)
+    thread = start_serving(server)
+    client = kind.client(server)
+    client.sendto(b"a", server.server_address)
+    assert client.recv(100).startswith(b"a ")
+    thread.shut_down()
+    within(server.server_close)
 
 
 def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running: Any) -> None:
