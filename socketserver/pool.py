@@ -196,7 +196,8 @@ class PreforkMixIn(ForkingMixIn):
             return
         take = plain_accept(self.socket) if takes_plainly(self) else None
         # No code of the program's runs in between then, and no signal has to wait for it.
-        undisturbed = take is not None and is_documented(self, "verify_request")
+        hooks = "verify_request", "close_request"
+        undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
         with held_back() if undisturbed else contextlib.nullcontext():
             for _ in range(MOST_IN_A_TURN):
                 loop.handle_waiting_request(self, self.__dispatch, take)

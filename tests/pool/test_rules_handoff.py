@@ -296,3 +296,19 @@ def test_datagrams_of_every_length_travel(running: Any, told: Told, size: int) -
         client.sendto(data, server.server_address)
         assert client.recv(65536) == data[::-1]
         assert int(told.wait_for(b"served")) in server.active_children
+
+
+@pytest.mark.parametrize("hook", ["verify_request", "close_request"])
+def test_a_hook_of_the_programs_in_the_master_can_be_interrupted(running: Any, hook: str) -> None:
+    """Signals are held back while requests are handed over, but not from the program's own code."""
+    master, seen = os.getpid(), []
+
+    def look(self: Any, *request: Any) -> Any:
+        if os.getpid() == master:
+            seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        return getattr(PreforkTCPServer, hook)(self, *request)
+
+    hooks: dict[str, Any] = {hook: look}
+    with running(pool_of(who, strategy="handoff", **hooks)) as server:
+        ask(server.server_address)
+    assert seen == [set()]
