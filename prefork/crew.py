@@ -136,9 +136,11 @@ class Crew:
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        del self._others[fd]
-        # By hand: a process that inherited the descriptor keeps the registration alive.
-        self._epoll.unregister(fd)
+        """The end of `watch()`, also of one that somebody's exception has cut short."""
+        if self._others.pop(fd, None) is not None:
+            # By hand: a process that inherited the descriptor keeps the registration alive.
+            with contextlib.suppress(FileNotFoundError):
+                self._epoll.unregister(fd)
 
     def follow(self, fd: int, note: Callable[[], None]) -> None:
         """Watch this descriptor in the place of the one that was followed before; -1 for none."""

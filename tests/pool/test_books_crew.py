@@ -1,0 +1,29 @@
+"""What the master watches beside its workers."""
+
+from __future__ import annotations
+
+import os
+
+from prefork.crew import Crew
+from prefork.pool import Pool
+from prefork.system import SYSTEM
+
+
+def test_a_watch_that_was_cut_short_can_be_ended() -> None:
+    """A signal handler's exception may come at any point of it.
+
+    The server could not be closed any more: each try ended with a KeyError.
+    """
+    crew = Crew(Pool(), SYSTEM)
+    fd = os.eventfd(0)
+    try:
+        crew.unwatch(fd)
+        crew._others[fd] = lambda: None  # it came before the epoll was told
+        crew.unwatch(fd)
+        crew.watch(fd, lambda: None)
+        crew.unwatch(fd)
+        os.eventfd_write(fd, 1)
+        assert crew.stirred() == set()
+    finally:
+        crew.close()
+        os.close(fd)
