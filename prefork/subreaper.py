@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -26,17 +25,15 @@ class _Flag:
     def take(self) -> None:
         with self._lock:
             if not self._wanted_by:
-                before = ctypes.c_int()
-                _prctl(_GET, ctypes.byref(before))
-                _prctl(_SET, ctypes.c_ulong(1))
-                self._before = before.value
+                self._before = _get()
+                _set(1)
             self._wanted_by += 1
 
     def give_back(self) -> None:
         with self._lock:
             self._wanted_by -= 1
             if not self._wanted_by:
-                _prctl(_SET, ctypes.c_ulong(self._before))
+                _set(self._before)
 
 
 _flag = _Flag()
@@ -66,9 +63,22 @@ def taking_in_orphans() -> Iterator[None]:
             flag.give_back()
 
 
-def _prctl(option: int, argument: object) -> None:
+def _get() -> int:
+    import ctypes
+
+    flag = ctypes.c_int()
+    _prctl(_GET, ctypes.addressof(flag))
+    return flag.value
+
+
+def _set(flag: int) -> None:
+    _prctl(_SET, flag)
+
+
+def _prctl(option: int, argument: int) -> None:
+    import ctypes  # every fork has it to copy; many pools never need it
+
     libc = ctypes.CDLL(None, use_errno=True)
-    zero = ctypes.c_ulong(0)
-    if libc.prctl(option, argument, zero, zero, zero):
+    if libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))):
         error = ctypes.get_errno()
         raise OSError(error, f"prctl: {os.strerror(error)}")

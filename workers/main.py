@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import marshal
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -39,12 +39,12 @@ class Terms:
     titles: bool
 
     def packed(self) -> bytes:
-        """As they travel; see `unpacked()`."""
-        return json.dumps(asdict(self)).encode()
+        """As they travel between processes of one interpreter; see `unpacked()`."""
+        return marshal.dumps(asdict(self))
 
     @classmethod
     def unpacked(cls, data: bytes) -> Terms:
-        return cls(**json.loads(data))
+        return cls(**marshal.loads(data))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from tests.pool.reforking import all_renewed, generations, reforking_pool
 from tests.support.announcements import Told
 from tests.support.children import child_running, state_of
 from tests.support.clients import ask, connect
+from tests.support.deadlines import PATIENCE
 from tests.support.polling import eventually
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -96,7 +97,7 @@ def test_a_mold_that_does_not_get_ready_is_given_up(
     pool = reforking_pool(
         who,
         worker_promoted=lambda self: threading.Event().wait(),
-        settings={"start_timeout": 0.3},
+        settings={"start_timeout": 0.5 * PATIENCE},
     )
     with running(pool) as server:
         workers = idle_workers(server, 2)

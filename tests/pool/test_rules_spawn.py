@@ -158,10 +158,10 @@ def test_a_killed_forker_costs_nobody_anything(
 def test_a_stuck_forker_does_not_hold_up_the_master(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forker, "BIRTH_TIMEOUT", 0.05)
     with running(pool_of(who)) as server:
         workers = idle_workers(server, 2)
         stuck = the_forker()
+        monkeypatch.setattr(forker, "BIRTH_TIMEOUT", 0.05)
         os.kill(stuck, signal.SIGSTOP)
         os.kill(min(workers), signal.SIGKILL)
         replaced(server, min(workers))
