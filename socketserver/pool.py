@@ -62,6 +62,8 @@ class PreforkMixIn(ForkingMixIn):
     def worker_started(self) -> None:
         """Called in each new worker before its first request: the place to open connections.
 
+        What requests are taken by (`get_request()`, the socket) is settled by then.
+
         An exception ends the worker; it is replaced later and later (`1.5^n` seconds). If no worker
         of the first generation gets through, `serve_forever()` raises `StartError`.
         """
@@ -197,11 +199,12 @@ class PreforkMixIn(ForkingMixIn):
         take = plain_accept(self.socket) if takes_plainly(self) else None
         # No code of the program's runs in between then, and no signal has to wait for it.
         hooks = "verify_request", "close_request"
-        undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
+        plain = take is not None and not self.socket.gettimeout()
+        undisturbed = plain and all(is_documented(self, hook) for hook in hooks)
         with held_back() if undisturbed else contextlib.nullcontext():
             for _ in range(MOST_IN_A_TURN):
                 loop.handle_waiting_request(self, self.__dispatch, take)
-                if not master.goes_on():
+                if self._BaseServer__shutdown_request or not master.goes_on():
                     break
 
     def __dispatch(self, request: Any, client_address: Any) -> None:

@@ -117,6 +117,8 @@ class Handoff(Strategy):
             if pid in in_hand and (record := self.pool.by_pid(pid)) is not None:
                 in_hand[pid] -= 1
                 self._join_line(record)
+                if pid in self._line and self._is_hot():
+                    self._line.move_to_end(pid)
 
     def forget(self, record: WorkerRecord) -> None:
         self._line.pop(record.pid, None)
@@ -137,7 +139,7 @@ class Handoff(Strategy):
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""
-        hot = self.host.settings().order == "hot"
+        hot = self._is_hot()
         if hot or not self._line or self._unheard >= MOST_UNHEARD:
             self.listen()
         while self._line:
@@ -146,6 +148,9 @@ class Handoff(Strategy):
                 return record
             del self._line[record.pid]
         return None
+
+    def _is_hot(self) -> bool:
+        return self.host.settings().order == "hot"
 
     def _join_line(self, record: WorkerRecord) -> None:
         if self._in_hand[record.pid] < self._most_in_hand:

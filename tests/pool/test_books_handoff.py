@@ -44,6 +44,18 @@ def test_with_the_order_hot_it_is_who_was_done_last() -> None:
     desk.close()
 
 
+def test_with_threads_too_who_was_done_last_is_hot() -> None:
+    desk = Desk(bound=3, order="hot")
+    first, second = desk.hire(), desk.hire()
+    assert desk.place(b"a", b"b", b"c", b"d")
+    assert (second.handed(), first.handed()) == ([b"a", b"b", b"c"], [b"d"])
+    second.is_done()
+    first.is_done()
+    assert desk.place(b"e")
+    assert (second.handed(), first.handed()) == ([], [b"e"])
+    desk.close()
+
+
 def test_no_request_is_taken_before_somebody_can_begin_with_it(desk: Desk) -> None:
     assert not desk.wants_more()
     worker = desk.hire()
