@@ -216,9 +216,8 @@ def plain_accept(listener: socket.socket) -> Taker:
 def plain_receive(server: Any) -> Taker:
     """`UDPServer.get_request()` such that it does not wait."""
     sock = server.socket
-    # Another object over the same descriptor: a time-out that a handler gives to the server's would
-    # be waited for here, deaf to orders.
-    own = socket.socket(sock.family, sock.type, sock.proto, sock.fileno())
+    # A time-out that a handler gives to the server's would be waited for here, deaf to orders.
+    own = Twin(sock.family, sock.type, sock.proto, sock.fileno())
     own.settimeout(None)
     receive = own.recvfrom
 
@@ -230,6 +229,17 @@ def plain_receive(server: Any) -> Taker:
 
 
 _AT_ONCE = int(socket.MSG_DONTWAIT)  # the enum that it is costs more than the system call
+
+
+class Twin(socket.socket):
+    """Another object over a descriptor that it does not own, under the same number.
+
+    It goes with the worker that received by it. A mold forked from that one lives on, and so does
+    the descriptor.
+    """
+
+    def __del__(self) -> None:
+        self.detach()
 
 
 class DatagramSource(socket.socket):
