@@ -11,7 +11,7 @@ import gc
 import select
 from collections.abc import Callable, Iterator
 
-from prefork.forker import Forker
+from prefork.forker import Adopt, Forker
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death, Reaper, a_slice
 from prefork.settings import Settings
@@ -20,13 +20,13 @@ from prefork.spawner import spawn
 from prefork.system import System
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
-from prefork.workers.channel import Channel, Message
+from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exits import Life
 from prefork.workers.forker import Nursery
 from prefork.workers.main import Assignment, Terms
 from prefork.workers.scoreboard import Reading, Scoreboard
 
-Fork = Callable[[Channel, Channel, Callable[[int], None]], None]
+Fork = Callable[[Channel, Channel, Adopt], None]
 """Forks a worker with its channel, the master's end and its own, and has its pid adopted."""
 
 FROZEN_AT_FIRST = gc.get_freeze_count()
@@ -100,7 +100,8 @@ class Crew:
             if message is None:
                 self._hang_up(record)
                 return
-            yield message
+            if message.kind is not Kind.BORN:  # that it is there is in the books
+                yield message
 
     def someone_died(self, stirred: set[int]) -> bool:
         """Whether `deaths()` may have something to say."""
@@ -157,7 +158,7 @@ class Crew:
         Errors: `OSError` when there can be no more processes or descriptors.
         """
 
-        def fork(ours: Channel, theirs: Channel, adopt: Callable[[int], None]) -> None:
+        def fork(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
             def prepare() -> None:
                 ours.close()
                 reset_signals(theirs)
@@ -170,18 +171,18 @@ class Crew:
         return self._enter(terms, fork)
 
     def spawn_elsewhere(
-        self, terms: Terms, bear: Callable[[Terms, Channel, Channel], int]
+        self, terms: Terms, bear: Callable[[Terms, Channel, Channel, Adopt], None]
     ) -> WorkerRecord:
         """Have a worker forked by another process, and enter it in the pool.
 
-        `bear()` does that with both ends of its channel, and gives its pid.
+        `bear()` does that with both ends of its channel, and has its pid adopted, perhaps twice.
 
         Errors: `OSError` when there can be no more descriptors, and those of `bear()`.
         """
 
-        def order(ours: Channel, theirs: Channel, adopt: Callable[[int], None]) -> None:
+        def order(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
             with held_back():
-                adopt(bear(terms, ours, theirs))
+                bear(terms, ours, theirs, adopt)
 
         return self._enter(terms, order)
 
@@ -191,6 +192,8 @@ class Crew:
         ours, theirs = Channel.pair()
 
         def adopt(pid: int) -> None:
+            if self._pool.holds(terms.number):
+                return
             started = self._system.clock()
             record = WorkerRecord(terms.number, pid, ours, started, terms.standing)
             self._pool.add(record)
@@ -226,11 +229,11 @@ class Crew:
         try:
             with self._ready_to_fork(settings.titles, settings.freeze):
                 spawn(live, forker.adopt, prepare, self._system)
+            theirs.close()
         except BaseException:
+            theirs.close()
             forker.end()
             raise
-        finally:
-            theirs.close()
         return forker
 
     @contextlib.contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prefork.listener import Identity
 from prefork.reaper import Death, Reaper
@@ -15,6 +16,9 @@ from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.main import Terms
 from prefork.workers.service import Lent
+
+Adopt = Callable[[int], None]
+"""Enters a worker in the books, by its pid."""
 
 BIRTH_TIMEOUT = 10.0
 """Seconds that the master waits for a birth, which takes milliseconds; then the forker counts as
@@ -54,8 +58,11 @@ class Forker:
         self.pid = pid
         self._reaper.adopt(pid)
 
-    def bear(self, terms: Terms, ours: Channel, theirs: Channel, lent: Lent) -> int:
-        """Have a worker forked with the channel `theirs`, which is closed here; its pid.
+    def bear(self, terms: Terms, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent) -> None:
+        """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
+
+        Where other threads live somebody's exception may come in between (see `held_back`); who is
+        born all the same is in the books before that goes on.
 
         Errors: `OSError` when there can be no more processes, `ForkerError` when this one is of no
         more use.
@@ -63,12 +70,24 @@ class Forker:
         orders = [Message(Kind.LEND, b"%d" % number, fd) for number, fd in lent]
         orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
         with taking_in_orphans():
-            if not all(self.channel.send(order) for order in orders):
-                raise self._error("takes no orders")
-            theirs.close()
-            if not ours.wait(BIRTH_TIMEOUT):
-                raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
-            answer = ours.receive()
+            try:
+                if not all(self.channel.send(order) for order in orders):
+                    raise self._error("takes no orders")
+                theirs.close()
+                adopt(self._newborn(ours))
+            except (OSError, ForkerError):
+                raise
+            except BaseException:
+                theirs.close()
+                with contextlib.suppress(OSError, ForkerError):
+                    adopt(self._newborn(ours))
+                raise
+
+    def _newborn(self, ours: Channel) -> int:
+        """The pid of the worker that is being forked."""
+        if not ours.wait(BIRTH_TIMEOUT):
+            raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
+        answer = ours.peek()  # whatever may come in between, its number is not lost
         if answer is None:
             raise self._error("has not forked a worker that it was told to fork")
         if answer.kind is Kind.FAILED:
@@ -105,7 +124,7 @@ class Forker:
         A worker that is busy reads later that it shall fork none.
         """
         self.channel.say_no_more()
-        if self.channel.wait(CALLING_OFF):
+        if self.channel.fileno() >= 0 and self.channel.wait(CALLING_OFF):
             message = self.channel.receive()
             if message is not None and message.kind is Kind.BORN:
                 self.adopt(int(message.body))

@@ -178,12 +178,21 @@ def _option(fd: int, name: int) -> int | None:
         return None
 
 
+class Borrowed(socket.socket):
+    """A socket object over somebody's descriptor, without another: there may be none left.
+
+    It leaves that open when it goes, whatever has made it go.
+    """
+
+    def __del__(self) -> None:
+        self.detach()
+
+
 @contextlib.contextmanager
 def _borrowed(fd: int) -> Iterator[socket.socket]:
-    """A socket object over somebody's descriptor, without another: there may be none left."""
     if fd < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    sock = socket.socket(fileno=fd)
+    sock = Borrowed(fileno=fd)
     try:
         yield sock
     finally:

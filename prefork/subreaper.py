@@ -11,7 +11,7 @@ _SET, _GET = 36, 37  # PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER (prctl(2),
 
 
 class _Flag:
-    """The attribute of this process, and how many want it set; it is put back as it was.
+    """The attribute of this process, and who wants it set; it is put back as it was.
 
     Not for longer than needed: the orphans of programs that handlers start would come here as well,
     and nobody would ever collect them.
@@ -19,21 +19,23 @@ class _Flag:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted_by = 0
-        self._before = 0
+        self._wanted_by: set[object] = set()
+        self._before: int | None = None  # known while it may be another one
 
-    def take(self) -> None:
+    def take(self, who: object) -> None:
         with self._lock:
-            if not self._wanted_by:
+            self._wanted_by.add(who)
+            if self._before is None:
                 self._before = _get()
-                _set(1)
-            self._wanted_by += 1
+            _set(1)
 
-    def give_back(self) -> None:
+    def give_back(self, who: object) -> None:
+        """Also if somebody's exception has come into `take()`, at whatever point."""
         with self._lock:
-            self._wanted_by -= 1
-            if not self._wanted_by:
+            self._wanted_by.discard(who)
+            if not self._wanted_by and self._before is not None:
                 _set(self._before)
+                self._before = None
 
 
 _flag = _Flag()
@@ -54,13 +56,13 @@ def taking_in_orphans() -> Iterator[None]:
 
     Errors: `OSError` where the kernel does not allow it.
     """
-    flag = _flag
-    flag.take()
+    flag, who = _flag, object()
     try:
+        flag.take(who)
         yield
     finally:
         if flag is _flag:  # not in a child that was forked in the block
-            flag.give_back()
+            flag.give_back(who)
 
 
 def _get() -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import prefork.socketserver as api
+from prefork.listener import Borrowed
 from prefork.settings import Settings
 from prefork.socketserver.children import (
     let_go_of_listener,
@@ -216,8 +217,9 @@ def plain_accept(listener: socket.socket) -> Taker:
 def plain_receive(server: Any) -> Taker:
     """`UDPServer.get_request()` such that it does not wait."""
     sock = server.socket
-    # A time-out that a handler gives to the server's would be waited for here, deaf to orders.
-    own = Twin(sock.family, sock.type, sock.proto, sock.fileno())
+    # A time-out that a handler gives to the server's would be waited for here, deaf to orders. In a
+    # mold this object goes, and the descriptor stays.
+    own = Borrowed(sock.family, sock.type, sock.proto, sock.fileno())
     own.settimeout(None)
     receive = own.recvfrom
 
@@ -229,17 +231,6 @@ def plain_receive(server: Any) -> Taker:
 
 
 _AT_ONCE = int(socket.MSG_DONTWAIT)  # the enum that it is costs more than the system call
-
-
-class Twin(socket.socket):
-    """Another object over a descriptor that it does not own, under the same number.
-
-    It goes with the worker that received by it. A mold forked from that one lives on, and so does
-    the descriptor.
-    """
-
-    def __del__(self) -> None:
-        self.detach()
 
 
 class DatagramSource(socket.socket):

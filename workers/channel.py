@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from enum import IntEnum
-from socket import MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
+from socket import MSG_CMSG_CLOEXEC, MSG_PEEK, SCM_RIGHTS, SOL_SOCKET
 from typing import NamedTuple
 
 MAX_BODY = 70_000
@@ -131,21 +131,25 @@ class Channel:
             if events & (select.POLLHUP | select.POLLERR):
                 return
 
-    def receive(self) -> Message | None:
+    def receive(self, flags: int = MSG_CMSG_CLOEXEC) -> Message | None:
         """The next message, or `None` when the other side is gone.
 
         Errors: `BlockingIOError` when there is none for now.
         """
         try:
-            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, MSG_CMSG_CLOEXEC)
+            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         except ConnectionResetError:
             # The other side left with a message of ours unread. That is said once, and before what
             # it had sent (unix(7)): its last words are still to be had.
-            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, MSG_CMSG_CLOEXEC)
+            packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         if not packet:
             return None
         fd = _DESCRIPTOR.unpack(rights[0][2])[0] if rights else None
         return Message(_KINDS[packet[0]], packet[1:], fd)
+
+    def peek(self) -> Message | None:
+        """The same, and it stays the next one."""
+        return self.receive(MSG_CMSG_CLOEXEC | MSG_PEEK)
 
     def wait(self, timeout: float | None) -> bool:
         """Sleep until there is something to receive, at most `timeout` seconds (`None` for ever);

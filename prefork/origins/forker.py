@@ -71,7 +71,10 @@ class FromForker(Origin):
         return [identity(one.fileno()) for one in self.host.listeners()]
 
     def dismiss(self, forker: Forker) -> None:
-        """It is not needed any more."""
+        """It is not needed any more.
+
+        It is to be forgotten after that: somebody's exception in here lets it be done again.
+        """
         self.crew.unwatch(forker.fileno())
         forker.end()
 
@@ -95,8 +98,8 @@ class FromForker(Origin):
 
     def _give_up(self, forker: Forker, why: str) -> None:
         self._given_up = True
-        self._forker = None
         self.dismiss(forker)
+        self._forker = None
         logger.log(
             forker.severity,
             "The process that forks workers (pid %d) %s; from now on the master forks them itself.",

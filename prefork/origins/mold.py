@@ -47,8 +47,8 @@ class Growth:
         """
         for message in self.mold.news():
             if message.kind is Kind.BORN:
-                self._orphans.close()
                 self.mold.adopt(int(message.body))
+                self._orphans.close()
             elif message.kind is Kind.READY:
                 return True
             else:
@@ -174,11 +174,11 @@ class FromMold(FromForker):
             self._note(ReforkEvent.FAILED)
             self._report_failure(growth.parent, str(error))
             return
-        self._growth = None
         self.crew.unwatch(growth.mold.channel.fileno())
-        self._note(ReforkEvent.GROWN)
         self._dismiss_forkers()
         mold = self._mold = growth.mold
+        self._growth = None
+        self._note(ReforkEvent.GROWN)
         self.crew.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
         self.generation += 1
         logger.info(
@@ -191,17 +191,17 @@ class FromMold(FromForker):
         )
 
     def _abandon(self, growth: Growth) -> None:
-        self._growth = None
         self.crew.unwatch(growth.mold.channel.fileno())
         growth.end()
+        self._growth = None
 
     def _note_end_of_mold(self, mold: Forker) -> None:
         if (death := mold.collect()) is not None:
             self._lose_mold(mold, death.sentence)
 
     def _lose_mold(self, mold: Forker, why: str) -> None:
-        self._mold = None
         self.dismiss(mold)
+        self._mold = None
         self._note(ReforkEvent.LOST)
         logger.log(
             mold.severity,

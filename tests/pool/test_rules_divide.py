@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from prefork import subreaper
 from prefork.spawner import divide
 from prefork.subreaper import taking_in_orphans
 from prefork.system import System
@@ -108,3 +109,20 @@ def test_a_child_forked_meanwhile_begins_anew() -> None:
 
     with taking_in_orphans(), child_running(run) as child:
         assert child.exit_code() == 0
+
+
+def test_the_attribute_is_put_back_whenever_an_exception_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal handler's, while it is being set."""
+    change = subreaper._set
+
+    def interrupted(flag: int) -> None:
+        change(flag)
+        if flag:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(subreaper, "_set", interrupted)
+    with pytest.raises(KeyboardInterrupt), taking_in_orphans():
+        pass
+    assert not takes_in_orphans()

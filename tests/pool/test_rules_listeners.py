@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import BaseServer, PreforkMixIn, PreforkTCPServer, PreforkUnixStreamServer
+from prefork.listener import Borrowed
 from tests.pool.kit import (
     Handler,
     answer,
@@ -284,3 +285,11 @@ def test_workers_take_turns(running: Any) -> None:
         workers = idle_workers(server, 4)
         answers = {int(ask(server.server_address)) for _ in range(200)}
         assert answers == workers
+
+
+def test_what_was_borrowed_stays_open_however_the_loan_ends() -> None:
+    """An exception that a signal handler raises may come before anybody can give it back."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        borrowed = Borrowed(fileno=listener.fileno())
+        del borrowed
+        listener.getsockname()

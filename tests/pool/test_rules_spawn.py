@@ -15,6 +15,7 @@ from prefork import forker
 from prefork.origins import base
 from prefork.policies import restarts
 from prefork.spawner import divide
+from prefork.workers.channel import Channel
 from tests.pool.kit import (
     STANDING,
     idle_workers,
@@ -32,7 +33,7 @@ from tests.pool.programs import (
     workers_here,
 )
 from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
-from tests.support.children import command_of, state_of
+from tests.support.children import children, command_of, state_of
 from tests.support.clients import ask
 from tests.support.deadlines import within
 from tests.support.polling import eventually
@@ -247,3 +248,24 @@ def test_the_forker_leaves_when_it_is_told_to_by_a_signal(
         assert messages(caplog.records, logging.WARNING) == []
         assert not forkers_here()
         assert len(server.active_children) == 2
+
+
+@pytest.mark.parametrize("moment", ["wait", "peek"])
+def test_an_interrupted_birth_leaves_nobody_behind(
+    moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_none: None
+) -> None:
+    """Ctrl-C, say: where other threads live it cannot be held back, and the program may go on."""
+    master, real, interruptions = os.getpid(), getattr(Channel, moment), [KeyboardInterrupt()]
+
+    def interrupted(channel: Channel, *timeout: float) -> Any:
+        answer = real(channel, *timeout)
+        if os.getpid() == master and interruptions:
+            raise interruptions.pop()
+        return answer
+
+    monkeypatch.setattr(Channel, moment, interrupted)
+    with pool_of(who) as server:
+        with pytest.raises(KeyboardInterrupt):
+            within(lambda: server.serve_forever(0.01))
+        assert not takes_in_orphans()
+    assert children() == set()
