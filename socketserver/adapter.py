@@ -32,7 +32,7 @@ class Adapter:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._state = vars(server)
-        _adapters.add(self)
+        note_pool(server)
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -75,11 +75,12 @@ class Adapter:
     # -- for a worker ------------------------------------------------------------------------
 
     def keep_out(self) -> None:
-        ours = {id(self._server), *map(id, members_of(self._server))}
-        for other in list(_adapters):
-            if id(other._server) not in ours:
+        ours = [getattr(one, "socket", None) for one in (self._server, *members_of(self._server))]
+        for other in list(_pools.values()):
+            sock = getattr(other, "socket", None)
+            if all(sock is not one for one in ours):
                 # This process lives on when that server closes: its port must become free.
-                let_go_of_socket(getattr(other._server, "socket", None))
+                let_go_of_socket(sock)
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
         self.keep_out()
@@ -170,8 +171,13 @@ class Adapter:
         return True
 
 
-_adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
-"""One for each server of this process that has a pool."""
+_pools: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""The servers of this process that have a pool or will have one, by their `id()`."""
+
+
+def note_pool(server: Any) -> None:
+    """It has a listener, which is no business of other pools' workers."""
+    _pools[id(server)] = server
 
 
 def takes_plainly(server: Any) -> bool:

@@ -18,6 +18,7 @@ from prefork.socketserver import loop
 from prefork.socketserver.adapter import (
     Adapter,
     is_documented,
+    note_pool,
     plain_accept,
     takes_plainly,
 )
@@ -98,6 +99,7 @@ class PreforkMixIn(ForkingMixIn):
         if strategy_of(self.prefork_settings).has_siblings:
             with contextlib.suppress(OSError):  # said in a sentence when they are opened
                 allow_siblings(self.fileno())
+        note_pool(self)
         super().server_bind()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:

@@ -361,3 +361,15 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
     thread.shut_down()
     reap_orphans(*workers)
     within(server.server_close)
+
+
+@pytest.mark.parametrize("spawn", ["auto", "fork"])
+def test_the_port_of_a_server_that_begins_later_becomes_free(spawn: str, running: Any) -> None:
+    """Both were made before either served: the processes of the first have a copy of both."""
+    second = pool_of(who)
+    with running(pool_of(who, settings={"spawn": spawn})) as first:
+        idle_workers(first, 2)
+        with running(second):
+            idle_workers(second, 2)
+        assert refuses(second.server_address)
+        assert ask(first.server_address).isdigit()
