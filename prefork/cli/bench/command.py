@@ -11,7 +11,7 @@ from rich.console import Console
 
 from prefork.cli.bench import record, report
 from prefork.cli.bench.advice import advice
-from prefork.cli.bench.cells import cells_of, default_counts
+from prefork.cli.bench.cells import cells_of, counted, default_counts
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.plan import WARM_UP, length_of, rounds_for, turns
 from prefork.cli.bench.servers import Play
@@ -27,6 +27,8 @@ from prefork.cores import usable_cores
 
 MOST_CALLERS = 32
 """Processes of a --client, unless a number is said."""
+LONGEST_SHOWN = 40
+"""Bytes of a request that are shown."""
 TRYING = 0.25
 """The part of the time that the first request to each server may take, all together."""
 NO_ANSWER = (
@@ -172,10 +174,12 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         began = time.monotonic()
         bench.try_each(TRYING * options.seconds)
         intro = (
-            f"{target} on {scheme}, {clients} clients, {cores} core{'s' * (cores > 1)}; "
-            f"{len(running)} servers within {options.seconds:g} s."
+            f"{target} on {scheme}, {counted(clients, 'client')}, {counted(cores, 'core')}; "
+            f"{counted(len(running), 'server')} within {options.seconds:g} s."
         )
-        console.print(" ".join([intro, *notes]) + note)
+        if options.request is not None:
+            intro += f" The request: {shortened(options.request)}."
+        console.print(" ".join([intro, *notes]) + note, markup=False)
         others = Others()
         rounds = bench.measure(began + options.seconds)
         others_percent = others.percent
@@ -195,3 +199,11 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         complaints=[(one.cell.title, one.complaint) for one in running if one.complaint],
         advice=advice(results, cores, others_percent),
     )
+
+
+def shortened(request: bytes) -> str:
+    """As much of it as shows whether it is what was meant: the name of a file that is not there
+    would be sent as a text."""
+    if len(request) <= LONGEST_SHOWN:
+        return repr(request)[1:]
+    return f"{repr(request[:LONGEST_SHOWN])[1:]} and so on, {len(request)} bytes"
