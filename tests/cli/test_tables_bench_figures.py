@@ -90,7 +90,7 @@ TWO_CORES = [
         ),
         (
             [a_result("accept", 2, 100, 30)],
-            "Take accept with 2 workers: 100 requests/s; but its turns differ by ±30 %, so measure "
+            "Take accept with 2 workers: 100 requests/s, but its turns differ by ±30 %, so measure "
             "again when all is quiet.",
         ),
         (
@@ -106,7 +106,7 @@ def test_the_recommendation_says_what_the_figures_say(results: list[Result], sen
 
 def test_a_busy_machine_is_said_in_the_recommendation() -> None:
     assert advice([a_result("accept", 2, 100, 30)], cores=2, others_percent=40.0) == (
-        "Take accept with 2 workers: 100 requests/s; but something else took 40 % of the machine, "
+        "Take accept with 2 workers: 100 requests/s, but something else took 40 % of the machine, "
         "so measure again when all is quiet."
     )
 
@@ -334,8 +334,31 @@ def test_the_report_says_what_stands_against_the_figures() -> None:
     assert "The clients used up a core of their own at times" in said
 
 
-@pytest.mark.parametrize("results", [[], TWO_CORES[:1]])
-def test_there_is_a_picture_of_very_little_too(tmp_path: Path, results: list[Result]) -> None:
+def test_a_narrow_terminal_does_without_some_figures_and_shows_the_others_whole() -> None:
+    for width, spared in ((60, ["p50 ms"]), (40, ["p50 ms", "±", "p99 ms", "failed"])):
+        said = said_of(a_record(), width).split("requests per second")[0]
+        assert "…" not in said
+        assert not [figure for figure in spared if figure in said]
+        assert "accept                 1   100 " in said
+        assert max(map(len, said.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("cpu", "logarithmic"), [(1.0, False), (15.0, False), (25.0, True), (0.0, False)]
+)
+def test_figures_that_differ_widely_are_drawn_so_that_small_ones_can_be_compared(
+    cpu: float, logarithmic: bool
+) -> None:
+    results = [a_result("accept", 1, 9000), a_result("fork", 1, 90, cpu=cpu)]
+    assert [panel.is_logarithmic(results) for panel in plots.PANELS] == [False, logarithmic, False]
+
+
+@pytest.mark.parametrize(
+    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-spare", 1, 9, cpu=900.0)]]
+)
+def test_there_is_a_picture_of_very_little_and_of_much(
+    tmp_path: Path, results: list[Result]
+) -> None:
     with child_running(lambda: plots.draw(a_record(results=results), tmp_path / "png")) as drawer:
         assert drawer.exit_code(HANG) == 0
 
