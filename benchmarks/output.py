@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.machine import Machine
+from prefork.cli.load.machine import Machine
 
 if TYPE_CHECKING:
     from benchmarks.rounds import Round, Rounds

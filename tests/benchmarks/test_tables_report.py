@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from rich.table import Table
 
-from benchmarks.machine import Machine
 from benchmarks.output import Outcome, Target, plain
 from benchmarks.progress import Span
 from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
 from benchmarks.stored import Result
+from prefork.cli.load.machine import Machine
 
 MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
 

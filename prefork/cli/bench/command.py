@@ -19,7 +19,7 @@ from prefork.cli.bench.stage import Contender, contenders
 from prefork.cli.charts import progress_bar
 from prefork.cli.load.children import ChildFailed
 from prefork.cli.load.drivers import Drivers, callers, drivers
-from prefork.cli.load.machine import Others, busy_note, described
+from prefork.cli.load.machine import Machine, Others, busy_note
 from prefork.cli.load.orders import Exchange, Order
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
@@ -192,7 +192,7 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         clients=clients,
         rounds=rounds,
         seconds=options.seconds,
-        machine=described(),
+        machine=Machine.here(),
         others_percent=others_percent,
         results=results,
         turns=[one.turns for one in running],

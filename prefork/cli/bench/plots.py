@@ -125,11 +125,9 @@ def draw(record: Record, file: Path) -> None:
     for axes, panel in zip(panels, PANELS, strict=True):
         draw_panel(axes, results, panel)
     panels[0].legend(ncols=4, fontsize=10, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
-    machine = record.machine
     picture.supxlabel(
         f"{record.target}, {record.scheme}, {record.clients} clients, {record.rounds} rounds; "
-        f"{machine['cores']} cores, {machine['processor']}, {machine['kernel']}, "
-        f"{machine['python']}; {record.when:%Y-%m-%d}",
+        f"{record.machine}; {record.when:%Y-%m-%d}",
         fontsize=9,
         color="#404040",
     )
