@@ -101,7 +101,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
         f"{SIZE_OF_TARGET} workers weigh {apart:,.0f} MB {PRELOADED}, instead of {together:,.0f}."
     )
     return Outcome(
-        name="memory",
         question=f"PSS of master and workers with a graph of {MEGABYTES} MB of small objects.",
         rounds={},
         table=listing(

@@ -42,10 +42,8 @@ def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
     shown.add_column("server")
     shown.add_column("CPU µs", justify="right")
     shown.add_row("[bold]ours[/bold]", "7")
-    outcome = Outcome(
-        "echo", "a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"]
-    )
-    content = outcome.content()
+    outcome = Outcome("a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"])
+    content = outcome.content("echo")
     assert content["table"] == plain(shown)
     assert content["table"]["rows"] == [("ours", "7")]
     assert content["table"]["right"] == [False, True]
