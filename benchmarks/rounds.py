@@ -108,7 +108,12 @@ Part = tuple[str, Running, Plan]
 
 
 def alternate(contenders: Sequence[Contender], plan: Plan) -> Rounds:
-    """All contenders in turns. They all run all the time; those whose turn it is not are idle."""
+    """All contenders in turns. They all run all the time; those whose turn it is not are idle.
+
+    Errors: `ServerFailed`, also where there is none.
+    """
+    if not contenders:
+        raise ServerFailed("None of its servers is installed.")
     with ExitStack() as stack:
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
         return _in_turns([(server.name, server, plan) for server in servers], plan)
