@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from prefork.cli.bench import plots, record, report
+from prefork.cli.bench import command, plots, record, report
 from prefork.cli.bench.cells import Cell
+from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Figure, Result, Turn
 from prefork.cli.load.machine import Machine
@@ -125,6 +126,18 @@ def test_without_matplotlib_the_picture_is_left_out(
     sentence = record.write(a_record(), tmp_path)
     assert sentence.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.")
     assert [file.name for file in tmp_path.iterdir()] == ["prefork-bench.json"]
+
+
+def test_what_is_written_is_shown_to_the_letter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plots, "can_draw", lambda: False)
+    monkeypatch.setattr(command, "measure_all", lambda *_: a_record())
+    monkeypatch.setattr(command, "outlive_readers", lambda: None)
+    folder = tmp_path / "[bold]"
+    assert command.run("app:Handler", BenchOptions(request=b"x", output=folder)) == 0
+    assert "[bold]/prefork-bench.json" in (said := capfd.readouterr().out)
+    assert said.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.\n")
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

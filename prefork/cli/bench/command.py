@@ -61,7 +61,7 @@ def run(target: str, options: BenchOptions) -> int:
         return Exit.FORCED
     report.show(console, measured)
     if options.output is not None:
-        console.print(record.write(measured, options.output), soft_wrap=True)
+        console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
     return Exit.FORCED if any(result.failures for result in measured.results) else Exit.DONE
 
 
