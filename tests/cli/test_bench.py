@@ -106,6 +106,13 @@ def test_a_handler_that_fails_later_is_told_once_beside_the_figures(bench: Start
     assert re.search(r"Take fork with \d worker", run.out), run.out
 
 
+def test_a_handler_that_kills_its_worker_is_told(bench: Start) -> None:
+    run = bench("die", "--request", "x", "--strategies", "accept")
+    assert run.exit_code(HANG) == 1
+    assert run.err.startswith("The first request failed (accept with 1 worker):\nWorker 0 (pid ")
+    assert "exited with code 3 while serving" in run.err
+
+
 def test_a_request_that_is_not_read_is_told(bench: Start, folder: Path) -> None:
     (folder / "request").write_bytes(bytes(1 << 24))  # more than buffers hold
     run = bench("deaf", "--request", "request")
@@ -127,7 +134,7 @@ def test_a_handler_that_stops_its_server_is_told(bench: Start) -> None:
 
 def test_a_reference_that_cannot_serve_the_handler_is_left_out(bench: Start) -> None:
     run = bench("PoolOnly", "--request", "x", "--strategies", "accept")
-    assert run.exit_code(HANG) == 0
+    assert run.exit_code(HANG) == 0, run.out + run.err
     for name in ("ForkingTCPServer", "ThreadingTCPServer"):
         assert run.out.count(name) == 1
         assert f"{name} is left out: its first request failed." in " ".join(run.out.split())

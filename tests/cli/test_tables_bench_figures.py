@@ -61,6 +61,11 @@ from tests.cli.results import TWO_CORES, a_result
             "again when all is quiet.",
         ),
         (
+            [a_result("accept", 1, 100), a_result("accept", 2, 0, requests=0)],
+            "Take accept with 1 worker: 100 requests/s, but the time was over before 1 of the 2 "
+            "servers had a turn: compare fewer --strategies, or give it more --seconds.",
+        ),
+        (
             [a_result("accept", 2, 100, failures=1)],
             "There is nothing to recommend: no pool has served every request.",
         ),

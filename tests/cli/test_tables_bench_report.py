@@ -57,7 +57,7 @@ def test_the_report_has_a_line_for_each_cell_and_fits_in_a_terminal() -> None:
     assert "accept                 1   100 0   1.00   5.00   10.0      0" in said
     assert "ForkingTCPServer          9.00 0   1.00" in said
     assert "█" in said
-    assert "The time was over before 1 of the 7 servers had a turn;" in said
+    assert said.count("handoff") == 1  # in the table: there is no bar for it
     assert said.endswith("Take accept with 2 workers.\n")
     assert max(map(len, said.splitlines())) <= 80
 

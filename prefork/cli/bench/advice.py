@@ -41,7 +41,7 @@ def advice(results: Sequence[Result], cores: int, others_percent: float) -> str:
     said = f"Take {taken.cell.title}: {shown(taken.rate.value)} requests/s{one}"
     if reasons:
         said += f"; {', '.join(reasons)}"
-    return f"{said}{_doubt(taken, others_percent)}."
+    return f"{said}{_doubt(taken, results, others_percent)}."
 
 
 def _against_one_worker(taken: Result, results: Sequence[Result]) -> str:
@@ -97,8 +97,13 @@ def _against_references(taken: Result, results: Sequence[Result]) -> list[str]:
     return []
 
 
-def _doubt(taken: Result, others_percent: float) -> str:
+def _doubt(taken: Result, results: Sequence[Result], others_percent: float) -> str:
     """Why this sentence may well be wrong; nothing when it is not likely to be."""
+    if left_out := sum(not (r.requests or r.failures) for r in results):
+        return (
+            f", but the time was over before {left_out} of the {len(results)} servers had a turn: "
+            "compare fewer --strategies, or give it more --seconds"
+        )
     if others_percent > BUSY:
         what = f"something else took {others_percent:.0f} % of the machine"
     elif taken.rate.vague:

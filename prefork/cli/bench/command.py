@@ -31,6 +31,8 @@ LONGEST_SHOWN = 40
 """Bytes of a request that are shown."""
 TRYING = 0.25
 """The part of the time that the first request to each server may take, all together."""
+NOTICED = 0.1
+"""Seconds after an empty answer in which a master has noticed that its worker has died of it."""
 NO_ANSWER = (
     "The answer to this request is empty: a request counts as served when its connection is closed "
     "by the handler."
@@ -106,6 +108,8 @@ class Bench:
     def _try(self, contender: Contender) -> int:
         order = Order(contender.address, 1, exchange=self.exchange)
         measured = contender.take(self.drivers, order).measured
+        if not (measured.failures or measured.received or self.own_client):
+            time.sleep(NOTICED)
         if not measured.failures and not contender.reports_an_error:
             contender.tail = self.clients * measured.took[0]
             return measured.received

@@ -47,11 +47,6 @@ def show(console: Console, record: Record) -> None:
             "The clients used up a core of their own at times: there, the server's CPU per request "
             "says more than requests per second."
         )
-    if missing := [r for r in record.results if not r.requests and not r.failures]:
-        console.print(
-            f"The time was over before {len(missing)} of the {len(record.results)} servers had a "
-            "turn; compare fewer --strategies, or give it more --seconds."
-        )
     console.print(Text(record.advice, "bold"))
 
 
@@ -92,11 +87,12 @@ def words(result: Result, figures: Sequence[str]) -> list[str]:
 
 
 def chart(results: Sequence[Result], console: Console) -> Table:
-    """A bar for each cell's requests per second."""
+    """A bar for each cell's requests per second, of those that had a turn."""
     widest = max(len(result.cell.strategy) for result in results) + 3
     figures = [
         (label(result, widest), colour(result), result.rate.value, shown(result.rate.value))
         for result in results
+        if result.requests
     ]
     return bars("requests per second", figures, console)
 
