@@ -10,18 +10,24 @@ import contextlib
 import gc
 import select
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from prefork.forker import Forker
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death, Reaper, a_slice
 from prefork.settings import Settings
+from prefork.signals import held_back
 from prefork.spawner import spawn
 from prefork.system import System
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
 from prefork.workers.channel import Channel, Message
-from prefork.workers.main import Assignment
+from prefork.workers.exits import Life
+from prefork.workers.forker import Nursery
+from prefork.workers.main import Assignment, Terms
 from prefork.workers.scoreboard import Reading, Scoreboard
+
+Fork = Callable[[Channel, Channel, Callable[[int], None]], None]
+"""Forks a worker with its channel, the master's end and its own, and has its pid adopted."""
 
 FROZEN_AT_FIRST = gc.get_freeze_count()
 """Objects frozen before any program could have done so: CPython 3.12 starts with some hundred."""
@@ -33,17 +39,23 @@ class Crew:
     def __init__(self, pool: Pool, system: System) -> None:
         self._pool = pool
         self._system = system
-        self._scoreboard = Scoreboard()
+        self.scoreboard = Scoreboard()
         self._reaper = Reaper(system)
         self._epoll = select.epoll()
         self._epoll.register(self._reaper.fileno(), select.EPOLLIN)
         self._channels: dict[int, WorkerRecord] = {}
         self._followed = -1
+        self._others: dict[int, Callable[[], None]] = {}
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
         """The descriptor to wait for, -1 once the crew is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
+
+    @property
+    def watches_others(self) -> bool:
+        """Whether there is anybody to hear who is no worker."""
+        return bool(self._others)
 
     def wait(self, timeout: float | None) -> None:
         """Sleep until there is something to hear or to collect, at most `timeout` seconds.
@@ -52,15 +64,6 @@ class Crew:
         """
         with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
             self._epoll.poll(a_slice(timeout))
-
-    def follow(self, fd: int) -> None:
-        """Wake up by this descriptor as well, and no more by the one before; -1 for none."""
-        if fd != self._followed:
-            if self._followed >= 0:
-                self._epoll.unregister(self._followed)
-            if fd >= 0:
-                self._epoll.register(fd, select.EPOLLIN)
-            self._followed = fd
 
     @property
     def is_quiet(self) -> bool:
@@ -84,6 +87,8 @@ class Crew:
                 record = self._channels[fd]
                 for message in self.last_words(record):
                     yield record, message
+            elif fd in self._others:
+                self._others[fd]()
 
     def last_words(self, record: WorkerRecord) -> Iterator[Message]:
         """What one worker has said; at the end of file only its death is left to come."""
@@ -123,65 +128,121 @@ class Crew:
 
     def reading(self, record: WorkerRecord) -> Reading:
         """What the worker, or a dead one, has written on the scoreboard."""
-        return self._scoreboard.slot(record.slot).read()
+        return self.scoreboard.slot(record.slot).read()
 
-    def spawn(
-        self,
-        live: Callable[[Assignment], int],
-        settings: Settings,
-        limit: int | None,
-        **given: Any,
-    ) -> WorkerRecord:
-        """Fork a worker into the lowest free slot and enter it in the pool.
+    def watch(self, fd: int, note: Callable[[], None]) -> None:
+        """When something that is no worker has news on this descriptor, call `note()`."""
+        self._others[fd] = note
+        self._epoll.register(fd, select.EPOLLIN)
 
-        It runs `live()` with its assignment, of which `given` is the part that is not decided here;
-        `limit` comes before the limit of requests in the settings.
+    def unwatch(self, fd: int) -> None:
+        del self._others[fd]
+        # By hand: a process that inherited the descriptor keeps the registration alive.
+        self._epoll.unregister(fd)
+
+    def follow(self, fd: int, note: Callable[[], None]) -> None:
+        """Watch this descriptor in the place of the one that was followed before; -1 for none."""
+        if fd != self._followed:
+            if self._followed >= 0:
+                self.unwatch(self._followed)
+            if fd >= 0:
+                self.watch(fd, note)
+            self._followed = fd
+
+    def spawn(self, terms: Terms, live: Callable[[Assignment], int | Life]) -> WorkerRecord:
+        """Fork a worker that lives on these terms, and enter it in the pool.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        number = self._pool.free_slot()
-        slot = self._scoreboard.slot(number)
-        slot.clear()
+
+        def fork(ours: Channel, theirs: Channel, adopt: Callable[[int], None]) -> None:
+            def prepare() -> None:
+                ours.close()
+                reset_signals(theirs)
+
+            given = Assignment(terms=terms, slot=slot, channel=theirs)
+            with self._ready_to_fork(terms.titles, terms.freeze):
+                spawn(lambda: live(given), adopt, prepare, self._system)
+
+        slot = self.scoreboard.slot(terms.number)
+        return self._enter(terms, fork)
+
+    def spawn_elsewhere(
+        self, terms: Terms, bear: Callable[[Terms, Channel, Channel], int]
+    ) -> WorkerRecord:
+        """Have a worker forked by another process, and enter it in the pool.
+
+        `bear()` does that with both ends of its channel, and gives its pid.
+
+        Errors: `OSError` when there can be no more descriptors, and those of `bear()`.
+        """
+
+        def order(ours: Channel, theirs: Channel, adopt: Callable[[int], None]) -> None:
+            with held_back():
+                adopt(bear(terms, ours, theirs))
+
+        return self._enter(terms, order)
+
+    def _enter(self, terms: Terms, fork: Fork) -> WorkerRecord:
+        """Fork a worker into a slot."""
+        self.scoreboard.slot(terms.number).clear()
         ours, theirs = Channel.pair()
-
-        def prepare() -> None:
-            ours.close()
-            reset_signals(theirs)
-
-        assignment = Assignment(
-            number=number,
-            slot=slot,
-            channel=theirs,
-            max_requests=settings.drawn_max_requests() if limit is None else limit,
-            name=settings.name,
-            titles=settings.titles,
-            **given,
-        )
 
         def adopt(pid: int) -> None:
             started = self._system.clock()
-            record = WorkerRecord(number, pid, ours, started, assignment.standing)
+            record = WorkerRecord(terms.number, pid, ours, started, terms.standing)
             self._pool.add(record)
             self._reaper.adopt(pid)
             self._channels[ours.fileno()] = record
             self._epoll.register(ours.fileno(), select.EPOLLIN)
 
-        if settings.titles:
-            title.load()
-        # What the workers share stays shared: no collection of theirs will touch it.
-        if settings.freeze:
-            gc.freeze()
         try:
-            spawn(lambda: live(assignment), adopt, prepare, self._system)
+            fork(ours, theirs, adopt)
         except BaseException:
-            if not self._pool.holds(number):
+            if not self._pool.holds(terms.number):
                 ours.close()
             raise
         finally:
             theirs.close()
-            if settings.freeze and not self._frozen_by_program:
+        return self._pool.by_slot(terms.number)
+
+    def spawn_forker(self, nursery: Nursery, settings: Settings) -> Forker:
+        """Fork a process that forks workers on order, and is none.
+
+        Errors: `OSError` when there can be no more processes or descriptors.
+        """
+        ours, theirs = Channel.pair()
+        forker = Forker(ours, self._system)
+
+        def prepare() -> None:
+            ours.close()
+            reset_signals(theirs)
+
+        def live() -> int | Life:
+            return nursery.forker(theirs, settings.name, settings.titles)
+
+        try:
+            with self._ready_to_fork(settings.titles, settings.freeze):
+                spawn(live, forker.adopt, prepare, self._system)
+        except BaseException:
+            forker.end()
+            raise
+        finally:
+            theirs.close()
+        return forker
+
+    @contextlib.contextmanager
+    def _ready_to_fork(self, titles: bool, freeze: bool) -> Iterator[None]:
+        if titles:
+            title.load()
+        # What the workers share stays shared: no collection of theirs will touch it.
+        if freeze:
+            gc.freeze()
+        try:
+            yield
+        finally:
+            if freeze and not self._frozen_by_program:
                 gc.unfreeze()
-        return self._pool.by_slot(number)
 
     def close(self) -> None:
         self._epoll.close()

@@ -1,4 +1,4 @@
-"""The state machines of a worker and of the pool, as tables.
+"""The state machines of a worker, of the pool, and of its generations, as tables.
 
 A worker, as the master sees it, is *starting* from the fork until it says that it is ready, then
 *serving* until it is asked to leave, then *retiring*: it takes nothing new and finishes what it
@@ -10,7 +10,10 @@ finish, and take what waits in the backlog. When the grace is over, or somebody 
 it is *stopping*: the rest is killed. Without workers it is *closed*. It may run again from any of
 these: `serve_forever()` may be called a second time.
 
-Two rules. Every transition stands in one of the two tables; an event without an entry is a bug, and
+Where workers are forked from a warm one, each generation is *resting* until one of its workers is
+warm, *growing* while that forks a mold, and *rolling* while the older workers are replaced.
+
+Two rules. Every transition stands in one of the tables; an event without an entry is a bug, and
 raises with the state unchanged. A state says where a thing is; why it is there is said elsewhere.
 """
 
@@ -58,11 +61,30 @@ class PoolEvent(Enum):
     EMPTY = auto()  # no worker is left
 
 
+class ReforkState(Enum):
+    """How far the workers of a pool are in being replaced by the next generation."""
+
+    RESTING = auto()  # there is nothing to replace
+    GROWING = auto()  # a worker forks a mold; the one before it is still in use
+    ROLLING = auto()  # a mold is ready, and older workers are replaced
+
+
+class ReforkEvent(Enum):
+    """What happens to a generation."""
+
+    ORDERED = auto()  # a worker was told to fork a mold
+    GROWN = auto()  # the mold is ready
+    FAILED = auto()  # it will never be
+    ROLLED = auto()  # no older worker is left
+    LOST = auto()  # the mold in use has ended
+
+
 class LifecycleError(RuntimeError):
     """An event came in a state that has no answer to it: a bug of ours."""
 
 
 _W, _WE, _P, _PE = WorkerState, WorkerEvent, PoolState, PoolEvent
+_R, _RE = ReforkState, ReforkEvent
 
 WORKER_TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_W.STARTING, _WE.READY): _W.SERVING,
@@ -99,6 +121,16 @@ POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
     (_P.CLOSED, _PE.DRAIN): _P.DRAINING,
     (_P.CLOSED, _PE.KILL): _P.CLOSED,
     (_P.CLOSED, _PE.EMPTY): _P.CLOSED,
+}
+
+REFORK_TRANSITIONS: dict[tuple[ReforkState, ReforkEvent], ReforkState] = {
+    (_R.RESTING, _RE.ORDERED): _R.GROWING,
+    (_R.RESTING, _RE.LOST): _R.RESTING,
+    (_R.GROWING, _RE.GROWN): _R.ROLLING,
+    (_R.GROWING, _RE.FAILED): _R.RESTING,
+    (_R.GROWING, _RE.LOST): _R.GROWING,
+    (_R.ROLLING, _RE.ROLLED): _R.RESTING,
+    (_R.ROLLING, _RE.LOST): _R.RESTING,
 }
 
 State = TypeVar("State", bound=Enum)

@@ -21,6 +21,9 @@ _SMALLEST_DATAGRAM = 512
 """Bytes of the receive buffer that the kernel charges for a datagram, at least."""
 
 
+Identity = tuple[int, int]
+
+
 class HasFileno(Protocol):
     def fileno(self) -> int: ...
 
@@ -34,7 +37,7 @@ class Sharing:
     """
 
     def __init__(self, fd: int) -> None:
-        self._socket = _identity(fd)
+        self._socket = identity(fd)
         self._was_blocking: bool | None = None  # known while workers take from it
 
     def begin(self, fd: int) -> None:
@@ -46,7 +49,7 @@ class Sharing:
 
     def is_of(self, fd: int) -> bool:
         """Whether `fd` is still that socket, and neither closed nor another in its place."""
-        return fd >= 0 and _identity(fd) == self._socket
+        return fd >= 0 and identity(fd) == self._socket
 
     def end(self, fd: int) -> None:
         """Put the flag back."""
@@ -158,7 +161,10 @@ def waiting_at_most(fd: int, backlog: int) -> int:
     return int(waiting)
 
 
-def _identity(fd: int) -> tuple[int, int]:
+def identity(fd: int) -> Identity | None:
+    """What tells a socket from any other, whatever its number; `None` for a closed one (-1)."""
+    if fd < 0:
+        return None
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
 

@@ -11,11 +11,9 @@ only where the server's caller has asked it to.
 
 from __future__ import annotations
 
-import functools
 import logging
 import signal
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from prefork.cores import usable_cores
@@ -30,18 +28,13 @@ from prefork.lifecycle import (
     WorkerState,
     advance,
 )
+from prefork.origins import ORIGINS
+from prefork.origins.base import Origin
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.reaper import Death
-from prefork.reports import (
-    StartError,
-    WorkerStatus,
-    next_step,
-    report_death,
-    status_of,
-    warn_of_threads,
-)
+from prefork.reports import StartError, WorkerStatus, next_step, report_death, status_of
 from prefork.signals import held_back
 from prefork.strategies import strategy_of
 from prefork.strategies.base import Strategy
@@ -49,7 +42,6 @@ from prefork.strategies.fork import Fork
 from prefork.system import SYSTEM, System
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
-from prefork.workers.main import Assignment, serve_many, serve_one
 
 logger = logging.getLogger("prefork")
 
@@ -59,18 +51,19 @@ class Master:
 
     def __init__(self, host: Host, system: System = SYSTEM, cores: int | None = None) -> None:
         self._host = host
+        self._system = system
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(host, self._pool)
+        self._origin = Origin(host, self.strategy, self._crew, system)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
-        self._warned = False
         self._any_ready = False
         self._shrinking = Shrinking()
-        self._settled: tuple[int, int] | None = None  # the size it has, if nothing is left to do
+        self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
         self._drain_began = 0.0
         self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
@@ -92,12 +85,15 @@ class Master:
             wanted = strategy_of(self._host.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
-                self._choose(wanted(self._host, self._pool))
+                self._crew.follow(-1, self.strategy.listen)
+                self.strategy.close()
+                self.strategy = wanted(self._host, self._pool)
             self.strategy.begin()
+            self._origin.end()
+            origin = ORIGINS[self._host.settings().spawn]
+            self._origin = origin(self._host, self.strategy, self._crew, self._system)
             self._restarts = Restarts()
-            self._warned = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._settled = None
             self._any_ready = self._drainer_due = self.forced = False
             self._shrinking = Shrinking()
 
@@ -108,44 +104,46 @@ class Master:
         """
         with self._lock:
             self.collect()
-            if self.state is PoolState.RUNNING and self._settled != self._size():
-                self._keep_size()
+            if self.state is PoolState.RUNNING:
+                if not self._is_settled:
+                    self._keep_size()
+                for record in self._origin.turn(self._size()[0]):
+                    self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
         """Note what happened."""
-        if self._settled is not None and self._crew.is_quiet:
+        if self._is_settled and self._crew.is_quiet:
             return
         with self._lock, held_back():
-            if len(self._pool):
+            if len(self._pool) or self._crew.watches_others:
                 stirred = self._crew.stirred()
-                if self.strategy.fileno() in stirred:
-                    self.strategy.listen()
                 for record, message in self._crew.messages(stirred):
                     self._hear(record, message)
                 if self._crew.someone_died(stirred):
                     self._bury(self._crew.deaths())
-            if self._settled is None:
+            if not self._is_settled:
                 self._enforce_deadlines(self._clock())
 
     def due(self) -> float | None:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
-            if self._settled is not None and self._settled == self._size():
-                return None
+            wanted, most = self._size()
+            if self._is_settled:
+                return self._origin.due(wanted)
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
-            running = self.state is PoolState.RUNNING
-            if running and self._pool.missing(*self._size()):
-                waits.append(self._restarts.wait_left(now))
-            if running and (look := self._shrinking.due()) is not None:
-                waits.append(look)
+            if self.state is PoolState.RUNNING:
+                if self._pool.missing(wanted, most):
+                    waits.append(self._restarts.wait_left(now))
+                looks = self._shrinking.due(), self._origin.due(wanted)
+                waits += [look for look in looks if look is not None]
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
             wanted = self.strategy.wants_listener(self._host.max_children())
-            self._crew.follow(self.strategy.fileno())
+            self._crew.follow(self.strategy.fileno(), self.strategy.listen)
             return wanted
 
     def goes_on(self) -> bool:
@@ -163,9 +161,9 @@ class Master:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
         with self._lock, held_back():
             before = self.state
-            self._settled = None
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             self.strategy.end()
+            self._origin.end()
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
                 self._drain_began = self._clock()
             self._retire_all()
@@ -187,7 +185,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._fork_for(request, client_address)
+                    self._origin.spawn_for(request, client_address)
                     return
             self._crew.wait(self._grace_left())
             self.turn()
@@ -224,7 +222,6 @@ class Master:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock, held_back():
             self.forced = True
-            self._settled = None
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:
                 self._kill(record, why)
@@ -233,8 +230,9 @@ class Master:
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
+            self._origin.end()
             if not len(self._pool):
-                self._crew.follow(-1)
+                self._crew.follow(-1, self.strategy.listen)
                 self._crew.close()
                 self.strategy.close()
             return not len(self._pool)
@@ -242,6 +240,7 @@ class Master:
     def let_go(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
         self._crew.forget_all()
+        self._origin.let_go()
         self.strategy.let_go()
         self._host.let_go()
 
@@ -254,9 +253,8 @@ class Master:
     # -- note --------------------------------------------------------------------------------
 
     def _hear(self, record: WorkerRecord, message: Message) -> None:
-        self._settled = None
         if message.kind is Kind.READY:
-            record.note(WorkerEvent.READY)
+            self._pool.note(record, WorkerEvent.READY)
             self._any_ready = True
             self.strategy.ready(record)
         elif message.kind is Kind.FAILED:
@@ -275,12 +273,12 @@ class Master:
             if record is not None:
                 self._bury_one(record, death)
                 if record.standing and not record.was_ready:
+                    self._origin.note_failed_start(record)
                     failed = record
         if failed is not None and self._nobody_starts():
             raise StartError.of(failed)
 
     def _bury_one(self, record: WorkerRecord, death: Death) -> None:
-        self._settled = None
         for message in self._crew.last_words(record):
             self._hear(record, message)
         self._crew.forget(record)
@@ -308,7 +306,8 @@ class Master:
             return "it is not replaced"
         starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
         alone = not self._any_ready and starting <= 1  # itself
-        return next_step(record, alone, self._restarts.wait_left(now))
+        wait = self._restarts.wait_left(now)
+        return next_step(record, alone, wait, self._origin.generation)
 
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
@@ -316,6 +315,12 @@ class Master:
             self.strategy.rest()
 
     # -- decide ------------------------------------------------------------------------------
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the pool is as it should be, and nothing has changed since it was."""
+        running = self.state is PoolState.RUNNING
+        return running and self._settled == (self._pool.changes, *self._size())
 
     def _size(self) -> tuple[int, int]:
         """The standing workers to keep, and the processes there may be at most."""
@@ -336,7 +341,7 @@ class Master:
         surplus = self._pool.surplus(wanted)
         self._shrink(surplus, now)
         if not (missing or surplus) and all(record.proved for record in self._pool):
-            self._settled = size
+            self._settled = self._pool.changes, *size
 
     def _shrink(self, surplus: int, now: float) -> None:
         standing = (r for r in self._pool if r.standing and r.state is WorkerState.SERVING)
@@ -363,12 +368,10 @@ class Master:
     # -- act ---------------------------------------------------------------------------------
 
     def _start_worker(self) -> None:
-        host, source = self._host, self.strategy.source
         try:
             self.strategy.open()
             with self.strategy.lending(self._pool.free_slot()) as lent:
-                its_source = functools.partial(source, lent=lent)
-                self._spawn(lambda given: serve_many(host, given, its_source), standing=True)
+                self._origin.spawn_standing(lent)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
@@ -377,36 +380,6 @@ class Master:
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
-    def _fork_for(self, request: Any, client_address: Any) -> None:
-        host = self._host
-        whole = self.strategy.hands_over and host.threads() is None
-        self._spawn(
-            lambda given: serve_one(host, given, request, client_address, whole), standing=False
-        )
-
-    def _spawn(self, live: Callable[[Assignment], int], *, standing: bool) -> None:
-        host = self._host
-        self._settled = None
-        if not self._warned:
-            self._warned = True
-            warn_of_threads()
-        record = self._crew.spawn(
-            live,
-            host.settings(),
-            standing=standing,
-            threads=host.threads() if standing else None,
-            limit=self.strategy.requests_at_most,
-            may_cut_off=host.may_cut_off(),
-        )
-        record.may_stop = host.serves_on()
-        host.workers_changed(self._pool.pids())
-
-    def _choose(self, strategy: Strategy) -> None:
-        """Go over to another strategy; no worker of the old one is left."""
-        self._crew.follow(-1)
-        self.strategy.close()
-        self.strategy = strategy
-
     def _retire_all(self) -> None:
         orders = [(record, self.strategy.last_order(record)) for record in self._pool]
         for record, order in orders:
@@ -414,13 +387,11 @@ class Master:
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):
-            self._settled = None
-            record.note(WorkerEvent.RETIRED)
+            self._pool.note(record, WorkerEvent.RETIRED)
             record.channel.send(order)
 
     def _kill(self, record: WorkerRecord, why: str) -> None:
         if record.state is not WorkerState.KILLED:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
-            self._settled = None
-            record.note(WorkerEvent.KILLED)
+            self._pool.note(record, WorkerEvent.KILLED)
             self._crew.send_signal(record, signal.SIGKILL)

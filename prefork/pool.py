@@ -20,7 +20,8 @@ from prefork.workers.scoreboard import Reading, State
 class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
-    `started` is in seconds of the monotonic clock. `standing` is false for a worker that serves one
+    `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
+    `standing` is false for a worker that serves one
     request and then ends, `proved` true once it is no newborn any more. `may_stop` says whether its
     handlers may stop the server. `failure` is the traceback of a failed start.
     """
@@ -30,6 +31,7 @@ class WorkerRecord:
     channel: Channel
     started: float
     standing: bool = True
+    generation: int = 0
     state: WorkerState = WorkerState.STARTING
     was_ready: bool = False
     proved: bool = False
@@ -65,6 +67,8 @@ class Pool:
     def __init__(self) -> None:
         self._by_slot: dict[int, WorkerRecord] = {}
         self._by_pid: dict[int, WorkerRecord] = {}
+        self.changes = 0
+        """How often anything has changed that the size of the pool depends on."""
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -85,8 +89,18 @@ class Pool:
         return slot
 
     def add(self, record: WorkerRecord) -> None:
+        self.changes += 1
         self._by_slot[record.slot] = record
         self._by_pid[record.pid] = record
+
+    def note(self, record: WorkerRecord, event: WorkerEvent) -> None:
+        self.changes += 1
+        record.note(event)
+
+    def discount(self, record: WorkerRecord) -> None:
+        """It does not stand ready any more, and will end by itself."""
+        self.changes += 1
+        record.standing = False
 
     def holds(self, slot: int) -> bool:
         return slot in self._by_slot
@@ -98,7 +112,7 @@ class Pool:
         return self._by_slot[slot]
 
     def remove(self, record: WorkerRecord) -> None:
-        record.note(WorkerEvent.EXITED)
+        self.note(record, WorkerEvent.EXITED)
         del self._by_slot[record.slot], self._by_pid[record.pid]
 
     def pids(self) -> set[int]:

@@ -43,6 +43,8 @@ class WorkerStatus:
     served: int
     busy: float
     in_flight: int
+    generation: int
+    """How often the pool had been renewed when this worker was forked (`spawn = "refork"`)."""
 
 
 def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatus:
@@ -61,6 +63,7 @@ def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatu
         served=reading.served,
         busy=reading.busy,
         in_flight=reading.in_flight,
+        generation=record.generation,
     )
 
 
@@ -85,12 +88,17 @@ def report_death(
     logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, rest)
 
 
-def next_step(record: WorkerRecord, alone: bool, wait: float) -> str:
-    """What happens after a death in a pool that is kept; `wait` is in seconds."""
+def next_step(record: WorkerRecord, alone: bool, wait: float, generation: int) -> str:
+    """What happens after a death in a pool that is kept, and is at a generation.
+
+    `wait` is in seconds.
+    """
     if not record.standing:
         return "it is not replaced"
     if alone:
         return "it was the last one"
+    if record.state is WorkerState.RETIRING and record.generation < generation:
+        return "one of the next generation takes its place"
     if record.state is WorkerState.RETIRING:
         return "the pool is as large as it should be"
     return f"it is replaced in {wait:.1f} s" if wait else "it is replaced now"

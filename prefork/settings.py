@@ -35,7 +35,9 @@ class Range:
 
 
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
+SpawnName = Literal["auto", "fork", "refork"]
 Count = Annotated[int, Range(0)]
+SomeCount = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0, "seconds")]
 SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
 
@@ -63,6 +65,18 @@ class Settings:
     spare: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
     that it will serve; 0 to fork when a request has come."""
+
+    spawn: SpawnName = "auto"
+    """Where the memory of workers that stand ready comes from: `fork`, from the master; `auto`,
+    the same while the master has a single thread, otherwise from a process without threads that is
+    forked at the start; `refork`, from a worker that is warm."""
+
+    refork_after: SomeCount = 1000
+    """With `refork`: requests after which a worker is warm, so that those of the next generation
+    are forked from it."""
+
+    max_unavailable: SomeCount = 1
+    """With `refork`: workers that may be out at a time while a generation replaces another."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""

@@ -1,8 +1,10 @@
-"""The only fork in the project."""
+"""Every fork of the project: of a child, and of a process that is to be the master's child."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,15 +12,16 @@ from typing import NoReturn
 
 from prefork.signals import Mask, held_back, let_through
 from prefork.system import SYSTEM, System
+from prefork.workers.exits import Life
 
 
 def spawn(
-    child: Callable[[], int],
+    child: Life,
     adopt: Callable[[int], None],
     prepare: Callable[[], None] = lambda: None,
     system: System = SYSTEM,
 ) -> None:
-    """Fork a process that runs `child()` and exits with the status it returns.
+    """Fork a process that runs `child()`, or what that gives, and exits with the status it returns.
 
     `adopt(pid)` enters it in the books of the caller; `prepare()` is the new process's first act.
 
@@ -40,8 +43,61 @@ def spawn(
         adopt(pid)
 
 
+def divide(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
+    """Fork a process that becomes the child of another one above; whether this is it.
+
+    It is forked twice, and the process in between ends at once: the new one then belongs to the
+    nearest ancestor that takes in orphans (prctl(2), PR_SET_CHILD_SUBREAPER). That has happened
+    when it runs `prepare()`, its first act, before any signal is delivered there.
+
+    The new process returns from here, too. It has to give up whatever it finds itself in, and to
+    return what it will live from now on to the bottom of its stack: see `Life`.
+
+    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
+    """
+    flush_standard_streams()
+    with held_back():
+        between = system.fork()
+        if between:
+            if error := _status_of(between):
+                raise OSError(error, os.strerror(error))
+            return False
+        _fork_and_end(os.getpid(), system)
+        prepare()
+        return True
+
+
+def _fork_and_end(between: int, system: System) -> None:
+    """Fork, and end; only the new process returns, once this one, `between`, has ended."""
+    status: int | None = 1
+    try:
+        status = 0 if system.fork() else None
+    except OSError as error:
+        status = error.errno or 1
+    finally:
+        if status is not None:
+            system.exit(status)
+    try:
+        ended = system.pidfd_open(between)
+    except OSError:  # ESRCH: it has. EMFILE: it will have before anybody asks.
+        return
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.poll()
+    system.close(ended)
+
+
+def _status_of(pid: int) -> int:
+    """Wait for a child that is about to end: its exit status, 0 if somebody else has taken it."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return 0
+    return os.waitstatus_to_exitcode(status)
+
+
 def _live(
-    child: Callable[[], int],
+    child: Life,
     prepare: Callable[[], None],
     mask: Mask,
     system: System,
@@ -50,7 +106,10 @@ def _live(
     try:
         prepare()
         let_through(mask)
-        status = child()
+        outcome = child()
+        while callable(outcome):
+            outcome = outcome()
+        status = outcome
     except Exception:
         traceback.print_exc()  # a bug of ours: whatever a program does is answered for in child()
     finally:

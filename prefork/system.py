@@ -11,12 +11,18 @@ import signal
 import time
 from typing import NoReturn
 
+from prefork.workers import threads
+
 
 class System:
     """Linux as it is."""
 
     def fork(self) -> int:
         return os.fork()
+
+    def threads(self) -> int:
+        """How many threads this process has."""
+        return threads.count()
 
     def exit(self, status: int) -> NoReturn:
         os._exit(status)

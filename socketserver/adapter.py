@@ -73,12 +73,15 @@ class Adapter:
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def keep_out(self) -> None:
         ours = {id(self._server), *map(id, members_of(self._server))}
         for other in list(_adapters):
             if id(other._server) not in ours:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(getattr(other._server, "socket", None))
+
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        self.keep_out()
         self.end_loop()
         self._server._prefork_enter_worker(room, ask_stop)
 
@@ -90,6 +93,10 @@ class Adapter:
 
     def started(self) -> None:
         self._server.worker_started()
+
+    def promoted(self) -> None:
+        self._server._prefork_leave_worker()
+        self._server.worker_promoted()
 
     def leaving(self) -> None:
         self._server.worker_leaving()

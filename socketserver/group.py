@@ -130,8 +130,8 @@ class PreforkGroup(PreforkMixIn, Group):
     and all the rest of `PreforkMixIn`; what members that are pools themselves say about these does
     not count. `server_close()` closes the members. `shutdown()` of a member ends the group.
 
-    `worker_started()` and `worker_leaving()` of members are called beside the group's own,
-    `service_actions()` and `handle_timeout()` as well.
+    `worker_started()`, `worker_promoted()` and `worker_leaving()` of members are called beside the
+    group's own, `service_actions()` and `handle_timeout()` as well.
 
     Errors: `TypeError` for a member that forks for each request by itself; a group of groups.
     """

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from prefork.socketserver.adapter import Adapter
 from prefork.socketserver.loop import members_of
-from prefork.socketserver.pool import PreforkMixIn, count_in, has_threads
+from prefork.socketserver.pool import PreforkMixIn, count_in, count_no_more, has_threads
 from prefork.workers.channel import Parcel
 from prefork.workers.room import Room
 from prefork.workers.service import Listening, Taker
@@ -40,6 +40,10 @@ class MemberAdapter(Adapter):
 
     def started(self) -> None:
         self._call("worker_started")
+
+    def promoted(self) -> None:
+        count_no_more(self._server)
+        self._call("worker_promoted")
 
     def leaving(self) -> None:
         self._call("worker_leaving")
@@ -99,6 +103,11 @@ class GroupAdapter(Adapter):
         super().started()
         for member in self._members:
             member.started()
+
+    def promoted(self) -> None:
+        super().promoted()
+        for member in self._members:
+            member.promoted()
 
     def leaving(self) -> None:
         for member in self._members:

@@ -36,12 +36,13 @@ class PreforkMixIn(ForkingMixIn):
 
     For the caller: the documented methods, `prefork_status()`, and `prefork_kill()`.
 
-    May be overridden: the documented hooks, and `worker_started()`, `worker_leaving()`. With the
-    strategies `accept` and `reuseport`, `get_request()`, `verify_request()`, `process_request()`,
-    `finish_request()`, `handle_error()`, `shutdown_request()` and `close_request()` run in the
-    workers; `server_bind()`, `server_activate()`, `service_actions()`, `handle_timeout()`,
-    `shutdown()` and `server_close()` in the master. With `handoff`, the first two of the workers'
-    run in the master; with `fork`, the first three.
+    May be overridden: the documented hooks, and `worker_started()`, `worker_promoted()`,
+    `worker_leaving()`. With the strategies `accept` and `reuseport`, `get_request()`,
+    `verify_request()`, `process_request()`, `finish_request()`, `handle_error()`,
+    `shutdown_request()` and `close_request()` run in the workers; `server_bind()`,
+    `server_activate()`, `service_actions()`, `handle_timeout()`, `shutdown()` and `server_close()`
+    in the master. With `handoff`, the first two of the workers' run in the master; with `fork`, the
+    first three.
 
     Variables, read when used: `max_children` (never more workers than this; may be changed while
     serving), `block_on_close` (whether `server_close()` waits for the workers),
@@ -63,6 +64,14 @@ class PreforkMixIn(ForkingMixIn):
 
         An exception ends the worker; it is replaced later and later (`1.5^n` seconds). If no worker
         of the first generation gets through, `serve_forever()` raises `StartError`.
+        """
+
+    def worker_promoted(self) -> None:
+        """Called, with `spawn = "refork"`, in a process that was forked from a warm worker.
+
+        It serves no request; the next workers are forked from it. The place to close what they must
+        not share with each other and with that worker: connections, above all. Each of them runs
+        `worker_started()`. An exception refuses: the workers stay as they are.
         """
 
     def worker_leaving(self) -> None:
@@ -172,6 +181,9 @@ class PreforkMixIn(ForkingMixIn):
         if room is not None:
             count_in(self, room)
 
+    def _prefork_leave_worker(self) -> None:
+        count_no_more(self)
+
     def _prefork_has_threads(self) -> bool:
         return has_threads(self)
 
@@ -240,15 +252,28 @@ def has_threads(server: Any) -> bool:
     )
 
 
+COUNTED = ("process_request", "process_request_thread")
+
+
 def count_in(server: Any, room: Room) -> None:
     """Have each request enter the room, and leave it when it is served."""
     # In the instance, so that whatever a subclass does in its own is counted.
     state = vars(server)
+    state["_prefork_uncounted"] = {name: state.get(name) for name in COUNTED}
     if has_threads(server):
         state["process_request"] = entering(server.process_request, room)
         state["process_request_thread"] = leaving(server.process_request_thread, room)
     else:
         state["process_request"] = leaving(server.process_request, room)
+
+
+def count_no_more(server: Any) -> None:
+    """Put back what `count_in()` has changed: the workers forked from this process do it anew."""
+    state = vars(server)
+    for name, before in state.pop("_prefork_uncounted", {}).items():
+        state.pop(name, None)
+        if before is not None:
+            state[name] = before
 
 
 def entering(serve: Serve, room: Room) -> Serve:

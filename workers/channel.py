@@ -7,6 +7,7 @@ news. Each side learns that the other is gone by the end of file (unix(7), SOCK_
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -43,6 +44,14 @@ class Kind(IntEnum):
     like, by its number."""
     TAKEN = 9
     """From a worker: it has taken the one request that it is there for."""
+    LEND = 10
+    """To a forker: a listener of the master's that the next worker is to have, as with ADOPT."""
+    BEAR = 11
+    """To a forker: fork a worker on these terms; the descriptor is its end of its channel."""
+    BORN = 12
+    """From a process that was forked on order: it is there; the body is its pid."""
+    GROW = 13
+    """To a worker: fork a mold, whose end of its channel is the descriptor."""
 
 
 Parcel = tuple[bytes, int | None]
@@ -64,6 +73,10 @@ class Message(NamedTuple):
         return cls(Kind.DRAIN, b"%d" % most)
 
     @classmethod
+    def born(cls) -> Message:
+        return cls(Kind.BORN, b"%d" % os.getpid())
+
+    @classmethod
     def failed(cls, traceback: str) -> Message:
         """The beginning of a very long one is cut off: what happened stands at its end."""
         return cls(Kind.FAILED, traceback.encode()[-MAX_BODY:])
@@ -77,6 +90,11 @@ class Channel:
         self.hung_up = False
         self.broken = False  # whether sending has shown that the other side listens no more
         sock.setblocking(False)
+
+    @classmethod
+    def over(cls, fd: int) -> Channel:
+        """An end that has travelled here."""
+        return cls(socket.socket(fileno=fd))
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -128,6 +146,18 @@ class Channel:
             return None
         fd = _DESCRIPTOR.unpack(rights[0][2])[0] if rights else None
         return Message(_KINDS[packet[0]], packet[1:], fd)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Sleep until there is something to receive, at most `timeout` seconds (`None` for ever);
+        whether there is."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+    def say_no_more(self) -> None:
+        """Make the other side see the end of file; what it says is still heard."""
+        with contextlib.suppress(OSError):  # ENOTCONN: it is gone
+            self._sock.shutdown(socket.SHUT_WR)
 
     def hang_up(self) -> None:
         """Make this side see the end of file, as if the other were gone; for signal handlers."""

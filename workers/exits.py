@@ -1,5 +1,8 @@
 """The exit codes of a worker, and what each means."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from enum import IntEnum
 
 
@@ -18,3 +21,8 @@ class ExitCode(IntEnum):
     """It was told to leave by SIGTERM."""
     ORPHANED = 11
     """The master is gone."""
+
+
+Life = Callable[[], "int | Life"]
+"""What a process does, to the last: it gives an exit status or, in a process that was forked
+meanwhile, what that one does. So no process lives on top of another one's stack."""

@@ -7,11 +7,12 @@ so they are read between two requests.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from prefork.workers.channel import Channel, Kind, Message
 from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
-from prefork.workers.exits import ExitCode
+from prefork.workers.exits import ExitCode, Life
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
 from prefork.workers.service import Service, Taker
@@ -33,6 +34,7 @@ class Loop:
         room: Room | None,
         title: Title,
         max_requests: int,
+        grow: Callable[[Message], Life | None],
     ) -> None:
         self._service = service
         self._source = source
@@ -41,14 +43,18 @@ class Loop:
         self._room = room
         self._title = title
         self._max_requests = max_requests
+        self._grow = grow
         self._left_to_drain: int | None = None
-        self._leaving: ExitCode | None = None
+        self._leaving: ExitCode | Life | None = None
         self._when_retired = ExitCode.DONE
         self._exhausted = False
         self._patience: float | None = None
 
-    def run(self) -> ExitCode:
-        """Serve until there is a reason to leave; the reason is returned."""
+    def run(self) -> ExitCode | Life:
+        """Serve until there is a reason to leave; the reason is returned.
+
+        It is returned in a mold too, which has been forked in here, and is the life of that.
+        """
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
         if self._room is None and not self._source.at_once:
             take = self._busy_while(take)
@@ -154,6 +160,8 @@ class Loop:
                 self._leaving = self._when_retired
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
+            elif message.kind is Kind.GROW:
+                self._leaving = self._grow(message)
 
     def _recycle(self) -> None:
         self._read_orders()  # one to drain comes first

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefork.workers import current
 from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exits import ExitCode
+from prefork.workers.exits import ExitCode, Life
 from prefork.workers.loop import Loop
 from prefork.workers.room import Room
 from prefork.workers.scoreboard import Slot, State
@@ -21,41 +22,73 @@ from prefork.workers.title import Title
 logger = logging.getLogger("prefork")
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What a new worker is given: its place, its ties to the master, its limits."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a new worker is told: its place and its limits."""
 
     number: int
-    slot: Slot
-    channel: Channel
     standing: bool
     """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
     may_cut_off: bool
     max_requests: int
+    freeze: bool
+    """Whether the garbage collector is kept away from what processes share."""
     name: str
     titles: bool
 
+    def packed(self) -> bytes:
+        """As they travel; see `unpacked()`."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Terms:
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What a new worker is given: its terms, and its ties to the master."""
+
+    terms: Terms
+    slot: Slot
+    channel: Channel
+
     def title(self) -> Title:
-        return Title(self.number, self.name, self.slot, self.titles)
+        terms = self.terms
+        return Title(terms.number, terms.name, self.slot, terms.titles)
 
     def room(self) -> Room | None:
-        return None if self.threads is None else Room(self.threads, self.may_cut_off, self.slot)
+        threads = self.terms.threads
+        return None if threads is None else Room(threads, self.terms.may_cut_off, self.slot)
+
+
+Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
+"""What a worker does when it is told to fork a mold; in the mold, what that is to live."""
 
 
 def serve_many(
     service: Service,
     given: Assignment,
     source_of: Callable[[Assignment, Room | None], Source],
-) -> int:
+    grow: Grow,
+) -> int | Life:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
-    def prepare() -> Callable[[], int]:
+    def prepare() -> Life:
         source = source_of(given, room)
         title = given.title()
-        loop = Loop(service, source, given.slot, given.channel, room, title, given.max_requests)
-        return loop.run
+        return Loop(
+            service,
+            source,
+            given.slot,
+            given.channel,
+            room,
+            title,
+            given.terms.max_requests,
+            lambda order: grow(given, source, room, order),
+        ).run
 
     room = given.room()
     return _live(service, given, room, prepare)
@@ -63,7 +96,7 @@ def serve_many(
 
 def serve_one(
     service: Service, given: Assignment, request: Any, client_address: Any, whole: bool
-) -> int:
+) -> int | Life:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
     `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
@@ -91,8 +124,9 @@ def _live(
     service: Service,
     given: Assignment,
     room: Room | None,
-    prepare: Callable[[], Callable[[], int]],
-) -> int:
+    prepare: Callable[[], Life],
+) -> int | Life:
+    number = given.terms.number
     try:
         current.slot = given.slot
         service.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
@@ -106,14 +140,16 @@ def _live(
     try:
         status = work()
     except Exception:
-        logger.exception("Worker %d met an error that no handler is answerable for", given.number)
+        logger.exception("Worker %d met an error that no handler is answerable for", number)
         status = ExitCode.CRASHED
     except BaseException:
         status = ExitCode.CRASHED  # SystemExit and its like: silent, as in a forked child
+    if callable(status):
+        return status  # this is a mold by now, and the worker lives on elsewhere
     if status != ExitCode.CRASHED:
         given.slot.enter(State.LEAVING)
     try:
         service.leaving()
     except Exception:
-        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", given.number)
+        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", number)
     return status

@@ -60,6 +60,10 @@ class Room:
         while self._inside:
             self.wait_for_departure()
 
+    def let_go(self) -> None:
+        """In a process forked from this worker: drop the descriptor."""
+        os.close(self._departures)
+
     @property
     def full(self) -> bool:
         return 0 < self._bound <= len(self._inside)

@@ -16,7 +16,8 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 SLOT_BYTES = 256
-SLOTS_IN_SEGMENT = 256
+SLOTS_IN_SEGMENT = 2**15
+"""As many as there are process numbers by default (proc(5): pid_max)."""
 
 # The layout of a slot: state, since, served, busy nanoseconds, requests in flight; then who is
 # being served, as port and host (port 0: the text says it all); then, apart, the label.
@@ -134,12 +135,14 @@ _NO_IP_ADDRESS = (TypeError, IndexError, KeyError, AttributeError, UnicodeError,
 class Scoreboard:
     """The slots of a pool, as many as are asked for: memory is mapped a segment at a time.
 
-    A worker sees the slots that existed when it was forked, so its own is always among them. Pages
-    that nobody has written cost nothing.
+    A process sees the segments that existed when it was forked. The first one always does, so that
+    one which forks workers on order sees the place of each. Pages that nobody has written cost
+    nothing.
     """
 
     def __init__(self) -> None:
         self._segments: list[mmap.mmap] = []
+        self.slot(0)
 
     def slot(self, number: int) -> Slot:
         segment, index = divmod(number, SLOTS_IN_SEGMENT)

@@ -12,6 +12,11 @@ Taker = Callable[[], tuple[Any, Any]]
 `OSError` when taking it failed."""
 
 
+Lent = tuple[tuple[int, int], ...]
+"""Listeners of the master's that are one worker's own: which of the server's listeners it is like,
+by its number, and the descriptor."""
+
+
 class Listening(Protocol):
     """One listener of a server, and how requests are taken from it."""
 
@@ -47,8 +52,17 @@ class Service(Protocol):
         handler wants the end of the whole server, from any thread.
         """
 
+    def keep_out(self) -> None:
+        """This process lives on beside the workers: drop what belongs to other servers."""
+
     def started(self) -> None:
         """Run what the application wants done in each new worker."""
+
+    def promoted(self) -> None:
+        """This process, forked from a worker, is none any more: workers will be forked from it.
+
+        Runs what the application wants done then.
+        """
 
     def leaving(self) -> None:
         """Run what the application wants done before a worker ends."""

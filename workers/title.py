@@ -21,6 +21,13 @@ def load() -> None:
     import setproctitle  # not before a pool wants titles: the rest works without  # noqa: F401
 
 
+def show_role(role: str, name: str) -> None:
+    """The title of a process that is no worker: `prefork: forker [app]`."""
+    from setproctitle import setproctitle
+
+    setproctitle(f"prefork: {role}" + (f" [{name}]" if name else ""))
+
+
 class Title:
     """Keeps the process title in step with the slot, without haste.
 

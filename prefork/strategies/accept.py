@@ -9,11 +9,11 @@ from prefork.host import Host
 from prefork.listener import Sharing, something_waits, waiting_at_most
 from prefork.policies.turns import turns_of
 from prefork.pool import Pool, WorkerRecord
-from prefork.strategies.base import Lent, Strategy
+from prefork.strategies.base import Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
-from prefork.workers.service import Listening
+from prefork.workers.service import Lent, Listening
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.several import SharedListeners
 from prefork.workers.sources.shared import SharedDatagrams, SharedListener

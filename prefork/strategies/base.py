@@ -17,11 +17,8 @@ from prefork.pool import Pool, WorkerRecord
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Lent
 from prefork.workers.sources.base import Source
-
-Lent = tuple[tuple[int, int], ...]
-"""Listeners of the master's that are one worker's own: which of the server's listeners it is like,
-by its number, and the descriptor."""
 
 
 class Strategy:

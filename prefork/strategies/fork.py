@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from prefork.pool import WorkerRecord
 from prefork.strategies.accept import Accept
-from prefork.strategies.base import Lent, Strategy
+from prefork.strategies.base import Strategy
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Lent
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.shared import say_taken
 
@@ -32,7 +33,7 @@ class ForkAhead(Accept):
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         assert message.kind is Kind.TAKEN, message
-        record.standing = False
+        self.pool.discount(record)
 
     def something_waits(self) -> bool:
         return False

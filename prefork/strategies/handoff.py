@@ -10,11 +10,12 @@ from prefork.host import Host
 from prefork.lifecycle import WorkerState
 from prefork.listener import Glance
 from prefork.pool import Pool, WorkerRecord
-from prefork.strategies.base import Lent, Strategy
+from prefork.strategies.base import Strategy
 from prefork.workers.channel import MAX_BODY, Kind, Message
 from prefork.workers.completions import Completions
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Lent
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.handed import HandedOver
 

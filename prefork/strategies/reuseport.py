@@ -20,10 +20,10 @@ from prefork.listener import (
 from prefork.pool import Pool, WorkerRecord
 from prefork.settings import SettingsError
 from prefork.strategies.accept import Accept
-from prefork.strategies.base import Lent
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
+from prefork.workers.service import Lent
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.own import OwnListeners
 

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.kit import Program
 from tests.support.children import children_of, reap_orphans
 from tests.support.clients import ask
+from tests.support.polling import eventually
 
 Start = Callable[..., Program]
 
@@ -139,7 +140,7 @@ def test_http_server_becomes_a_pool(
     command = ("run", "--pool", "--max-children", 3, *options, "-m", "http.server")
     one = program(*command, 0, "--bind", "127.0.0.1", PYTHONUNBUFFERED="1")
     assert files_are_served(one)
-    assert len(children_of(one.pid)) == 3
+    eventually(lambda: len(children_of(one.pid)) == 3, what="three workers")
     one.signal(signal.SIGINT)
     assert one.exit_code() == 0
 

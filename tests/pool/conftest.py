@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from prefork.policies import reforking
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import HANG
@@ -21,6 +22,13 @@ def strategy(request: pytest.FixtureRequest) -> str:
     if name == "reuseport" and request.node.get_closest_marker("one_queue"):
         pytest.skip("a client waits for one worker from the moment it connects")
     return name
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `refork`, one generation follows the other at once."""
+    monkeypatch.setattr(reforking, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(reforking, "BACK_OFF", 0.05)
 
 
 @pytest.fixture

@@ -44,6 +44,9 @@ class FakeSystem(System):
     def exit(self, status: int) -> NoReturn:
         raise AssertionError("no fake process runs")
 
+    def threads(self) -> int:
+        return 1
+
     def pidfd_open(self, pid: int) -> int:
         fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._pidfds[fd] = pid
@@ -124,7 +127,11 @@ class FakeHost:
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None: ...
 
+    def keep_out(self) -> None: ...
+
     def started(self) -> None: ...
+
+    def promoted(self) -> None: ...
 
     def leaving(self) -> None: ...
 

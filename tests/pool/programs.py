@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.children import children, children_of, has_ended, kill_and_reap
+from tests.support.children import children, children_of, command_of, has_ended, kill_and_reap
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, PATIENCE, Deadline, DeadlinePassed
 from tests.support.polling import eventually
 
@@ -81,13 +81,17 @@ class Program:
         return "127.0.0.1", int(words[2])
 
     def workers(self, count: int) -> set[int]:
-        """Wait until it has so many children; their pids."""
+        """Wait until it has so many children that serve; their pids."""
 
         def pids() -> set[int]:
-            found = children_of(self.pid)
+            found = children_of(self.pid) - self.forkers()
             return found if len(found) == count else set()
 
         return eventually(pids, HANG, what=f"{count} workers")
+
+    def forkers(self) -> set[int]:
+        """Those of its children that fork workers."""
+        return forkers_among(children_of(self.pid))
 
     def signal_group(self, number: int) -> None:
         """What a terminal does on Ctrl-C: everybody in the foreground group gets the signal."""
@@ -120,6 +124,32 @@ class Program:
                 break
             text += data
         return text.decode()
+
+
+def forkers_among(pids: set[int]) -> set[int]:
+    """Those that fork workers, by their titles, and do not serve."""
+    return {pid for pid in pids if command_of(pid).startswith(("prefork: forker", "prefork: mold"))}
+
+
+def forkers_here() -> set[int]:
+    """The children of this process that fork workers."""
+    return forkers_among(children())
+
+
+def the_forker() -> int:
+    """The one of them, once there is one and no more: a newborn worker is called like it, too."""
+
+    def only() -> int:
+        now = forkers_here()
+        return now.pop() if len(now) == 1 else 0
+
+    return eventually(only, what="one forker")
+
+
+def workers_here() -> set[int]:
+    """The children of this process that serve."""
+    now = children()
+    return now - forkers_among(now)
 
 
 def first_word(client: socket.socket) -> int:

@@ -18,7 +18,7 @@ import pytest
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
 from tests.pool.load import CLIENTS, Load
-from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program
+from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
 from tests.support.deadlines import Deadline, within
@@ -60,9 +60,16 @@ def kinds_of_descriptors() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
-def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, errors: Any) -> None:
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("spawn", ["auto", "fork", "refork"])
+def test_workers_killed_at_random_cost_their_own_request_only(
+    strategy: str, spawn: str, errors: Any
+) -> None:
     """Nobody else notices, and nothing is left of the dead."""
-    server = pool_of(slow_who, strategy=strategy, workers=WORKERS)
+    if spawn == "refork" and strategy not in STANDING:
+        pytest.skip("no worker gets warm")
+    settings = {"spawn": spawn, "refork_after": 100}
+    server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
     if strategy in STANDING:
         idle_workers(server, WORKERS)
@@ -83,9 +90,9 @@ def test_workers_killed_at_random_cost_their_own_request_only(strategy: str, err
     if strategy in STANDING:
         whole = idle_workers(server, WORKERS)
         assert len(whole) == WORKERS
-        eventually(lambda: children() == whole, what="no zombie")
+        eventually(lambda: workers_here() == whole, what="no zombie")
     else:
-        eventually(lambda: children() == set(), what="no zombie")
+        eventually(lambda: workers_here() == set(), what="no zombie")
     eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
     thread.shut_down()
     within(server.server_close)
@@ -122,10 +129,15 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("errors")
-def test_workers_ended_politely_at_random_cost_nobody_anything(strategy: str, running: Any) -> None:
+@pytest.mark.usefixtures("errors", "no_pauses")
+@pytest.mark.parametrize("spawn", ["auto", "refork"])
+def test_workers_ended_politely_at_random_cost_nobody_anything(
+    strategy: str, spawn: str, running: Any
+) -> None:
     """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
-    with running(pool_of(slow_who, strategy=strategy, workers=WORKERS)) as server:
+    settings = {"spawn": spawn, "refork_after": 10}
+    pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    with running(pool) as server:
         load = Load(server.server_address)
         with load.running():
             for _ in range(20):

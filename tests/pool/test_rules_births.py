@@ -118,7 +118,9 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
             told.say("failed")
             raise ValueError("broken by now")
 
-    with running(pool_of(who, worker_started=worker_started)) as server:
+    # From the master, as it is by then.
+    settings = {"spawn": "fork"}
+    with running(pool_of(who, worker_started=worker_started, settings=settings)) as server:
         workers = idle_workers(server, 2)
         ask(server.server_address)
         broken.append(True)

@@ -21,6 +21,7 @@ from tests.pool.kit import (
     wait_for_turns,
     who,
 )
+from tests.pool.programs import workers_here
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, reap_orphans, state_of
 from tests.support.clients import ask, connect, receive_all
@@ -273,7 +274,7 @@ def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
             gate.let_through()
             assert receive_all(client) == b"done"
             # The second demand has been sent by now: that worker's end shows it.
-        eventually(lambda: len(children()) < 2 or _all_zombies(), what="end of the worker")
+        eventually(lambda: len(workers_here()) < 2 or _all_zombies(), what="end of the worker")
         thread = start_serving(server)
         try:
             assert ask(server.server_address, b"hello") == b"done"
@@ -284,7 +285,7 @@ def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
 
 
 def _all_zombies() -> bool:
-    return all(state_of(pid) in ("Z", "") for pid in children())
+    return all(state_of(pid) in ("Z", "") for pid in workers_here())
 
 
 def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:

@@ -20,9 +20,9 @@ from tests.pool.kit import (
     waiting_clients,
     who,
 )
-from tests.pool.programs import program
+from tests.pool.programs import program, workers_here
 from tests.support.announcements import Gate, Told
-from tests.support.children import children, has_ended
+from tests.support.children import has_ended
 from tests.support.clients import ask, connect, receive_all
 from tests.support.deadlines import HANG, Call
 from tests.support.polling import eventually
@@ -37,7 +37,7 @@ def test_there_are_never_more_processes_than_max_children(
 
     def count(self: Any) -> None:
         nonlocal most
-        most = max(most, len(children()))
+        most = max(most, len(workers_here()))
 
     server = pool_of(held, strategy=strategy, workers=3, service_actions=count)
     with running(server), waiting_clients(server.server_address, 12) as clients:
@@ -60,7 +60,7 @@ def test_a_larger_max_children_takes_effect_at_once(
     server = pool_of(held, strategy=strategy, workers=1)
     with running(server), waiting_clients(server.server_address, 3) as clients:
         told.wait_for(b"entered")
-        assert len(children()) == 1
+        assert len(workers_here()) == 1
         server.max_children = 3
         for _ in range(2):
             told.wait_for(b"entered")

@@ -53,6 +53,9 @@ class Source(Protocol):
     def holds_some(self) -> bool:
         """Whether there are requests which nobody else can serve."""
 
+    def let_go(self) -> None:
+        """In a process forked from this worker: drop whatever requests came by."""
+
 
 class Ears:
     """What every worker listens to: its master, and its own threads."""
@@ -68,6 +71,10 @@ class Ears:
         """Sleep until there is something to hear, at most `timeout` seconds (`None` for ever)."""
         self.epoll.poll(timeout)
         self.forget_departures()
+
+    def let_go(self) -> None:
+        """In a process forked from this worker: listen no more."""
+        self.epoll.close()
 
     def forget_departures(self) -> None:
         """Threads have finished: that was heard."""

@@ -84,6 +84,13 @@ class HandedOver:
     def holds_some(self) -> bool:
         return bool(self._held)
 
+    def let_go(self) -> None:
+        self._ears.let_go()
+        for _, fd in self._held:
+            if fd is not None:
+                os.close(fd)
+        self._held.clear()
+
     def _sort(self, message: Message | None) -> None:
         if message is not None and message.kind is Kind.TAKE:
             self._held.append((message.body, message.fd))

@@ -84,6 +84,12 @@ class OwnListeners:
     def holds_some(self) -> bool:
         return False
 
+    def let_go(self) -> None:
+        self._ears.let_go()
+        self._others.let_go()
+        for fd in self._like:
+            os.close(fd)
+
     def _listen(self, number: int, fd: int) -> None:
         self._like[fd] = number
         self._ears.epoll.register(fd, select.EPOLLIN)

@@ -73,6 +73,9 @@ class SharedListener:
     def holds_some(self) -> bool:
         return False
 
+    def let_go(self) -> None:
+        self._ears.let_go()
+
     def _join_line(self) -> None:
         self._leave_line()
         for fd in self._takers:

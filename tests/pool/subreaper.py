@@ -1,0 +1,16 @@
+"""The attribute by which a process takes in orphans (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+
+import ctypes
+
+_SET, _GET = 36, 37
+
+
+def takes_in_orphans() -> bool:
+    """Whether this process does now."""
+    flag = ctypes.c_int()
+    assert ctypes.CDLL(None).prctl(_GET, ctypes.byref(flag), 0, 0, 0) == 0
+    return bool(flag.value)
+
+
+def set_taking_in_orphans(flag: int) -> None:
+    assert ctypes.CDLL(None).prctl(_SET, ctypes.c_ulong(flag), 0, 0, 0) == 0

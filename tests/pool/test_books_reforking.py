@@ -1,0 +1,110 @@
+"""When a worker is made a mold, and whom it replaces: decisions, the clock an argument."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from prefork.lifecycle import (
+    REFORK_TRANSITIONS,
+    LifecycleError,
+    ReforkEvent,
+    ReforkState,
+    advance,
+)
+from prefork.policies.reforking import BACK_OFF, LOOK_INTERVAL, Attempts, to_promote, to_replace
+from prefork.workers.scoreboard import Reading, State
+
+
+def reading(state: State, served: int = 0, since: float = 0.0) -> Reading:
+    return Reading(state, since, "", "", served, 0.0, 0)
+
+
+IDLE, BUSY = State.IDLE, State.BUSY
+
+
+@pytest.mark.parametrize(
+    ("workers", "chosen"),
+    [
+        ([], None),
+        ([(IDLE, 99), (BUSY, 99)], None),
+        ([(IDLE, 100)], 0),
+        ([(IDLE, 99), (IDLE, 100)], 1),
+        ([(IDLE, 120), (IDLE, 150), (IDLE, 130)], 1),
+        # A busy one reads its orders later.
+        ([(BUSY, 500), (IDLE, 100)], 1),
+        ([(BUSY, 500), (BUSY, 600), (IDLE, 99)], 1),
+        ([(IDLE, 100), (IDLE, 100)], 0),
+    ],
+)
+def test_the_warmest_idle_worker_is_made_a_mold(
+    workers: list[tuple[State, int]], chosen: int | None
+) -> None:
+    readings = [(slot, reading(state, served)) for slot, (state, served) in enumerate(workers)]
+    assert to_promote(readings, 100) == chosen
+
+
+@pytest.mark.parametrize(
+    ("outdated", "missing", "max_unavailable", "chosen"),
+    [
+        ([], 0, 1, []),
+        ([IDLE, IDLE, IDLE], 0, 1, [0]),
+        ([IDLE, IDLE, IDLE], 0, 2, [0, 1]),
+        ([IDLE, IDLE, IDLE], 1, 1, []),
+        ([IDLE, IDLE, IDLE], 1, 2, [0]),
+        ([IDLE, IDLE, IDLE], 5, 2, []),
+        ([IDLE], 0, 9, [0]),
+        # Idle ones first; a busy one finishes what it holds.
+        ([BUSY, IDLE], 0, 1, [1]),
+        ([BUSY, IDLE], 0, 2, [1, 0]),
+        ([BUSY], 0, 1, [0]),
+        # More workers than wanted: nobody is missing.
+        ([IDLE, IDLE], -1, 1, [0, 1]),
+    ],
+)
+def test_no_more_workers_are_out_than_allowed(
+    outdated: list[State], missing: int, max_unavailable: int, chosen: list[int]
+) -> None:
+    readings = [(slot, reading(state, since=slot)) for slot, state in enumerate(outdated)]
+    assert to_replace(readings, missing, max_unavailable) == chosen
+
+
+def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt() -> None:
+    attempts = Attempts()
+    assert attempts.look(100.0)
+    assert not attempts.look(100.0 + LOOK_INTERVAL / 2)
+    assert attempts.due(100.0) == LOOK_INTERVAL
+    assert attempts.look(100.0 + LOOK_INTERVAL)
+    attempts.note_end(200.0)
+    assert attempts.due(201.0) == BACK_OFF - 1.0
+    assert not attempts.look(200.0 + BACK_OFF - 0.1)
+    assert attempts.look(200.0 + BACK_OFF)
+    assert attempts.due(999.0) == 0.0
+
+
+@pytest.mark.parametrize(("state", "event"), list(REFORK_TRANSITIONS))
+def test_each_entry_of_the_table_leads_where_it_says(
+    state: ReforkState, event: ReforkEvent
+) -> None:
+    assert advance(REFORK_TRANSITIONS, state, event) is REFORK_TRANSITIONS[state, event]
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    sorted(set(itertools.product(ReforkState, ReforkEvent)) - set(REFORK_TRANSITIONS), key=str),
+)
+def test_an_event_without_entry_raises(state: ReforkState, event: ReforkEvent) -> None:
+    with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
+        advance(REFORK_TRANSITIONS, state, event)
+
+
+def test_a_mold_may_end_at_any_time() -> None:
+    assert {state for state, event in REFORK_TRANSITIONS if event is ReforkEvent.LOST} == set(
+        ReforkState
+    )
+
+
+def test_there_is_no_other_attempt_before_the_last_one_has_ended() -> None:
+    ordered = [state for state, event in REFORK_TRANSITIONS if event is ReforkEvent.ORDERED]
+    assert ordered == [ReforkState.RESTING]
