@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from benchmarks.build import ROOT, BuildError
 from benchmarks.contenders import ServerFailed
@@ -81,7 +83,11 @@ app = App(
 
 
 @app.default
-def run(*names: str, rounds: int | None = None, seconds: float | None = None) -> int:
+def run(
+    *names: str,
+    rounds: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+) -> int:
     """Measure; then write the report and the plots.
 
     Parameters
@@ -125,8 +131,8 @@ def measured(each: Measurement, plan: Plan, share: float) -> int:
         # The others can be measured nevertheless.
         console.print(f"\n{each.name} was not measured: {error}", markup=False)
         return 2
-    outcome.show()
-    outcome.save()
+    outcome.show(each.name)
+    outcome.save(each.name)
     console.print(f"It took {time.monotonic() - began:.0f} s of {BUDGET[each.name]} expected.")
     return 0 if outcome.reached else 1
 

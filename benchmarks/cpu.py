@@ -30,7 +30,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
         for each, loops in ((each, loops_for(each / 1e3)) for each in MILLISECONDS)
         for workers in (1, 2)
     ]
-    rounds = alternate(contenders, plan, "cpu")
+    rounds = alternate(contenders, plan)
     gains = {each: ratios(rounds, name(each, 2), name(each, 1), RATE.of) for each in MILLISECONDS}
     gain, two = gains[OF_TARGET], rounds[name(OF_TARGET, 2)]
     load = Spread.of(each.load for each in two).median
@@ -43,7 +43,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
         remarks.append("Both cores are needed, and were not to be had: measure again.")
     columns = (RATE, CORES, *LATENCIES)
     return Outcome(
-        name="cpu",
         question=f"throughput of a handler of {', '.join(map(str, MILLISECONDS))} ms pure Python, "
         f"{plan.clients} clients.",
         rounds=rounds,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Sheet
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.stored import Figure, Result
 
@@ -19,6 +19,10 @@ INK, FAINT = "#222222", "#6B6B6B"
 WIDE = 10.0  # inches
 BAR = 0.30  # inches that a bar takes, with its gap
 SMALL = 8.5
+A_FEW_TICKS = 50
+"""From how many times the least value on the powers of ten are ticks enough."""
+APART = 0.07
+"""Of the height of a chart: what the names of two curves need between them."""
 BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": "left"}
 
 
@@ -68,6 +72,8 @@ def logarithmic(axes: Axes, values: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(least, most * (most / least) ** 0.45)
     in_full(axes.xaxis)
+    if most / least < A_FEW_TICKS:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def in_full(axis: Axis) -> None:
@@ -118,13 +124,27 @@ def name_above(axes: Axes, points: Mapping[float, Figure], colour: str, name: st
     )
 
 
-def aside(axes: Axes, points: Mapping[float, float], colour: str, name: str) -> None:
-    """A thin curve to compare with, its name and last figure behind the last point."""
+def aside(axes: Axes, points: Mapping[float, float], colour: str) -> None:
+    """A thin curve to compare with."""
     axes.plot(list(points), list(points.values()), "o--", color=colour, linewidth=1, markersize=4)
-    place, value = list(points.items())[-1]
-    axes.annotate(
-        f"{short(value)} {name}", (place, value), (7, 0), **BESIDE, color=colour, fontsize=SMALL
-    )
+
+
+def name_ends(axes: Axes, place: float, ends: Iterable[tuple[float, str, str]]) -> None:
+    """What stands behind the last point of each curve, for (height, text, colour), none upon
+    another. When the limits are set."""
+    low, high = axes.get_ylim()
+    free = low
+    for value, text, colour in sorted(ends):
+        height = max(value, free)
+        axes.annotate(
+            text,
+            (place, height),
+            (7, 0),
+            **BESIDE,
+            color=colour,
+            fontsize=SMALL,
+        )
+        free = height + APART * (high - low)
 
 
 def titled(axes: Axes, title: str, unit: str) -> None:

@@ -6,7 +6,7 @@ from benchmarks import targets
 from benchmarks.contenders import c_server, installed, peer, perl_peer, python_server
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 PLAN = Plan(rounds=8, seconds=0.4, clients=16)
@@ -32,12 +32,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
             python_server("forking", "echo", 1, name=FORKING),
         )
     )
-    rounds = alternate(contenders, plan, "echo")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="echo",
         question=f"server CPU of a one-connection echo, {WORKERS} workers, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, C),
+        table=servers(rounds, C),
         targets=[
             *targets.cost(rounds, OURS, C, at_most=1.6),
             *targets.cost(rounds, FORKING, OURS, at_least=30),

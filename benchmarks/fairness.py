@@ -70,7 +70,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
             "so long in the rounds too."
         )
     return Outcome(
-        name="fairness",
         question=f"who serves {CONNECTIONS} connections one after another, {WORKERS} workers, "
         f"{plan.rounds} rounds.",
         rounds={},

@@ -15,7 +15,7 @@ from benchmarks.output import Outcome, Target
 from benchmarks.processes import times_slept
 from benchmarks.progress import bar
 from benchmarks.rounds import Plan, alternate, ratios, under_each
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import COST, servers
 from benchmarks.watched import SETTLED, wait_for_workers
 from prefork.cli.load.cpu import used_by_process
 
@@ -54,11 +54,13 @@ def measure(plan: Plan = PLAN) -> Outcome:
                 c_server(count, name=f"{C}, {named(count, 'workers')}"),
             )
         ]
-        rounds = alternate(pools, plan, "growth: workers")
+        bar.at(0, "growth: workers")
+        rounds = alternate(pools, plan)
     with bar.part(0.3):
         loads = {named(count, "clients"): replace(plan, clients=count) for count in CLIENTS}
         pool = python_server("prefork", "echo", WORKERS_FOR_CLIENTS, name="prefork")
-        rounds |= under_each(pool, loads, "growth: clients")
+        bar.at(0, "growth: clients")
+        rounds |= under_each(pool, loads)
     with bar.part(0.1):
         idle = measure_idle(max(WORKERS))
     growth = ratios(rounds, many, few, COST.of)
@@ -67,11 +69,10 @@ def measure(plan: Plan = PLAN) -> Outcome:
         for name in (HOT, C)
     }
     return Outcome(
-        name="growth",
         question=f"server CPU of an echo by workers ({plan.clients} clients) and by clients "
         f"({WORKERS_FOR_CLIENTS} workers).",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, few),
+        table=servers(rounds, few),
         targets=[
             Target(
                 f"{many} cost {{:.2f}} times what {few} do",

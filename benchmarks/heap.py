@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.contenders import python_server
 from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, alternate, ratios
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, YIELD, servers
+from benchmarks.tables import COST, YIELD, servers
 
 OURS, FORKING = "prefork", "ForkingTCPServer"
 MEGABYTES = {OURS: (0, 200, 1000), FORKING: (0, 200)}
@@ -24,17 +24,16 @@ def measure(plan: Plan = PLAN) -> Outcome:
         for server, sizes in MEGABYTES.items()
         for megabytes in sizes
     ]
-    rounds = alternate(contenders, plan, "heap")
+    rounds = alternate(contenders, plan)
     empty, with_some, with_most = (named(OURS, megabytes) for megabytes in MEGABYTES[OURS])
     growth = [ratios(rounds, name, empty, COST.of) for name in (with_some, with_most)]
     most = max(growth, key=lambda each: each.median)
     times = ratios(rounds, with_some, named(FORKING, 200), YIELD.of)
     return Outcome(
-        name="heap",
         question=f"server CPU of an echo with 0, 200 and 1000 MB of small objects in the master, "
         f"{WORKERS} workers, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, empty),
+        table=servers(rounds, empty),
         targets=[
             Target(
                 "prefork serves {:.0f} times as many requests per CPU second as ForkingTCPServer "

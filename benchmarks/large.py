@@ -6,7 +6,7 @@ from benchmarks.contenders import c_server, python_server
 from benchmarks.load import Load
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 SIZE = 1_000_000
@@ -22,12 +22,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
         python_server("threading", "large", 1, size=SIZE, name="ThreadingTCPServer"),
         python_server("forking", "large", 1, size=SIZE, name="ForkingTCPServer"),
     )
-    rounds = alternate(contenders, plan, "large")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="large",
         question=f"server CPU of an answer of {SIZE / 1e6:g} MB, {WORKERS} workers, "
         f"{plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, C),
+        table=servers(rounds, C),
         targets=[],
     )

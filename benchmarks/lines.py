@@ -7,7 +7,7 @@ from benchmarks.contenders import c_server, python_server
 from benchmarks.load import Load
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 PLAN = Plan(rounds=9, seconds=0.4, clients=WORKERS, load=Load(kind="lines"))
@@ -24,12 +24,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
         python_server("threading", "lines", 1, name="ThreadingTCPServer"),
         python_server("forking", "lines", 1, name="ForkingTCPServer"),
     )
-    rounds = alternate(contenders, plan, "lines")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="lines",
         question=f"server CPU of a line on a kept connection, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, C),
+        table=servers(rounds, C),
         targets=targets.cost(rounds, OURS, C, at_most=1.5),
         remarks=[
             "The handler reads lines from rfile and writes to wfile, where nothing else is said."

@@ -67,9 +67,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
             rounds[event] = []
             for number in range(plan.rounds):
                 rounds[event].append(one_round(act))
-                bar.at((number + 1) / plan.rounds, "loss")
+                bar.at((number + 1) / plan.rounds)
     return Outcome(
-        name="loss",
         question=f"what becomes of {QUEUED} clients that wait, {WORKERS} workers, strategy "
         f"reuseport, {plan.rounds} rounds.",
         rounds={},

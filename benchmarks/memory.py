@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.clients import connect
@@ -79,12 +79,8 @@ def measure(plan: Plan = PLAN) -> Outcome:
     ways: dict[str, Callable[[int], AbstractContextManager[Running]]] = {
         OWN: lambda size: Running(pool(size, "start")),
         PRELOADED: lambda size: Running(pool(size, "master")),
+        REFORKED: lambda size: reforked(size, load),
     }
-    remarks = []
-    if can_refork():
-        ways[REFORKED] = lambda size: reforked(size, load)
-    else:
-        remarks.append("This prefork has no setting `refork_after`: reforking was left out.")
     weights: dict[str, Weights] = {way: {} for way in ways}
     for way, running in ways.items():
         for size in SIZES:
@@ -96,12 +92,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
                     }
     apart = weight_apart()
     together = weights[PRELOADED][SIZE_OF_TARGET][TOUCHED_OF_TARGET]
-    remarks.append(
-        f"What is touched lies together. With {TOUCHED_OF_TARGET} % of the objects here and there, "
-        f"{SIZE_OF_TARGET} workers weigh {apart:,.0f} MB {PRELOADED}, instead of {together:,.0f}."
-    )
     return Outcome(
-        name="memory",
         question=f"PSS of master and workers with a graph of {MEGABYTES} MB of small objects.",
         rounds={},
         table=listing(
@@ -112,8 +103,12 @@ def measure(plan: Plan = PLAN) -> Outcome:
                 for size, by_part in by_size.items()
             ),
         ),
-        targets=targets(weights, load) if REFORKED in weights else [],
-        remarks=remarks,
+        targets=targets(weights, load),
+        remarks=[
+            f"What is touched lies together. With {TOUCHED_OF_TARGET} % of the objects here and "
+            f"there, {SIZE_OF_TARGET} workers weigh {apart:,.0f} MB {PRELOADED}, instead of "
+            f"{together:,.0f}."
+        ],
         figures={"pss_mb": weights, "apart_mb": apart, "load": vars(load)},
     )
 
@@ -133,12 +128,6 @@ def targets(weights: dict[str, Weights], load: Load) -> list[Target]:
             at_most=0,
         ),
     ]
-
-
-def can_refork() -> bool:
-    from prefork import Settings
-
-    return any(field.name == "refork_after" for field in fields(Settings))
 
 
 def pool(size: int, built: str, settings: dict[str, Any] | None = None) -> Contender:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.machine import Machine
+from prefork.cli.load.machine import Machine
 
 if TYPE_CHECKING:
     from benchmarks.rounds import Round, Rounds
@@ -69,9 +69,8 @@ COLOURS = {"PASS": "green", "short": "red", "void": "yellow"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished measurement."""
+    """What a measurement has found out."""
 
-    name: str
     question: str
     rounds: Rounds
     table: Table
@@ -85,8 +84,8 @@ class Outcome:
     def reached(self) -> bool:
         return all(target.reached for target in self.targets)
 
-    def show(self) -> None:
-        console.print(f"\n[bold]{self.name}[/bold]: {self.question}", soft_wrap=True)
+    def show(self, name: str) -> None:
+        console.print(f"\n[bold]{name}[/bold]: {self.question}", soft_wrap=True)
         console.print(f"On {Machine.here()}.")
         console.print(self.table)
         for remark in self._all_remarks():
@@ -95,10 +94,10 @@ class Outcome:
             verdict = f"[{COLOURS[target.verdict]}]{target.verdict:<5}[/]"
             console.print(f"{verdict} {target}", soft_wrap=True)
 
-    def content(self) -> dict[str, Any]:
+    def content(self, name: str) -> dict[str, Any]:
         """All that is said and what it was made of, as JSON has it."""
         return {
-            "measurement": self.name,
+            "measurement": name,
             "date": datetime.now(UTC).date().isoformat(),
             "machine": asdict(Machine.here()),
             "question": self.question,
@@ -112,12 +111,12 @@ class Outcome:
             **self.figures,
         }
 
-    def save(self) -> None:
+    def save(self, name: str) -> None:
         """Write `results/NAME.json`, over the last one; a line for each part."""
         RESULTS.mkdir(exist_ok=True)
-        content = self.content()
+        content = self.content(name)
         lines = ",\n".join(f" {_json(key)}: {_json(content[key])}" for key in content)
-        (RESULTS / f"{self.name}.json").write_text(f"{{\n{lines}\n}}\n")
+        (RESULTS / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
 
     def _all_remarks(self) -> list[str]:
         return [*self.remarks, *_remarks_on(self.rounds)]

@@ -26,7 +26,9 @@ from benchmarks.drawing import (
     in_full,
     logarithmic,
     name_above,
+    name_ends,
     name_rows,
+    short,
     signed,
     titled,
 )
@@ -124,18 +126,21 @@ def growth_plot(results: Results) -> Sheet | None:
     by_workers, by_clients = (by_count(growth, unit) for unit in ("worker", "client"))
     titled(left, "What an echo costs, by workers", "workers (16 clients)")
     curve(left, by_workers, OURS)
-    name_above(left, by_workers, OURS, "prefork, order fair")
+    ends = [(list(by_workers.values())[-1].median, "prefork, order fair", OURS)]
     for name, colour in (("order hot", OURS), ("C prefork", FAINT)):
         costs = {
             float(list(by_workers).index(count)): value.median
             for count, value in by_count(growth, "worker", f"{name}, ").items()
         }
-        aside(left, costs, colour, name)
-    left.set_xlim(right=len(by_workers) + 0.2)
+        aside(left, costs, colour)
+        last = list(costs.values())[-1]
+        ends.append((last, f"{short(last)} {name}", colour))
+    left.set_xlim(right=len(by_workers) + 0.8)
     titled(right, "What an echo costs, by clients", "clients (4 workers)")
     curve(right, by_clients, OURS)
     right.tick_params(labelleft=True)
     left.set_ylim(0, 1.25 * max(one.high for one in (*by_workers.values(), *by_clients.values())))
+    name_ends(left, len(by_workers) - 1, ends)
     left.set_ylabel("CPU µs of the server for each request", fontsize=SMALL, color=FAINT)
     signed(sheet, growth)
     return sheet

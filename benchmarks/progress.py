@@ -65,8 +65,9 @@ class Bar:
             self._spans.pop()
             self._progress.update(self._task, completed=span.at(1.0))
 
-    def at(self, done: float, label: str) -> None:
-        """So much of the part in hand is done, from 0 to 1; `label` says what it is."""
+    def at(self, done: float, label: str | None = None) -> None:
+        """So much of the part in hand is done, from 0 to 1; `label` says what it is, if that is
+        another one than before."""
         self._progress.update(self._task, completed=self._spans[-1].at(done), description=label)
 
 

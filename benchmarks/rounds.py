@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
 from benchmarks.latencies import quantiles
 from benchmarks.load import ECHO, Answers, Load, generate
 from benchmarks.progress import bar
+from prefork.cli.load.machine import busy_seconds
 
 TRIES = 2  # times as many turns as wanted, to find so many quiet ones
 
@@ -106,21 +107,26 @@ Part = tuple[str, Running, Plan]
 """What has its rounds under a name: a server, and the load on it."""
 
 
-def alternate(contenders: Sequence[Contender], plan: Plan, label: str) -> Rounds:
-    """All contenders in turns. They all run all the time; those whose turn it is not are idle."""
+def alternate(contenders: Sequence[Contender], plan: Plan) -> Rounds:
+    """All contenders in turns. They all run all the time; those whose turn it is not are idle.
+
+    Errors: `ServerFailed`, also where there is none.
+    """
+    if not contenders:
+        raise ServerFailed("None of its servers is installed.")
     with ExitStack() as stack:
         servers = [stack.enter_context(Running(contender)) for contender in contenders]
-        return _in_turns([(server.name, server, plan) for server in servers], plan, label)
+        return _in_turns([(server.name, server, plan) for server in servers], plan)
 
 
-def under_each(contender: Contender, plans: Mapping[str, Plan], label: str) -> Rounds:
+def under_each(contender: Contender, plans: Mapping[str, Plan]) -> Rounds:
     """One contender under several loads in turns; the rounds of each plan, by its name."""
     first = next(iter(plans.values()))
     with Running(contender) as server:
-        return _in_turns([(name, server, plan) for name, plan in plans.items()], first, label)
+        return _in_turns([(name, server, plan) for name, plan in plans.items()], first)
 
 
-def _in_turns(parts: Sequence[Part], plan: Plan, label: str) -> Rounds:
+def _in_turns(parts: Sequence[Part], plan: Plan) -> Rounds:
     """As many rounds of each part as the plan says."""
     for _, server, own_plan in parts:
         _put_under_load(server, own_plan, requests=own_plan.warm_up)
@@ -129,7 +135,7 @@ def _in_turns(parts: Sequence[Part], plan: Plan, label: str) -> Rounds:
     while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
         turns.append(_turn(parts, there=len(turns) % 2 == 0))
         quiet += _disturbance(turns[-1]) <= plan.quiet
-        bar.at(quiet / plan.rounds, label)
+        bar.at(quiet / plan.rounds)
     kept = sorted(turns, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
@@ -154,11 +160,11 @@ def _disturbance(turn: Iterable[Round]) -> float:
 
 def _measure(server: Running, plan: Plan) -> Round:
     settle()
-    cpu, machine = server.cpu_seconds(), busy_seconds()
+    began, cpu, machine = time.monotonic(), server.cpu_seconds(), busy_seconds()
     answers = _put_under_load(server, plan)
     settle()
     cpu = server.cpu_seconds() - cpu
-    machine = busy_seconds() - machine
+    machine, elapsed = busy_seconds() - machine, time.monotonic() - began
     p50, p99, p999 = quantiles(answers.latencies, plan.load)
     return Round(
         requests=answers.requests,
@@ -168,7 +174,7 @@ def _measure(server: Running, plan: Plan) -> Round:
         rate=answers.rate,
         cpu=cpu,
         load=answers.cpu / answers.seconds,
-        others=max(0.0, machine - cpu - answers.cpu) / answers.seconds,
+        others=max(0.0, machine - cpu - answers.cpu) / elapsed,
         p50=p50,
         p99=p99,
         p999=p999,

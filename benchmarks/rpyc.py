@@ -6,7 +6,7 @@ from benchmarks.contenders import installed, peer
 from benchmarks.load import Load
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 PLAN = Plan(rounds=4, seconds=1.0, clients=4, warm_up=20, load=Load(kind="rpyc"))
@@ -27,12 +27,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
             ),
         )
     )
-    rounds = alternate(contenders, plan, "rpyc")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="rpyc",
         question=f"server CPU of a connection with one call, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, OURS),
+        table=servers(rounds, OURS),
         targets=[],
         remarks=["The clients, in Python, are the bottleneck.", *remarks],
     )

@@ -26,7 +26,7 @@ PLAN = Plan(rounds=8, seconds=0.7, clients=16)
 
 def measure(plan: Plan = PLAN) -> Outcome:
     ours = python_server("prefork", "echo", WORKERS, name="prefork")
-    rounds = alternate((ours,), plan, "scoreboard")
+    rounds = alternate((ours,), plan)
     request = Spread.of(map(COST.of, rounds[ours.name]))
     calls = calls_of_a_request()
     share = 100 * calls.median / request.median
@@ -37,7 +37,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
     table.add_row("a whole echo request", show(request, ".2f", True))
     table.add_row("the scoreboard's calls in it", show(calls, ".2f", True))
     return Outcome(
-        name="scoreboard",
         question="the cost of writing down what a worker is doing, in an echo request.",
         rounds=rounds,
         table=table,

@@ -70,7 +70,6 @@ def measure(plan: Plan = PLAN) -> Outcome:
             "and one for the master that forks ahead: measure again."
         )
     return Outcome(
-        name="spare",
         question=f"latency of one client with a process for each request, {MEGABYTES} MB in the "
         f"master; paced: a request every {INTERVAL * 1e3:.0f} ms.",
         rounds={},
@@ -135,7 +134,7 @@ def rounds_of_both(count: int) -> dict[tuple[str, str], list[Series]]:
             for server in (ours, forking) if number % 2 == 0 else (forking, ours):
                 for client, requests in CLIENTS.items():
                     series[client, server.name].append(one_series(server, requests))
-            bar.at((number + 1) / count, "spare")
+            bar.at((number + 1) / count)
     return series
 
 

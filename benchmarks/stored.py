@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.machine import Machine
 from benchmarks.output import RESULTS
+from prefork.cli.load.machine import Machine
 
 
 @dataclass(frozen=True)

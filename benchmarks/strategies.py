@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.contenders import python_server
 from benchmarks.output import Outcome, Target
 from benchmarks.rounds import Plan, alternate, ratios
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import COST, servers
 
 WORKERS = 4
 MOST_OF_ACCEPT = 2.2
@@ -22,14 +22,13 @@ NAMES = {
 
 def measure(plan: Plan = PLAN) -> Outcome:
     contenders = [python_server(kind, "echo", WORKERS, name=name) for kind, name in NAMES.items()]
-    rounds = alternate(contenders, plan, "echo")
+    rounds = alternate(contenders, plan)
     accept = NAMES["prefork"]
     handoff = ratios(rounds, NAMES["handoff"], accept, COST.of)
     return Outcome(
-        name="strategies",
         question=f"server CPU of an echo, {WORKERS} workers, {plan.clients} clients, by strategy.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, accept),
+        table=servers(rounds, accept),
         targets=[
             Target(
                 "handoff costs {:.2f} times accept",

@@ -35,7 +35,12 @@ LATENCIES = (
 )
 
 
-def servers(rounds: Rounds, columns: tuple[Column, ...], against: Column, reference: str) -> Table:
+COSTS = (COST, PLAIN_RATE, *LATENCIES)
+
+
+def servers(
+    rounds: Rounds, reference: str, columns: Sequence[Column] = COSTS, against: Column = COST
+) -> Table:
     """A row for each server; the last column is `against` as a multiple of the reference's."""
     table = Table(caption=f"Medians, ± half the middle half.\nRatio: to {reference}.")
     table.add_column("server", no_wrap=True)

@@ -7,7 +7,7 @@ from benchmarks.contenders import c_server, python_server
 from benchmarks.load import Load
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 PLAN = Plan(rounds=10, seconds=0.4, clients=16, load=Load(kind="datagram"))
@@ -25,13 +25,12 @@ def measure(plan: Plan = PLAN) -> Outcome:
         python_server("threading", "datagram", 1, name="ThreadingUDPServer"),
         python_server("forking", "datagram", 1, name="ForkingUDPServer"),
     )
-    rounds = alternate(contenders, plan, "udp")
+    rounds = alternate(contenders, plan)
     resent = sum(one.resent for series in rounds.values() for one in series)
     return Outcome(
-        name="udp",
         question=f"server CPU of a UDP echo, {WORKERS} workers, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, C),
+        table=servers(rounds, C),
         targets=targets.cost(rounds, OURS, C, at_most=2.0),
         remarks=[f"{resent} datagrams were sent again."],
     )

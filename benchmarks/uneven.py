@@ -32,7 +32,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
     contenders = [
         python_server(kind, "burn", WORKERS, name=name, loops=loops) for kind, name in NAMES.items()
     ]
-    rounds = alternate(contenders, plan, "uneven")
+    rounds = alternate(contenders, plan)
     handoff, p99 = NAMES["handoff"], LATENCIES[1]
     best = min(
         (name for name in rounds if name != handoff),
@@ -41,11 +41,10 @@ def measure(plan: Plan = PLAN) -> Outcome:
     times = ratios(rounds, handoff, best, p99.of)
     disturbed = Spread.of(one.others for series in rounds.values() for one in series).median
     return Outcome(
-        name="uneven",
         question=f"latency of a {HANDLER_SECONDS * 1e3:g} ms CPU handler, {WORKERS} workers, "
         f"{plan.clients} clients that pause 0 to {4e3 * plan.load.think:g} ms.",
         rounds=rounds,
-        table=servers(rounds, (PLAIN_RATE, *LATENCIES), p99, handoff),
+        table=servers(rounds, handoff, (PLAIN_RATE, *LATENCIES), p99),
         targets=[
             Target(
                 f"p99 of handoff is {{:.2f}} times that of the best other, {best}",

@@ -20,11 +20,10 @@ def measure(plan: Plan = PLAN) -> Outcome:
         python_server("threading", "wait", 1, seconds=SECONDS, name="ThreadingTCPServer"),
         python_server("forking", "wait", 1, seconds=SECONDS, name="ForkingTCPServer"),
     )
-    rounds = alternate(contenders, plan, "waiting")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="waiting",
         question=f"a handler that waits {SECONDS * 1e3:g} ms, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (PLAIN_RATE, COST, *LATENCIES), COST, OURS),
+        table=servers(rounds, OURS, (PLAIN_RATE, COST, *LATENCIES)),
         targets=[],
     )

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clocks import busy_seconds
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
 from prefork.cli.load.cpu import children
+from prefork.cli.load.machine import busy_seconds
 
 SITUATIONS = Path(__file__).resolve().with_name("situations.py")
 DEADLINE = 60.0

@@ -11,7 +11,7 @@ from benchmarks.contenders import installed, peer
 from benchmarks.load import Load
 from benchmarks.output import Outcome
 from benchmarks.rounds import Plan, alternate
-from benchmarks.tables import COST, LATENCIES, PLAIN_RATE, servers
+from benchmarks.tables import servers
 
 WORKERS = 4
 PLAN = Plan(rounds=8, seconds=0.5, clients=16, load=Load(kind="http"))
@@ -26,12 +26,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
             peer("wsgi_uwsgi.py", WORKERS, name="uWSGI", needs="pyuwsgi"),
         )
     )
-    rounds = alternate(contenders, plan, "wsgi")
+    rounds = alternate(contenders, plan)
     return Outcome(
-        name="wsgi",
         question=f"server CPU of a WSGI request, {WORKERS} workers, {plan.clients} clients.",
         rounds=rounds,
-        table=servers(rounds, (COST, PLAIN_RATE, *LATENCIES), COST, OURS),
+        table=servers(rounds, OURS),
         targets=targets.cost(rounds, GUNICORN, OURS, at_least=1.2),
         remarks=remarks,
     )

@@ -5,8 +5,6 @@ python -I wsgi_prefork.py [--workers N]
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -14,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
 import prefork
+from benchmarks.peers.starting import serve_pool
 from benchmarks.peers.wsgi_app import application
 
 
@@ -25,20 +24,8 @@ class Handler(WSGIRequestHandler):
 
 
 class Server(prefork.PreforkMixIn, WSGIServer):
-    request_queue_size = 1024
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--workers", type=int, default=4)
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.max_children = options.workers
-        server.set_app(application)
-        print(server.server_address[1], flush=True)
-        server.serve_forever()
+    application = staticmethod(application)
 
 
 if __name__ == "__main__":
-    main()
+    serve_pool(Server, Handler)

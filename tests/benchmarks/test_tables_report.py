@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from rich.table import Table
 
-from benchmarks.machine import Machine
 from benchmarks.output import Outcome, Target, plain
 from benchmarks.progress import Span
 from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
 from benchmarks.stored import Result
+from prefork.cli.load.machine import Machine
 
 MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
 
@@ -42,10 +42,8 @@ def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
     shown.add_column("server")
     shown.add_column("CPU µs", justify="right")
     shown.add_row("[bold]ours[/bold]", "7")
-    outcome = Outcome(
-        "echo", "a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"]
-    )
-    content = outcome.content()
+    outcome = Outcome("a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"])
+    content = outcome.content("echo")
     assert content["table"] == plain(shown)
     assert content["table"]["rows"] == [("ours", "7")]
     assert content["table"]["right"] == [False, True]

@@ -64,6 +64,11 @@ class Tires(socketserver.StreamRequestHandler):
         self.wfile.write(b"served")
 
 
+def die(request: Any, client_address: Any, server: Any) -> None:
+    request.recv(1)
+    os._exit(3)
+
+
 def ask(address: Any) -> None:
     """A client of `Echo`."""
     with socket.create_connection(address) as client:

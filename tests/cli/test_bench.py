@@ -2,14 +2,17 @@
 
 import json
 import re
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prefork.cli.load.children import child
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG
@@ -22,10 +25,11 @@ Start = Callable[..., Program]
 def bench(program: Start) -> Start:
     """`bench("Echo", ...)` measures something of `tests/cli/handlers.py`, not for long."""
 
-    def start(name: str, *arguments: object) -> Program:
+    def start(name: str, *arguments: object, **variables: str) -> Program:
         few = ["--seconds", 0.5] if "--seconds" not in arguments else []
         few += ["--max-children", "1,2"] if "--max-children" not in arguments else []
-        return program("bench", f"handlers:{name}", "--app-dir", HERE, *few, *arguments)
+        arguments = (f"handlers:{name}", "--app-dir", HERE, *few, *arguments)
+        return program("bench", *arguments, **variables)
 
     return start
 
@@ -37,6 +41,7 @@ def test_it_ends_with_a_table_a_chart_a_sentence_and_files(bench: Start, folder:
     assert run.exit_code(HANG) == 0, run.out + run.err
     for words in ("accept-hot", "fork-spare", "ForkingTCPServer", "CPU ms", "█", "Take "):
         assert words in run.out
+    assert "The request: 'hello\\n'." in " ".join(run.out.split())
     assert "Round 2 of 2" in run.out
     assert "Written to results/prefork-bench.json and results/prefork-bench.png." in run.out
     assert run.err == ""
@@ -101,6 +106,13 @@ def test_a_handler_that_fails_later_is_told_once_beside_the_figures(bench: Start
     assert re.search(r"Take fork with \d worker", run.out), run.out
 
 
+def test_a_handler_that_kills_its_worker_is_told(bench: Start) -> None:
+    run = bench("die", "--request", "x", "--strategies", "accept")
+    assert run.exit_code(HANG) == 1
+    assert run.err.startswith("The first request failed (accept with 1 worker):\nWorker 0 (pid ")
+    assert "exited with code 3 while serving" in run.err
+
+
 def test_a_request_that_is_not_read_is_told(bench: Start, folder: Path) -> None:
     (folder / "request").write_bytes(bytes(1 << 24))  # more than buffers hold
     run = bench("deaf", "--request", "request")
@@ -122,7 +134,7 @@ def test_a_handler_that_stops_its_server_is_told(bench: Start) -> None:
 
 def test_a_reference_that_cannot_serve_the_handler_is_left_out(bench: Start) -> None:
     run = bench("PoolOnly", "--request", "x", "--strategies", "accept")
-    assert run.exit_code(HANG) == 0
+    assert run.exit_code(HANG) == 0, run.out + run.err
     for name in ("ForkingTCPServer", "ThreadingTCPServer"):
         assert run.out.count(name) == 1
         assert f"{name} is left out: its first request failed." in " ".join(run.out.split())
@@ -166,13 +178,16 @@ def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_of_a_bench_that_is_interrupted(bench: Start, number: int) -> None:
-    run = bench("Echo", "--request", "x", "--seconds", 60)
+def test_nothing_is_left_of_a_bench_that_is_interrupted(
+    bench: Start, folder: Path, number: int
+) -> None:
+    run = bench("Echo", "--request", "x", "--seconds", 60, TMPDIR=str(folder))
     run.wait_for("Round 1 of", "out")
     started = children_of(run.pid)
     servers = max(started, key=lambda pid: len(children_of(pid)))
     masters = children_of(servers)
     eventually(lambda: all(map(children_of, masters)) or len(masters) == 14)
+    assert list(folder.iterdir())  # logs of the servers
     run.signal(number)
     assert run.exit_code() == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGINT:
@@ -183,3 +198,22 @@ def test_nothing_is_left_of_a_bench_that_is_interrupted(bench: Start, number: in
     reap_orphans()
     assert "Traceback" not in run.err
     assert not any(Path(f"/proc/{pid}").exists() for pid in masters)
+    assert not list(folder.iterdir())
+
+
+def test_a_child_that_is_leaving_is_waited_for_whoever_presses_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait, waits = select.select, []
+
+    def interrupted_at_first(*arguments: Any) -> Any:
+        waits.append(arguments)
+        if len(waits) == 1:
+            raise KeyboardInterrupt
+        return wait(*arguments)
+
+    monkeypatch.setattr(select, "select", interrupted_at_first)
+    with child("prefork.cli.load.clients") as process:
+        pass
+    assert len(waits) == 2
+    assert process.returncode == 0

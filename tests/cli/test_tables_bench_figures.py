@@ -1,50 +1,17 @@
-"""The arithmetic of the bench, what it shows, and what it recommends."""
+"""The arithmetic of the bench, and what it recommends."""
 
-import io
-import itertools
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
-from prefork.cli.bench import plots, record, report
+from prefork.cli.bench import plots
 from prefork.cli.bench.advice import advice, shown, winner
 from prefork.cli.bench.cells import Cell
-from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Figure, Result, Turn
 from prefork.cli.bench.stage import handlers_part
 from prefork.cli.load.figures import percentiles, steady
-from prefork.cli.load.machine import described
 from prefork.cli.load.orders import Exchange, Measured, Order, Tally
-from prefork.cli.outcomes import Refusal
-from tests.support.children import child_running
-from tests.support.deadlines import HANG
-
-
-def a_result(
-    name: str,
-    workers: int,
-    rate: float,
-    margin: float = 0.0,
-    *,
-    cpu: float = 1.0,
-    p99: float = 10.0,
-    failures: int = 0,
-    requests: int = 100,
-) -> Result:
-    cell = Cell(name, workers)
-    return Result(cell, Figure(rate, margin), Figure(cpu), p99 / 2, p99, requests, failures)
-
-
-TWO_CORES = [
-    a_result("accept", 1, 100),
-    a_result("accept", 2, 201),
-    a_result("accept", 4, 205),
-    a_result("fork", 1, 80, cpu=4.0),
-    a_result("fork", 2, 150, cpu=4.1),
-]
+from tests.cli.results import TWO_CORES, a_result
 
 
 @pytest.mark.parametrize(
@@ -90,8 +57,13 @@ TWO_CORES = [
         ),
         (
             [a_result("accept", 2, 100, 30)],
-            "Take accept with 2 workers: 100 requests/s; but its turns differ by ±30 %, so measure "
+            "Take accept with 2 workers: 100 requests/s, but its turns differ by ±30 %, so measure "
             "again when all is quiet.",
+        ),
+        (
+            [a_result("accept", 1, 100), a_result("accept", 2, 0, requests=0)],
+            "Take accept with 1 worker: 100 requests/s, but the time was over before 1 of the 2 "
+            "servers had a turn: compare fewer --strategies, or give it more --seconds.",
         ),
         (
             [a_result("accept", 2, 100, failures=1)],
@@ -106,7 +78,7 @@ def test_the_recommendation_says_what_the_figures_say(results: list[Result], sen
 
 def test_a_busy_machine_is_said_in_the_recommendation() -> None:
     assert advice([a_result("accept", 2, 100, 30)], cores=2, others_percent=40.0) == (
-        "Take accept with 2 workers: 100 requests/s; but something else took 40 % of the machine, "
+        "Take accept with 2 workers: 100 requests/s, but something else took 40 % of the machine, "
         "so measure again when all is quiet."
     )
 
@@ -282,108 +254,3 @@ def test_of_a_log_the_handlers_own_part_is_shown(log: str, part: str) -> None:
 )
 def test_figures_are_shown_in_three_digits(figure: float, text: str) -> None:
     assert shown(figure) == text
-
-
-def a_record(**more: Any) -> Record:
-    results = [
-        *TWO_CORES,
-        a_result("handoff", 1, 0, requests=0),
-        a_result("ForkingTCPServer", 0, 9),
-    ]
-    said: dict[str, Any] = {
-        "target": "app:Handler",
-        "scheme": "tcp",
-        "client": None,
-        "request": b"\xff",
-        "clients": 8,
-        "rounds": 4,
-        "seconds": 45.0,
-        "machine": described(),
-        "others_percent": 5.0,
-        "results": results,
-        "turns": [[Turn(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
-        "complaints": [],
-        "advice": "Take accept with 2 workers.",
-    }
-    return Record(**said | more)
-
-
-def said_of(record: Record, width: int = 80) -> str:
-    said = io.StringIO()
-    report.show(Console(file=said, width=width), record)
-    return said.getvalue()
-
-
-def test_the_report_has_a_line_for_each_cell_and_fits_in_a_terminal() -> None:
-    said = said_of(a_record())
-    assert "accept                 1   100 0   1.00   5.00   10.0      0" in said
-    assert "ForkingTCPServer          9.00 0   1.00" in said
-    assert "█" in said
-    assert "The time was over before 1 of the 7 servers had a turn;" in said
-    assert said.endswith("Take accept with 2 workers.\n")
-    assert max(map(len, said.splitlines())) <= 80
-
-
-def test_the_report_says_what_stands_against_the_figures() -> None:
-    busy = Result(Cell("accept", 1), Figure(1.0), Figure(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95)
-    complaints = [("accept with 1 worker", "ValueError: [bold]"), ("fork with 1 worker", "another")]
-    said = said_of(a_record(results=[busy], turns=[[]], complaints=complaints), 200)
-    assert "Requests failed: accept with 1 worker, and 1 other. The first of them:" in said
-    assert "ValueError: [bold]" in said
-    assert "another" not in said
-    assert "The clients used up a core of their own at times" in said
-
-
-@pytest.mark.parametrize("results", [[], TWO_CORES[:1]])
-def test_there_is_a_picture_of_very_little_too(tmp_path: Path, results: list[Result]) -> None:
-    with child_running(lambda: plots.draw(a_record(results=results), tmp_path / "png")) as drawer:
-        assert drawer.exit_code(HANG) == 0
-
-
-def test_files_are_written(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "folder"
-    record.make_room(folder)
-
-    def write() -> None:
-        assert record.write(a_record(), folder) == (
-            f"Written to {folder}/prefork-bench.json and {folder}/prefork-bench.png."
-        )
-
-    with child_running(write) as writer:  # matplotlib keeps its fonts open
-        assert writer.exit_code(HANG) == 0
-    assert (folder / "prefork-bench.png").read_bytes().startswith(b"\x89PNG")
-    said = json.loads((folder / "prefork-bench.json").read_text())
-    assert said["request"] == "\xff"
-    assert said["results"][1]["cell"] == {"strategy": "accept", "workers": 2}
-    assert said["results"][1]["turns"][0]["server_cpu_seconds"] == 0.5
-
-
-def test_without_matplotlib_the_picture_is_left_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(plots, "can_draw", lambda: False)
-    sentence = record.write(a_record(), tmp_path)
-    assert sentence.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.")
-    assert [file.name for file in tmp_path.iterdir()] == ["prefork-bench.json"]
-
-
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match="cannot be written to"):
-        record.make_room(tmp_path / "file" / "below")
-
-
-def test_bars_stand_in_groups_and_do_not_overlap() -> None:
-    results = [
-        *(a_result(name, n, 1) for name in ("accept", "fork") for n in (1, 4)),
-        a_result("ForkingTCPServer", 0, 1),
-        a_result("ThreadingTCPServer", 0, 1),
-        a_result("another", 0, 1),
-    ]
-    bars = plots.bars(results)
-    assert plots.groups(results) == ["1 worker", "4 workers", "standard library"]
-    assert [round(bar.centre) for bar in bars] == [0, 1, 0, 1, 2, 2, 2]
-    in_order = sorted(bars, key=lambda bar: bar.centre)
-    for left, right in itertools.pairwise(in_order):
-        assert left.centre + left.width / 2 < right.centre - right.width / 2
-    assert [bar.named for bar in bars] == [True, False, True, False, True, True, True]

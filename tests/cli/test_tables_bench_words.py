@@ -8,7 +8,7 @@ import pytest
 
 from prefork.cli import app as application
 from prefork.cli.addresses import Address
-from prefork.cli.bench import plan, words
+from prefork.cli.bench import command, plan, words
 from prefork.cli.bench.cells import STRATEGIES, Cell, cells_of, default_counts
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.outcomes import Refusal
@@ -211,3 +211,15 @@ def test_however_long_the_tails_the_time_is_kept() -> None:
     for number in range(count):
         left -= plan.length_of(left, count - number, 0.5) + 0.5
     assert left > -1.0
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (b"", "''"),
+        (b"GET /\r\n", r"'GET /\r\n'"),
+        (bytes(100), "'" + r"\x00" * 40 + "' and so on, 100 bytes"),
+    ],
+)
+def test_of_a_request_is_shown_what_it_is(request_: bytes, said: str) -> None:
+    assert command.shortened(request_) == said

@@ -37,10 +37,11 @@ def advice(results: Sequence[Result], cores: int, others_percent: float) -> str:
         *_against_accept(taken, results),
         *_against_forking(taken, results),
         *_against_references(taken, results),
-        *_against_all(taken, others_percent),
     ]
     said = f"Take {taken.cell.title}: {shown(taken.rate.value)} requests/s{one}"
-    return f"{said}; {', '.join(reasons)}." if reasons else f"{said}."
+    if reasons:
+        said += f"; {', '.join(reasons)}"
+    return f"{said}{_doubt(taken, results, others_percent)}."
 
 
 def _against_one_worker(taken: Result, results: Sequence[Result]) -> str:
@@ -96,15 +97,20 @@ def _against_references(taken: Result, results: Sequence[Result]) -> list[str]:
     return []
 
 
-def _against_all(taken: Result, others_percent: float) -> list[str]:
-    """Why this sentence may well be wrong."""
+def _doubt(taken: Result, results: Sequence[Result], others_percent: float) -> str:
+    """Why this sentence may well be wrong; nothing when it is not likely to be."""
+    if left_out := sum(not (r.requests or r.failures) for r in results):
+        return (
+            f", but the time was over before {left_out} of the {len(results)} servers had a turn: "
+            "compare fewer --strategies, or give it more --seconds"
+        )
     if others_percent > BUSY:
         what = f"something else took {others_percent:.0f} % of the machine"
     elif taken.rate.vague:
         what = f"its turns differ by ±{100 * taken.rate.margin / taken.rate.value:.0f} %"
     else:
-        return []
-    return [f"but {what}, so measure again when all is quiet"]
+        return ""
+    return f", but {what}, so measure again when all is quiet"
 
 
 def _same_strategy(taken: Result, results: Sequence[Result]) -> list[Result]:

@@ -41,7 +41,7 @@ class Cell:
     def title(self) -> str:
         if self.is_reference:
             return self.strategy
-        return f"{self.strategy} with {counted(self.workers)}"
+        return f"{self.strategy} with {counted(self.workers, 'worker')}"
 
     @property
     def simplicity(self) -> tuple[int, int]:
@@ -53,8 +53,8 @@ class Cell:
         return PLAIN | STRATEGIES[self.strategy](self.workers)
 
 
-def counted(workers: int) -> str:
-    return "1 worker" if workers == 1 else f"{workers} workers"
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def default_counts(cores: int) -> list[int]:

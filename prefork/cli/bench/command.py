@@ -11,7 +11,7 @@ from rich.console import Console
 
 from prefork.cli.bench import record, report
 from prefork.cli.bench.advice import advice
-from prefork.cli.bench.cells import cells_of, default_counts
+from prefork.cli.bench.cells import cells_of, counted, default_counts
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.plan import WARM_UP, length_of, rounds_for, turns
 from prefork.cli.bench.servers import Play
@@ -19,7 +19,7 @@ from prefork.cli.bench.stage import Contender, contenders
 from prefork.cli.charts import progress_bar
 from prefork.cli.load.children import ChildFailed
 from prefork.cli.load.drivers import Drivers, callers, drivers
-from prefork.cli.load.machine import Others, busy_note, described
+from prefork.cli.load.machine import Machine, Others, busy_note
 from prefork.cli.load.orders import Exchange, Order
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
@@ -27,8 +27,12 @@ from prefork.cores import usable_cores
 
 MOST_CALLERS = 32
 """Processes of a --client, unless a number is said."""
+LONGEST_SHOWN = 40
+"""Bytes of a request that are shown."""
 TRYING = 0.25
 """The part of the time that the first request to each server may take, all together."""
+NOTICED = 0.1
+"""Seconds after an empty answer in which a master has noticed that its worker has died of it."""
 NO_ANSWER = (
     "The answer to this request is empty: a request counts as served when its connection is closed "
     "by the handler."
@@ -59,7 +63,7 @@ def run(target: str, options: BenchOptions) -> int:
         return Exit.FORCED
     report.show(console, measured)
     if options.output is not None:
-        console.print(record.write(measured, options.output), soft_wrap=True)
+        console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
     return Exit.FORCED if any(result.failures for result in measured.results) else Exit.DONE
 
 
@@ -104,6 +108,8 @@ class Bench:
     def _try(self, contender: Contender) -> int:
         order = Order(contender.address, 1, exchange=self.exchange)
         measured = contender.take(self.drivers, order).measured
+        if not (measured.failures or measured.received or self.own_client):
+            time.sleep(NOTICED)
         if not measured.failures and not contender.reports_an_error:
             contender.tail = self.clients * measured.took[0]
             return measured.received
@@ -172,10 +178,12 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         began = time.monotonic()
         bench.try_each(TRYING * options.seconds)
         intro = (
-            f"{target} on {scheme}, {clients} clients, {cores} core{'s' * (cores > 1)}; "
-            f"{len(running)} servers within {options.seconds:g} s."
+            f"{target} on {scheme}, {counted(clients, 'client')}, {counted(cores, 'core')}; "
+            f"{counted(len(running), 'server')} within {options.seconds:g} s."
         )
-        console.print(" ".join([intro, *notes]) + note)
+        if options.request is not None:
+            intro += f" The request: {shortened(options.request)}."
+        console.print(" ".join([intro, *notes]) + note, markup=False)
         others = Others()
         rounds = bench.measure(began + options.seconds)
         others_percent = others.percent
@@ -188,10 +196,18 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         clients=clients,
         rounds=rounds,
         seconds=options.seconds,
-        machine=described(),
+        machine=Machine.here(),
         others_percent=others_percent,
         results=results,
         turns=[one.turns for one in running],
         complaints=[(one.cell.title, one.complaint) for one in running if one.complaint],
         advice=advice(results, cores, others_percent),
     )
+
+
+def shortened(request: bytes) -> str:
+    """As much of it as shows whether it is what was meant: the name of a file that is not there
+    would be sent as a text."""
+    if len(request) <= LONGEST_SHOWN:
+        return repr(request)[1:]
+    return f"{repr(request[:LONGEST_SHOWN])[1:]} and so on, {len(request)} bytes"

@@ -23,10 +23,43 @@ lightness too."""
 REFERENCES = ("#404040", "#909090")
 GROUP = 0.86
 """The part of a group's width that its bars take."""
-PANELS: Sequence[tuple[str, Callable[[Result], Figure]]] = (
-    ("requests per second (more is better; framed: the one to take)", lambda r: r.rate),
-    ("server CPU of a request, ms (less is better)", lambda r: r.cpu),
-    ("latency, ms: bar p99, white line p50 (less is better)", lambda r: Figure(r.p99)),
+WIDELY = 20
+"""From how many times the least figure on the largest makes the others too small to compare."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the charts: the figure that its bars show, and which white line is drawn in them."""
+
+    title: str
+    figure: Callable[[Result], Figure]
+    line: Callable[[Result], float] | None = None
+    may_be_logarithmic: bool = True
+
+    def is_logarithmic(self, results: Sequence[Result]) -> bool:
+        values = [self.figure(result).value for result in results] or [0.0]
+        return self.may_be_logarithmic and 0 < WIDELY * min(values) < max(values)
+
+    def least(self, results: Sequence[Result]) -> float:
+        """The lowest mark in it."""
+        return min(
+            self.figure(result).value if self.line is None else self.line(result)
+            for result in results
+        )
+
+
+PANELS = (
+    Panel(
+        "requests per second (more is better; framed: the one to take)",
+        lambda result: result.rate,
+        may_be_logarithmic=False,  # the heights are the message
+    ),
+    Panel("server CPU of a request, ms (less is better)", lambda result: result.cpu),
+    Panel(
+        "latency, ms: bar p99, white line p50 (less is better)",
+        lambda result: Figure(result.p99),
+        lambda result: result.p50,
+    ),
 )
 
 
@@ -50,7 +83,7 @@ def groups(results: Sequence[Result]) -> list[str]:
     """The names under the bars, from left to right: those at 0, 1, ..."""
     counts = sorted({result.cell.workers for result in results} - {0})
     others = ["standard library"] * any(result.cell.is_reference for result in results)
-    return [counted(workers) for workers in counts] + others
+    return [counted(workers, "worker") for workers in counts] + others
 
 
 def bars(results: Sequence[Result]) -> list[Bar]:
@@ -89,25 +122,24 @@ def draw(record: Record, file: Path) -> None:
     advice = "\n".join(textwrap.wrap(record.advice, 100))
     picture.suptitle(advice, fontsize=14, fontweight="bold", x=0.01, ha="left")
     panels = picture.subplots(len(PANELS), 1)
-    for axes, (title, figure_of) in zip(panels, PANELS, strict=True):
-        axes.set_title(title, loc="left", fontsize=12)
-        draw_panel(axes, results, figure_of)
+    for axes, panel in zip(panels, PANELS, strict=True):
+        draw_panel(axes, results, panel)
     panels[0].legend(ncols=4, fontsize=10, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
-    machine = record.machine
     picture.supxlabel(
         f"{record.target}, {record.scheme}, {record.clients} clients, {record.rounds} rounds; "
-        f"{machine['cores']} cores, {machine['processor']}, {machine['kernel']}, "
-        f"{machine['python']}; {record.when:%Y-%m-%d}",
+        f"{record.machine}; {record.when:%Y-%m-%d}",
         fontsize=9,
         color="#404040",
     )
     picture.savefig(file)
 
 
-def draw_panel(axes: Any, results: Sequence[Result], figure_of: Callable[[Result], Figure]) -> None:
+def draw_panel(axes: Any, results: Sequence[Result], panel: Panel) -> None:
+    logarithmic = panel.is_logarithmic(results)
+    axes.set_title(panel.title + ", logarithmic" * logarithmic, loc="left", fontsize=12)
     best = winner(results)
     for bar in bars(results):
-        figure = figure_of(bar.result)
+        figure = panel.figure(bar.result)
         marked = bar.result is best
         axes.bar(
             bar.centre,
@@ -130,9 +162,9 @@ def draw_panel(axes: Any, results: Sequence[Result], figure_of: Callable[[Result
             fontsize=8,
             fontweight="bold" if marked else "normal",
         )
-        if figure.value == bar.result.p99:
-            half = bar.width / 2
-            axes.hlines(bar.result.p50, bar.centre - half, bar.centre + half, "white", linewidth=2)
+        if panel.line is not None:
+            half, height = bar.width / 2, panel.line(bar.result)
+            axes.hlines(height, bar.centre - half, bar.centre + half, "white", linewidth=2)
     names = groups(results)
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
@@ -141,4 +173,9 @@ def draw_panel(axes: Any, results: Sequence[Result], figure_of: Callable[[Result
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)
     axes.margins(y=0.15)
-    axes.set_ylim(bottom=0)
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=panel.least(results) / 2)
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_ylim(bottom=0)

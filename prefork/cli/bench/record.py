@@ -13,6 +13,7 @@ from prefork import __version__
 from prefork.cli.bench import plots
 from prefork.cli.bench.results import Result, Turn
 from prefork.cli.load.figures import percentiles
+from prefork.cli.load.machine import Machine
 from prefork.cli.outcomes import Refusal
 
 NAME = "prefork-bench"
@@ -29,7 +30,7 @@ class Record:
     clients: int
     rounds: int
     seconds: float
-    machine: dict[str, object]
+    machine: Machine
     others_percent: float
     """What others took of it during the measurements."""
     results: Sequence[Result]
@@ -46,7 +47,7 @@ class Record:
         return {
             "prefork": __version__,
             "when": self.when.isoformat(timespec="seconds"),
-            "machine": self.machine,
+            "machine": asdict(self.machine),
             "others_percent": self.others_percent,
             "target": self.target,
             "kind": self.scheme,

@@ -25,10 +25,15 @@ COLOURS = {
 }
 REFERENCE = "red"
 CLIENTS_BUSY = 0.9
+FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed")
+SPARED = ("p50 ms", "±", "p99 ms", "failed", "CPU ms")
+"""What a narrow terminal does without, one after the other until the rest fits."""
+UNLIMITED = 1000
+"""Characters; more than any table takes."""
 
 
 def show(console: Console, record: Record) -> None:
-    console.print(table(record.results))
+    console.print(fitting_table(record.results, console))
     console.print(chart(record.results, console))
     console.print()
     for title, complaint in record.complaints[:1]:
@@ -42,44 +47,52 @@ def show(console: Console, record: Record) -> None:
             "The clients used up a core of their own at times: there, the server's CPU per request "
             "says more than requests per second."
         )
-    if missing := [r for r in record.results if not r.requests and not r.failures]:
-        console.print(
-            f"The time was over before {len(missing)} of the {len(record.results)} servers had a "
-            "turn; compare fewer --strategies, or give it more --seconds."
-        )
     console.print(Text(record.advice, "bold"))
 
 
-def table(results: Sequence[Result]) -> Table:
+def fitting_table(results: Sequence[Result], console: Console) -> Table:
+    """With as many figures as there is room for."""
+    anything = console.options.update_width(UNLIMITED)
+    made = table(results, FIGURES)
+    for count in range(1, len(SPARED) + 1):
+        if console.measure(made, options=anything).maximum <= console.width:
+            break
+        made = table(results, [figure for figure in FIGURES if figure not in SPARED[:count]])
+    return made
+
+
+def table(results: Sequence[Result], figures: Sequence[str]) -> Table:
     """A line for each cell, strategy by strategy; the one to take is marked."""
     best = winner(results)
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     made.add_column("strategy", no_wrap=True)
-    for heading in ("workers", "req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed"):
+    for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
     for strategy, alike in itertools.groupby(results, lambda result: result.cell.strategy):
         for number, result in enumerate(alike):
             name = Text("" if number else strategy, colour(result))
-            made.add_row(name, *words(result), style="bold reverse" if result is best else "")
+            made.add_row(
+                name, *words(result, figures), style="bold reverse" if result is best else ""
+            )
         if not result.cell.is_reference:
             made.add_section()
     return made
 
 
-def words(result: Result) -> list[str]:
-    workers = str(result.cell.workers or "")
-    if not result.requests:
-        return [workers, *["-"] * 5, str(result.failures)]
-    figures = [result.rate.value, result.rate.margin, result.cpu.value, result.p50, result.p99]
-    return [workers, *map(shown, figures), str(result.failures)]
+def words(result: Result, figures: Sequence[str]) -> list[str]:
+    values = (result.rate.value, result.rate.margin, result.cpu.value, result.p50, result.p99)
+    said = map(shown, values) if result.requests else ["-"] * len(values)
+    of_each = dict(zip(FIGURES, [*said, str(result.failures)], strict=True))
+    return [str(result.cell.workers or ""), *(of_each[figure] for figure in figures)]
 
 
 def chart(results: Sequence[Result], console: Console) -> Table:
-    """A bar for each cell's requests per second."""
+    """A bar for each cell's requests per second, of those that had a turn."""
     widest = max(len(result.cell.strategy) for result in results) + 3
     figures = [
         (label(result, widest), colour(result), result.rate.value, shown(result.rate.value))
         for result in results
+        if result.requests
     ]
     return bars("requests per second", figures, console)
 

@@ -26,8 +26,12 @@ START = 60.0
 """Seconds that all servers have to be bound."""
 SETTLING = 0.01
 """Seconds that a server has after the last answer, to put things away and collect its children."""
-REPORTED = "Exception occurred during processing of request from"
-"""What `handle_error()` prints, as documented, before the traceback."""
+REPORTED = re.compile(
+    r"^(Exception occurred during processing of request from|Worker \d+ \(.*\) .* while serving) ",
+    re.MULTILINE,
+)
+"""What `handle_error()` prints, as documented, before the traceback; and what a master logs of a
+worker that dies of a request."""
 ABOVE = re.compile(rf'  File "({re.escape(str(Path(__file__).parents[2]))}/|.*/socketserver\.py")')
 """A frame of ours or of the standard library's module."""
 LONGEST = 40
@@ -71,8 +75,9 @@ class Contender:
 
     @property
     def reports_an_error(self) -> bool:
-        """Whether the handler has raised something in this turn, even if it had answered."""
-        return REPORTED in self._log
+        """Whether the handler has raised something in this turn, or killed its worker, even if it
+        had answered."""
+        return REPORTED.search(self._log) is not None
 
     @property
     def printed(self) -> str:

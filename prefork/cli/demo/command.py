@@ -26,7 +26,7 @@ def demo(seconds: float | None, cores: int | None) -> int:
         console.print("Interrupted; every process of the demo has ended.")
         return Exit.INTERRUPTED
     except ChildFailed as failure:
-        console.print(str(failure))
+        console.print(str(failure), markup=False)
         return Exit.FORCED
     report.show(console, results)
     return Exit.FORCED if any(result.failures for result in results) else Exit.DONE

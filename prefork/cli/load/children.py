@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 PATIENCE = 5.0
@@ -69,12 +70,19 @@ def say(line: str, output: int) -> None:
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    """Wait until it has ended, or has been asked for long enough."""
+    """Wait until it has ended, or has been asked for long enough.
+
+    A second Ctrl-C changes nothing: killed now, it would leave its files behind.
+    """
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return  # reaped by the one who asked for its exit code
+    deadline = time.monotonic() + PATIENCE
     try:
-        select.select([descriptor], [], [], PATIENCE)
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(KeyboardInterrupt):
+                select.select([descriptor], [], [], left)
+                break
     finally:
         os.close(descriptor)

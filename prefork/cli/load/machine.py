@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,14 @@ def busy_note() -> str:
     """A sentence when the machine has other work; nothing when it has not."""
     busy = psutil.cpu_percent(0.3)
     return f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
+
+
+def busy_seconds() -> float:
+    """CPU time that all of the machine's processes have used, and what the hypervisor has taken."""
+    times = psutil.cpu_times()
+    # user and nice hold the guests' already (proc_stat(5)).
+    busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+    return float(busy)
 
 
 class Others:
@@ -38,21 +48,32 @@ class Others:
 
     @staticmethod
     def _now() -> tuple[float, float, float]:
-        times = psutil.cpu_times()
-        # user and nice hold the guests' already (proc_stat(5)).
-        total = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
-        return time.monotonic(), total, used_by_tree(os.getpid())
+        return time.monotonic(), busy_seconds(), used_by_tree(os.getpid())
 
 
-def described() -> dict[str, object]:
+@dataclass(frozen=True)
+class Machine:
     """What a figure needs to be compared with those of another machine."""
-    return {
-        "cores": usable_cores(),
-        "processor": processor(),
-        "memory_mb": psutil.virtual_memory().total >> 20,
-        "kernel": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-    }
+
+    cores: int
+    """That this process may use."""
+    processor: str
+    kernel: str
+    python: str
+
+    @classmethod
+    def here(cls) -> Machine:
+        version = re.match(r"[\d.]+", platform.release())
+        return cls(
+            cores=usable_cores(),
+            processor=processor(),
+            kernel=f"{platform.system()} {version.group() if version else platform.release()}",
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+        )
+
+    def __str__(self) -> str:
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{cores} ({self.processor}), {self.kernel}, {self.python}"
 
 
 def processor() -> str:
