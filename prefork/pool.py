@@ -21,9 +21,9 @@ class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
-    `standing` is false for a worker that serves one
-    request and then ends, `proved` true once it is no newborn any more. `may_stop` says whether its
-    handlers may stop the server. `failure` is the traceback of a failed start.
+    `standing` is false for a worker that serves one request and then ends, `proved` true once it is
+    no newborn any more. `may_stop` says whether its handlers may stop the server. `failure` is the
+    traceback of a failed start.
     """
 
     slot: int

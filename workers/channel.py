@@ -79,7 +79,12 @@ class Message(NamedTuple):
     @classmethod
     def failed(cls, traceback: str) -> Message:
         """The beginning of a very long one is cut off: what happened stands at its end."""
-        return cls(Kind.FAILED, traceback.encode()[-MAX_BODY:])
+        return cls(Kind.FAILED, encoded(traceback)[-MAX_BODY:])
+
+
+def encoded(text: str) -> bytes:
+    """A traceback may contain anything, halves of characters too: it must arrive all the same."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 class Channel:

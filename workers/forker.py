@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
-from prefork.workers.channel import MAX_BODY, Channel, Kind, Message
+from prefork.workers.channel import MAX_BODY, Channel, Kind, Message, encoded
 from prefork.workers.exits import ExitCode, Life
 from prefork.workers.main import Assignment, Terms
 from prefork.workers.room import Room
@@ -81,7 +81,7 @@ class Nursery:
                 raise RuntimeError(f"it has left {count} threads, where there may be one")
         except BaseException as error:
             text = f"worker_promoted() raised {error!r}\n{traceback.format_exc()}"
-            channel.send(Message(Kind.FAILED, text.encode()[:MAX_BODY]))
+            channel.send(Message(Kind.FAILED, encoded(text)[:MAX_BODY]))
             return ExitCode.BOOT_FAILED
         gc.collect()
         if terms.freeze:

@@ -207,3 +207,15 @@ def test_the_last_words_of_a_worker_are_heard_although_it_left_an_order_unread()
     heard = [master.receive() for _ in range(3)]
     master.close()
     assert heard == [Message(Kind.FAILED, b"the reason"), Message(Kind.STOP), None]
+
+
+def test_the_traceback_of_a_failed_start_may_contain_anything(errors: Any) -> None:
+    """Half a character, as in the name of a file that is no UTF-8."""
+
+    def worker_started(self: Any) -> None:
+        raise ValueError("no such file: \udcff")
+
+    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+        within(lambda: server.serve_forever(0.01))
+    assert "no such file: \\udcff" in str(raised.value)
+    errors()
