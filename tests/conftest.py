@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import setproctitle  # it looks for its place before a test changes the environment  # noqa: F401
 
 from tests.support.announcements import Gate, Told
 from tests.support.checkout import as_if_installed
