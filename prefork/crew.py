@@ -70,12 +70,6 @@ class Crew:
         """Whether nobody has anything to say, and nobody has died."""
         return not (self._epoll.poll(0) or self.someone_died(set()))
 
-    @property
-    def has_messages(self) -> bool:
-        """Whether there is something beside what the followed descriptor says."""
-        stirred = self._epoll.poll(0)
-        return bool(stirred) and stirred != [(self._followed, select.EPOLLIN)]
-
     def stirred(self) -> set[int]:
         """The descriptors on which there is something now: news from workers, or a death."""
         return {fd for fd, _ in self._epoll.poll(0)}

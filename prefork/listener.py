@@ -12,7 +12,6 @@ import select
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_DETACH_REUSEPORT_BPF = 68
@@ -22,10 +21,6 @@ _SMALLEST_DATAGRAM = 512
 
 
 Identity = tuple[int, int]
-
-
-class HasFileno(Protocol):
-    def fileno(self) -> int: ...
 
 
 class Sharing:
@@ -109,28 +104,6 @@ def spread_clients(fd: int) -> None:
     """Let the kernel spread clients over all siblings, as it does by itself."""
     with contextlib.suppress(OSError), _borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
-
-
-class Glance:
-    """Tells whether there is a request on the descriptor that its owner has now.
-
-    For those who ask often: asked once, `something_waits()` does the same.
-    """
-
-    def __init__(self, owner: HasFileno) -> None:
-        self._owner = owner
-        self._poll = select.poll()
-        self._fd = -1
-
-    def something_waits(self) -> bool:
-        fd = self._owner.fileno()
-        if fd != self._fd:
-            if self._fd >= 0:
-                self._poll.unregister(self._fd)
-            if fd >= 0:
-                self._poll.register(fd, select.POLLIN)
-            self._fd = fd
-        return bool(self._poll.poll(0))
 
 
 def something_waits(fds: Iterable[int]) -> bool:

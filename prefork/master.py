@@ -148,11 +148,9 @@ class Master:
             return wanted
 
     def goes_on(self) -> bool:
-        """Whether another request waits that may be taken at once, within the same turn."""
+        """Whether another request may be taken at once, within the same turn."""
         with self._lock:
-            # A worker may just have said that it is about to leave: that comes first.
-            free = self.state is PoolState.RUNNING and not self._crew.has_messages
-            return free and self.strategy.goes_on()
+            return self.state is PoolState.RUNNING and self.strategy.goes_on()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""

@@ -186,6 +186,16 @@ def takes_plainly(server: Any) -> bool:
     return is_documented(server, "get_request") and type(listener) is socket.socket
 
 
+def plain_taker(server: Any) -> Taker | None:
+    """What takes a request in the least time, and does not wait for one, if that is all that the
+    server's `get_request()` does; while its listener is non-blocking."""
+    if receives_plainly(server):
+        return plain_receive(server)
+    if takes_plainly(server) and not server.socket.gettimeout():
+        return plain_accept(server.socket)
+    return None
+
+
 def receives_plainly(server: Any) -> bool:
     """Whether it is nothing but recvfrom(2) on an ordinary socket that has no time-out."""
     sock = getattr(server, "socket", None)

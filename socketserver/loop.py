@@ -265,8 +265,10 @@ def handle_request(server: Any) -> Any:
 Process = Callable[[Any, Any], object]
 
 
-def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> None:
+def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> bool:
     """Take the request that is waiting and have it processed; the step behind each wake-up.
+
+    Returns whether one was taken.
 
     `take` is what the server's `get_request()` does, if that can be had for less.
 
@@ -278,8 +280,9 @@ def handle_waiting_request(server: Any, process: Process, take: Taker | None = N
     except OSError as error:
         if error.errno in EXHAUSTED:
             pause_accepting(server, error)
-        return
+        return False
     serve_taken(server, request, client_address, process)
+    return True
 
 
 def serve_taken(server: Any, request: Any, client_address: Any, process: Process) -> None:

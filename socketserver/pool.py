@@ -15,13 +15,7 @@ from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.signals import held_back
 from prefork.socketserver import loop
-from prefork.socketserver.adapter import (
-    Adapter,
-    is_documented,
-    note_pool,
-    plain_accept,
-    takes_plainly,
-)
+from prefork.socketserver.adapter import Adapter, is_documented, note_pool, plain_taker
 from prefork.socketserver.children import HandingOver
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.strategies import strategy_of
@@ -198,15 +192,14 @@ class PreforkMixIn(ForkingMixIn):
         if not master.strategy.hands_over:
             loop.handle_waiting_request(self, self.process_request)
             return
-        take = plain_accept(self.socket) if takes_plainly(self) else None
+        take = plain_taker(self)
         # No code of the program's runs in between then, and no signal has to wait for it.
         hooks = "verify_request", "close_request"
-        plain = take is not None and not self.socket.gettimeout()
-        undisturbed = plain and all(is_documented(self, hook) for hook in hooks)
+        undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
         with held_back() if undisturbed else contextlib.nullcontext():
-            for _ in range(MOST_IN_A_TURN):
-                loop.handle_waiting_request(self, self.__dispatch, take)
-                if self._BaseServer__shutdown_request or not master.goes_on():
+            for _ in range(1 if take is None else MOST_IN_A_TURN):
+                taken = loop.handle_waiting_request(self, self.__dispatch, take)
+                if not taken or self._BaseServer__shutdown_request or not master.goes_on():
                     break
 
     def __dispatch(self, request: Any, client_address: Any) -> None:

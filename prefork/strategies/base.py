@@ -55,7 +55,7 @@ class Strategy:
         return len(self.pool) < most
 
     def goes_on(self) -> bool:
-        """Whether there is a request now, and a worker that stands ready for it."""
+        """Whether a worker stands ready for another request."""
         return False
 
     def place(self, request: Any, client_address: Any) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
-from prefork.listener import Glance
 from prefork.pool import Pool, WorkerRecord
 from prefork.strategies.base import Strategy
 from prefork.workers.channel import MAX_BODY, Kind, Message
@@ -47,7 +46,6 @@ class Handoff(Strategy):
         self._all_travel = True
         self._completions = Completions()
         self._unheard = 0  # requests handed over since the last time that it listened
-        self._glance = Glance(host)
 
     def standing(self, most: int) -> int:
         return most if self._all_travel else super().standing(most)
@@ -66,7 +64,7 @@ class Handoff(Strategy):
         self.rest()
 
     def goes_on(self) -> bool:
-        return self._first_in_line() is not None and self._glance.something_waits()
+        return self._first_in_line() is not None
 
     def place(self, request: Any, client_address: Any) -> bool:
         parcel = self.host.pack(request, client_address)
