@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import setproctitle  # it looks for its place before a test changes the environment  # noqa: F401
+import setproctitle
 
 from tests.support.announcements import Gate, Told
 from tests.support.checkout import as_if_installed
@@ -23,6 +23,13 @@ Running = Callable[..., contextlib.AbstractContextManager[Any]]
 def adopts_orphans() -> None:
     """Grandchildren that lost their parent become our children, where the leak check sees them."""
     become_subreaper()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def has_titles() -> None:
+    """The first call finds the place of the process title, as long as nobody has changed the
+    environment, which lies behind it."""
+    setproctitle.getproctitle()
 
 
 @pytest.fixture(autouse=True)
