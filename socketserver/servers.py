@@ -203,8 +203,10 @@ class TCPServer(BaseServer):
 
     def shutdown_request(self, request: Any) -> None:
         """Tell the client that nothing more will come, then close the connection."""
-        with contextlib.suppress(OSError):  # the client may be gone
+        try:
             request.shutdown(api.socket.SHUT_WR)
+        except OSError:
+            pass  # the client may be gone
         self.close_request(request)
 
     def close_request(self, request: Any) -> None:
