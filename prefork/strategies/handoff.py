@@ -53,7 +53,7 @@ class Handoff(Strategy):
     def wants_listener(self, most: int) -> bool:
         if not self._all_travel:
             return super().wants_listener(most)
-        return self._first_in_line() is not None
+        return self.goes_on()
 
     def begin(self) -> None:
         self._all_travel = True
