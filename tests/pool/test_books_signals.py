@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +22,8 @@ def test_no_signal_comes_through_in_the_block_and_all_do_after_it() -> None:
 
     def interrupt_in_the_block() -> None:
         with held_back() as outside:
-            os.kill(os.getpid(), signal.SIGINT)
+            # To this thread: one that a library has started might be given it otherwise.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             seen.extend((outside, blocked()))
 
     with pytest.raises(KeyboardInterrupt):
