@@ -193,11 +193,12 @@ def stop_resource_tracker() -> None:
 
 def children() -> list[int]:
     """The children of all threads of this process."""
-    return [
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        # A thread that has been joined may still be listed, and be gone when its file is read.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found
 
 
 # --- in the interpreter that runs the others
