@@ -17,7 +17,7 @@ from benchmarks.progress import bar
 from benchmarks.rounds import Plan, alternate, ratios, under_each
 from benchmarks.tables import COST, servers
 from benchmarks.watched import SETTLED, wait_for_workers
-from prefork.cli.load.cpu import used_by_process
+from prefork.readings.cpu import used_by_process
 
 WORKERS = (1, 4, 16, 64, 256)
 CLIENTS = (1, 4, 16, 64, 256, 1024)

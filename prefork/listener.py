@@ -15,10 +15,6 @@ from collections.abc import Iterable, Iterator
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_DETACH_REUSEPORT_BPF = 68
-_UNACKED = struct.Struct("=24xI")
-_SMALLEST_DATAGRAM = 512
-"""Bytes of the receive buffer that the kernel charges for a datagram, at least."""
-
 
 Identity = tuple[int, int]
 
@@ -61,7 +57,7 @@ def allow_siblings(fd: int) -> None:
 
     Errors: `OSError` where there is no such thing, as for a Unix socket.
     """
-    with _borrowed(fd) as sock:
+    with borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
@@ -71,7 +67,7 @@ def sibling(fd: int, backlog: int) -> socket.socket:
     Errors: `OSError` when there can be none.
     """
     allow_siblings(fd)
-    with _borrowed(fd) as sock:
+    with borrowed(fd) as sock:
         other = socket.socket(sock.family, sock.type, sock.proto)
         try:
             allow_siblings(other.fileno())
@@ -96,13 +92,13 @@ def send_clients_to_first(fd: int) -> None:
     # One instruction, "return 0" (BPF_RET | BPF_K): the first of the group.
     instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
     program = struct.pack("@HP", 1, ctypes.addressof(instruction))
-    with contextlib.suppress(OSError), _borrowed(fd) as sock:
+    with contextlib.suppress(OSError), borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
 
 
 def spread_clients(fd: int) -> None:
     """Let the kernel spread clients over all siblings, as it does by itself."""
-    with contextlib.suppress(OSError), _borrowed(fd) as sock:
+    with contextlib.suppress(OSError), borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
@@ -113,25 +109,6 @@ def something_waits(fds: Iterable[int]) -> bool:
         if fd >= 0:
             poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def waiting_at_most(fd: int, backlog: int) -> int:
-    """How many requests can be waiting now.
-
-    TCP says it exactly (tcp(7): TCP_INFO of a listener has its queue in `tcpi_unacked`). The queue
-    of another listener is no longer than its backlog. Datagrams are bounded by the buffer.
-    """
-    if fd < 0:
-        return 0
-    if not _option(fd, socket.SO_ACCEPTCONN):
-        return (_option(fd, socket.SO_RCVBUF) or 0) // _SMALLEST_DATAGRAM + 1
-    try:
-        with _borrowed(fd) as sock:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.size)
-    except OSError:  # not TCP
-        return backlog + 1
-    (waiting,) = _UNACKED.unpack(info)
-    return int(waiting)
 
 
 def identity(fd: int) -> Identity | None:
@@ -145,7 +122,7 @@ def identity(fd: int) -> Identity | None:
 def _option(fd: int, name: int) -> int | None:
     """A socket option; `None` for what is no socket."""
     try:
-        with _borrowed(fd) as sock:
+        with borrowed(fd) as sock:
             return sock.getsockopt(socket.SOL_SOCKET, name)
     except OSError:
         return None
@@ -162,7 +139,11 @@ class Borrowed(socket.socket):
 
 
 @contextlib.contextmanager
-def _borrowed(fd: int) -> Iterator[socket.socket]:
+def borrowed(fd: int) -> Iterator[socket.socket]:
+    """A socket object over somebody's descriptor, for as long as the block runs.
+
+    Errors: `OSError` for a closed one (-1), and for what is no socket.
+    """
     if fd < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     sock = Borrowed(fileno=fd)

@@ -16,7 +16,6 @@ import signal
 import threading
 from typing import Any
 
-from prefork.cores import usable_cores
 from prefork.crew import Crew
 from prefork.host import Host
 from prefork.inheritance import watch_over
@@ -33,6 +32,7 @@ from prefork.origins.base import Origin
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
+from prefork.readings.cores import usable_cores
 from prefork.reaper import Death
 from prefork.reports import StartError, WorkerStatus, next_step, report_death, status_of
 from prefork.signals import held_back, let_in

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from prefork.host import Host
-from prefork.listener import allow_siblings, something_waits, waiting_at_most
+from prefork.listener import allow_siblings, something_waits
 from prefork.master import Master
+from prefork.readings.backlog import waiting_at_most
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.signals import held_back

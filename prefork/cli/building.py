@@ -11,7 +11,7 @@ import prefork.socketserver as api
 from prefork.cli.addresses import Address
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 from prefork.settings import Settings
 from prefork.socketserver import (
     BaseServer,

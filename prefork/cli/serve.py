@@ -24,7 +24,7 @@ from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.serving import serve_until_stopped
 from prefork.cli.signals import StopSignals
 from prefork.cli.streams import outlive_readers
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 from prefork.socketserver import PreforkGroup
 from prefork.socketserver.loop import members_of
 

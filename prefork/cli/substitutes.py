@@ -6,7 +6,7 @@ from typing import Any
 
 import prefork.socketserver as api
 from prefork.cli.options import PoolOptions
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 from prefork.settings import Settings
 from prefork.socketserver import PreforkMixIn, ThreadingMixIn
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prefork.listener import something_waits, waiting_at_most
+from prefork.listener import something_waits
 from prefork.policies.turns import turns_of
 from prefork.pool import WorkerRecord
+from prefork.readings.backlog import waiting_at_most
 from prefork.strategies.base import Strategy
 from prefork.workers.channel import Message
 from prefork.workers.main import Assignment

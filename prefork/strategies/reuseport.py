@@ -15,9 +15,9 @@ from prefork.listener import (
     sibling,
     something_waits,
     spread_clients,
-    waiting_at_most,
 )
 from prefork.pool import Pool, WorkerRecord
+from prefork.readings.backlog import Depth, total, waiting_at_most
 from prefork.settings import SettingsError
 from prefork.strategies.accept import Accept
 from prefork.workers.channel import Kind, Message
@@ -120,6 +120,9 @@ class Reuseport(Accept):
 
     def something_waits(self) -> bool:
         return something_waits(self._listeners().values())
+
+    def depth(self) -> Depth:
+        return total(self._listeners().values())
 
     def waiting_at_most(self) -> int:
         backlogs = [one.backlog() for one in self.host.listeners()]

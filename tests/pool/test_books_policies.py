@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.cores import cgroup_quota, usable_cores
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing import to_retire, to_start
 from prefork.policies.turns import turns_of
@@ -98,39 +96,6 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
     assert to_retire(readings, 1, patience_over=False) == [2]
     assert to_retire(readings, 4, patience_over=False) == [2, 1]
     assert to_retire(readings, 4, patience_over=True) == [2, 1, 3, 0]
-
-
-def cgroup(tmp_path: Path, own: str, limits: dict[str, str]) -> tuple[Path, Path]:
-    membership = tmp_path / "membership"
-    membership.write_text(f"0::{own}\n")
-    root = tmp_path / "cgroup"
-    for folder, limit in limits.items():
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / folder / "cpu.max").write_text(limit)
-    return root, membership
-
-
-@pytest.mark.parametrize(
-    ("limits", "quota"),
-    [
-        ({"a/b": "max 100000\n"}, None),
-        ({"a/b": "150000 100000\n"}, 1.5),
-        ({"a/b": "400000 100000\n", "a": "50000 100000\n"}, 0.5),
-        ({"a/b": "nonsense"}, None),
-        ({}, None),
-    ],
-)
-def test_the_tightest_quota_from_the_own_cgroup_upwards_counts(
-    tmp_path: Path, limits: dict[str, str], quota: float | None
-) -> None:
-    root, membership = cgroup(tmp_path, "/a/b", limits)
-    assert cgroup_quota(root, membership) == quota
-
-
-def test_half_a_core_is_one_worker_and_no_quota_leaves_the_affinity(tmp_path: Path) -> None:
-    root, membership = cgroup(tmp_path, "/a", {"a": "50000 100000\n"})
-    assert usable_cores(root, membership) == 1
-    assert usable_cores(tmp_path / "none", membership) >= 1
 
 
 @pytest.mark.parametrize(

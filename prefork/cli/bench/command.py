@@ -23,7 +23,7 @@ from prefork.cli.load.machine import Machine, Others, busy_note
 from prefork.cli.load.orders import Exchange, Order
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 
 MOST_CALLERS = 32
 """Processes of a --client, unless a number is said."""

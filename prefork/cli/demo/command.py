@@ -14,7 +14,7 @@ from prefork.cli.load.children import ChildFailed
 from prefork.cli.load.drivers import drivers
 from prefork.cli.load.machine import busy_note
 from prefork.cli.outcomes import Exit
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 
 
 def demo(seconds: float | None, cores: int | None) -> int:

@@ -15,9 +15,9 @@ import os
 import time
 from pathlib import Path
 
+from prefork.readings.cpu import used_by_process
+
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-SCHEDULED = 2
-"""CPUCLOCK_SCHED of the kernel's include/linux/posix-timers.h."""
 CHILDREN_USER, CHILDREN_SYSTEM = 13, 14
 """`cutime` and `cstime`, counted from the field after the name."""
 ATTEMPTS = 20
@@ -36,17 +36,6 @@ def used_by_tree(pid: int) -> float:
         except (ProcessLookupError, FileNotFoundError):
             time.sleep(0.001 * attempt)
     raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
-
-
-def used_by_process(pid: int) -> float:
-    """The same of one living process, by itself.
-
-    Errors: `ProcessLookupError`.
-    """
-    try:
-        return time.clock_gettime(~pid << 3 | SCHEDULED)
-    except OSError as error:  # EINVAL: there is no such process
-        raise ProcessLookupError(pid) from error
 
 
 def children(pid: int) -> list[int]:

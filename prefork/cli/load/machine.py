@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from prefork.cli.load.cpu import used_by_tree
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 
 BUSY = 15.0
 """Percent of all cores that others may use without a word about it."""

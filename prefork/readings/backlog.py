@@ -1,0 +1,168 @@
+"""How many requests wait at a listener: the one place where the kernel is asked.
+
+| listener | waiting | limit | dropped |
+|---|---|---|---|
+| TCP | exact | its backlog | attempts to connect that found it full |
+| Unix stream, seqpacket | exact | its backlog | 0: who finds it full waits, or is told |
+| UDP | about, see `charge()` | as many as fit into the buffer | exact: datagrams |
+| Unix datagram | 1 for any number | `max_dgram_qlen` | 0: likewise |
+
+A queue takes one more than its limit (Linux compares with ">"). `dropped` counts since the socket
+was opened; a client whose attempt was dropped tries again, and may be counted again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import termios
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from prefork.listener import borrowed
+from prefork.readings.sockdiag import udp_bytes, unix_queue
+
+_TCP_INFO = struct.Struct("=B23xII")  # tcpi_state; of a listener: who waits, and who may
+_TCP_LISTEN = 10
+_SO_MEMINFO = 55  # Linux 4.12
+_MEMORY = struct.Struct("=9I")  # SK_MEMINFO_...: bytes received, buffer, six others, drops
+_INT = struct.Struct("=i")
+_MOST_DATAGRAMS = Path("/proc/sys/net/unix/max_dgram_qlen")
+
+SMALLEST_CHARGE = 512
+"""Bytes of the receive buffer that any Linux charges for a datagram, at least."""
+
+_SK_BUFF, _SHARED_INFO, _HEADERS = 256, 320, 59
+_SMALL_BLOCK, _LARGEST_BLOCK = 576, 16384
+
+
+class Depth(NamedTuple):
+    """Requests that wait at a listener now, how many may, and those turned away until now.
+
+    `limit` is `None` where the kernel does not say it.
+    """
+
+    waiting: int
+    limit: int | None
+    dropped: int
+
+
+NOTHING = Depth(0, None, 0)
+
+
+def depth(fd: int) -> Depth:
+    """What waits at a listener; `NOTHING` for a closed one (-1), and for what says nothing: a
+    descriptor that is no listener, or a socket of another network namespace."""
+    try:
+        return _ask(fd)
+    except OSError:
+        return NOTHING
+
+
+def total(fds: Iterable[int]) -> Depth:
+    """The same of several listeners together; without a limit where one has none."""
+    found = [depth(fd) for fd in fds if fd >= 0]
+    limits = [one.limit for one in found if one.limit is not None]
+    return Depth(
+        sum(one.waiting for one in found),
+        sum(limits) if limits and len(limits) == len(found) else None,
+        sum(one.dropped for one in found),
+    )
+
+
+def waiting_at_most(fd: int, backlog: int) -> int:
+    """How many requests can be waiting now: for those who shall take all of them, and then leave.
+
+    Where the kernel does not say it, as many as its limits allow, or `backlog`.
+    """
+    if fd < 0:
+        return 0
+    try:
+        with borrowed(fd) as sock:
+            if sock.type != socket.SOCK_DGRAM:
+                return _of_streams(sock).waiting
+            if sock.family != socket.AF_UNIX:
+                return _received(sock)[0] // SMALLEST_CHARGE + 1
+            return _most_datagrams() + 1
+    except OSError:
+        return backlog + 1
+
+
+def charge(length: int) -> int:
+    """Bytes of the receive buffer that a UDP datagram with so many bytes of data takes.
+
+    As on the loopback device since Linux 6.3: a `struct sk_buff`, then headers, data and
+    `struct skb_shared_info` in a block of the next power of two. A network card's driver may take
+    more (a page, say), and there are fewer waiting then than `depth()` says.
+    """
+    block = length + _HEADERS + _SHARED_INFO
+    if block <= _SMALL_BLOCK:
+        return _SK_BUFF + _SMALL_BLOCK
+    if block > _LARGEST_BLOCK:  # the data is in pages of its own
+        return _SK_BUFF + _SMALL_BLOCK + length
+    return _SK_BUFF + (1 << (block - 1).bit_length())
+
+
+def _ask(fd: int) -> Depth:
+    """Errors: `OSError` for what is no listener, and where the kernel does not answer."""
+    with borrowed(fd) as sock:
+        if sock.type != socket.SOCK_DGRAM:
+            return _of_streams(sock)
+        if sock.family == socket.AF_UNIX:
+            return _of_unix_datagrams(sock)
+        return _of_udp(sock)
+
+
+def _of_streams(sock: socket.socket) -> Depth:
+    if sock.family == socket.AF_UNIX:
+        return Depth(*unix_queue(os.fstat(sock.fileno()).st_ino), 0)
+    data = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    state, waiting, backlog = _TCP_INFO.unpack(data)
+    if state != _TCP_LISTEN:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return Depth(waiting, backlog, _memory(sock)[-1])
+
+
+def _of_udp(sock: socket.socket) -> Depth:
+    received, buffer, dropped = _received(sock)
+    each = charge(_first_length(sock))
+    return Depth(-(-received // each), buffer // each, dropped)
+
+
+def _of_unix_datagrams(sock: socket.socket) -> Depth:
+    """The kernel counts them, but tells nobody; it only says whether there is one."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return Depth(len(poll.poll(0)), _most_datagrams(), 0)
+
+
+def _received(sock: socket.socket) -> tuple[int, int, int]:
+    """Of a UDP socket: the bytes that its buffer holds and may hold, and the datagrams dropped."""
+    received, buffer, *_, dropped = _memory(sock)
+    if received:
+        # Up to a quarter of the buffer may have been read already: the kernel gives it back late.
+        with contextlib.suppress(OSError):
+            inode = os.fstat(sock.fileno()).st_ino
+            received = udp_bytes(sock.family, sock.getsockname()[1], inode)
+    return received, buffer, dropped
+
+
+def _first_length(sock: socket.socket) -> int:
+    """The bytes of data in the datagram that is next (udp(7), FIONREAD); 0 where there is none."""
+    (length,) = _INT.unpack(fcntl.ioctl(sock, termios.FIONREAD, bytes(_INT.size)))
+    return int(length)
+
+
+def _memory(sock: socket.socket) -> tuple[int, ...]:
+    data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMORY.size)
+    return _MEMORY.unpack(data)
+
+
+def _most_datagrams() -> int:
+    return int(_MOST_DATAGRAMS.read_text())

@@ -1,0 +1,52 @@
+"""Where the limits of this process's cgroup are written, and of those above it (cgroups(7)).
+
+Version 1 has a hierarchy for each controller, version 2 one for all; where both are mounted, a
+controller belongs to one of them. In a container the path in /proc/self/cgroup may be the host's:
+what does not exist here is left out, and the folder where the hierarchy is mounted is always read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -> list[Path]:
+    """The folders in which `controller` has its files: the own cgroup's, then those above it."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    unified: list[Path] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return _upwards(root / controllers, path)
+        if not controllers:
+            mounted = root / "unified"
+            unified = _upwards(mounted if mounted.exists() else root, path)
+    return unified
+
+
+def number(file: Path) -> int | None:
+    """What the file says; `None` where there is none, and for "max"."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def numbers(file: Path) -> dict[str, int]:
+    """The named numbers in a file such as `memory.stat`; none where there is no such file."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: int(value) for name, _, value in (line.partition(" ") for line in lines)}
+
+
+def _upwards(mounted: Path, path: str) -> list[Path]:
+    own = mounted / path.lstrip("/")
+    return [own, *(above for above in own.parents if above.is_relative_to(mounted))]
