@@ -1,0 +1,100 @@
+"""What queues say about a pool: how many wait, for how long, and what workers get out of cores.
+
+Two models. An open one, M/G/c: requests come at a rate, at random, and wait for one of so many
+workers. Erlang C is exact for exponential service times; Allen and Cunneen's correction (Allen,
+"Probability, Statistics, and Queueing Theory", 1990, 5.6) makes it good for others. And a closed
+one, the machine repairman (M/M/c//N): so many workers, always one request each, wait and compute in
+turns, and queue for the cores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+
+def erlang_c(load: float, servers: int) -> float:
+    """The probability that a request has to wait; `load` is rate times service time, in erlangs.
+
+    1 where the servers cannot keep up.
+    """
+    if load >= servers:
+        return 1.0
+    if load <= 0:
+        return 0.0
+    blocked = 1.0  # Erlang B, by its recursion, which never overflows
+    for number in range(1, servers + 1):
+        blocked = load * blocked / (number + load * blocked)
+    return blocked / (1 - load / servers * (1 - blocked))
+
+
+class Queue(NamedTuple):
+    """M/G/c: arrivals at random at `rate` a second; `servers` that take `service` seconds each on
+    average, with a standard deviation of `spread` times that."""
+
+    rate: float
+    service: float
+    servers: int
+    spread: float = 1.0
+
+    @property
+    def load(self) -> float:
+        """Servers that are busy on average, in erlangs."""
+        return self.rate * self.service
+
+    @property
+    def utilisation(self) -> float:
+        return self.load / self.servers
+
+    @property
+    def waits(self) -> float:
+        """The part of the requests that has to wait."""
+        return erlang_c(self.load, self.servers)
+
+    @property
+    def mean_wait(self) -> float:
+        """Seconds that a request waits on average; infinite where the servers cannot keep up."""
+        if self.utilisation >= 1:
+            return math.inf
+        return self.waits * self._wait_of_those_who_wait
+
+    def wait(self, share: float) -> float:
+        """Seconds that this share of the requests waits at most; its tail is taken as exponential,
+        which it is for M/M/c."""
+        if self.utilisation >= 1:
+            return math.inf
+        if (later := 1 - share) >= self.waits:
+            return 0.0
+        return self._wait_of_those_who_wait * math.log(self.waits / later)
+
+    def waiting(self, share: float) -> float:
+        """Requests that wait at most in this share of all moments: those that come during the wait
+        of the last of them (Little's law, for a quantile)."""
+        return math.ceil(self.rate * self.wait(share)) if self.utilisation < 1 else math.inf
+
+    @property
+    def _wait_of_those_who_wait(self) -> float:
+        spare = self.servers / self.service - self.rate
+        return (1 + self.spread**2) / 2 / spare
+
+
+def repairman(workers: int, cores: int, cpu: float, wait: float) -> float:
+    """Requests a second of workers that always have one, each `cpu` seconds on one of the cores and
+    `wait` seconds elsewhere.
+
+    Between the bounds workers / (cpu + wait) and cores / cpu, which it meets far from the knee.
+    """
+    if cpu <= 0:
+        return workers / wait
+    if wait <= 0:
+        return min(workers, cores) / cpu
+    # The probability that so many want a core, each as a logarithm: of many workers it would
+    # overflow.
+    logarithms = [0.0]
+    for number in range(1, workers + 1):
+        up, down = (workers - number + 1) / wait, min(number, cores) / cpu
+        logarithms.append(logarithms[-1] + math.log(up / down))
+    largest = max(logarithms)
+    weights = [math.exp(each - largest) for each in logarithms]
+    computing = sum(min(number, cores) * weight for number, weight in enumerate(weights))
+    return computing / sum(weights) / cpu

@@ -1,0 +1,310 @@
+"""How many workers, how many threads in each, how long a backlog: pure rules, each with its reason.
+
+`prefork tune` follows them with what it has measured, the live advice with what a running server
+shows. First a `Choice` of the number of workers, by one of three rules: `most_throughput()` of a
+sweep, `enough_for_cores()` without one, `least_for_target()` of predictions. Then `advice()`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
+
+NOISE = 0.03
+"""Less than this part of the rate is no gain."""
+ROUNDING = 0.05
+"""The part of a worker that is not worth one more."""
+MOSTLY = 0.5
+"""The share of a request from which on it is said to be spent so: waiting, or computing."""
+HELD = 0.999
+"""The part of all moments in which the backlog must hold who waits."""
+PAUSE = 1.0
+"""Seconds for which the backlog must hold whoever comes while nobody is served: a worker that is
+replaced, a disk that stalls, a neighbour on the machine."""
+LEAST_BACKLOG = 128
+"""Below this nothing is saved: a place in the backlog that nobody takes costs no memory."""
+
+
+class Profile(NamedTuple):
+    """One request, and one worker."""
+
+    service: float
+    """Seconds that it occupies a worker on average, when nothing else is in its way."""
+    cpu: float
+    """Seconds on a core of it, on average: of all the server's processes."""
+    spread: float = 1.0
+    """The standard deviation of the service times over their mean."""
+    memory: int | None = None
+    """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
+
+    @property
+    def waiting(self) -> float:
+        """The share of its time in which a request needs no core."""
+        return max(0.0, 1 - self.cpu / self.service)
+
+    @property
+    def concurrency(self) -> float:
+        """Workers, or threads, that keep one core busy."""
+        return max(1.0, self.service / self.cpu)
+
+
+class Place(NamedTuple):
+    """What a pool may take of its machine."""
+
+    cores: int
+    memory: int | None = None
+    """Bytes for all its workers; `None`: unknown."""
+    longest_backlog: int | None = None
+    """What the kernel cuts every backlog to (net.core.somaxconn)."""
+
+    def room(self, profile: Profile) -> int | None:
+        """Workers that fit into the memory, at least one; `None` where one of both is unknown."""
+        if self.memory is None or not profile.memory:
+            return None
+        return max(1, self.memory // profile.memory)
+
+
+class Point(NamedTuple):
+    """One number of workers that was measured with always more clients than workers."""
+
+    workers: int
+    rate: float
+    """Requests a second."""
+
+
+class Prediction(NamedTuple):
+    """What a model says of one number of workers at the rate that is expected."""
+
+    rate: float
+    """Requests a second that are served."""
+    p99: float
+    """Seconds from a client's connect to the end of its answer."""
+    queue: int
+    """Requests that wait for a worker at most, in 99.9 % of all moments."""
+
+
+Predict = Callable[[int], Prediction]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number of workers, and why it is that one."""
+
+    workers: int
+    reasons: tuple[str, ...]
+    wanted: int
+    """The number that it would be with memory for any number of workers."""
+    reaches: bool = True
+    """Whether the target is met; there may be none."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to set, and why."""
+
+    max_children: int
+    backlog: int
+    threads: int
+    """Requests in each worker at a time; 1 for a server without threads."""
+    reasons: tuple[str, ...]
+    """Sentences with the figures that decided."""
+    reaches: bool = True
+    """Whether the target that was asked for is met with it."""
+
+
+def saturation(profile: Profile, place: Place) -> float:
+    """Requests a second of which all cores are full."""
+    return place.cores / profile.cpu
+
+
+def knee(profile: Profile, place: Place) -> int:
+    """Workers that keep all cores busy: fewer leave some idle, more only queue for them."""
+    return max(1, math.ceil(place.cores * profile.concurrency * (1 - ROUNDING)))
+
+
+def nature(profile: Profile, place: Place) -> str:
+    """What a request is made of, and where that leads."""
+    filled = counted(knee(profile, place), "worker")
+    return (
+        f"A request takes {in_time(profile.service)}, {in_time(profile.cpu)} of them on a core "
+        f"({in_percent(profile.waiting)} waiting): {filled} can keep "
+        f"{counted(place.cores, 'core')} busy, which are full at "
+        f"{shown(saturation(profile, place))} requests/s."
+    )
+
+
+def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> Choice:
+    """The smallest number that serves as much as any, by a sweep of at least one point."""
+    best = max(points, key=lambda point: point.rate)
+    as_good = [point for point in points if point.rate >= (1 - NOISE) * best.rate]
+    taken = min(as_good, key=lambda point: point.workers)
+    more = [point for point in points if point.workers > taken.workers]
+    said = f"{counted(taken.workers, 'worker')} served {shown(taken.rate)} requests/s"
+    if more:
+        top = max(more, key=lambda point: point.rate)
+        gain = top.rate / taken.rate - 1
+        what = f"{gain:+.0%}" if abs(gain) >= 0.005 else "nothing"
+        said += f"; {top.workers:,} brought {what.replace('%', ' %')}"
+    choice = Choice(taken.workers, (nature(profile, place), f"{said}."), taken.workers)
+    if more or knee(profile, place) <= taken.workers:
+        return within_memory(choice, profile, place)
+    # The last one tried is the best, and it is not the cores that are at their end.
+    return within_memory(replace(choice, wanted=knee(profile, place)), profile, place)
+
+
+def enough_for_cores(profile: Profile, place: Place) -> Choice:
+    """The number that keeps all cores busy, where nothing was swept."""
+    wanted = knee(profile, place)
+    return within_memory(Choice(wanted, (nature(profile, place),), wanted), profile, place)
+
+
+def within_memory(choice: Choice, profile: Profile, place: Place) -> Choice:
+    """The same, cut to what fits into the memory, which is said where it decides."""
+    room = place.room(profile)
+    if room is None or max(choice.workers, choice.wanted) <= room:
+        return choice
+    assert place.memory is not None
+    assert profile.memory is not None
+    said = (
+        f"Memory stops at {counted(room, 'worker')}: each takes {in_bytes(profile.memory)}, and "
+        f"there are {in_bytes(place.memory)} for them; {choice.wanted:,} would be wanted."
+    )
+    return replace(choice, workers=min(choice.workers, room), reasons=(*choice.reasons, said))
+
+
+def least_for_target(
+    target: float | None, rate: float, predict: Predict, profile: Profile, place: Place
+) -> Choice:
+    """The smallest number with which `rate` requests a second are served, 99 % of them within
+    `target` seconds; without a target, with which they are served at all.
+
+    Where none does, the one that comes nearest, and why. `predict` is asked for few numbers.
+    """
+    room = place.room(profile)
+    asked: dict[int, Prediction] = {}
+
+    def met(workers: int) -> bool:
+        said = asked[workers] = asked.get(workers) or predict(workers)
+        return said.rate >= (1 - NOISE) * rate and (target is None or said.p99 <= target)
+
+    # Fewer than these are always behind.
+    least = max(1, math.ceil(rate * profile.service))
+    most = max(least, knee(profile, place), 2 * place.cores)
+    if room is not None:
+        least, most = min(least, room), min(most, room)
+    first = next((workers for workers in _growing(least, most) if met(workers)), None)
+    reasons = (nature(profile, place),)
+    if first is None:
+        nearest = min(asked, key=lambda n: (asked[n].rate < (1 - NOISE) * rate, asked[n].p99))
+        said = _why_not(target, rate, nearest, asked[nearest], profile, place)
+        wanted = max(knee(profile, place), nearest) if nearest == room else nearest
+        choice = Choice(nearest, (*reasons, said), wanted, reaches=False)
+        return within_memory(choice, profile, place)
+    below = max((workers for workers in asked if workers < first), default=least - 1)
+    while first - below > 1:
+        between = (first + below) // 2
+        first, below = (between, below) if met(between) else (first, between)
+    said = (
+        f"At {shown(rate)} requests/s, {counted(first, 'worker')} would answer 99 % of them within "
+        f"{in_time(asked[first].p99)}"
+    )
+    if target is not None:
+        said += f" (wanted: {in_time(target)})"
+    if below in asked:
+        said += f"; with {below:,} it would be {_p99_or_behind(asked[below], rate)}"
+    return Choice(first, (*reasons, f"{said}."), first)
+
+
+def _growing(least: int, most: int) -> list[int]:
+    """Numbers from the least to the most, each half as much again."""
+    numbers = [least]
+    while numbers[-1] < most:
+        numbers.append(min(most, max(numbers[-1] + 1, numbers[-1] * 3 // 2)))
+    return numbers
+
+
+def _p99_or_behind(said: Prediction, rate: float) -> str:
+    if said.rate < (1 - NOISE) * rate:
+        return f"too few: {shown(said.rate)} requests/s"
+    return in_time(said.p99)
+
+
+def _why_not(
+    target: float | None,
+    rate: float,
+    workers: int,
+    said: Prediction,
+    profile: Profile,
+    place: Place,
+) -> str:
+    full = saturation(profile, place)
+    if rate >= full:
+        cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
+    elif workers == place.room(profile):
+        cause = "there is no memory for more workers"
+    else:
+        cause = f"a request takes {in_time(profile.service)} itself, and some take much longer"
+    wish = "" if target is None else f", 99 % of them within {in_time(target)},"
+    return (
+        f"{shown(rate)} requests/s{wish} cannot be had: {cause}. The best would be "
+        f"{counted(workers, 'worker')}, with {shown(said.rate)} requests/s and "
+        f"{in_time(said.p99)} for 99 % of them."
+    )
+
+
+def advice(
+    choice: Choice, profile: Profile, place: Place, rate: float, queue: float, threaded: bool
+) -> Advice:
+    """What to set for the number of workers that was chosen.
+
+    `rate` is what is expected, in requests a second; `queue` how many wait for a worker at most in
+    99.9 % of all moments; `threaded` whether the server serves in threads.
+    """
+    threads, why_threads = threads_for(choice, profile, place, threaded)
+    backlog, why_backlog = backlog_for(rate, queue, place)
+    reasons = (*choice.reasons, *why_threads, why_backlog)
+    return Advice(choice.workers, backlog, threads, reasons, choice.reaches)
+
+
+def threads_for(
+    choice: Choice, profile: Profile, place: Place, threaded: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Threads for each worker, where requests wait and memory has no room for as many workers.
+
+    No more than keep one core busy: one interpreter computes in one thread at a time.
+    """
+    workers = choice.workers
+    threads = min(math.ceil(choice.wanted / workers), round(profile.concurrency))
+    if threads <= 1 or profile.waiting < MOSTLY:
+        return 1, ()
+    alone, together = (
+        shown(min(saturation(profile, place), number / profile.service))
+        for number in (workers, workers * threads)
+    )
+    gain = f"about {together} requests/s in place of {alone}, in the same memory"
+    if threaded:
+        return threads, (f"{threads} threads in each worker wait at the same time: {gain}.",)
+    return 1, (
+        f"Handlers that may share a process would gain by threads (--threads {threads}): {gain}.",
+    )
+
+
+def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
+    """Places for those who wait, a power of two: for the queue that there is almost always, and for
+    whoever comes during a pause."""
+    burst = math.ceil(rate * PAUSE)
+    needed = math.ceil(min(queue, burst)) + burst
+    backlog = max(LEAST_BACKLOG, 1 << (needed - 1).bit_length() if needed > 1 else 1)
+    said = (
+        f"A backlog of {backlog:,} holds what comes in {in_time(PAUSE)} without service "
+        f"({burst:,} at {shown(rate)} requests/s)"
+    )
+    if queue <= burst:
+        said += f" behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
+    if place.longest_backlog is not None and backlog > place.longest_backlog:
+        said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"
+    return backlog, f"{said}."

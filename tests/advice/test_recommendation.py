@@ -1,0 +1,200 @@
+"""The rules of the advice, as tables."""
+
+import pytest
+
+from prefork.advice.recommendation import (
+    Choice,
+    Place,
+    Point,
+    Prediction,
+    Profile,
+    advice,
+    backlog_for,
+    enough_for_cores,
+    knee,
+    least_for_target,
+    most_throughput,
+    saturation,
+    threads_for,
+    within_memory,
+)
+
+MB = 1 << 20
+COMPUTING = Profile(service=0.0102, cpu=0.010, spread=0.1, memory=20 * MB)
+WAITING = Profile(service=0.0202, cpu=0.0002, spread=0.0, memory=20 * MB)
+MIXED = Profile(service=0.020, cpu=0.005, spread=0.5, memory=20 * MB)
+TWO = Place(cores=2)
+
+
+@pytest.mark.parametrize(
+    ("profile", "cores", "workers"),
+    [
+        (COMPUTING, 1, 1),
+        (COMPUTING, 2, 2),
+        (COMPUTING, 64, 63),  # the 64th would bring less than the rounding
+        (MIXED, 2, 8),
+        (WAITING, 2, 192),
+        (Profile(0.010, 0.012), 2, 2),  # more CPU than time: a handler with threads of its own
+    ],
+)
+def test_the_knee_is_where_the_cores_are_busy(profile: Profile, cores: int, workers: int) -> None:
+    assert knee(profile, Place(cores)) == workers
+
+
+def test_the_cores_are_full_at_their_number_over_a_requests_cpu() -> None:
+    assert saturation(MIXED, TWO) == pytest.approx(400)
+
+
+@pytest.mark.parametrize(
+    ("rates", "taken"),
+    [
+        ({1: 100, 2: 200, 3: 204}, 2),
+        ({1: 100, 2: 190, 3: 200}, 3),
+        ({1: 100, 2: 200, 4: 205, 8: 195}, 2),
+        ({4: 205, 2: 200, 1: 100}, 2),
+        ({1: 100}, 1),
+        ({1: 100, 2: 99, 4: 98}, 1),
+    ],
+)
+def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
+    rates: dict[int, float], taken: int
+) -> None:
+    points = [Point(workers, rate) for workers, rate in rates.items()]
+    choice = most_throughput(points, COMPUTING, TWO)
+    assert choice.workers == taken
+    assert choice.reaches
+
+
+def test_the_reason_has_the_figures() -> None:
+    points = [Point(1, 98), Point(2, 190), Point(3, 192), Point(4, 188)]
+    assert most_throughput(points, COMPUTING, TWO).reasons == (
+        "A request takes 10.2 ms, 10.0 ms of them on a core (2 % waiting): 2 workers can keep "
+        "2 cores busy, which are full at 200 requests/s.",
+        "2 workers served 190 requests/s; 3 brought +1 %.",
+    )
+
+
+def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
+    place = Place(cores=2, memory=70 * MB)
+    points = [Point(n, n * 50) for n in (1, 2, 3)]
+    choice = most_throughput(points, MIXED, place)
+    assert (choice.workers, choice.wanted) == (3, 8)
+    assert choice.reasons[-1] == (
+        "Memory stops at 3 workers: each takes 20.0 MB, and there are 70.0 MB for them; 8 would be "
+        "wanted."
+    )
+    assert enough_for_cores(MIXED, place).workers == 3
+    assert within_memory(Choice(2, (), 2), MIXED, place) == Choice(2, (), 2)
+
+
+@pytest.mark.parametrize(
+    ("memory", "of_a_worker", "room"),
+    [(None, 20, None), (100, None, None), (100, 20, 5), (119, 20, 5), (1, 20, 1), (100, 0, None)],
+)
+def test_room_in_memory(memory: int | None, of_a_worker: int | None, room: int | None) -> None:
+    assert Place(2, memory).room(Profile(1, 1, memory=of_a_worker)) == room
+
+
+def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], object]:
+    """A model that knows the p99 from each number on."""
+    asked: list[int] = []
+
+    def predict(workers: int) -> Prediction:
+        asked.append(workers)
+        p99 = best[max(n for n in best if n <= workers)]
+        return Prediction(rate if p99 < 10 else 0.5 * rate, p99, 5)
+
+    return asked, predict
+
+
+@pytest.mark.parametrize(
+    ("target", "p99s", "workers"),
+    [
+        (0.050, {1: 99.0, 3: 0.2, 5: 0.049, 6: 0.04}, 5),
+        (0.050, {1: 99.0, 2: 0.03}, 2),
+        (None, {1: 99.0, 3: 0.2, 6: 0.04}, 3),
+        (0.040, {1: 99.0, 3: 0.2, 7: 0.04}, 7),
+    ],
+)
+def test_the_smallest_number_that_meets_the_target_is_taken(
+    target: float | None, p99s: dict[int, float], workers: int
+) -> None:
+    asked, predict = as_if(p99s)
+    choice = least_for_target(target, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
+    assert choice.workers == workers
+    assert choice.reaches
+    assert len(asked) == len(set(asked)) < 8
+
+
+def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None:
+    _, predict = as_if({1: 99.0, 2: 0.08, 5: 0.049})
+    choice = least_for_target(0.05, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
+    assert choice.reasons[-1] == (
+        "At 100 requests/s, 5 workers would answer 99 % of them within 49.0 ms (wanted: 50.0 ms); "
+        "with 4 it would be 80.0 ms."
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "rate", "p99s", "place", "cause", "workers"),
+    [
+        (0.05, 100, {1: 99.0, 2: 0.08}, TWO, "a request takes 20.0 ms itself", 2),
+        (0.05, 500, {1: 99.0}, TWO, "the 2 cores are full at 400 requests/s", 10),
+        (0.05, 300, {1: 99.0}, Place(2, 70 * MB), "there is no memory for more workers", 3),
+    ],
+)
+def test_a_target_that_cannot_be_met_is_said_with_the_best_there_is(
+    target: float, rate: float, p99s: dict[int, float], place: Place, cause: str, workers: int
+) -> None:
+    _, predict = as_if(p99s, rate)
+    choice = least_for_target(target, rate, predict, MIXED, place)  # type: ignore[arg-type]
+    assert not choice.reaches
+    assert choice.workers == workers
+    assert any(f"cannot be had: {cause}" in reason for reason in choice.reasons)
+
+
+@pytest.mark.parametrize(
+    ("rate", "queue", "backlog"),
+    [(0, 0, 128), (10, 5, 128), (100, 28, 128), (100, 29, 256), (1000, 24, 1024), (1000, 25, 2048)],
+)
+def test_the_backlog_holds_the_queue_and_what_comes_in_a_pause(
+    rate: float, queue: float, backlog: int
+) -> None:
+    assert backlog_for(rate, queue, TWO)[0] == backlog
+
+
+def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
+    backlog, said = backlog_for(1000, float("inf"), Place(2, longest_backlog=1024))
+    assert backlog == 2048
+    assert said == (
+        "A backlog of 2,048 holds what comes in 1.00 s without service (1,000 at 1000 requests/s), "
+        "but the kernel cuts it to 1,024: raise net.core.somaxconn."
+    )
+
+
+@pytest.mark.parametrize(
+    ("profile", "workers", "wanted", "threaded", "threads", "said"),
+    [
+        (WAITING, 200, 200, True, 1, ""),
+        (WAITING, 20, 192, True, 10, "about 9901 requests/s in place of 990"),
+        (WAITING, 20, 192, False, 1, "--threads 10"),
+        (WAITING, 1, 192, True, 101, "101 threads"),  # one interpreter fills one core
+        (COMPUTING, 1, 2, True, 1, ""),
+        (MIXED, 2, 8, True, 4, "4 threads"),
+    ],
+)
+def test_threads_are_for_handlers_that_wait_where_memory_ends(
+    profile: Profile, workers: int, wanted: int, threaded: bool, threads: int, said: str
+) -> None:
+    found, reasons = threads_for(Choice(workers, (), wanted), profile, TWO, threaded)
+    assert found == threads
+    assert said in " ".join(reasons)
+    assert bool(reasons) == bool(said)
+
+
+def test_the_advice_has_all_reasons() -> None:
+    choice = enough_for_cores(MIXED, Place(2, 70 * MB))
+    said = advice(choice, MIXED, Place(2, 70 * MB), rate=120, queue=4, threaded=True)
+    assert (said.max_children, said.backlog, said.threads) == (3, 128, 3)
+    beginnings = [reason.split()[0] for reason in said.reasons]
+    assert beginnings == ["A", "Memory", "3", "A"]
