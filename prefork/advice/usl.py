@@ -1,0 +1,107 @@
+"""The Universal Scalability Law, for workers that share cores.
+
+Gunther's law says what n workers that work at the same time lose to each other: serving takes
+1 + sigma (n - 1) + kappa n (n - 1) times as long, by what only one can have at a time (sigma,
+contention: a lock, a disk, a database that serves one after the other) and by what each has to
+agree on with each other (kappa, coherence: caches, run queues); Gunther, "Guerrilla Capacity
+Planning", 2007, 4 to 6. Its curve bends all the way. A pool does not: it grows by as much with each
+worker until the cores are full, and not at all from there on, and a law without cores takes this
+knee for contention that there is not. So here n is the number of workers that really work at the
+same time: those that neither are idle nor queue for a core, by the machine repairman of
+`queueing.py`, which keeps to both bounds, workers / service and cores / cpu. Where neither sigma nor
+kappa is, that model is left; where cores never run out, Gunther's law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prefork.advice.queueing import repairman
+
+MOST_CONTENTION, MOST_COHERENCE = 1.0, 0.1
+EXACT = 0.01
+"""No rate is believed to be better known than this part of it."""
+
+
+class Measured(NamedTuple):
+    """The rate of so many workers, in requests a second, and by how much it may be off."""
+
+    workers: int
+    rate: float
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Law:
+    """How the rate grows with the workers."""
+
+    service: float
+    """Seconds of a request, waiting and computing, with one worker."""
+    cpu: float
+    """Seconds of that on a core, and what clients on the same machine need of one."""
+    cores: int
+    sigma: float = 0.0
+    kappa: float = 0.0
+
+    def rate(self, workers: int) -> float:
+        """Requests a second."""
+        alone = repairman(workers, self.cores, self.cpu, self.service - self.cpu)
+        at_a_time = alone * self.service
+        contention = self.sigma * max(0.0, at_a_time - 1)
+        # With every other worker, also with those that queue for a core.
+        coherence = self.kappa * workers * (workers - 1)
+        return alone / (1 + contention + coherence)
+
+    @property
+    def knee(self) -> float:
+        """Workers at which the two bounds meet."""
+        return self.cores * self.service / self.cpu
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The law that is nearest to what was measured."""
+
+    law: Law
+    r2: float
+    """The part of the differences between the rates that it explains; 1 is all."""
+
+
+def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> Fit | None:
+    """The law for these points; `None` for fewer than three, which any law would go through.
+
+    What was measured of a single request, `service` and `cpu` seconds, bounds what is looked for.
+
+    Errors: `ImportError` where there is no scipy.
+    """
+    import numpy
+    from scipy.optimize import least_squares  # curve_fit() would want a covariance as well
+
+    if len(points) < 3:
+        return None
+    rates = numpy.array([point.rate for point in points])
+    off = numpy.maximum([point.margin for point in points], EXACT * rates)
+
+    def law_of(found: Sequence[float]) -> Law:
+        service, cpu, sigma, kappa = map(float, found)
+        return Law(service, min(service, cpu), cores, sigma, kappa)
+
+    def missed(found: Sequence[float]) -> Any:
+        law = law_of(found)
+        return rates - numpy.array([law.rate(point.workers) for point in points])
+
+    # Cores that were filled have shown what a request takes of them at most.
+    most = max(1.05 * cpu, cores / rates.max())
+    low = [0.5 * service, 0.5 * cpu, 0, 0]
+    high = [2 * service, most, MOST_CONTENTION, MOST_COHERENCE]
+    start = [service, max(cpu, 0.9 * most), 0.01, 1e-5]
+    found = least_squares(
+        lambda tried: missed(tried) / off,
+        numpy.clip(start, low, high),
+        bounds=(low, high),
+        x_scale=[service, cpu, 0.01, 1e-4],
+    ).x
+    spread = ((rates - rates.mean()) ** 2).sum()
+    return Fit(law_of(found), float(1 - (missed(found) ** 2).sum() / spread) if spread else 1.0)
