@@ -96,12 +96,16 @@ def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> F
     most = max(1.05 * cpu, cores / rates.max())
     low = [0.5 * service, 0.5 * cpu, 0, 0]
     high = [2 * service, most, MOST_CONTENTION, MOST_COHERENCE]
-    start = [service, max(cpu, 0.9 * most), 0.01, 1e-5]
-    found = least_squares(
-        lambda tried: missed(tried) / off,
-        numpy.clip(start, low, high),
-        bounds=(low, high),
-        x_scale=[service, cpu, 0.01, 1e-4],
-    ).x
+    # From both sides: a law that fills the cores, and one that never does.
+    tries = [
+        least_squares(
+            lambda tried: missed(tried) / off,
+            numpy.clip([service, start, 0.01, 1e-5], low, high),
+            bounds=(low, high),
+            x_scale=[service, cpu, 0.01, 1e-4],
+        )
+        for start in (cpu, min(service, 0.9 * most))
+    ]
+    found = min(tries, key=lambda tried: tried.cost).x
     spread = ((rates - rates.mean()) ** 2).sum()
     return Fit(law_of(found), float(1 - (missed(found) ** 2).sum() / spread) if spread else 1.0)
