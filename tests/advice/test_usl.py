@@ -11,9 +11,7 @@ PLENTY = 1_000_000
 
 @pytest.mark.parametrize("workers", [1, 2, 8, 64])
 @pytest.mark.parametrize(("sigma", "kappa"), [(0.0, 0.0), (0.05, 0.0), (0.02, 0.0005)])
-def test_where_cores_never_run_out_it_is_gunthers(
-    workers: int, sigma: float, kappa: float
-) -> None:
+def test_where_cores_never_run_out_it_is_gunthers(workers: int, sigma: float, kappa: float) -> None:
     gunther = workers / (1 + sigma * (workers - 1) + kappa * workers * (workers - 1))
     law = Law(service=0.02, cpu=0.001, cores=PLENTY, sigma=sigma, kappa=kappa)
     assert 0.02 * law.rate(workers) == pytest.approx(gunther, rel=1e-3)

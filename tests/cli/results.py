@@ -1,7 +1,8 @@
 """Results of a bench that was never run."""
 
 from prefork.cli.bench.cells import Cell
-from prefork.cli.bench.results import Figure, Result
+from prefork.cli.bench.results import Result
+from prefork.cli.load.turns import Figure
 
 
 def a_result(

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from prefork.advice.words import shown
 from prefork.cli.bench import plots
-from prefork.cli.bench.advice import advice, shown, winner
+from prefork.cli.bench.advice import advice, winner
 from prefork.cli.bench.cells import Cell
-from prefork.cli.bench.results import Figure, Result, Turn
-from prefork.cli.bench.stage import handlers_part
+from prefork.cli.bench.results import Result
 from prefork.cli.load.figures import percentiles, steady
 from prefork.cli.load.orders import Exchange, Measured, Order, Tally
+from prefork.cli.load.served import handlers_part
+from prefork.cli.load.turns import Figure, Turn
 from tests.cli.results import TWO_CORES, a_result
 
 

@@ -13,9 +13,11 @@ from prefork.cli.bench import command, plots, record, report
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import Record
-from prefork.cli.bench.results import Figure, Result, Turn
+from prefork.cli.bench.results import Result
+from prefork.cli.load import output
 from prefork.cli.load.machine import Machine
 from prefork.cli.load.orders import Measured
+from prefork.cli.load.turns import Figure, Turn
 from prefork.cli.outcomes import Refusal
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
@@ -103,7 +105,7 @@ def test_there_is_a_picture_of_very_little_and_of_much(
 
 def test_files_are_written(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    record.make_room(folder)
+    output.make_room(folder, record.NAME)
 
     def write() -> None:
         assert record.write(a_record(), folder) == (
@@ -122,7 +124,7 @@ def test_files_are_written(tmp_path: Path) -> None:
 def test_without_matplotlib_the_picture_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plots, "can_draw", lambda: False)
+    monkeypatch.setattr(output, "can_draw", lambda: False)
     sentence = record.write(a_record(), tmp_path)
     assert sentence.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.")
     assert [file.name for file in tmp_path.iterdir()] == ["prefork-bench.json"]
@@ -131,7 +133,7 @@ def test_without_matplotlib_the_picture_is_left_out(
 def test_what_is_written_is_shown_to_the_letter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plots, "can_draw", lambda: False)
+    monkeypatch.setattr(output, "can_draw", lambda: False)
     monkeypatch.setattr(command, "measure_all", lambda *_: a_record())
     monkeypatch.setattr(command, "outlive_readers", lambda: None)
     folder = tmp_path / "[bold]"
@@ -143,7 +145,7 @@ def test_what_is_written_is_shown_to_the_letter(
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refusal, match="cannot be written to"):
-        record.make_room(tmp_path / "file" / "below")
+        output.make_room(tmp_path / "file" / "below", record.NAME)
 
 
 def test_bars_stand_in_groups_and_do_not_overlap() -> None:

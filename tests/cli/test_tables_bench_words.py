@@ -8,9 +8,9 @@ import pytest
 
 from prefork.cli import app as application
 from prefork.cli.addresses import Address
-from prefork.cli.bench import command, plan, words
 from prefork.cli.bench.cells import STRATEGIES, Cell, cells_of, default_counts
 from prefork.cli.bench.options import BenchOptions
+from prefork.cli.load import plan, session, words
 from prefork.cli.outcomes import Refusal
 from prefork.settings import Settings
 
@@ -222,4 +222,4 @@ def test_however_long_the_tails_the_time_is_kept() -> None:
     ],
 )
 def test_of_a_request_is_shown_what_it_is(request_: bytes, said: str) -> None:
-    assert command.shortened(request_) == said
+    assert session.shortened(request_) == said

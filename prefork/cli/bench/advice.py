@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prefork.advice.words import shown
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
 from prefork.cli.load.machine import BUSY
@@ -120,14 +121,3 @@ def _same_strategy(taken: Result, results: Sequence[Result]) -> list[Result]:
 
 def _times(ratio: float) -> str:
     return "twice" if 1.95 <= ratio < 2.05 else f"{ratio:.1f} times"
-
-
-def shown(figure: float) -> str:
-    """A figure in three digits, or as many as it has before the point."""
-    if figure < 1000:
-        figure = float(f"{figure:.3g}")
-    if figure >= 100 or not figure:
-        return f"{figure:.0f}"
-    if figure >= 10:
-        return f"{figure:.1f}"
-    return f"{figure:.2f}" if figure >= 1 else f"{figure:.3f}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from prefork.advice.words import counted
+
 STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "accept": lambda workers: {},
     "accept-hot": lambda workers: {"order": "hot"},
@@ -51,10 +53,6 @@ class Cell:
     @property
     def settings(self) -> dict[str, object]:
         return PLAIN | STRATEGIES[self.strategy](self.workers)
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def default_counts(cores: int) -> list[int]:

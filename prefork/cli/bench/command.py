@@ -9,38 +9,33 @@ from statistics import median
 
 from rich.console import Console
 
+from prefork.advice.words import counted
 from prefork.cli.bench import record, report
 from prefork.cli.bench.advice import advice
-from prefork.cli.bench.cells import cells_of, counted, default_counts
+from prefork.cli.bench.cells import cells_of, default_counts
 from prefork.cli.bench.options import BenchOptions
-from prefork.cli.bench.plan import WARM_UP, length_of, rounds_for, turns
 from prefork.cli.bench.servers import Play
 from prefork.cli.bench.stage import Contender, contenders
 from prefork.cli.charts import progress_bar
-from prefork.cli.load.children import ChildFailed
-from prefork.cli.load.drivers import Drivers, callers, drivers
+from prefork.cli.load.drivers import Drivers
 from prefork.cli.load.machine import Machine, Others, busy_note
 from prefork.cli.load.orders import Exchange, Order
+from prefork.cli.load.output import make_room
+from prefork.cli.load.plan import WARM_UP, length_of, rounds_for, turns
+from prefork.cli.load.served import RequestFailed
+from prefork.cli.load.session import (
+    MOST_CALLERS,
+    NO_ANSWER,
+    attempt,
+    clients_for,
+    request_shown,
+)
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
 from prefork.readings.cores import usable_cores
 
-MOST_CALLERS = 32
-"""Processes of a --client, unless a number is said."""
-LONGEST_SHOWN = 40
-"""Bytes of a request that are shown."""
 TRYING = 0.25
 """The part of the time that the first request to each server may take, all together."""
-NOTICED = 0.1
-"""Seconds after an empty answer in which a master has noticed that its worker has died of it."""
-NO_ANSWER = (
-    "The answer to this request is empty: a request counts as served when its connection is closed "
-    "by the handler."
-)
-
-
-class RequestFailed(RuntimeError):
-    """The first request to a server failed; the message says how, with the handler's traceback."""
 
 
 def run(target: str, options: BenchOptions) -> int:
@@ -51,16 +46,11 @@ def run(target: str, options: BenchOptions) -> int:
     outlive_readers()
     options.check()
     if options.output is not None:
-        record.make_room(options.output)
+        make_room(options.output, record.NAME)
     console = Console()
-    try:
-        measured = measure_all(console, target, options)
-    except KeyboardInterrupt:
-        console.print("Interrupted; every process of the bench has ended.")
-        return Exit.INTERRUPTED
-    except (ChildFailed, RequestFailed) as failure:
-        Console(stderr=True).print(str(failure), markup=False, highlight=False, soft_wrap=True)
-        return Exit.FORCED
+    measured = attempt("bench", console, lambda: measure_all(console, target, options))
+    if isinstance(measured, Exit):
+        return measured
     report.show(console, measured)
     if options.output is not None:
         console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
@@ -106,15 +96,9 @@ class Bench:
                 self.notes.append(f"{contender.cell.title} is left out: its first request failed.")
 
     def _try(self, contender: Contender) -> int:
-        order = Order(contender.address, 1, exchange=self.exchange)
-        measured = contender.take(self.drivers, order).measured
-        if not (measured.failures or measured.received or self.own_client):
-            time.sleep(NOTICED)
-        if not measured.failures and not contender.reports_an_error:
-            contender.tail = self.clients * measured.took[0]
-            return measured.received
-        complaint = "\n".join(filter(None, [measured.reason.strip(), contender.printed]))
-        raise RequestFailed(f"The first request failed ({contender.cell.title}):\n{complaint}")
+        measured = contender.first(self.drivers, self.exchange, self.own_client)
+        contender.tail = self.clients * measured.took[0]
+        return measured.received
 
     def measure(self, until: float) -> int:
         """Take turns until then (by the monotonic clock); how many rounds were planned.
@@ -158,31 +142,23 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
     if not cells:
         raise Refusal("Nothing is left to compare: reuseport needs a TCP or UDP port.")
     clients = options.clients or max(2 * cores, *counts)
+    if options.client is not None and options.clients is None:
+        clients = min(clients, MOST_CALLERS)
     play = Play(target, options.handler, str(options.app_dir), options.bind, cells)
-    exchange = Exchange(
-        options.request or b"",
-        datagrams=not options.bind.is_stream,
-        half_close=not options.keep_open,
-        may_be_empty=True,
-    )
     note = busy_note()
     with contextlib.ExitStack() as stack:
-        if options.client is not None:
-            clients = options.clients or min(clients, MOST_CALLERS)
-            load = stack.enter_context(callers(clients, options.client, options.app_dir))
-        else:
-            load = stack.enter_context(drivers(min(clients, max(1, cores // 2))))
+        load = stack.enter_context(clients_for(options, clients))
         running = stack.enter_context(contenders(play))
         notes = [left_out] if left_out else []
-        bench = Bench(console, load, running, exchange, clients, options.client is not None, notes)
+        own_client = options.client is not None
+        bench = Bench(console, load, running, options.exchange, clients, own_client, notes)
         began = time.monotonic()
         bench.try_each(TRYING * options.seconds)
         intro = (
             f"{target} on {scheme}, {counted(clients, 'client')}, {counted(cores, 'core')}; "
             f"{counted(len(running), 'server')} within {options.seconds:g} s."
+            f"{request_shown(options)}"
         )
-        if options.request is not None:
-            intro += f" The request: {shortened(options.request)}."
         console.print(" ".join([intro, *notes]) + note, markup=False)
         others = Others()
         rounds = bench.measure(began + options.seconds)
@@ -203,11 +179,3 @@ def measure_all(console: Console, target: str, options: BenchOptions) -> record.
         complaints=[(one.cell.title, one.complaint) for one in running if one.complaint],
         advice=advice(results, cores, others_percent),
     )
-
-
-def shortened(request: bytes) -> str:
-    """As much of it as shows whether it is what was meant: the name of a file that is not there
-    would be sent as a text."""
-    if len(request) <= LONGEST_SHOWN:
-        return repr(request)[1:]
-    return f"{repr(request[:LONGEST_SHOWN])[1:]} and so on, {len(request)} bytes"

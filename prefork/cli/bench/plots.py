@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefork.cli.bench.advice import shown, winner
-from prefork.cli.bench.cells import STRATEGIES, counted
-from prefork.cli.bench.results import Figure, Result
+from prefork.advice.words import counted, shown
+from prefork.cli.bench.advice import winner
+from prefork.cli.bench.cells import STRATEGIES
+from prefork.cli.bench.results import Result
+from prefork.cli.load.turns import Figure
 
 if TYPE_CHECKING:
     from prefork.cli.bench.record import Record
 
-MISSING = "There is no PNG without matplotlib: pip install 'prefork[plots]'."
 COLOURS = ("#1b7837", "#7fbf7b", "#2166ac", "#67a9cf", "#d6604d", "#f4a582")
 """Of the strategies, in their order: related ones have related colours, and all differ in
 lightness too."""
@@ -73,10 +73,6 @@ class Bar:
     colour: str
     named: bool
     """Whether it is the one of its strategy that the legend names."""
-
-
-def can_draw() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def groups(results: Sequence[Result]) -> list[str]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from prefork import __version__
 from prefork.cli.bench import plots
-from prefork.cli.bench.results import Result, Turn
-from prefork.cli.load.figures import percentiles
+from prefork.cli.bench.results import Result
+from prefork.cli.load import output
 from prefork.cli.load.machine import Machine
-from prefork.cli.outcomes import Refusal
+from prefork.cli.load.turns import Turn
 
 NAME = "prefork-bench"
 
@@ -58,33 +57,10 @@ class Record:
             "seconds": self.seconds,
             "advice": self.advice,
             "results": [
-                asdict(result) | {"turns": list(map(_turn, turns))}
+                asdict(result) | {"turns": [turn.as_json() for turn in turns]}
                 for result, turns in zip(self.results, self.turns, strict=True)
             ],
         }
-
-
-def _turn(turn: Turn) -> dict[str, object]:
-    measured = turn.measured
-    p50, p99 = percentiles(measured.took)
-    return {
-        "rate": measured.rate,
-        "requests": measured.exchanges,
-        "failures": measured.failures,
-        "reason": measured.reason,
-        "server_cpu_seconds": turn.cpu,
-        "clients_busy": measured.busy,
-        "p50": p50,
-        "p99": p99,
-        "longest": 1000 * max(measured.took, default=0.0),
-    }
-
-
-def make_room(folder: Path) -> None:
-    """Make the folder. Errors: `Refusal` when that cannot be, or nothing can be written there."""
-    with _in_words(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{NAME}.json").touch()
 
 
 def write(record: Record, folder: Path) -> str:
@@ -92,18 +68,5 @@ def write(record: Record, folder: Path) -> str:
 
     Errors: `Refusal`.
     """
-    file, picture = folder / f"{NAME}.json", folder / f"{NAME}.png"
-    with _in_words(folder):
-        file.write_text(json.dumps(record.as_json(), indent=1) + "\n")
-        if not plots.can_draw():
-            return f"Written to {file}. {plots.MISSING}"
-        plots.draw(record, picture)
-    return f"Written to {file} and {picture}."
-
-
-@contextlib.contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Refusal(f"--output {str(folder)!r} cannot be written to: {error.strerror}.") from None
+    draw = functools.partial(plots.draw, record)
+    return output.write(folder, NAME, record.as_json(), draw, extra="plots")

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.cli.bench.advice import shown, winner
+from prefork.advice.words import shown
+from prefork.cli.bench.advice import winner
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result
 from prefork.cli.charts import bars

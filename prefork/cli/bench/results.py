@@ -4,50 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from prefork.cli.bench.cells import Cell
 from prefork.cli.load.figures import percentiles
-from prefork.cli.load.orders import Measured
-
-NOISE = 0.1
-"""What two runs of the same may differ by, even if their own turns agree."""
-
-VAGUE = 0.2
-
-
-@dataclass(frozen=True)
-class Figure:
-    """The median over the turns of a cell, and by how much they differ: half of them are nearer to
-    the median than `margin`. One turn that something else has spoilt changes neither."""
-
-    value: float
-    margin: float = 0.0
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Figure:
-        if not values:
-            return cls(0.0)
-        middle = median(values)
-        return cls(middle, median(abs(value - middle) for value in values))
-
-    @property
-    def vague(self) -> bool:
-        """Whether the turns differ so much that the median says little."""
-        return self.margin > VAGUE * self.value
-
-    def clearly_above(self, other: Figure) -> bool:
-        """Whether more than noise is between them: the margins of both, and at least 10 %."""
-        noise = max(self.margin + other.margin, NOISE * max(self.value, other.value))
-        return self.value - other.value > noise
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One turn of a cell: what its clients have measured, and the server's seconds of CPU."""
-
-    measured: Measured
-    cpu: float
+from prefork.cli.load.turns import Figure, Turn
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,8 @@
-"""The servers of the bench. One process loads the handler, once, and forks a master for each cell.
-
-What the masters and their workers print goes to a file for each cell.
-"""
+"""The servers of the bench: one process loads the handler, and forks a master for each cell."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -14,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +21,7 @@ from prefork.cli.bench.cells import KINDS, REFERENCES, Cell
 from prefork.cli.building import is_server_class
 from prefork.cli.library import standard_library
 from prefork.cli.load.children import own_output, say
-from prefork.cli.options import ServeOptions
+from prefork.cli.load.hosting import Announcement, Job, end_workers, print_into
 from prefork.cli.outcomes import Refusal
 from prefork.cli.serve import find, open_server
 
@@ -36,46 +32,14 @@ GRACE = 2.0
 
 
 @dataclass(frozen=True)
-class Play:
+class Play(Job):
     """What all servers have in common, and the cells."""
 
-    target: str
-    handler: str | None
-    app_dir: str
-    address: Address
     cells: Sequence[Cell]
 
-    def line(self) -> str:
-        return json.dumps(asdict(self))
-
     @classmethod
-    def of(cls, line: str) -> Play:
-        said = json.loads(line)
-        cells = [Cell(**cell) for cell in said["cells"]]
-        return cls(**said | {"address": Address(**said["address"]), "cells": cells})
-
-    @property
-    def options(self) -> ServeOptions:
-        return ServeOptions(app_dir=Path(self.app_dir), handler=self.handler)
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """That a cell's server is bound, or why it is not. Without a pid and a reason, the cell is left
-    out: there is no reference for a server class."""
-
-    place: int
-    pid: int = 0
-    address: Any = None
-    log: str = ""
-    refusal: str = ""
-
-    def line(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of(cls, line: str) -> Announcement:
-        return cls(**json.loads(line))
+    def read(cls, said: dict[str, Any]) -> dict[str, Any]:
+        return super().read(said) | {"cells": [Cell(**cell) for cell in said["cells"]]}
 
 
 def main() -> None:
@@ -134,10 +98,7 @@ def never_to_return() -> Iterator[None]:
 def be_master(play: Play, place: int, given: Any, handler: Any, folder: Path, answers: int) -> None:
     """Announce, and serve for ever."""
     log = folder / f"{place}.log"
-    said = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    os.close(said)
+    print_into(log)
     cell, address = play.cells[place], play.address
     if not address.is_ip:
         address = replace(address, path=str(folder / f"{place}.sock"))
@@ -189,11 +150,3 @@ def leave_on_sigterm(server: Any) -> None:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, leave)
-
-
-def end_workers(server: Any) -> None:
-    """Kill and collect the processes of a server, of ours or of the standard library's."""
-    for pid in list(getattr(server, "active_children", None) or ()):
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from prefork.cli.load.children import ChildFailed, child
+from prefork.cli.load.cpu import used_by_process
 from prefork.cli.load.orders import Measured, Order
 from prefork.cli.outcomes import Refusal
 
@@ -53,6 +54,10 @@ class Drivers:
             if whole := order.warm_up + order.seconds:
                 progress(min(1.0, (time.monotonic() - began) / whole))
         return total
+
+    def used(self) -> float:
+        """Seconds of CPU that they have used so far."""
+        return sum(used_by_process(process.pid) for process in self._processes)
 
     @staticmethod
     def _answer(process: subprocess.Popen[str]) -> Measured:

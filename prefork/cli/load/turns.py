@@ -1,0 +1,67 @@
+"""Turns of a server under load, and the figures that they give together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from prefork.cli.load.figures import percentiles
+from prefork.cli.load.orders import Measured
+
+NOISE = 0.1
+"""What two runs of the same may differ by, even if their own turns agree."""
+
+VAGUE = 0.2
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The median over turns, and by how much they differ: half of them are nearer to
+    the median than `margin`. One turn that something else has spoilt changes neither."""
+
+    value: float
+    margin: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure:
+        if not values:
+            return cls(0.0)
+        middle = median(values)
+        return cls(middle, median(abs(value - middle) for value in values))
+
+    @property
+    def vague(self) -> bool:
+        """Whether the turns differ so much that the median says little."""
+        return self.margin > VAGUE * self.value
+
+    def clearly_above(self, other: Figure) -> bool:
+        """Whether more than noise is between them: the margins of both, and at least 10 %."""
+        noise = max(self.margin + other.margin, NOISE * max(self.value, other.value))
+        return self.value - other.value > noise
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn: what its clients have measured, and the server's and their own seconds of CPU."""
+
+    measured: Measured
+    cpu: float
+    clients_cpu: float = 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """The latencies as percentiles, in milliseconds."""
+        measured = self.measured
+        p50, p99 = percentiles(measured.took)
+        return {
+            "rate": measured.rate,
+            "requests": measured.exchanges,
+            "failures": measured.failures,
+            "reason": measured.reason,
+            "server_cpu_seconds": self.cpu,
+            "clients_cpu_seconds": self.clients_cpu,
+            "clients_busy": measured.busy,
+            "p50": p50,
+            "p99": p99,
+            "longest": 1000 * max(measured.took, default=0.0),
+        }
