@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prefork.cores import cgroup_quota, usable_cores
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
-from prefork.policies.sizing import to_retire, to_start
+from prefork.policies.sizing.steps import to_retire, to_start
 from prefork.policies.turns import turns_of
 from prefork.workers.scoreboard import Reading, State
 from prefork.workers.sources.base import Order
