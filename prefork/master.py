@@ -30,7 +30,7 @@ from prefork.lifecycle import (
 from prefork.origins import ORIGINS
 from prefork.origins.base import Origin
 from prefork.policies.restarts import Restarts
-from prefork.policies.sizing import Shrinking, to_start
+from prefork.policies.sizing.steps import Shrinking, to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.readings.cores import usable_cores
 from prefork.reaper import Death

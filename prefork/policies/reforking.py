@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefork.policies.sizing import to_retire
+from prefork.policies.sizing.steps import to_retire
 from prefork.workers.scoreboard import Reading, State
 
 LOOK_INTERVAL = 1.0

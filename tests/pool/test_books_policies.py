@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
-from prefork.policies.sizing import to_retire, to_start
+from prefork.policies.sizing.steps import to_retire, to_start
 from prefork.policies.turns import turns_of
 from prefork.workers.scoreboard import Reading, State
 from prefork.workers.sources.base import Order

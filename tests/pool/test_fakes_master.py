@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.lifecycle import PoolState
-from prefork.policies.sizing import SURPLUS_PATIENCE
+from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.reports import StartError
 from prefork.settings import Settings
 from prefork.workers.channel import Kind, Message

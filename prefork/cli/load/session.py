@@ -13,7 +13,7 @@ from prefork.cli.load.drivers import Drivers, callers, drivers
 from prefork.cli.load.options import LoadOptions
 from prefork.cli.load.served import RequestFailed
 from prefork.cli.outcomes import Exit
-from prefork.cores import usable_cores
+from prefork.readings.cores import usable_cores
 
 MOST_CALLERS = 32
 """Processes of a --client, unless a number is said."""

@@ -1,4 +1,4 @@
-"""How many workers to start and which ones to retire."""
+"""The steps to the wanted number of workers: how many to start, and which ones to retire."""
 
 from __future__ import annotations
 

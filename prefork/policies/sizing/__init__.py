@@ -1,0 +1,1 @@
+"""How many workers there shall be, by the load; and the steps from the present number to that."""

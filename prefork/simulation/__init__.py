@@ -1,0 +1,35 @@
+"""A pool that is simulated: how many requests it serves, and how long they take, without a machine.
+
+    outcome = simulate(
+        Scenario(
+            arrivals=Poisson(1_000),
+            services=[Service(cpu=0.004, wait=0.015), Service(cpu=0.006, wait=0.020)],
+            workers=64,
+            cores=64,
+            seconds=60,
+        )
+    )
+    outcome.throughput, outcome.latencies.quantile(0.99)
+
+What is in the model, and what is not, is said in engine.py. Everything is in seconds and bytes.
+"""
+
+from prefork.simulation.arrivals import Closed, Given, Poisson
+from prefork.simulation.engine import simulate
+from prefork.simulation.histogram import Histogram
+from prefork.simulation.outcome import Decided, Outcome
+from prefork.simulation.scenario import Scenario, ScenarioError, Service, Services
+
+__all__ = [
+    "Closed",
+    "Decided",
+    "Given",
+    "Histogram",
+    "Outcome",
+    "Poisson",
+    "Scenario",
+    "ScenarioError",
+    "Service",
+    "Services",
+    "simulate",
+]

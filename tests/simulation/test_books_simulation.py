@@ -1,0 +1,213 @@
+"""What the simulated pool does with each request: places, turns, threads, refusals, sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.simulation import Closed, Given, Outcome, Poisson, Scenario, Service, simulate
+from prefork.simulation.scenario import ScenarioError
+
+
+def played(arrivals: Any, services: Sequence[Service], **more: Any) -> Outcome:
+    known: dict[str, Any] = {"workers": 1, "cores": 1, "seconds": 100.0, **more}
+    return simulate(Scenario(arrivals=arrivals, services=services, **known))
+
+
+def test_one_request_takes_its_service_and_the_overhead() -> None:
+    outcome = played(Given([1.0]), [Service(0.010, 0.020)], overhead=0.001, client_cpu=0.002)
+    assert outcome.latencies.longest == pytest.approx(0.033)
+    assert outcome.waits.longest == pytest.approx(0.002)
+    assert outcome.cpu_share == pytest.approx(0.013 / 100)
+    assert outcome.busy_share == pytest.approx(0.031 / 100)
+
+
+def test_two_on_one_core_take_twice_as_long_and_on_two_cores_as_long_as_one() -> None:
+    for cores, seconds in ((1, 0.020), (2, 0.010), (1.5, 0.010 * 2 / 1.5)):
+        outcome = played(Given([1.0, 1.0]), [Service(0.010, 0.0)], workers=2, cores=cores)
+        assert outcome.latencies.longest == pytest.approx(seconds)
+
+
+def test_who_comes_later_leaves_those_on_the_core_their_order() -> None:
+    # 10 ms alone, 10 ms of two each half as fast (5 ms of work), then the first is done.
+    outcome = played(Given([0.0, 0.010]), [Service(0.015, 0.0)], workers=2)
+    assert outcome.latencies.longest == pytest.approx(0.020)
+    assert outcome.latencies.mean == pytest.approx(0.020)
+
+
+def test_threads_of_a_worker_share_one_core_and_wait_together() -> None:
+    outcome = played(Given([0.0, 0.0]), [Service(0.004, 0.100)], cores=8, threads=2)
+    # 2 + 2 ms before, 2 + 2 ms after: the second one waits for the first, then for nobody.
+    assert outcome.latencies.longest == pytest.approx(0.106)
+    assert outcome.busy_share == pytest.approx(0.106 / 100)
+
+
+def test_threads_that_compute_for_long_take_turns() -> None:
+    outcome = played(Given([0.0, 0.0]), [Service(0.050, 0.0)], cores=8, threads=0)
+    assert outcome.latencies.longest == pytest.approx(0.100)
+    assert outcome.latencies.mean == pytest.approx(0.0975)  # not 0.075
+
+
+def test_hot_keeps_to_one_worker_and_fair_gives_each_its_share() -> None:
+    one_by_one = Given([0.1 * n for n in range(720)])
+    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="hot")
+    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="fair")
+    assert sorted(hot.served) == [0, 0, 0, 720]
+    assert fair.served == [180, 180, 180, 180]
+
+
+def test_who_finds_no_place_comes_again_and_is_lost_at_last() -> None:
+    crowd = Given([0.0] * 5)
+    patient = played(crowd, [Service(0.0, 1.5)], backlog=0)
+    assert (patient.answered, patient.lost, patient.largest_backlog) == (5, 0, 1)
+    # One is served, one waits. The others try at 1 s, at 3 s (one gets in), and at 7 s (both do).
+    assert patient.latencies.longest == pytest.approx(10.0)
+    hasty = played(crowd, [Service(0.0, 1.5)], backlog=0, retries=())
+    assert (hasty.answered, hasty.turned_away, hasty.lost) == (2, 3, 3)
+
+
+def test_clients_come_and_go() -> None:
+    outcome = played(
+        Closed(((0.0, 1), (10.0, 3), (20.0, 0)), think=0.5), [Service(0.0, 0.5)], workers=3
+    )
+    assert outcome.arrived == outcome.answered == 10 + 3 * 10 + 0
+    assert outcome.largest_backlog == 0
+
+
+class Scripted(Sizing):
+    """Wants what it is told, look after look, and notes what it has seen."""
+
+    interval = 1.0
+
+    def __init__(self, *wanted: int) -> None:
+        super().__init__(Limits(least=wanted[0], most=max(wanted)))
+        self.left = list(wanted[1:])
+        self.seen: list[Load] = []
+
+    def _decide(self, load: Load) -> Decision:
+        self.seen.append(load)
+        return Decision(self.left.pop(0), "as told") if self.left else Decision(self.wanted, "")
+
+
+def test_a_policy_sees_the_load_and_has_its_way() -> None:
+    policy = Scripted(1, 3, 3, 2)
+    outcome = played(
+        Closed(2),
+        [Service(0.1, 0.0)],
+        workers=policy,
+        seconds=5.0,
+        spawn=0.25,
+        memory=1000,
+        memory_of_worker=300,
+    )
+    first, second, third, fourth = policy.seen[:4]
+    assert first == pytest.approx((1.0, 1, 0, 1, 1.0, 1, 0.0, 2, 1))
+    # On one core one starts at a time: at 1.25 s and 1.5 s. Two of three are busy, one never is.
+    assert second.standing == 3
+    assert (second.busy, second.waiting, second.memory_room) == (2, 0, 0)
+    assert second.busy_share == pytest.approx((1.0 + 0.75) / (1.0 + 0.75 + 0.5))
+    assert third.busy_share == pytest.approx(2 / 3)
+    assert fourth.standing == 2
+    assert outcome.sizes == [(0.0, 1), (1.0, 2), (1.25, 3), (3.0, 2)]
+    assert [(each.at, each.wanted) for each in outcome.decisions] == [(1.0, 3), (2.0, 3), (3.0, 2)]
+
+
+def test_only_an_idle_worker_is_retired() -> None:
+    outcome = played(Given([0.0, 0.0]), [Service(0.0, 10.0)], workers=Scripted(2, 1), seconds=20.0)
+    assert outcome.answered == 2
+    (_, (at, size)) = outcome.sizes
+    assert size == 1
+    assert at == pytest.approx(10.0, abs=0.051)
+
+
+def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
+    outcome = played(Given([0.0, 5.0]), [Service(0.0, 1.0)], workers=Scripted(1, 1, 0), seconds=9.0)
+    assert (outcome.answered, outcome.unanswered) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"cores": 0}, "There must be a core"),
+        ({"workers": 0}, "There must be a worker"),
+        ({"threads": -1}, "one thread or more"),
+        ({"warm_up": 100.0}, "warm-up must end"),
+        ({"services": []}, "No service"),
+    ],
+)
+def test_a_scenario_of_which_nothing_can_come_is_refused(
+    wrong: dict[str, Any], sentence: str
+) -> None:
+    known: dict[str, Any] = {"services": [Service(0.0, 1.0)], **wrong}
+    with pytest.raises(ScenarioError, match=sentence):
+        played(Given([]), **known)
+
+
+SECONDS = st.floats(0.0, 0.5)
+SCENARIOS = st.fixed_dictionaries(
+    {
+        "arrivals": st.one_of(
+            st.builds(Poisson, st.floats(1.0, 40.0)),
+            st.builds(Closed, st.integers(1, 12), SECONDS.map(lambda think: think + 0.05)),
+            st.lists(st.floats(0.0, 9.0), max_size=50).map(lambda times: Given(sorted(times))),
+        ),
+        "services": st.lists(st.builds(Service, SECONDS, SECONDS), min_size=1, max_size=5),
+        "workers": st.one_of(
+            st.integers(1, 5),
+            st.lists(st.integers(1, 5), min_size=1).map(lambda wanted: Scripted(*wanted)),
+        ),
+        "cores": st.sampled_from([0.5, 1, 2, 3]),
+        "threads": st.integers(0, 3),
+        "order": st.sampled_from(["fair", "hot"]),
+        "backlog": st.integers(0, 8),
+        "overhead": st.sampled_from([0.0, 0.001]),
+        "client_cpu": st.sampled_from([0.0, 0.001]),
+        "seconds": st.just(10.0),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SCENARIOS)
+def test_nobody_is_lost_out_of_sight_and_nothing_is_made_of_nothing(known: dict[str, Any]) -> None:
+    services, most = known["services"], len(known["services"])
+    outcome = simulate(Scenario(**known))
+    assert outcome.arrived == outcome.answered + outcome.lost
+    assert outcome.unanswered == 0
+    assert sum(outcome.served) == outcome.answered == outcome.latencies.count
+    assert outcome.latencies.total >= outcome.waits.total - 1e-9
+    assert outcome.largest_backlog <= known["backlog"] + 1
+    assert -1e-9 <= outcome.busy_share <= 1 + 1e-9
+    assert -1e-9 <= outcome.cpu_share <= 1 + 1e-9
+    if outcome.answered and most == 1:
+        assert outcome.latencies.mean >= sum(services[0]) - 1e-9
+
+
+@settings(max_examples=20, deadline=None)
+@given(SCENARIOS, st.integers(0, 3))
+def test_a_scenario_has_always_the_same_outcome(known: dict[str, Any], seed: int) -> None:
+    if isinstance(known["workers"], Sizing):
+        return  # a policy is used up
+    once, again = (simulate(Scenario(**known, seed=seed)) for _ in range(2))
+    assert once.latencies.counts == again.latencies.counts
+    assert once.served == again.served
+
+
+def test_a_quantile_is_right_within_half_a_percent() -> None:
+    outcome = played(Poisson(50.0), [Service(0.0, n / 1000) for n in range(1, 1001)], workers=400)
+    for share in (0.1, 0.5, 0.99, 0.999):
+        assert outcome.latencies.quantile(share) == pytest.approx(share, rel=0.05)
+    few = played(Given([0.0]), [Service(0.0, 0.123)])
+    assert few.latencies.quantile(0.5) == pytest.approx(0.123, rel=0.006)
+
+
+def test_policies_get_the_seconds_between_looks_that_they_ask_for() -> None:
+    policy = Scripted(1)
+    played(Given([]), [Service(0.0, 1.0)], workers=policy, seconds=10.0)
+    assert Counter(int(load.now) for load in policy.seen) == dict.fromkeys(range(1, 11), 1)
