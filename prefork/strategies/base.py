@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from prefork.host import Host
@@ -123,6 +123,10 @@ class Strategy:
 
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master."""
+
+    def listening(self) -> Collection[int]:
+        """The descriptors at which requests wait."""
+        return [fd for one in self.host.listeners() if (fd := one.fileno()) >= 0]
 
     def something_waits(self) -> bool:
         """Whether there is a request now that only a worker can take."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
@@ -118,8 +118,8 @@ class Reuseport(Accept):
         finally:
             self._siblings.update(lent)
 
-    def something_waits(self) -> bool:
-        return something_waits(self._listeners().values())
+    def listening(self) -> Collection[int]:
+        return self._listeners().values()
 
     def depth(self) -> Depth:
         return total(self._listeners().values())
@@ -150,8 +150,7 @@ class Reuseport(Accept):
 
     def _place_orphans(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
-        most = self.host.max_children()
-        if self._ended or self.pool.missing(most, most):
+        if self._ended or self.pool.missing(self.pool.wanted, self.host.max_children()):
             return
         keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}
         for place, fd in self._listeners().items():
