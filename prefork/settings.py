@@ -142,8 +142,7 @@ class Settings:
             )
         if self.sizing == "spare" and self.min_spare > self.max_spare:
             raise SettingsError(
-                f"min_spare is {self.min_spare}, but max_spare is {self.max_spare}; it must be at "
-                "least as many."
+                f"min_spare is {self.min_spare}, which is more than max_spare, {self.max_spare}."
             )
         if self.sizing != "ondemand" and self.min_children == 0:
             raise SettingsError(
@@ -156,8 +155,7 @@ class Settings:
         least = self.min_children or 0
         if self.sizing != "static" and least > max_children:
             raise SettingsError(
-                f"min_children is {least}, but max_children is {max_children}; it must be at least "
-                "as many."
+                f"min_children is {least}, which is more than max_children, {max_children}."
             )
 
     def limits(self, max_children: int) -> Limits:

@@ -151,11 +151,14 @@ class Sizer:
         if now < self._next_look:
             return
         most = self._host.max_children()
+        if not self._strategy.standing(most):
+            self.end()  # requests cannot be handed over: nobody stands ready any more
+            return
         policy.limits = self._host.settings().limits(most)
         before = self.wanted(most)
         load = self._load(now)
         wanted, reason = policy.decide(load)
-        if wanted != before:
+        if reason and wanted != before:
             logger.info("%s instead of %d: %s.", _workers(wanted), before, reason)
         elif reason:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)

@@ -28,10 +28,10 @@ class Spare(Sizing):
             if idle > limits.max_spare and load.standing <= self.wanted > limits.least:
                 return Decision(self.wanted - 1, f"{idle} are idle, more than {limits.max_spare}")
             return self._stay()
-        if self.wanted >= limits.most:
-            return self._stay_within(self._max_children(load), load)
         if load.standing < self.wanted:
             return self._stay()  # those decided on before are not there yet
+        if self.wanted >= limits.most:
+            return self._stay_within(self._max_children(load), load)
         more = min(self._step, limits.min_spare - idle)
         self._step = min(self._step * 2, MOST_AT_ONCE)
         short = f"{max(0, load.standing - load.busy)} are idle and {load.waiting_in_words}"
