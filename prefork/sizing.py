@@ -155,10 +155,10 @@ class Sizer:
             self.end()  # requests cannot be handed over: nobody stands ready any more
             return
         policy.limits = self._host.settings().limits(most)
-        before = self.wanted(most)
+        before = policy.wanted
         load = self._load(now)
         wanted, reason = policy.decide(load)
-        if reason and wanted != before:
+        if wanted != before:
             logger.info("%s instead of %d: %s.", _workers(wanted), before, reason)
         elif reason:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)

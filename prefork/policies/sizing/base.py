@@ -119,9 +119,12 @@ class Sizing:
 
     def decide(self, load: Load) -> Decision:
         """The decision at a look; `wanted` is what it says until the next one."""
-        self.wanted = self.limits.bound(self.wanted)
+        before, limits = self.wanted, self.limits
+        self.wanted = limits.bound(before)
         decision = self._decide(load)
         self.wanted = decision.wanted
+        if self.wanted != before and not decision.reason:
+            return Decision(self.wanted, f"there shall be {limits.least} to {limits.most}")
         return decision
 
     def _first(self) -> int:

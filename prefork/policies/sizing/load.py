@@ -18,11 +18,14 @@ BUSY_ENOUGH = 0.75
 SATURATED = 0.1
 """Share of the CPU that is left when more workers would only take it from each other."""
 
-MEMORY = 1.0
+AVERAGED = 1.0
 """Seconds over which the work and the CPU left are averaged."""
 
-WORTH_IT = 0.75
-"""Share of the present number to which it must come down, if it is not the least, to be changed."""
+WORTH_IT = 2 / 3
+"""Share of the present number to which it comes down, or to the least; else it is not changed."""
+
+CLEARLY = 2
+"""Times the present number that are needed when it is no chance; of fewer the next look tells."""
 
 MOST_PATIENT = 8
 """Times `idle_timeout` that workers are kept, at most, where they were needed again too often."""
@@ -44,19 +47,23 @@ class ByLoad(Sizing):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
-        self._in_use = Average(MEMORY)
-        self._cpu_left = Average(MEMORY)
+        self._in_use = Average(AVERAGED)
+        self._cpu_left = Average(AVERAGED)
         self._needed = Peak()
         self._usable = 1.0  # share of the CPU
+        self._short = False
         self._step = 1
         self._patience = 1  # times idle_timeout
         self._gave_up: float | None = None  # when, if it has not grown since
 
     def _decide(self, load: Load) -> Decision:
         needed = self._note(load)
-        if needed <= self.wanted:
+        short_before, self._short = self._short, needed > self.wanted
+        if not self._short:
             self._step = 1
             decision = self._shrink(load)
+        elif not (short_before or needed >= CLEARLY * self.wanted):
+            decision = self._stay()
         elif load.standing < self.wanted or load.starting * 4 > load.standing:
             # Those decided on before are not there yet; a few may always be, as replacements.
             decision = self._stay()

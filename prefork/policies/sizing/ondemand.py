@@ -41,5 +41,6 @@ class OnDemand(Sizing):
             decision = self._stay()
         self.interval = LOOK_INTERVAL
         if kept == limits.least and not load.in_use:
-            self.interval = REST_INTERVAL if load.standing else None
+            nobody = not (load.standing or decision.wanted)
+            self.interval = None if nobody else REST_INTERVAL
         return decision
