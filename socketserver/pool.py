@@ -6,13 +6,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefork.host import Host
 from prefork.listener import allow_siblings, something_waits
 from prefork.master import Master
 from prefork.readings.backlog import NOTHING, total, waiting_at_most
-from prefork.readings.pool import PoolReading, read_pool
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.signals import held_back
@@ -23,6 +22,9 @@ from prefork.socketserver.mixins import ForkingMixIn
 from prefork.strategies import strategy_of
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Serve
+
+if TYPE_CHECKING:
+    from prefork.readings.pool import PoolReading
 
 MOST_IN_A_TURN = 64
 """Requests handed over before the loop looks at the rest of its business again."""
@@ -88,6 +90,9 @@ class PreforkMixIn(ForkingMixIn):
         some milliseconds, most of them for the memory of each worker. In other processes, and
         before the pool has begun, there is nothing in it.
         """
+        # Only for those who ask: every fork has its memory to copy.
+        from prefork.readings.pool import read_pool
+
         master = master_of(self)
         waiting = NOTHING if master is None else total(master.strategy.listening())
         threads = self.prefork_settings.threads if self._prefork_has_threads() else None
