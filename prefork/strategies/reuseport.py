@@ -148,8 +148,7 @@ class Reuseport(Accept):
 
     def _place_orphans(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
-        most = self.host.max_children()
-        if self._ended or self.pool.missing(most, most):
+        if self._ended or self.pool.missing(self.pool.wanted, self.host.max_children()):
             return
         keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}
         for place, fd in self._listeners().items():
