@@ -29,11 +29,10 @@ from prefork.advice.recommendation import (
     within_memory,
 )
 from prefork.advice.words import counted, in_percent, in_time, shown
+from prefork.policies.sizing.load import SATURATED
 from prefork.readings.cpu import cpu_left
 from prefork.readings.pool import PoolReading, WorkerReading
 
-SATURATED = 0.1
-"""Share of the cores that is left when more workers would only take it from each other."""
 HAS_TO_WAIT = 0.01
 """The part of the requests that may find no idle worker."""
 FULL = 0.9
@@ -208,10 +207,14 @@ def _what_was_seen(seen: Observed, after: PoolReading) -> str:
 
 
 def _saturation(seen: Observed, after: PoolReading) -> str:
+    idle = seen.cpu_left or 0.0
+    if seen.cpu_own < (1 - idle) / 2:
+        rest = "something else took the rest, and leaves nothing to more of them"
+    else:
+        rest = "more of them would only take it from each other"
     return (
-        f"The machine is saturated: of {counted(after.cores, 'core')}, "
-        f"{in_percent(seen.cpu_left or 0)} was idle, and these workers used "
-        f"{in_percent(seen.cpu_own)}; more of them would only take it from each other."
+        f"The machine is saturated: of {counted(after.cores, 'core')}, {in_percent(idle)} was "
+        f"idle, and these workers used {in_percent(seen.cpu_own)}; {rest}."
     )
 
 

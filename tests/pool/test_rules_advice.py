@@ -1,11 +1,18 @@
 """Advice from a server that runs, read from another thread than its loop's."""
 
+import contextlib
 import time
 from typing import Any
 
 import pytest
 
-from prefork import PreforkTCPServer, PreforkUnixStreamServer
+from prefork import (
+    PreforkGroup,
+    PreforkTCPServer,
+    PreforkUnixStreamServer,
+    TCPServer,
+    UnixStreamServer,
+)
 from prefork.advice import advise
 from prefork.readings.pool import PoolReading
 from tests.conftest import Running
@@ -104,6 +111,17 @@ def test_each_listener_of_reuseport_counts(running: Running, held: Handler) -> N
                 lambda: sum(in_the_system(server.prefork_reading())) == 12,
                 what="twelve clients in all",
             )
+
+
+def test_all_members_of_a_group_count(running: Running, held: Handler, short_path: Any) -> None:
+    web = TCPServer(("127.0.0.1", 0), held)
+    admin = UnixStreamServer(str(short_path / "admin"), held)
+    group = PreforkGroup(web, admin)
+    group.max_children = 1
+    with running(group), contextlib.ExitStack() as stack:
+        for member in (web, admin):
+            stack.enter_context(waiting_clients(member.server_address, 3))
+        two_readings(group, in_hand=1, waiting=5)
 
 
 def test_before_the_pool_begins_and_in_a_worker_there_is_nothing_to_read(running: Running) -> None:
