@@ -174,7 +174,10 @@ class Sizer:
 
         Of so many as are `forbidden`, after a while also busy ones: see `Shrinking`.
         """
-        readings = ((r.slot, reading) for r, reading in self._ready())
+        readings = (
+            (r.slot, reading._replace(state=State.BUSY) if self._strategy.awaited(r) else reading)
+            for r, reading in self._ready()
+        )
         slots = self._shrinking.choose(readings, surplus, forbidden, now)
         return [self._pool.by_slot(slot) for slot in slots]
 

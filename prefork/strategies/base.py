@@ -81,6 +81,10 @@ class Strategy:
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 
+    def awaited(self, record: WorkerRecord) -> bool:
+        """Whether a request is on its way to a worker which does not show that yet."""
+        return False
+
     # -- the backlog -------------------------------------------------------------------------
 
     def begin(self) -> None:

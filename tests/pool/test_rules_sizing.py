@@ -14,8 +14,8 @@ import pytest
 from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings, sizing
 from prefork.policies.sizing import POLICIES, load, ondemand, spare
 from prefork.policies.sizing.base import Decision, Load, Sizing
-from prefork.pool import WorkerRecord
-from prefork.sizing import Sizer
+from prefork.policies.sizing.steps import Shrinking
+from prefork.readings.cpu import CpuMeter
 from prefork.workers.scoreboard import State
 from tests.pool import groups
 from tests.pool.kit import (
@@ -47,7 +47,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "LOOK_INTERVAL", LOOK)
         monkeypatch.setattr(module, "REST_INTERVAL", LOOK)
     monkeypatch.setattr(spare.Spare, "interval", LOOK)
-    monkeypatch.setattr(sizing.CpuMeter, "left", lambda self: 1.0)
+    monkeypatch.setattr(CpuMeter, "left", lambda self: 1.0)
 
 
 def pool_by(name: str, handler: Any = who, *, workers: int = 4, **more: Any) -> Any:
@@ -102,19 +102,20 @@ class UpAndDown(Sizing):
 def test_fifty_changes_of_size_under_load_lose_nobody_and_disturb_no_busy_worker(
     strategy: str, running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leaving = Sizer.leaving
+    choose = Shrinking.choose
     seen: list[State] = []
 
-    def watched(self: Sizer, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
-        chosen = leaving(self, surplus, forbidden, now)
-        seen.extend(self._crew.reading(record).state for record in chosen)
+    def watched(self: Shrinking, readings: Any, *what: Any) -> list[int]:
+        known = dict(readings)
+        chosen = choose(self, known.items(), *what)
+        seen.extend(known[slot].state for slot in chosen)
         return chosen
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(request.recv(10) and b"served")
 
     monkeypatch.setitem(POLICIES, "spare", UpAndDown)
-    monkeypatch.setattr(Sizer, "leaving", watched)
+    monkeypatch.setattr(Shrinking, "choose", watched)
     changed = threading.Semaphore(0)
     most = 0
 
