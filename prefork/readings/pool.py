@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from prefork.readings.backlog import Depth
-from prefork.readings.cgroups import number
+from prefork.readings.backlog import Depth, longest_backlog
 from prefork.readings.cores import usable_cores
 from prefork.readings.cpu import CpuTimes, cpu_times, delay_of_process, used_by_process
 from prefork.readings.memory import memory_left, pss
 from prefork.reports import WorkerStatus
-
-LONGEST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 
 
 class WorkerReading(NamedTuple):
@@ -72,7 +68,7 @@ def read_pool(
         usable_cores(),
         cpu,
         memory_left(),
-        number(LONGEST_BACKLOG),
+        longest_backlog(),
     )
 
 
