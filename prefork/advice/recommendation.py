@@ -18,6 +18,8 @@ NOISE = 0.03
 """Less than this part of the rate is no gain."""
 ROUNDING = 0.05
 """The part of a worker that is not worth one more."""
+BUSIEST = 0.95
+"""The part of what workers and cores can serve beyond which the queue grows for too long: hours."""
 MOSTLY = 0.5
 """The share of a request from which on it is said to be spent so: waiting, or computing."""
 HELD = 0.999
@@ -40,6 +42,8 @@ class Profile(NamedTuple):
     """The standard deviation of the service times over their mean."""
     memory: int | None = None
     """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
+    slots: int = 1
+    """Requests that a worker makes something of at a time; more than 1 with threads only."""
 
     @property
     def waiting(self) -> float:
@@ -48,7 +52,7 @@ class Profile(NamedTuple):
 
     @property
     def concurrency(self) -> float:
-        """Workers, or threads, that keep one core busy."""
+        """Requests in hand that keep one core busy."""
         return max(1.0, self.service / self.cpu)
 
 
@@ -123,7 +127,13 @@ def saturation(profile: Profile, place: Place) -> float:
 
 def knee(profile: Profile, place: Place) -> int:
     """Workers that keep all cores busy: fewer leave some idle, more only queue for them."""
-    return max(1, math.ceil(place.cores * profile.concurrency * (1 - ROUNDING)))
+    in_hand = place.cores * profile.concurrency * (1 - ROUNDING)
+    return max(1, math.ceil(in_hand / profile.slots))
+
+
+def capacity(workers: int, profile: Profile, place: Place) -> float:
+    """Requests a second that so many workers can serve."""
+    return min(saturation(profile, place), workers * profile.slots / profile.service)
 
 
 def nature(profile: Profile, place: Place) -> str:
@@ -149,11 +159,16 @@ def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> 
         gain = top.rate / taken.rate - 1
         what = f"{gain:+.0%}" if abs(gain) >= 0.005 else "nothing"
         said += f"; {top.workers:,} brought {what.replace('%', ' %')}"
-    choice = Choice(taken.workers, (nature(profile, place), f"{said}."), taken.workers)
+    reasons = nature(profile, place), f"{said}."
     if more or knee(profile, place) <= taken.workers:
-        return within_memory(choice, profile, place)
+        return within_memory(Choice(taken.workers, reasons, taken.workers), profile, place)
     # The last one tried is the best, and it is not the cores that are at their end.
-    return within_memory(replace(choice, wanted=knee(profile, place)), profile, place)
+    choice = Choice(taken.workers, reasons, knee(profile, place))
+    cut = within_memory(choice, profile, place)
+    if cut is not choice:
+        return cut
+    untried = f"More were not tried, and {choice.wanted:,} could keep the cores busy."
+    return replace(choice, reasons=(*reasons, untried))
 
 
 def enough_for_cores(profile: Profile, place: Place) -> Choice:
@@ -182,25 +197,28 @@ def least_for_target(
     """The smallest number with which `rate` requests a second are served, 99 % of them within
     `target` seconds; without a target, with which they are served at all.
 
-    Where none does, the one that comes nearest, and why. `predict` is asked for few numbers.
+    Where none does, the one that comes nearest, and why. `predict` is asked for few numbers, and
+    for some of them twice.
     """
     room = place.room(profile)
     asked: dict[int, Prediction] = {}
 
     def met(workers: int) -> bool:
+        if rate > BUSIEST * capacity(workers, profile, place):
+            return False
         said = asked[workers] = asked.get(workers) or predict(workers)
-        return said.rate >= (1 - NOISE) * rate and (target is None or said.p99 <= target)
+        return not _behind(said, rate) and (target is None or said.p99 <= target)
 
     # Fewer than these are always behind.
-    least = max(1, math.ceil(rate * profile.service))
+    least = max(1, math.ceil(rate * profile.service / profile.slots / BUSIEST))
     most = max(least, knee(profile, place), 2 * place.cores)
     if room is not None:
         least, most = min(least, room), min(most, room)
     first = next((workers for workers in _growing(least, most) if met(workers)), None)
     reasons = (nature(profile, place),)
     if first is None:
-        nearest = min(asked, key=lambda n: (asked[n].rate < (1 - NOISE) * rate, asked[n].p99))
-        said = _why_not(target, rate, nearest, asked[nearest], profile, place)
+        nearest = min(asked or [most], key=lambda n: (_behind(predict(n), rate), predict(n).p99))
+        said = _why_not(target, rate, nearest, predict(nearest), profile, place)
         wanted = max(knee(profile, place), nearest) if nearest == room else nearest
         choice = Choice(nearest, (*reasons, said), wanted, reaches=False)
         return within_memory(choice, profile, place)
@@ -227,8 +245,12 @@ def _growing(least: int, most: int) -> list[int]:
     return numbers
 
 
+def _behind(said: Prediction, rate: float) -> bool:
+    return said.rate < (1 - NOISE) * rate
+
+
 def _p99_or_behind(said: Prediction, rate: float) -> str:
-    if said.rate < (1 - NOISE) * rate:
+    if _behind(said, rate):
         return f"too few: {shown(said.rate)} requests/s"
     return in_time(said.p99)
 
@@ -242,12 +264,14 @@ def _why_not(
     place: Place,
 ) -> str:
     full = saturation(profile, place)
-    if rate >= full:
+    if rate > BUSIEST * full:
         cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
     elif workers == place.room(profile):
         cause = "there is no memory for more workers"
+    elif target is not None and target < profile.service * (1 + 2 * profile.spread):
+        cause = f"a request takes {in_time(profile.service)} by itself, and some take longer"
     else:
-        cause = f"a request takes {in_time(profile.service)} itself, and some take much longer"
+        cause = f"the cores are {in_percent(rate / full)} busy, so requests wait for each other"
     wish = "" if target is None else f", 99 % of them within {in_time(target)},"
     return (
         f"{shown(rate)} requests/s{wish} cannot be had: {cause}. The best would be "
@@ -278,12 +302,12 @@ def threads_for(
     No more than keep one core busy: one interpreter computes in one thread at a time.
     """
     workers = choice.workers
-    threads = min(math.ceil(choice.wanted / workers), round(profile.concurrency))
+    in_hand = choice.wanted * profile.slots
+    threads = min(math.ceil(in_hand / workers), round(profile.concurrency))
     if threads <= 1 or profile.waiting < MOSTLY:
         return 1, ()
     alone, together = (
-        shown(min(saturation(profile, place), number / profile.service))
-        for number in (workers, workers * threads)
+        shown(capacity(workers, profile._replace(slots=slots), place)) for slots in (1, threads)
     )
     gain = f"about {together} requests/s in place of {alone}, in the same memory"
     if threaded:
@@ -303,7 +327,7 @@ def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
         f"A backlog of {backlog:,} holds what comes in {in_time(PAUSE)} without service "
         f"({burst:,} at {shown(rate)} requests/s)"
     )
-    if queue <= burst:
+    if 1 <= queue <= burst:
         said += f" behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
     if place.longest_backlog is not None and backlog > place.longest_backlog:
         said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"

@@ -21,6 +21,7 @@ from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
 from prefork.cli.streams import outlive_readers
+from prefork.cli.tune.options import TuneOptions
 from prefork.settings import Range, Rule
 
 Call = Callable[[], int]
@@ -107,6 +108,29 @@ standard library's forking and threading servers are there for comparison where 
 request handler.
 
 PNG needs matplotlib: `pip install 'prefork[plots]'`.
+
+**Exit codes**
+
+- 0: every request was served.
+- 1: some were not, or not even the first.
+- 2: a wrong argument, or what it names cannot be had; nothing was measured.
+"""
+
+TUNE_EPILOGUE = r"""
+**Examples**
+
+    prefork tune app:Handler --request 'GET / HTTP/1.0\r\n\r\n'
+    prefork tune app:Handler --request request.bin --output results
+    prefork tune app:Handler --request 'x\n' --target p99=50ms --rate 200
+    prefork tune app:Handler --request 'x\n' --cores 64 --memory 256G --rate 5000
+
+**What is measured**
+
+One worker and one client first: how long a request takes, what of that on a core, and the memory of
+a worker. Then a pool with more and more workers, each with two clients, from where its cores should
+be full until nothing is gained; then the numbers around that knee, in alternating rounds. The
+strategy and all else are the server class's own. `PNG` and the curve need matplotlib and scipy:
+`pip install 'prefork[tune]'`.
 
 **Exit codes**
 
@@ -205,8 +229,29 @@ def bench(
     return begin(target, options)
 
 
+@app.command(
+    help_epilogue=TUNE_EPILOGUE,
+    usage="Usage: prefork tune MODULE:HANDLER --request FILE|TEXT [OPTIONS]",
+)
+def tune(
+    target: str,
+    /,
+    options: TuneOptions = TuneOptions(),  # noqa: B008
+) -> int:
+    """Find out how many workers your own handler wants, and how long a backlog, and why.
+
+    Parameters
+    ----------
+    target
+        MODULE:HANDLER, a request handler or a server class, as for `prefork serve`.
+    """
+    from prefork.cli.tune.command import run as begin
+
+    return begin(target, options)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (serve, run, demo, bench)
+    command.__name__: command for command in (serve, run, demo, bench, tune)
 }
 
 
@@ -235,7 +280,7 @@ def in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
     """What is wrong with the arguments, in our words where the parser's are its own business."""
     if isinstance(error, MissingArgumentError):
         assert error.argument is not None
-        if error.argument.name == "--target" and error.keyword is None:
+        if error.argument.name in ("--target", "TARGET") and error.keyword is None:
             return "MODULE:HANDLER is missing: name what to serve, such as app:Handler."
         return f"{error.keyword or error.argument.name} needs a value."
     if isinstance(error, UnusedCliTokensError):

@@ -17,7 +17,6 @@ from typing import Any
 from prefork.host import Host
 from prefork.listener import Sharing
 from prefork.pool import Pool, WorkerRecord
-from prefork.readings.backlog import Depth, total
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
@@ -135,10 +134,6 @@ class Strategy:
     def something_waits(self) -> bool:
         """Whether there is a request now that only a worker can take."""
         return False
-
-    def depth(self) -> Depth:
-        """What waits now, for whomever, at all listeners together."""
-        return total(one.fileno() for one in self.host.listeners())
 
     def waiting_at_most(self) -> int:
         """How many such requests there can be now."""

@@ -17,7 +17,7 @@ from prefork.listener import (
     spread_clients,
 )
 from prefork.pool import Pool, WorkerRecord
-from prefork.readings.backlog import Depth, total, waiting_at_most
+from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.strategies.accept import Accept
 from prefork.workers.channel import Kind, Message
@@ -121,9 +121,6 @@ class Reuseport(Accept):
     def listening(self) -> Collection[int]:
         return self._listeners().values()
 
-    def depth(self) -> Depth:
-        return total(self._listeners().values())
-
     def waiting_at_most(self) -> int:
         backlogs = [one.backlog() for one in self.host.listeners()]
         listeners = self._listeners().items()
@@ -136,7 +133,8 @@ class Reuseport(Accept):
         """The descriptors of all that are open, by their places."""
         firsts = enumerate(one.fileno() for one in self.host.listeners())
         all_of_them = {(0, number): fd for number, fd in firsts if fd >= 0}
-        return all_of_them | {place: sock.fileno() for place, sock in self._siblings.items()}
+        siblings = dict(self._siblings)  # at once: a reading may come from another thread
+        return all_of_them | {place: sock.fileno() for place, sock in siblings.items()}
 
     def _forget_replaced(self) -> None:
         """Close the siblings of a socket that the program has closed, or put another for."""

@@ -111,7 +111,7 @@ def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], objec
     ("target", "p99s", "workers"),
     [
         (0.050, {1: 99.0, 3: 0.2, 5: 0.049, 6: 0.04}, 5),
-        (0.050, {1: 99.0, 2: 0.03}, 2),
+        (0.050, {1: 99.0, 2: 0.03}, 3),  # two would be busy all the time
         (None, {1: 99.0, 3: 0.2, 6: 0.04}, 3),
         (0.040, {1: 99.0, 3: 0.2, 7: 0.04}, 7),
     ],
@@ -138,8 +138,10 @@ def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None
 @pytest.mark.parametrize(
     ("target", "rate", "p99s", "place", "cause", "workers"),
     [
-        (0.05, 100, {1: 99.0, 2: 0.08}, TWO, "a request takes 20.0 ms itself", 2),
-        (0.05, 500, {1: 99.0}, TWO, "the 2 cores are full at 400 requests/s", 10),
+        (0.03, 100, {1: 99.0, 2: 0.08}, TWO, "a request takes 20.0 ms by itself", 3),
+        (0.05, 300, {1: 99.0, 2: 0.08}, TWO, "the cores are 75 % busy", 7),
+        (0.05, 390, {1: 0.01}, TWO, "the 2 cores are full at 400 requests/s", 9),
+        (0.05, 500, {1: 99.0}, TWO, "the 2 cores are full at 400 requests/s", 11),
         (0.05, 300, {1: 99.0}, Place(2, 70 * MB), "there is no memory for more workers", 3),
     ],
 )

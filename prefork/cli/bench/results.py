@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefork.cli.bench.cells import Cell
-from prefork.cli.load.figures import percentiles
-from prefork.cli.load.turns import Figure, Turn
+from prefork.cli.load.turns import Figure, Summary, Turn
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,4 @@ class Result:
 
     @classmethod
     def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
-        measured = [turn.measured for turn in turns]
-        rates = [m.rate for m in measured]
-        costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
-        return cls(
-            cell,
-            Figure.of(rates),
-            Figure.of(costs),
-            *percentiles([took for m in measured for took in m.took]),
-            sum(m.exchanges for m in measured),
-            sum(m.failures for m in measured),
-            max((m.busy for m in measured), default=0.0),
-        )
+        return cls(cell, *Summary.of(turns))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from prefork.cli.load.children import ChildFailed, child
-from prefork.cli.load.cpu import used_by_process
 from prefork.cli.load.orders import Measured, Order
 from prefork.cli.outcomes import Refusal
+from prefork.readings.cpu import used_by_process
 
 CLIENTS = "prefork.cli.load.clients"
 CALLERS = "prefork.cli.load.callers"

@@ -61,6 +61,8 @@ class Announcement:
     address: Any = None
     log: str = ""
     refusal: str = ""
+    threads: int = 1
+    """Requests that a worker has in hand at a time; 0: any number."""
 
     def line(self) -> str:
         return json.dumps(asdict(self))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from prefork.cli.load.figures import percentiles
 from prefork.cli.load.orders import Measured
@@ -65,3 +66,30 @@ class Turn:
             "p99": p99,
             "longest": 1000 * max(measured.took, default=0.0),
         }
+
+
+class Summary(NamedTuple):
+    """What turns have given together: `cpu` in milliseconds of the server's CPU for a request, p50
+    and p99 in milliseconds from a client's connect to the end of its answer."""
+
+    rate: Figure
+    cpu: Figure
+    p50: float
+    p99: float
+    requests: int
+    failures: int
+    clients_busy: float
+    """The part of a core that the busiest process of clients used: near 1, servers waited."""
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn]) -> Summary:
+        measured = [turn.measured for turn in turns]
+        costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
+        return cls(
+            Figure.of([m.rate for m in measured]),
+            Figure.of(costs),
+            *percentiles([took for m in measured for took in m.took]),
+            sum(m.exchanges for m in measured),
+            sum(m.failures for m in measured),
+            max((m.busy for m in measured), default=0.0),
+        )

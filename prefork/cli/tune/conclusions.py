@@ -1,0 +1,172 @@
+"""From what was measured to the advice; nothing here touches a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from prefork.advice import usl
+from prefork.advice.forecast import Forecast, Sample
+from prefork.advice.queueing import Queue
+from prefork.advice.recommendation import (
+    Advice,
+    Choice,
+    Place,
+    Point,
+    Prediction,
+    Profile,
+    advice,
+    capacity,
+    enough_for_cores,
+    knee,
+    least_for_target,
+    most_throughput,
+)
+from prefork.advice.words import counted, in_bytes
+from prefork.cli.load.turns import Summary
+
+PART = 0.8
+"""Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for
+more, for beyond it the queue grows fast."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What was measured with one worker."""
+
+    profile: Profile
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Size:
+    """One number of workers, measured."""
+
+    workers: int
+    summary: Summary
+    clients_cores: float
+    """Cores that the clients took beside it."""
+    memory: int | None
+    """Bytes of each worker."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the advice is for."""
+
+    p99: float | None
+    """Seconds within which 99 % of the requests shall be answered; `None`: the most throughput."""
+    rate: float | None
+    """Requests a second that are expected; `None`: not said."""
+    place: Place
+    elsewhere: bool
+    """Whether that is another machine than the one that was measured."""
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What all of it comes to."""
+
+    profile: Profile
+    place: Place
+    """Of this machine."""
+    best: Choice
+    """The knee of the sweep."""
+    fit: usl.Fit | None
+    rate: float
+    """Requests a second for which the predictions are."""
+    predictions: Mapping[int, Prediction]
+    """Of the numbers of workers that were simulated at this rate."""
+    model: Queue
+    """The same by queueing theory, for the number that is advised."""
+    advice: Advice
+
+
+class Asked:
+    """A forecast that remembers what it was asked."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        self._forecast = forecast
+        self.answers: dict[int, Prediction] = {}
+
+    def __call__(self, workers: int) -> Prediction:
+        if workers not in self.answers:
+            self.answers[workers] = self._forecast(workers)
+        return self.answers[workers]
+
+
+def conclude(
+    sizes: Sequence[Size], alone: Alone, here: Place, wish: Wish, threads: int
+) -> Conclusions:
+    """The advice for what was measured, of which one size at least has served without a failure;
+    each worker takes so many `threads` requests at a time (0: any number)."""
+    served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
+    points = [Point(size.workers, size.summary.rate.value) for size in served]
+    knee_size = max(served, key=lambda size: size.summary.rate.value)
+    # Where it matters: alone, a worker has all caches, and a page that all share is its own.
+    weighed = [size.memory for size in sizes if size.memory is not None]
+    profile = alone.profile._replace(
+        cpu=knee_size.summary.cpu.value / 1000, memory=weighed[-1] if weighed else None
+    )
+    best = most_throughput(points, profile, here)
+    rate = wish.rate or PART * (
+        _capacity(profile, wish.place)
+        if wish.elsewhere
+        else next(point.rate for point in points if point.workers == best.workers)
+    )
+    predict = Asked(Forecast(alone.sample, wish.place, rate, threads))
+    if wish.p99 is not None or wish.rate is not None:
+        choice = least_for_target(wish.p99, rate, predict, profile, wish.place)
+    elif wish.elsewhere:
+        choice = enough_for_cores(profile, wish.place)
+    else:
+        choice = best
+    said = predict(choice.workers)
+    if wish.elsewhere:
+        choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
+    return Conclusions(
+        profile,
+        here,
+        best,
+        _fit(served, profile, here),
+        rate,
+        predict.answers,
+        _model(choice.workers, rate, profile, wish.place),
+        advice(choice, profile, wish.place, rate, said.queue, threads != 1),
+    )
+
+
+def _capacity(profile: Profile, place: Place) -> float:
+    room = place.room(profile)
+    return capacity(knee(profile, place) if room is None else room, profile, place)
+
+
+def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
+    said = [
+        f"That is simulated for {counted(place.cores, 'core')}, each as fast as one here, as if "
+        "what handlers wait for answered as fast at any rate."
+    ]
+    if (room := place.room(profile)) is not None:
+        assert place.memory is not None
+        assert profile.memory is not None
+        said.append(
+            f"{in_bytes(place.memory)} have room for {counted(room, 'worker')} of "
+            f"{in_bytes(profile.memory)}."
+        )
+    return said
+
+
+def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | None:
+    points = [
+        usl.Measured(
+            size.workers * profile.slots, size.summary.rate.value, size.summary.rate.margin
+        )
+        for size in sizes
+    ]
+    return usl.fit(points, profile.service, min(profile.cpu, profile.service), place.cores)
+
+
+def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:
+    """Workers beyond the knee queue for cores, and are no servers more."""
+    servers = min(workers, knee(profile, place)) * profile.slots
+    return Queue(rate, profile.service, servers, profile.spread)

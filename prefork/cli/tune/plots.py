@@ -1,0 +1,231 @@
+"""The sweep as a picture: what was measured, the law behind it, the bounds, and the knee."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefork.advice.recommendation import saturation
+from prefork.advice.words import counted, in_time, shown
+from prefork.cli.tune.conclusions import Conclusions, Size
+
+if TYPE_CHECKING:
+    from prefork.cli.tune.record import Record
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+MEASURED, LAW, KNEE, LIMIT, SIMULATED = "#222222", "#0072B2", "#D55E00", "#CC79A7", "#009E73"
+FAINT = "#6B6B6B"
+BESIDE: dict[str, Any] = {"textcoords": "offset points"}
+CURVE_POINTS = 200
+HIGHEST = 1.35
+"""Times the best rate that is the top of the chart: bounds beyond it are out of reach."""
+
+
+def draw(record: Record, file: Path) -> None:
+    """Write a PNG with a panel each for requests per second and latency."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Picture
+
+    sizes = [size for size in record.sizes if size.summary.requests]
+    picture = Picture(figsize=(12, 12), dpi=100, layout="constrained")
+    FigureCanvasAgg(picture)
+    rates, latencies = picture.subplots(2, 1, height_ratios=(3, 2), sharex=True)
+    for axes in (rates, latencies):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e5e5e5")
+        axes.set_axisbelow(True)
+        axes.set_xlim(0, right_end(record, sizes))
+    rates.set_title("requests per second, by workers", loc="left", fontsize=12)
+    latencies.set_title("latency, ms, by workers (logarithmic)", loc="left", fontsize=12)
+    latencies.set_xlabel("workers (max_children)")
+    draw_rates(rates, sizes)
+    draw_latencies(latencies, sizes)
+    title = "Nothing to recommend: requests failed."
+    if (found := record.found) is not None:
+        title = "\n".join([record.command, *textwrap.wrap(found.advice.reasons[0], 110)])
+        draw_law(rates, found, record)
+        draw_knee(rates, found, sizes)
+        draw_predictions(latencies, found, record)
+        for axes in (rates, latencies):
+            mark_lines(axes, found, record)
+    picture.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+    rates.legend(fontsize=9, loc="lower right", edgecolor="none")
+    latencies.legend(fontsize=9, loc="upper left", edgecolor="none")
+    picture.supxlabel(
+        f"{record.target}, {record.scheme}, {record.rounds} rounds; {record.machine}; "
+        f"{record.when:%Y-%m-%d}",
+        fontsize=9,
+        color=FAINT,
+    )
+    picture.savefig(file)
+
+
+def right_end(record: Record, sizes: Sequence[Size]) -> float:
+    """Where the axis of workers ends: a little beyond what was tried, or what is marked."""
+    marked = [size.workers for size in sizes] + [1]
+    if (found := record.found) is not None and not record.wish.elsewhere:
+        marked.append(found.advice.max_children)
+    return 1.08 * max(marked) + 0.5
+
+
+def draw_rates(axes: Any, sizes: Sequence[Size]) -> None:
+    axes.errorbar(
+        [size.workers for size in sizes],
+        [size.summary.rate.value for size in sizes],
+        [size.summary.rate.margin for size in sizes],
+        fmt="o",
+        color=MEASURED,
+        capsize=4,
+        zorder=3,
+        label="measured; half of the turns lie within the bar",
+    )
+    best = max((size.summary.rate.value for size in sizes), default=1.0)
+    axes.set_ylim(0, HIGHEST * best)
+
+
+def draw_law(axes: Any, found: Conclusions, record: Record) -> None:
+    """The fitted curve, and the two bounds that no number of workers gets beyond."""
+    end, top = axes.get_xlim()[1], axes.get_ylim()[1]
+    places = [end * number / CURVE_POINTS for number in range(1, CURVE_POINTS + 1)]
+    slots = found.profile.slots
+    if (fit := found.fit) is not None:
+        law = fit.law
+        numbers = sorted({max(1, round(place)) for place in places})
+        axes.plot(
+            numbers,
+            [law.rate(number * slots) for number in numbers],
+            color=LAW,
+            linewidth=2,
+            zorder=2,
+            label=record.law.rstrip("."),
+        )
+    each, full = slots / found.profile.service, saturation(found.profile, found.place)
+    line: dict[str, Any] = {"color": FAINT, "linestyle": "--", "linewidth": 1, "zorder": 1}
+    axes.plot([0, min(end, top / each)], [0, min(end * each, top)], **line)
+    note(axes, 0.6 * min(end, 0.9 * top / each), each, f"{shown(each)} requests/s for each worker")
+    cores = counted(found.place.cores, "core")
+    if full < top:
+        axes.axhline(full, **line)
+        label = f"{cores} full: {shown(full)} requests/s (without clients on the same machine)"
+        axes.annotate(label, (end, full), (0, 4), ha="right", color=FAINT, fontsize=9, **BESIDE)
+
+
+def note(axes: Any, place: float, slope: float, text: str) -> None:
+    """A text along a line through the origin."""
+    axes.annotate(
+        text,
+        (place, place * slope),
+        (-4, 4),
+        rotation=slope_on_screen(axes, slope),
+        rotation_mode="anchor",
+        ha="center",
+        va="bottom",
+        color=FAINT,
+        fontsize=9,
+        **BESIDE,
+    )
+
+
+def slope_on_screen(axes: Any, slope: float) -> float:
+    """Degrees, as wide and high as the panel is."""
+    from math import atan2, degrees
+
+    width, height = axes.figure.get_size_inches()
+    across, up = axes.get_xlim()[1], axes.get_ylim()[1]
+    return degrees(atan2(slope / up * height * 0.5, width / across * 0.92))
+
+
+def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
+    """A ring around the knee of the sweep, its line to the axis, and its figures."""
+    knee = next(size for size in sizes if size.workers == found.best.workers)
+    workers, rate = knee.workers, knee.summary.rate.value
+    axes.axvspan(workers, axes.get_xlim()[1], color=KNEE, alpha=0.06, linewidth=0)
+    axes.plot([workers, workers], [0, rate], color=KNEE, linewidth=2.5, zorder=2)
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 3, "zorder": 4}
+    axes.plot([workers], [rate], "o", markersize=20, color=KNEE, **ring)
+    more = any(size.workers > workers for size in sizes)
+    axes.annotate(
+        f"the knee: {counted(workers, 'worker')}\n{shown(rate)} requests/s"
+        + "; more bring nothing" * more,
+        (workers, rate),
+        (0.03, 0.94),
+        textcoords="axes fraction",
+        va="top",
+        fontsize=14,
+        fontweight="bold",
+        color=KNEE,
+        arrowprops={"arrowstyle": "->", "color": KNEE, "linewidth": 2, "shrinkB": 13},
+    )
+
+
+def draw_latencies(axes: Any, sizes: Sequence[Size]) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    numbers = [size.workers for size in sizes]
+    p99, p50 = ([getattr(size.summary, name) for size in sizes] for name in ("p99", "p50"))
+    busy = "measured with all workers busy and as many clients waiting"
+    axes.plot(numbers, p99, "o-", color=MEASURED, label=f"p99, {busy}")
+    axes.plot(numbers, p50, "o:", color=FAINT, markersize=4, label=f"p50, {busy}")
+    axes.set_yscale("log")
+    heights = [height for height in (*p99, *p50) if height]
+    axes.set_ylim(min(heights, default=1) / 3, 5 * max(heights, default=1))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
+    """What the simulation says, where it is of this machine; and the target."""
+    if record.wish.p99 is not None:
+        height = 1000 * record.wish.p99
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, height / 2), max(high, height * 2))
+        axes.axhline(height, color=KNEE, linestyle="--", linewidth=1.5)
+        end = axes.get_xlim()[1]
+        wanted = f"wanted: p99 within {in_time(record.wish.p99)}"
+        axes.annotate(wanted, (end, height), (0, 4), ha="right", color=KNEE, fontsize=10, **BESIDE)
+    if record.wish.elsewhere:
+        return
+    behind = [n for n, said in found.predictions.items() if said.rate < 0.97 * found.rate]
+    numbers = sorted(set(found.predictions) - set(behind))
+    axes.plot(
+        numbers,
+        [1000 * found.predictions[number].p99 for number in numbers],
+        "D-",
+        color=SIMULATED,
+        label=f"p99, simulated at {shown(found.rate)} requests/s",
+    )
+
+
+def mark_lines(axes: Any, found: Conclusions, record: Record) -> None:
+    """Where memory ends, and the number to take where that is not the knee."""
+    end = axes.get_xlim()[1]
+    if (room := found.place.room(found.profile)) is not None and room < end:
+        axes.axvline(room + 0.5, color=LIMIT, linewidth=2)
+        axes.axvspan(room + 0.5, end, hatch="//", facecolor="none", edgecolor=LIMIT, alpha=0.4)
+        label = f"memory ends: {counted(room, 'worker')}"
+        named(axes, room + 0.5, label, LIMIT)
+    taken = found.advice.max_children
+    if taken != found.best.workers and taken < end and not record.wish.elsewhere:
+        axes.axvline(taken, color=SIMULATED, linewidth=2.5)
+        named(axes, taken, f"take {taken:,}", SIMULATED)
+
+
+def named(axes: Any, place: float, text: str, colour: str) -> None:
+    """A text along a vertical line."""
+    axes.annotate(
+        text,
+        (place, 0.3),
+        (-5, 0),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        ha="right",
+        va="bottom",
+        color=colour,
+        fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        **BESIDE,
+    )

@@ -1,0 +1,134 @@
+"""What a run has given, and how it is written to files."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from prefork import __version__
+from prefork.advice.words import in_time, shown
+from prefork.cli.load import output
+from prefork.cli.load.machine import Machine
+from prefork.cli.load.turns import Turn
+from prefork.cli.tune import plots
+from prefork.cli.tune.conclusions import Conclusions, Size, Wish
+
+NAME = "prefork-tune"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: what was asked, of which machine, and what came of it."""
+
+    target: str
+    extra: tuple[str, ...]
+    """What else `prefork serve` has to be told to serve it."""
+    scheme: str
+    client: str | None
+    request: bytes | None
+    seconds: float
+    rounds: int
+    machine: Machine
+    others_percent: float
+    """What others took of it during the measurements."""
+    wish: Wish
+    sizes: Sequence[Size]
+    turns: Sequence[Sequence[Turn]]
+    """Of each size."""
+    found: Conclusions | None
+    """`None` when no size has served without a failure."""
+    complaint: str = ""
+    """What was said about the first failure."""
+    when: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+    @property
+    def command(self) -> str:
+        """What to type."""
+        assert self.found is not None
+        advice = self.found.advice
+        words = ["prefork serve", self.target, *self.extra]
+        words += [f"--max-children {advice.max_children}", f"--backlog {advice.backlog}"]
+        if advice.threads > 1:
+            words.append(f"--threads {advice.threads}")
+        return " ".join(words)
+
+    @property
+    def law(self) -> str:
+        """A sentence about the curve."""
+        if self.found is None or (fit := self.found.fit) is None:
+            return "Fewer than three numbers of workers were measured: there is no curve."
+        return (
+            f"Universal Scalability Law: sigma {fit.law.sigma:.2g} (contention), kappa "
+            f"{fit.law.kappa:.2g} (coherence), R² {fit.r2:.3f}."
+        )
+
+    @property
+    def queue(self) -> str:
+        """A sentence about what clients wait at the rate that is expected, by both models."""
+        assert self.found is not None
+        found, model = self.found, self.found.model
+        said = found.predictions[found.advice.max_children]
+        theory = model.wait(0.99)
+        waits = "without end" if theory == float("inf") else f"{in_time(theory)} at most"
+        return (
+            f"At {shown(found.rate)} requests/s: 99 % answered within {in_time(said.p99)} "
+            f"(simulated); 99 % wait {waits} for a worker (M/G/{model.servers}, Allen-Cunneen)."
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, the latencies of each turn as percentiles. Rates per second, memory in bytes;
+        CPU and latencies of turns and sizes in milliseconds, all other times in seconds."""
+        said: dict[str, object] = {
+            "prefork": __version__,
+            "when": self.when.isoformat(timespec="seconds"),
+            "machine": asdict(self.machine),
+            "others_percent": self.others_percent,
+            "target": self.target,
+            "kind": self.scheme,
+            "client": self.client,
+            "request": None if self.request is None else self.request.decode("latin-1"),
+            "seconds": self.seconds,
+            "rounds": self.rounds,
+            "wanted": {"p99": self.wish.p99, "rate": self.wish.rate},
+            "for": self.wish.place._asdict(),
+            "sizes": [
+                asdict(size)
+                | {"summary": _summary(size), "turns": [turn.as_json() for turn in turns]}
+                for size, turns in zip(self.sizes, self.turns, strict=True)
+            ],
+        }
+        if (found := self.found) is None:
+            return said
+        return said | {
+            "profile": found.profile._asdict(),
+            "here": found.place._asdict(),
+            "knee": found.best.workers,
+            "law": None if found.fit is None else asdict(found.fit),
+            "rate": found.rate,
+            "predictions": {n: said._asdict() for n, said in sorted(found.predictions.items())},
+            "queue": {**found.model._asdict(), "p99_wait": _finite(found.model.wait(0.99))},
+            "advice": asdict(found.advice),
+            "command": self.command,
+        }
+
+
+def _finite(figure: float) -> float | None:
+    """JSON has no word for a wait without end."""
+    return figure if figure < float("inf") else None
+
+
+def _summary(size: Size) -> dict[str, object]:
+    summary = size.summary
+    return summary._asdict() | {"rate": asdict(summary.rate), "cpu": asdict(summary.cpu)}
+
+
+def write(record: Record, folder: Path) -> str:
+    """Write JSON and PNG; the sentence says where they are, or why not.
+
+    Errors: `Refusal`.
+    """
+    draw = functools.partial(plots.draw, record)
+    return output.write(folder, NAME, record.as_json(), draw, extra="tune")

@@ -1,0 +1,87 @@
+"""What is shown at the end: a table, a chart, the advice with its reasons, a line to copy."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prefork.advice.words import in_bytes, shown
+from prefork.cli.charts import bars
+from prefork.cli.load.machine import BUSY
+from prefork.cli.tune.conclusions import Size
+from prefork.cli.tune.record import Record
+
+CLIENTS_BUSY = 0.9
+FIGURES = ("workers", "req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
+
+
+def show(console: Console, record: Record) -> None:
+    console.print(table(record))
+    console.print(chart(record, console))
+    console.print()
+    if record.complaint:
+        console.print("Requests failed. The first of them:")
+        console.print(record.complaint, markup=False, highlight=False, soft_wrap=True)
+        console.print()
+    if (found := record.found) is None:
+        console.print(Text("There is nothing to recommend: requests failed everywhere.", "bold"))
+        return
+    for sentence in [*found.advice.reasons, record.queue, record.law, *doubts(record)]:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+    console.print()
+    console.print(Text(record.command, "bold"), soft_wrap=True)
+
+
+def table(record: Record) -> Table:
+    """A line for each number of workers; the one to take is marked."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in FIGURES:
+        made.add_column(heading, justify="right", no_wrap=True)
+    for size in record.sizes:
+        style = "bold reverse" if is_taken(size, record) else ""
+        made.add_row(str(size.workers), *words(size), style=style)
+    return made
+
+
+def words(size: Size) -> list[str]:
+    summary = size.summary
+    values = summary.rate.value, summary.rate.margin, summary.cpu.value, summary.p50, summary.p99
+    memory = "-" if size.memory is None else in_bytes(size.memory)
+    return [*map(shown, values), memory, str(summary.failures)]
+
+
+def chart(record: Record, console: Console) -> Table:
+    """A bar for each number's requests per second; the one to take is green."""
+    widest = max((len(str(size.workers)) for size in record.sizes), default=0)
+    figures = [
+        (
+            f"{size.workers:>{widest}}",
+            "green" if is_taken(size, record) else "blue",
+            size.summary.rate.value,
+            shown(size.summary.rate.value),
+        )
+        for size in record.sizes
+    ]
+    return bars("requests per second, by workers", figures, console)
+
+
+def is_taken(size: Size, record: Record) -> bool:
+    return record.found is not None and size.workers == record.found.advice.max_children
+
+
+def doubts(record: Record) -> list[str]:
+    """What stands against the figures."""
+    said = []
+    if any(size.summary.clients_busy > CLIENTS_BUSY for size in record.sizes):
+        said.append(
+            "The clients used up a core of their own at times: with clients on other machines the "
+            "pool may serve more, and have use for more workers."
+        )
+    if record.others_percent > BUSY:
+        said.append(
+            f"Something else took {record.others_percent:.0f} % of the machine: measure again when "
+            "all is quiet."
+        )
+    return said

@@ -1,0 +1,54 @@
+"""Which number of workers to try next: pure, so that a sweep is a table in the tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from prefork.advice.recommendation import NOISE
+
+UP = 1.5
+"""Times as many workers in the next step upwards."""
+FINE = 1.2
+"""Two numbers are near enough when one is less than so many times the other."""
+
+
+def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -> int | None:
+    """The number to try after those whose rates are known; `None` when the knee is found.
+
+    First `start`, where the knee should be. From there on up, until nothing is gained; then between
+    the largest number that is too small and the smallest that is not, until they are near.
+    """
+    start = min(max(start, least), most)
+    tried = [number for number in rates if least <= number <= most]
+    if start not in tried:
+        return start
+    top = max(tried)
+    if top < most and gains(rates, tried):
+        return min(most, max(top + 1, math.ceil(top * UP)))
+    if least not in tried:
+        return least
+    enough, short = knee(rates, tried)
+    if enough - short <= 1 or enough < FINE * short:
+        return None
+    return round(math.sqrt(enough * short))
+
+
+def gains(rates: Mapping[int, float], tried: list[int]) -> bool:
+    """Whether the largest number serves more than all smaller ones."""
+    top = max(tried)
+    below = [rates[number] for number in tried if number < top]
+    return rates[top] * (1 - NOISE) > max(below, default=0.0)
+
+
+def knee(rates: Mapping[int, float], tried: list[int]) -> tuple[int, int]:
+    """The smallest number that serves as much as any, and the largest below it, or 0."""
+    best = max(rates[number] for number in tried)
+    enough = min(number for number in tried if rates[number] >= (1 - NOISE) * best)
+    return enough, max((number for number in tried if number < enough), default=0)
+
+
+def around(rates: Mapping[int, float], count: int) -> list[int]:
+    """So many of the numbers, those nearest to the knee by their ratio to it; sorted."""
+    enough, _ = knee(rates, list(rates))
+    return sorted(sorted(rates, key=lambda number: abs(math.log(number / enough)))[:count])
