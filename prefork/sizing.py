@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from prefork.crew import Crew
@@ -24,6 +25,12 @@ from prefork.workers.scoreboard import Reading, State
 MEMORY_INTERVAL = 2.0
 """Seconds between two looks at the memory: the kernel walks all pages of a worker for it."""
 
+MOST_TIME_FOR_IT = 1 / 200
+"""Share of the time that this may take, where they have very many."""
+
+WITHOUT_DOORBELL = 0.25
+"""Seconds between two looks where the master cannot hear the next client."""
+
 UNBOUNDED = 200
 """Requests in hand that fill a worker with threads for which there is no bound."""
 
@@ -38,7 +45,7 @@ class Machine:
     def __init__(self) -> None:
         self._cpu = CpuMeter()
         self._fit: int | None = None
-        self._measured = float("-inf")
+        self._next_measurement = 0.0
 
     def cpu_left(self) -> float | None:
         """The share of the usable cores that was idle since the last time."""
@@ -49,10 +56,12 @@ class Machine:
 
         One counts as much as the one that has served most takes.
         """
-        if ready and now - self._measured >= MEMORY_INTERVAL:
-            self._measured = now
+        if ready and now >= self._next_measurement:
             record, _ = max(ready, key=lambda seen: seen[1].served)
+            began = time.monotonic()
             self._fit = self._measure(record.pid, standing)
+            took = time.monotonic() - began
+            self._next_measurement = now + max(MEMORY_INTERVAL, took / MOST_TIME_FOR_IT)
         return None if self._fit is None else max(0, self._fit - standing)
 
     def _measure(self, pid: int, standing: int) -> int | None:
@@ -163,11 +172,13 @@ class Sizer:
         elif reason:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)
         self._next_look = None if policy.interval is None else now + policy.interval
+        self._doorbell.put_away()
         nobody_idle = load.busy == load.standing or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
-            self._doorbell.set(self._strategy.listening())
-        else:
-            self._doorbell.put_away()
+            try:
+                self._doorbell.set(self._strategy.listening())
+            except OSError:
+                self._next_look = now + WITHOUT_DOORBELL
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
         """The workers to retire, of so many that are more than wanted: idle ones only.
@@ -186,17 +197,20 @@ class Sizer:
         standing = self._pool.standing()
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listening()
-        machine = self._machine
+        # Of what cannot be counted there is one, at least, if there is any.
+        waiting = total(listeners).waiting or int(something_waits(listeners))
+        machine, room = self._machine, None
+        if machine is not None and (busy or waiting):  # otherwise nobody is going to be added
+            room = machine.memory_room(now, standing, ready)
         return Load(
             now=now,
             standing=standing,
             starting=standing - len(ready),
             busy=busy,
             busy_share=share,
-            # Of what cannot be counted there is one, at least, if there is any.
-            waiting=total(listeners).waiting or int(something_waits(listeners)),
+            waiting=waiting,
             cpu_left=None if machine is None else machine.cpu_left(),
-            memory_room=None if machine is None else machine.memory_room(now, standing, ready),
+            memory_room=room,
             cores=self._cores,
         )
 
