@@ -96,8 +96,8 @@ class Work:
 class Sizer:
     """The size of one pool: `max_children`, or what the policy of the settings decides.
 
-    For the master: `begin()`, then at each turn `look()`, and `due()` before each wait; `wanted()`
-    is how many there shall be. With the sizing `static` all of it costs nothing.
+    For the master: `begin()`, then at each turn `look()` if there is a policy, and `due()` before
+    each wait; `wanted()` is how many there shall be.
     """
 
     def __init__(self, host: Host, pool: Pool, crew: Crew, system: System, cores: int) -> None:
@@ -106,7 +106,7 @@ class Sizer:
         self._crew = crew
         self._clock = system.clock
         self._cores = cores
-        self._policy: Sizing | None = None
+        self.policy: Sizing | None = None  # with `static`
         self._shrinking = Shrinking()
         self._doorbell = Doorbell(crew, self._look_now)
         self._next_look: float | None = None
@@ -123,14 +123,14 @@ class Sizer:
         self._shrinking = Shrinking()
         policy = POLICIES.get(settings.sizing)
         if policy is not None:
-            self._policy = policy(settings.limits(most))
+            self.policy = policy(settings.limits(most))
             self._machine = Machine() if policy.reads_machine else None
             self._work = Work(now)
             self._next_look = now
 
     def end(self) -> None:
         """The loop has ended: who is there finishes, and nobody decides any more."""
-        self._policy = None
+        self.policy = None
         self._next_look = None
         self._doorbell.put_away()
 
@@ -140,24 +140,21 @@ class Sizer:
 
     def wanted(self, most: int) -> int:
         """How many workers there shall be, of `most` allowed."""
-        return most if self._policy is None else min(self._policy.wanted, most)
+        return most if self.policy is None else min(self.policy.wanted, most)
 
-    def due(self) -> float | None:
-        """Seconds until the clock alone makes a turn necessary."""
-        looks = []
-        if self._next_look is not None:
-            looks.append(max(self._next_look - self._clock(), 0.0))
-        if (shrinking := self._shrinking.due()) is not None:
-            looks.append(shrinking)
-        return min(looks, default=None)
+    def due(self, other: float | None) -> float | None:
+        """Seconds until the clock alone makes a turn necessary, if it is not so earlier for
+        `other` reasons."""
+        shrinking = self._shrinking.due()
+        if self._next_look is None and shrinking is None:
+            return other
+        look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)
+        return min(wait for wait in (other, shrinking, look) if wait is not None)
 
-    def look(self) -> None:
-        """Decide anew, if it is time."""
-        policy = self._policy
-        if policy is None or self._next_look is None:
-            return
+    def look(self, policy: Sizing) -> None:
+        """Have the policy decide anew, if it is time."""
         now = self._clock()
-        if now < self._next_look:
+        if self._next_look is None or now < self._next_look:
             return
         most = self._host.max_children()
         if not self._strategy.standing(most):
