@@ -11,6 +11,7 @@ difference is wrong by two ticks at most, however many children there were.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -36,6 +37,18 @@ def used_by_tree(pid: int) -> float:
         except (ProcessLookupError, FileNotFoundError):
             time.sleep(0.001 * attempt)
     raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
+
+
+def waited_by_tree(pid: int) -> float:
+    """Seconds that the threads of a process and of all below it could have run, and waited for a
+    core: the second figure of /proc/PID/task/TID/schedstat (Linux, Documentation/scheduler/
+    sched-stats.rst). 0 where the kernel does not count. Those that have ended are not in it."""
+    waited = 0
+    for each in tree(pid):
+        for thread in Path(f"/proc/{each}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, IndexError):
+                waited += int(thread.read_text().split()[1])
+    return waited / 1e9
 
 
 def children(pid: int) -> list[int]:

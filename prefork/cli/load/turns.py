@@ -44,11 +44,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn: what its clients have measured, and the server's and their own seconds of CPU."""
+    """One turn: what its clients have measured, the seconds of CPU that the server and they have
+    used, and those that either has waited for a core."""
 
     measured: Measured
     cpu: float
     clients_cpu: float = 0.0
+    waited: float = 0.0
+    clients_waited: float = 0.0
 
     def as_json(self) -> dict[str, object]:
         """The latencies as percentiles, in milliseconds."""
@@ -61,6 +64,8 @@ class Turn:
             "reason": measured.reason,
             "server_cpu_seconds": self.cpu,
             "clients_cpu_seconds": self.clients_cpu,
+            "server_waited_seconds": self.waited,
+            "clients_waited_seconds": self.clients_waited,
             "clients_busy": measured.busy,
             "p50": p50,
             "p99": p99,

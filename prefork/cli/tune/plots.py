@@ -54,7 +54,7 @@ def draw(record: Record, file: Path) -> None:
     rates.legend(fontsize=9, loc="lower right", edgecolor="none")
     latencies.legend(fontsize=9, loc="upper left", edgecolor="none")
     picture.supxlabel(
-        f"{record.target}, {record.scheme}, {record.rounds} rounds; {record.machine}; "
+        f"{record.target}, {record.scheme}, within {record.seconds:g} s; {record.machine}; "
         f"{record.when:%Y-%m-%d}",
         fontsize=9,
         color=FAINT,

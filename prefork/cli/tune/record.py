@@ -30,7 +30,6 @@ class Record:
     client: str | None
     request: bytes | None
     seconds: float
-    rounds: int
     machine: Machine
     others_percent: float
     """What others took of it during the measurements."""
@@ -91,7 +90,6 @@ class Record:
             "client": self.client,
             "request": None if self.request is None else self.request.decode("latin-1"),
             "seconds": self.seconds,
-            "rounds": self.rounds,
             "wanted": {"p99": self.wish.p99, "rate": self.wish.rate},
             "for": self.wish.place._asdict(),
             "sizes": [
