@@ -30,12 +30,13 @@ from prefork.lifecycle import (
 from prefork.origins import ORIGINS
 from prefork.origins.base import Origin
 from prefork.policies.restarts import Restarts
-from prefork.policies.sizing.steps import Shrinking, to_start
+from prefork.policies.sizing.steps import to_start
 from prefork.pool import Pool, WorkerRecord
 from prefork.readings.cores import usable_cores
 from prefork.reaper import Death
 from prefork.reports import StartError, WorkerStatus, next_step, report_death, status_of
 from prefork.signals import held_back, let_in
+from prefork.sizing import Sizer
 from prefork.strategies import strategy_of
 from prefork.strategies.base import Strategy
 from prefork.strategies.fork import Fork
@@ -61,8 +62,8 @@ class Master:
         self._origin = Origin(host, self.strategy, self._crew, system)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
+        self._sizer = Sizer(host, self._pool, self._crew, system, self._cores)
         self._any_ready = False
-        self._shrinking = Shrinking()
         self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
         self._drain_began = 0.0
         self._drainer_due = False
@@ -89,13 +90,13 @@ class Master:
                 self.strategy.close()
                 self.strategy = wanted(self._host, self._pool)
             self.strategy.begin()
+            self._sizer.begin(self.strategy)
             self._origin.end()
             origin = ORIGINS[self._host.settings().spawn]
             self._origin = origin(self._host, self.strategy, self._crew, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._any_ready = self._drainer_due = self.forced = False
-            self._shrinking = Shrinking()
 
     def turn(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -105,6 +106,7 @@ class Master:
         with self._lock:
             self.collect()
             if self.state is PoolState.RUNNING:
+                self._sizer.look()
                 if not self._is_settled:
                     self._keep_size()
                 for record in self._origin.turn(self._size()[0]):
@@ -129,15 +131,15 @@ class Master:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
             wanted, most = self._size()
-            if self._is_settled:
-                return self._origin.due(wanted)
-            now = self._clock()
-            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
+            waits: list[float] = []
             if self.state is PoolState.RUNNING:
-                if self._pool.missing(wanted, most):
-                    waits.append(self._restarts.wait_left(now))
-                looks = self._shrinking.due(), self._origin.due(wanted)
+                looks = self._sizer.due(), self._origin.due(wanted)
                 waits += [look for look in looks if look is not None]
+            if not self._is_settled:
+                now = self._clock()
+                waits += [self._start_deadline(record) - now for record in self._pool.starting()]
+                if self.state is PoolState.RUNNING and self._pool.missing(wanted, most):
+                    waits.append(self._restarts.wait_left(now))
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:
@@ -163,6 +165,7 @@ class Master:
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             self.strategy.end()
             self._origin.end()
+            self._sizer.end()
             if before not in (PoolState.DRAINING, PoolState.STOPPING):
                 self._drain_began = self._clock()
             self._retire_all()
@@ -241,6 +244,7 @@ class Master:
         """In any child that is forked with this process's memory: drop the master's ends."""
         self._crew.forget_all()
         self._origin.let_go()
+        self._sizer.let_go()
         self.strategy.let_go()
         self._host.let_go()
 
@@ -325,7 +329,7 @@ class Master:
     def _size(self) -> tuple[int, int]:
         """The standing workers to keep, and the processes there may be at most."""
         most = self._host.max_children()
-        return self.strategy.standing(most), most
+        return self.strategy.standing(self._sizer.wanted(most)), most
 
     def _keep_size(self) -> None:
         now = self._clock()
@@ -334,20 +338,17 @@ class Master:
                 record.proved = True
                 self._restarts.note_survival()
         wanted, most = size = self._size()
+        self._pool.wanted = wanted
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
         surplus = self._pool.surplus(wanted)
-        self._shrink(surplus, now)
+        forbidden = self._pool.surplus(self.strategy.standing(most))
+        for record in self._sizer.leaving(surplus, forbidden, now):
+            self._retire(record, Message(Kind.RETIRE))
         if not (missing or surplus) and all(record.proved for record in self._pool):
             self._settled = self._pool.changes, *size
-
-    def _shrink(self, surplus: int, now: float) -> None:
-        standing = (r for r in self._pool if r.standing and r.state is WorkerState.SERVING)
-        readings = ((record.slot, self._crew.reading(record)) for record in standing)
-        for slot in self._shrinking.choose(readings, surplus, now):
-            self._retire(self._pool.by_slot(slot), Message(Kind.RETIRE))
 
     def _enforce_deadlines(self, now: float) -> None:
         for record in self._pool.starting():

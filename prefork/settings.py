@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from prefork.policies.sizing.base import Limits
 from prefork.workers.sources.base import Order
 
 
@@ -34,6 +35,7 @@ class Range:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
 
 
+SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
 SpawnName = Literal["auto", "fork", "refork"]
 Count = Annotated[int, Range(0)]
@@ -50,7 +52,8 @@ class Settings:
     workers there are at most is the documented `max_children`, how long the backlog is the
     documented `request_queue_size`.
 
-    Errors: `SettingsError` for a value that its type does not allow.
+    Errors: `SettingsError` for a value that its type does not allow, and for values that cannot be
+    meant together.
     """
 
     strategy: StrategyName = "accept"
@@ -65,6 +68,24 @@ class Settings:
     spare: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
     that it will serve; 0 to fork when a request has come."""
+
+    sizing: SizingName = "static"
+    """How many workers stand ready: `static`, always as many as there may be; `spare`, so many that
+    some are idle, within min-spare and max-spare; `ondemand`, as many as are needed at a time, also
+    none; `load`, as many as are busy and some more, if CPU and memory suffice for them."""
+
+    min_children: Count | None = None
+    """With any sizing but `static`: workers at least. `None`: 1, and with `ondemand` 0."""
+
+    min_spare: Count = 1
+    """With the sizing `spare`: while fewer are idle, workers are added."""
+
+    max_spare: Count = 4
+    """With the sizing `spare`: while more are idle, workers leave."""
+
+    idle_timeout: SomeSeconds = 10.0
+    """With the sizings `ondemand` and `load`: seconds for which workers are kept that are not
+    needed."""
 
     spawn: SpawnName = "auto"
     """Where the memory of workers that stand ready comes from: `fork`, from the master; `auto`,
@@ -112,6 +133,38 @@ class Settings:
             value = getattr(self, name)
             if not rule.admits(value):
                 raise SettingsError(f"{name} is {value!r}; it must be {rule}.")
+        if self.sizing == "static":
+            return
+        if self.strategy == "fork":
+            raise SettingsError(
+                f"sizing is {self.sizing!r}, but with the strategy fork each request has a worker "
+                "of its own; take another strategy, or the sizing static."
+            )
+        if self.sizing == "spare" and self.min_spare > self.max_spare:
+            raise SettingsError(
+                f"min_spare is {self.min_spare}, which is more than max_spare, {self.max_spare}."
+            )
+        if self.sizing != "ondemand" and self.min_children == 0:
+            raise SettingsError(
+                f"min_children is 0, but with the sizing {self.sizing} one worker at least must "
+                "see the clients come; take 1, or the sizing ondemand."
+            )
+
+    def check_least(self, max_children: int) -> None:
+        """Errors: `SettingsError` when there must be more workers than there may be."""
+        least = self.min_children or 0
+        if self.sizing != "static" and least > max_children:
+            raise SettingsError(
+                f"min_children is {least}, which is more than max_children, {max_children}."
+            )
+
+    def limits(self, max_children: int) -> Limits:
+        """Between what the sizing may choose; `max_children` counts more than the others."""
+        least = self.min_children
+        if least is None:
+            least = 0 if self.sizing == "ondemand" else 1
+        spare = self.min_spare, self.max_spare
+        return Limits(min(least, max_children), max_children, *spare, self.idle_timeout)
 
     def drawn_max_requests(self) -> int:
         """The limit for one worker, its share of jitter drawn."""

@@ -6,12 +6,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefork.host import Host
 from prefork.listener import allow_siblings, something_waits
 from prefork.master import Master
-from prefork.readings.backlog import waiting_at_most
+from prefork.readings.backlog import NOTHING, total, waiting_at_most
 from prefork.reports import WorkerStatus
 from prefork.settings import Settings
 from prefork.signals import held_back
@@ -22,6 +22,9 @@ from prefork.socketserver.mixins import ForkingMixIn
 from prefork.strategies import strategy_of
 from prefork.workers.room import Room
 from prefork.workers.sources.base import Serve
+
+if TYPE_CHECKING:
+    from prefork.readings.pool import PoolReading
 
 MOST_IN_A_TURN = 64
 """Requests handed over before the loop looks at the rest of its business again."""
@@ -79,6 +82,21 @@ class PreforkMixIn(ForkingMixIn):
         """What every worker is doing now, in the order of their slots."""
         master = master_of(self)
         return [] if master is None else master.status()
+
+    def prefork_reading(self) -> PoolReading:
+        """What the pool has done until now, and what waits: two of these make an advice.
+
+        For `prefork.advice.advise()`. It is there in the master's process, in any thread; it takes
+        some milliseconds, most of them for the memory of each worker. In other processes, and
+        before the pool has begun, there is nothing in it.
+        """
+        # Only for those who ask: every fork has its memory to copy.
+        from prefork.readings.pool import read_pool
+
+        master = master_of(self)
+        waiting = NOTHING if master is None else total(master.strategy.listening())
+        threads = self.prefork_settings.threads if self._prefork_has_threads() else None
+        return read_pool(self.prefork_status(), waiting, max(1, int(self.max_children)), threads)
 
     def prefork_kill(self) -> None:
         """Kill every worker at once, whatever it is serving; a loop that runs ends."""

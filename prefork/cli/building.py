@@ -9,7 +9,7 @@ from typing import Any
 
 import prefork.socketserver as api
 from prefork.cli.addresses import Address
-from prefork.cli.options import ServeOptions
+from prefork.cli.options import ServeOptions, check_least
 from prefork.cli.outcomes import Refusal
 from prefork.readings.cores import usable_cores
 from prefork.settings import Settings
@@ -119,7 +119,9 @@ def _attributes(
         )
     attributes: dict[str, object] = {"prefork_settings": settings}
     chosen = chosen_by(given, "max_children")
-    attributes["max_children"] = options.max_children or chosen or usable_cores()
+    most = options.max_children or chosen or usable_cores()
+    attributes["max_children"] = most
+    check_least(settings, most)
     backlog = options.backlog or chosen_by(given, "request_queue_size")
     if backlog is not None:
         attributes["request_queue_size"] = backlog

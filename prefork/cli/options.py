@@ -48,6 +48,9 @@ def attribute_docstrings(owner: type) -> dict[str, str]:
     return found
 
 
+OF_SIZING = {"min_children", "min_spare", "max_spare", "idle_timeout"}
+"""What has no effect with the sizing `static`."""
+
 if TYPE_CHECKING:
     Said = dict[str, Any]
 else:
@@ -130,7 +133,21 @@ class PoolOptions:
                 f"max-requests-jitter is {jitter}, but there is no max-requests to which it could "
                 "be added: no worker would ever be replaced."
             )
+        if settings.sizing == "static" and "sizing" not in self.said:
+            for name in OF_SIZING & self.said.keys():
+                raise Refusal(
+                    f"{name.replace('_', '-')} is {self.said[name]}, but the sizing is static: it "
+                    "has always max-children workers. Add another sizing, load for example."
+                )
         return settings
+
+
+def check_least(settings: Settings, max_children: int) -> None:
+    """Errors: `Refusal` when there must be more workers than there may be."""
+    try:
+        settings.check_least(max_children)
+    except SettingsError as error:
+        raise Refusal(str(error)) from None
 
 
 @Parameter(name="*")

@@ -127,13 +127,15 @@ def announcement(target: str, server: Any, schemes: Iterator[str], options: Serv
     where = ", ".join(f"{next(schemes)}://{shown(m.server_address)}" for m in members)
     settings = server.prefork_settings
     workers = "1 worker" if server.max_children == 1 else f"{server.max_children} workers"
-    most = "at most " if settings.strategy == "fork" else ""
+    static = settings.sizing == "static"
+    most = "" if static and settings.strategy != "fork" else "at most "
+    how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
     if server._prefork_has_threads():
         threads = f" with {settings.threads or 'any number of'} threads each"
     return (
-        f"Serving {target} on {where} by {most}{workers}{threads}, strategy {settings.strategy}"
-        f" ({_why(server, options)}); pid {os.getpid()}."
+        f"Serving {target} on {where} by {most}{workers}{threads}, {how} "
+        f"({_why(server, options)}); pid {os.getpid()}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import prefork.socketserver as api
-from prefork.cli.options import PoolOptions
+from prefork.cli.options import PoolOptions, check_least
 from prefork.readings.cores import usable_cores
 from prefork.settings import Settings
 from prefork.socketserver import PreforkMixIn, ThreadingMixIn
@@ -18,10 +18,13 @@ def put_pools_in_place(options: PoolOptions) -> None:
 
     Errors: `Refusal`.
     """
+    most = options.max_children or usable_cores()
+    settings = options.over(Settings())
+    check_least(settings, most)
     attributes: dict[str, Any] = {
         "__module__": "socketserver",
-        "max_children": options.max_children or usable_cores(),
-        "prefork_settings": options.over(Settings()),
+        "max_children": most,
+        "prefork_settings": settings,
     }
     replace("Forking", type("ForkingMixIn", (_InsteadOfProcesses,), dict(attributes)))
     instead = _WithThreads if options.with_threads else _InsteadOfThreads

@@ -35,7 +35,8 @@ def to_replace(
     `outdated` are those that serve and are of an older generation, `missing` is how many workers do
     not serve now of those that should.
     """
-    return to_retire(outdated, max(0, max_unavailable - missing), patience_over=True)
+    surplus = max(0, max_unavailable - missing)
+    return to_retire(outdated, surplus, busy_too=surplus)
 
 
 class Attempts:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefork.listener import borrowed
+from prefork.readings.cgroups import number
 from prefork.readings.sockdiag import udp_bytes, unix_queue
 
 _TCP_INFO = struct.Struct("=B23xII")  # tcpi_state; of a listener: who waits, and who may
@@ -34,6 +35,7 @@ _SO_MEMINFO = 55  # Linux 4.12
 _MEMORY = struct.Struct("=9I")  # SK_MEMINFO_...: bytes received, buffer, six others, drops
 _INT = struct.Struct("=i")
 _MOST_DATAGRAMS = Path("/proc/sys/net/unix/max_dgram_qlen")
+_LONGEST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 
 SMALLEST_CHARGE = 512
 """Bytes of the receive buffer that any Linux charges for a datagram, at least."""
@@ -92,6 +94,11 @@ def waiting_at_most(fd: int, backlog: int) -> int:
             return _most_datagrams() + 1
     except OSError:
         return backlog + 1
+
+
+def longest_backlog() -> int | None:
+    """What the kernel cuts every backlog to (net.core.somaxconn); `None`: unknown."""
+    return number(_LONGEST_BACKLOG)
 
 
 def charge(length: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from prefork.readings.cgroups import MEMBERSHIP, ROOT, folders, number, numbers
 from prefork.readings.cores import quotas
 
 STAT = Path("/proc/stat")
+PROCESSES = Path("/proc")
 IDLE = slice(3, 5)
 """Columns of a core's line in /proc/stat (proc_stat(5)): idle, and idle with a disk to wait for."""
 ALL = slice(0, 8)
@@ -109,6 +111,22 @@ def used_by_process(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | SCHEDULED)
     except OSError as error:  # EINVAL: there is no such process
         raise ProcessLookupError(pid) from error
+
+
+def delay_of_process(pid: int, processes: Path = PROCESSES) -> float:
+    """The seconds in which threads of a living process were ready to run and had no core.
+
+    The sum of those that live (/proc/PID/schedstat in the kernel's documentation of sched-stats);
+    0 where the kernel does not count it.
+
+    Errors: `OSError` when it is gone.
+    """
+    tasks = processes / str(pid) / "task"
+    waited = 0
+    for thread in tasks.iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            waited += int((thread / "schedstat").read_text().split()[1])
+    return waited / 1e9
 
 
 def _cores(stat: Path, usable: set[int]) -> dict[int, CoreTimes]:

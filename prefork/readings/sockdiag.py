@@ -22,7 +22,8 @@ _ANSWER = 65536
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _UNIX = struct.Struct("=BBHIIIII")  # unix_diag_req: family, -, -, states, inode, show, cookie
 _SHOW_QUEUE = 0x10  # UDIAG_SHOW_RQLEN
-_UNIX_ANSWER = 16  # bytes of unix_diag_msg, before its attributes
+_UNIX_ANSWER = struct.Struct("=xxB13x")  # unix_diag_msg: state; its attributes follow
+_LISTEN = 10  # TCP_LISTEN, also of a Unix socket
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _QUEUE = 4  # UNIX_DIAG_RQLEN
 _LENGTHS = struct.Struct("=II")  # unix_diag_rqlen: of a listener, who waits and who may
@@ -33,13 +34,14 @@ _INET_ANSWER = struct.Struct("=56xI8xI")  # inet_diag_msg: bytes received, inode
 def unix_queue(inode: int) -> tuple[int, int]:
     """Who waits at the listening Unix socket with this inode, and its backlog.
 
-    Errors: `OSError` where the kernel does not answer, or knows no such socket in this network
+    Errors: `OSError` where the kernel does not answer, or knows no such listener in this network
     namespace.
     """
     show = _UNIX.pack(socket.AF_UNIX, 0, 0, _EVERY, inode, _SHOW_QUEUE, _EVERY, _EVERY)
     for answer in _ask(show, _REQUEST):
-        at = _UNIX_ANSWER
-        while at < len(answer):
+        (state,) = _UNIX_ANSWER.unpack_from(answer)
+        at = _UNIX_ANSWER.size
+        while state == _LISTEN and at < len(answer):
             length, kind = _ATTRIBUTE.unpack_from(answer, at)
             if kind == _QUEUE:
                 waiting, backlog = _LENGTHS.unpack_from(answer, at + _ATTRIBUTE.size)

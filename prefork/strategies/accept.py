@@ -26,7 +26,7 @@ class Accept(Strategy):
         return False
 
     def something_waits(self) -> bool:
-        return something_waits(one.fileno() for one in self.host.listeners())
+        return something_waits(self.listening())
 
     def waiting_at_most(self) -> int:
         return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.host.listeners())

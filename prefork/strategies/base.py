@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from prefork.host import Host
 from prefork.listener import Sharing
 from prefork.pool import Pool, WorkerRecord
-from prefork.readings.backlog import Depth, total
 from prefork.workers.channel import Kind, Message
 from prefork.workers.main import Assignment
 from prefork.workers.room import Room
@@ -82,6 +81,10 @@ class Strategy:
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 
+    def awaited(self, record: WorkerRecord) -> bool:
+        """Whether a request is on its way to a worker which does not show that yet."""
+        return False
+
     # -- the backlog -------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -124,13 +127,13 @@ class Strategy:
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master."""
 
+    def listening(self) -> Collection[int]:
+        """The descriptors at which requests wait."""
+        return [fd for one in self.host.listeners() if (fd := one.fileno()) >= 0]
+
     def something_waits(self) -> bool:
         """Whether there is a request now that only a worker can take."""
         return False
-
-    def depth(self) -> Depth:
-        """What waits now, for whomever, at all listeners together."""
-        return total(one.fileno() for one in self.host.listeners())
 
     def waiting_at_most(self) -> int:
         """How many such requests there can be now."""

@@ -122,6 +122,10 @@ class Handoff(Strategy):
         self._line.pop(record.pid, None)
         self._in_hand.pop(record.pid, None)
 
+    def awaited(self, record: WorkerRecord) -> bool:
+        self.listen()
+        return self._in_hand.get(record.pid, 0) > 0
+
     def close(self) -> None:
         self._completions.close()
 

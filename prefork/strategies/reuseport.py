@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prefork.host import Host
 from prefork.lifecycle import WorkerState
@@ -17,7 +17,7 @@ from prefork.listener import (
     spread_clients,
 )
 from prefork.pool import Pool, WorkerRecord
-from prefork.readings.backlog import Depth, total, waiting_at_most
+from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.strategies.accept import Accept
 from prefork.workers.channel import Kind, Message
@@ -118,11 +118,8 @@ class Reuseport(Accept):
         finally:
             self._siblings.update(lent)
 
-    def something_waits(self) -> bool:
-        return something_waits(self._listeners().values())
-
-    def depth(self) -> Depth:
-        return total(self._listeners().values())
+    def listening(self) -> Collection[int]:
+        return self._listeners().values()
 
     def waiting_at_most(self) -> int:
         backlogs = [one.backlog() for one in self.host.listeners()]
@@ -136,7 +133,8 @@ class Reuseport(Accept):
         """The descriptors of all that are open, by their places."""
         firsts = enumerate(one.fileno() for one in self.host.listeners())
         all_of_them = {(0, number): fd for number, fd in firsts if fd >= 0}
-        return all_of_them | {place: sock.fileno() for place, sock in self._siblings.items()}
+        siblings = dict(self._siblings)  # at once: a reading may come from another thread
+        return all_of_them | {place: sock.fileno() for place, sock in siblings.items()}
 
     def _forget_replaced(self) -> None:
         """Close the siblings of a socket that the program has closed, or put another for."""
@@ -150,8 +148,7 @@ class Reuseport(Accept):
 
     def _place_orphans(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
-        most = self.host.max_children()
-        if self._ended or self.pool.missing(most, most):
+        if self._ended or self.pool.missing(self.pool.wanted, self.host.max_children()):
             return
         keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}
         for place, fd in self._listeners().items():

@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_left_out_with_a_sentence(scheme: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) -> None:
     said: Any = Cell(name, 4).settings
-    assert set(said) == {"strategy", "order", "spare"}
+    assert set(said) == {"strategy", "order", "spare", "sizing"}
     settings = Settings(**said)
     assert name.startswith(settings.strategy)
     assert (settings.order == "hot") == (name == "accept-hot")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefork.policies import reforking
+from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import HANG
@@ -22,6 +23,25 @@ def strategy(request: pytest.FixtureRequest) -> str:
     if name == "reuseport" and request.node.get_closest_marker("one_queue"):
         pytest.skip("a client waits for one worker from the moment it connects")
     return name
+
+
+@pytest.fixture
+def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStage]:
+    """Makes masters on a fake system, with so many cores."""
+    stages: list[Stage] = []
+
+    def make(cores: int = 8) -> Stage:
+        stages.append(Stage(monkeypatch, cores))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.strike()
+
+
+@pytest.fixture
+def stage(stage_of: MakeStage) -> Stage:
+    return stage_of()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from prefork.settings import Settings
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message, Parcel
 from prefork.workers.room import Room
+from prefork.workers.scoreboard import _WORK, State
 from prefork.workers.service import Listening, Taker
 
 
@@ -204,6 +205,17 @@ class Stage:
                 self._ready.add(worker.pid)
                 self.say(worker.pid, Message(Kind.READY))
         self.turn()
+
+    def shows(self, pid: int, state: State, *, busy: float = 0.0, served: int = 0) -> None:
+        """The worker writes on the scoreboard what it does from now on, and what it has done."""
+        (slot,) = (worker.slot for worker in self.master.status() if worker.pid == pid)
+        place = self.master._crew.scoreboard.slot(slot)
+        words = int(self.system.now * 1e9), served, int(busy * 1e9), int(state is State.BUSY)
+        _WORK.pack_into(place._memory, place._at, state, *words)
+
+    def all_show(self, state: State) -> None:
+        for pid in self.host.workers:
+            self.shows(pid, state)
 
     def heard_by(self, pid: int) -> Message | None:
         return self._end_of(pid).receive()

@@ -33,6 +33,17 @@ def test_who_has_waited_longest_has_the_next_request(desk: Desk) -> None:
     assert [w.handed() for w in (third, first, second)] == [[b"d"], [b"e"], [b"f"]]
 
 
+def test_a_request_that_is_on_its_way_is_known_before_the_worker_shows_it(desk: Desk) -> None:
+    """Who was handed one is not idle, whatever the scoreboard says: it is not to be retired."""
+    worker = desk.hire()
+    assert not desk.handoff.awaited(worker.record)
+    desk.place(b"a")
+    assert desk.handoff.awaited(worker.record)
+    worker.handed()
+    worker.is_done()
+    assert not desk.handoff.awaited(worker.record)
+
+
 def test_with_the_order_hot_it_is_who_was_done_last() -> None:
     desk = Desk(order="hot")
     first, second = desk.hire(), desk.hire()

@@ -76,11 +76,11 @@ def test_never_more_unready_workers_than_cores(missing: int, starting: int, core
     ),
     st.integers(0, 25),
 )
-def test_only_idle_workers_are_retired_while_there_is_patience(
+def test_only_idle_workers_are_retired_unless_it_must_be(
     workers: list[tuple[State, float]], surplus: int
 ) -> None:
     readings = [(slot, reading(*worker)) for slot, worker in enumerate(workers)]
-    chosen = to_retire(readings, surplus, patience_over=False)
+    chosen = to_retire(readings, surplus)
     idle = [slot for slot, (state, _) in enumerate(workers) if state is State.IDLE]
     assert set(chosen) <= set(idle)
     assert len(chosen) == min(surplus, len(idle))
@@ -93,9 +93,10 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
         (2, reading(State.IDLE, 3.0)),
         (3, reading(State.BUSY, 9.0)),
     ]
-    assert to_retire(readings, 1, patience_over=False) == [2]
-    assert to_retire(readings, 4, patience_over=False) == [2, 1]
-    assert to_retire(readings, 4, patience_over=True) == [2, 1, 3, 0]
+    assert to_retire(readings, 1) == [2]
+    assert to_retire(readings, 4) == [2, 1]
+    assert to_retire(readings, 4, busy_too=3) == [2, 1, 3]
+    assert to_retire(readings, 4, busy_too=4) == [2, 1, 3, 0]
 
 
 @pytest.mark.parametrize(

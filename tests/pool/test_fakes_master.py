@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,24 +16,6 @@ from prefork.settings import Settings
 from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from tests.pool.fakes import MakeStage, Stage
-
-
-@pytest.fixture
-def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStage]:
-    stages: list[Stage] = []
-
-    def make(cores: int = 8) -> Stage:
-        stages.append(Stage(monkeypatch, cores))
-        return stages[-1]
-
-    yield make
-    for stage in stages:
-        stage.strike()
-
-
-@pytest.fixture
-def stage(stage_of: MakeStage) -> Stage:
-    return stage_of()
 
 
 def test_nothing_is_forked_before_the_loop_begins(stage: Stage) -> None:

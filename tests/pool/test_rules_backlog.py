@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import PreforkTCPServer, PreforkUnixStreamServer
+from prefork.readings import sockdiag
 from prefork.readings.backlog import NOTHING, Depth, charge, depth, total, waiting_at_most
 from tests.conftest import Running
 from tests.pool.kit import LOOPBACK, Handler, pool_of, waiting_clients
@@ -175,12 +176,17 @@ def test_unix_datagrams_wait_or_do_not(short_path: Path) -> None:
 def test_what_is_no_listener_has_nothing_that_waits() -> None:
     with socket.create_server(LOOPBACK) as listener, connect(listener.getsockname()) as client:
         reader, writer = os.pipe()
+        one, other = socket.socketpair()
         try:
-            assert [depth(fd) for fd in (-1, reader, client.fileno())] == [NOTHING] * 3
+            other.send(b"something to read")
+            connected = client.fileno(), one.fileno()
+            assert [depth(fd) for fd in (-1, reader, *connected)] == [NOTHING] * 4
             assert [waiting_at_most(fd, 7) for fd in (-1, reader)] == [0, 8]
         finally:
             os.close(reader)
             os.close(writer)
+            one.close()
+            other.close()
         assert depth(reader) == NOTHING
 
 
@@ -192,3 +198,21 @@ def test_several_listeners_are_counted_together() -> None:
         stack.enter_context(connections(two.getsockname(), 3))
         assert total([one.fileno(), -1, two.fileno()]) == Depth(5, 12, 0)
         assert total([]) == NOTHING
+
+
+def test_without_netlink_a_unix_listener_has_any_number_and_udp_what_its_socket_says(
+    monkeypatch: pytest.MonkeyPatch,
+    short_path: Path,
+    datagrams: tuple[socket.socket, socket.socket],
+) -> None:
+    """As in a sandbox that forbids such sockets, or for a socket of another network namespace."""
+    monkeypatch.setattr(sockdiag, "_SOCK_DIAG", 255)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_path / "server"))
+        listener.listen(7)
+        with connections(listener.getsockname(), 2):
+            assert depth(listener.fileno()) == NOTHING
+            assert waiting_at_most(listener.fileno(), 7) == 8
+    server, client = datagrams
+    client.send(b"x")
+    assert depth(server.fileno()).waiting == 1

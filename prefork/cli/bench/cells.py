@@ -16,7 +16,7 @@ STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "fork-spare": lambda workers: {"strategy": "fork", "spare": workers},
 }
 """The settings of each, for so many workers; the simpler ones first."""
-PLAIN: dict[str, object] = {"strategy": "accept", "order": "fair", "spare": 0}
+PLAIN: dict[str, object] = {"strategy": "accept", "order": "fair", "spare": 0, "sizing": "static"}
 """What they are put over, whatever a server class has chosen."""
 KINDS = {
     "tcp": "TCPServer",

@@ -16,7 +16,7 @@ import os
 import time
 from pathlib import Path
 
-from prefork.readings.cpu import used_by_process
+from prefork.readings.cpu import delay_of_process, used_by_process
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 CHILDREN_USER, CHILDREN_SYSTEM = 13, 14
@@ -41,14 +41,12 @@ def used_by_tree(pid: int) -> float:
 
 def waited_by_tree(pid: int) -> float:
     """Seconds that the threads of a process and of all below it could have run, and waited for a
-    core: the second figure of /proc/PID/task/TID/schedstat (Linux, Documentation/scheduler/
-    sched-stats.rst). 0 where the kernel does not count. Those that have ended are not in it."""
-    waited = 0
+    core. What has ended is not in it."""
+    waited = 0.0
     for each in tree(pid):
-        for thread in Path(f"/proc/{each}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError, IndexError):
-                waited += int(thread.read_text().split()[1])
-    return waited / 1e9
+        with contextlib.suppress(OSError):
+            waited += delay_of_process(each)
+    return waited
 
 
 def children(pid: int) -> list[int]:

@@ -33,11 +33,11 @@ from prefork.cli.tune.conclusions import Wish, conclude
 from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.pool import pool_of
 from prefork.cli.tune.sweep import Announce, Sweep
+from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 
 PROFILE = 0.12
 """The part of the time that goes to one worker alone."""
-SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 
 def run(target: str, options: TuneOptions) -> int:
@@ -151,10 +151,3 @@ def words_for_serve(options: TuneOptions) -> tuple[str, ...]:
     if options.app_dir != Path("."):
         words.append(f"--app-dir {shlex.quote(str(options.app_dir))}")
     return tuple(words)
-
-
-def longest_backlog() -> int | None:
-    try:
-        return int(SOMAXCONN.read_text())
-    except (OSError, ValueError):
-        return None

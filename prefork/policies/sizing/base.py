@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from prefork.policies.sizing.history import Episodes
+
 
 class Load(NamedTuple):
     """What a policy looks at; all of one moment."""
@@ -25,13 +27,55 @@ class Load(NamedTuple):
     """Workers that still fit into memory beside those standing; `None`: unknown."""
     cores: int
 
+    @property
+    def ready(self) -> int:
+        return self.standing - self.starting
+
+    @property
+    def in_use(self) -> float:
+        """Workers that were busy on average since the last look."""
+        return self.busy_share * self.ready
+
+    @property
+    def in_words(self) -> str:
+        """What the workers do, and who waits."""
+        if self.busy < self.ready:
+            busy = f"they are busy for {percent(self.busy_share)} of the time"
+        else:
+            busy = "all are busy" if self.ready else "none is ready"
+        return f"{busy}, {self.waiting_in_words}"
+
+    @property
+    def waiting_in_words(self) -> str:
+        if self.waiting == 1:
+            return "1 client waits"
+        return f"{self.waiting or 'no'} clients wait"
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
 
 class Decision(NamedTuple):
-    """How many standing workers to have, and why: half a sentence for the log, empty when that is
-    as before."""
+    """How many standing workers to have, and why.
+
+    The reason is half a sentence for the log; it is empty when there is nothing new to say.
+    """
 
     wanted: int
     reason: str
+
+
+class Bound(NamedTuple):
+    """A number that may not be exceeded now.
+
+    Where it is a pity that there may be no more, `why` is said once in an episode, together with
+    the figures of the moment; if it is empty, never.
+    """
+
+    workers: int
+    why: str
+    figures: str
 
 
 class Limits(NamedTuple):
@@ -46,31 +90,60 @@ class Limits(NamedTuple):
     max_spare: int = 4
     idle_timeout: float = 10.0
 
+    def bound(self, workers: int) -> int:
+        """The nearest number that is allowed."""
+        return max(self.least, min(workers, self.most))
+
 
 class Sizing:
     """A policy: says how many workers there shall be; one for each run of a pool.
 
     For the caller: `wanted` at the start, then `decide()` at each look. The `limits` may be
     replaced between two looks. The next look is due `interval` seconds after the last one, which
-    differs with the load; `None` while there need be none. Where `at_once` says so one is also due
+    differs with the load; with `None` there need be none. Where `at_once` says so one is also due
     as soon as a request waits while no worker is idle; without workers, it is the only one.
 
-    For derived classes: `_decide()`.
+    For derived classes: `_first()` and `_decide()`, and what the latter may answer.
     """
 
+    interval: float | None
     at_once = False
 
-    interval: float | None = None
+    reads_machine = False
+    """Whether it looks at CPU and memory."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.wanted = limits.least
+        self.wanted = limits.bound(self._first())
+        self._episodes = Episodes()
 
     def decide(self, load: Load) -> Decision:
         """The decision at a look; `wanted` is what it says until the next one."""
+        before, limits = self.wanted, self.limits
+        self.wanted = limits.bound(before)
         decision = self._decide(load)
         self.wanted = decision.wanted
+        if self.wanted != before and not decision.reason:
+            return Decision(self.wanted, f"there shall be {limits.least} to {limits.most}")
         return decision
 
+    def _first(self) -> int:
+        """The workers to begin with, before anybody has looked."""
+        return self.limits.least
+
     def _decide(self, load: Load) -> Decision:
+        """What to have; `wanted` is what there should be now, and within the limits."""
         raise NotImplementedError
+
+    def _stay(self) -> Decision:
+        return Decision(self.wanted, "")
+
+    def _stay_within(self, bound: Bound, load: Load) -> Decision:
+        """More would be better, but there may be no more."""
+        is_news = bound.why and self._episodes.is_news(bound.why, load.now)
+        return Decision(self.wanted, f"{bound.why}, {bound.figures}" if is_news else "")
+
+    def _max_children(self, load: Load) -> Bound:
+        """A pity only if somebody waits."""
+        why = "max_children is reached" if load.waiting else ""
+        return Bound(self.limits.most, why, load.waiting_in_words)

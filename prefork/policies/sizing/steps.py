@@ -19,23 +19,24 @@ def to_start(missing: int, starting: int, cores: int) -> int:
 
 
 def to_retire(
-    readings: Iterable[tuple[int, Reading]], surplus: int, patience_over: bool
+    readings: Iterable[tuple[int, Reading]], surplus: int, busy_too: int = 0
 ) -> list[int]:
     """The slots to retire: the idle ones, those first that have been idle longest.
 
-    May be fewer than `surplus`; the caller asks again when a worker may have become idle. When its
-    patience is over busy ones are named too, those with the youngest requests first: they leave
-    after what they hold.
+    May be fewer than `surplus`; the caller asks again when a worker may have become idle. If they
+    are fewer than `busy_too`, busy ones are named up to that number, those with the youngest
+    requests first: they leave after what they hold.
     """
     readings = list(readings)
     idle = sorted(
         (reading.since, slot) for slot, reading in readings if reading.state is State.IDLE
     )
-    chosen = [slot for _, slot in idle]
-    if patience_over:
-        others = [(reading.since, slot) for slot, reading in readings if slot not in chosen]
-        chosen += [slot for _, slot in sorted(others, reverse=True)]
-    return chosen[:surplus]
+    chosen = [slot for _, slot in idle][:surplus]
+    others = [
+        (reading.since, slot) for slot, reading in readings if (reading.since, slot) not in idle
+    ]
+    busy = [slot for _, slot in sorted(others, reverse=True)]
+    return chosen + busy[: max(0, busy_too - len(chosen))]
 
 
 class Shrinking:
@@ -45,15 +46,21 @@ class Shrinking:
         self._since: float | None = None
 
     def choose(
-        self, readings: Iterable[tuple[int, Reading]], surplus: int, now: float
+        self, readings: Iterable[tuple[int, Reading]], surplus: int, forbidden: int, now: float
     ) -> list[int]:
-        """The slots to retire now; see `to_retire()`."""
-        if not surplus:
+        """The slots to retire now, of so many that are more than wanted; see `to_retire()`.
+
+        So many are `forbidden`, for there may not be as many: only for them busy ones are named,
+        when patience is over.
+        """
+        if not forbidden:
             self._since = None
-            return []
-        if self._since is None:
+        elif self._since is None:
             self._since = now
-        return to_retire(readings, surplus, now - self._since >= SURPLUS_PATIENCE)
+        if not surplus:
+            return []
+        patience_over = self._since is not None and now - self._since >= SURPLUS_PATIENCE
+        return to_retire(readings, surplus, forbidden if patience_over else 0)
 
     def due(self) -> float | None:
         """Seconds until the next look."""

@@ -1,0 +1,125 @@
+"""`load`: as many workers as keep the clients from waiting and the cores busy, and no more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from prefork.policies.sizing.base import Bound, Decision, Limits, Load, Sizing, percent
+from prefork.policies.sizing.history import Average, Peak
+
+LOOK_INTERVAL = 0.25
+REST_INTERVAL = 0.5
+"""Seconds to the next look when nothing is going on: as often as the loop turns by itself."""
+
+BUSY_ENOUGH = 0.75
+"""Share of their time for which workers shall be busy: the rest is for who comes by chance."""
+
+SATURATED = 0.1
+"""Share of the CPU that is left when more workers would only take it from each other."""
+
+AVERAGED = 1.0
+"""Seconds over which the work and the CPU left are averaged."""
+
+WORTH_IT = 2 / 3
+"""Share of the present number to which it comes down, or to the least; else it is not changed."""
+
+CLEARLY = 2
+"""Times the present number that are needed when it is no chance; of fewer the next look tells."""
+
+MOST_PATIENT = 8
+"""Times `idle_timeout` that workers are kept, at most, where they were needed again too often."""
+
+
+class ByLoad(Sizing):
+    """Adds when workers are busy or clients wait; not when CPU or memory would not suffice.
+
+    What is needed is what the workers have done on average, and what waits, with some time to
+    spare. It adds 1, 2, 4, ... at a time while that is not enough. Up to one worker more than cores
+    there is always something to gain; beyond it, the CPU left says whether there is.
+
+    It gives up what was not needed at any look for `idle_timeout` seconds. Where it has to grow
+    soon after that, it waits twice as long the next time, and so on.
+    """
+
+    reads_machine = True
+    interval = LOOK_INTERVAL
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._in_use = Average(AVERAGED)
+        self._cpu_left = Average(AVERAGED)
+        self._needed = Peak()
+        self._usable = 1.0  # share of the CPU
+        self._short = False
+        self._step = 1
+        self._patience = 1  # times idle_timeout
+        self._gave_up: float | None = None  # when, if it has not grown since
+
+    def _decide(self, load: Load) -> Decision:
+        needed = self._note(load)
+        short_before, self._short = self._short, needed > self.wanted
+        if not self._short:
+            self._step = 1
+            decision = self._shrink(load)
+        elif not (short_before or needed >= CLEARLY * self.wanted):
+            decision = self._stay()
+        elif load.standing < self.wanted or load.starting * 4 > load.standing:
+            # Those decided on before are not there yet; a few may always be, as replacements.
+            decision = self._stay()
+        else:
+            decision = self._grow(load, needed)
+        quiet = decision.wanted == self.limits.least and not (load.in_use or load.waiting)
+        self.interval = REST_INTERVAL if quiet else LOOK_INTERVAL
+        return decision
+
+    def _note(self, load: Load) -> int:
+        """Remember this look; how many workers are needed by it, be that allowed or not."""
+        now, present = load.now, load.in_use
+        average = self._in_use.note(now, present)
+        self._needed.note(now, self.limits.bound(_workers_for(present + load.waiting)))
+        if load.cpu_left is not None:
+            # Idle for a moment is not enough, nor to have been idle until a moment ago.
+            self._usable = min(load.cpu_left, self._cpu_left.note(now, load.cpu_left))
+        # As long as nobody waits, more work has to last for a while, and be there still.
+        work = max(average, present) if load.waiting else min(average, present)
+        return _workers_for(work + load.waiting)
+
+    def _grow(self, load: Load, needed: int) -> Decision:
+        bound = min(self._bounds(load), key=lambda each: each.workers)
+        goal = min(self.wanted + self._step, needed, bound.workers)
+        if goal <= self.wanted:
+            return self._stay_within(bound, load)
+        self._step *= 2
+        self._note_growth(load.now)
+        cpu = "" if load.cpu_left is None else f", {percent(load.cpu_left)} of the CPU is idle"
+        return Decision(goal, f"{load.in_words}{cpu}")
+
+    def _bounds(self, load: Load) -> Iterator[Bound]:
+        """All of them; of those that are the same, first what no setting can change."""
+        # Before there is one more than cores, what is left says nothing about that many.
+        if self._usable < SATURATED or self.wanted <= load.cores:
+            figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
+            yield Bound(max(self.wanted, load.cores + 1), "the machine is saturated", figures)
+        if load.memory_room is not None:
+            fit = load.standing + load.memory_room
+            yield Bound(fit, "no more of them fit into memory", load.in_words)
+        yield self._max_children(load)
+
+    def _note_growth(self, now: float) -> None:
+        if self._gave_up is not None:
+            too_soon = now - self._gave_up < self._patience * self.limits.idle_timeout
+            self._patience = min(self._patience * 2, MOST_PATIENT) if too_soon else 1
+            self._gave_up = None
+
+    def _shrink(self, load: Load) -> Decision:
+        limits, patience = self.limits, self._patience * self.limits.idle_timeout
+        kept = self._needed.of_last(patience, load.now)
+        if kept >= self.wanted or limits.least < kept > self.wanted * WORTH_IT:
+            return self._stay()
+        self._gave_up = load.now
+        return Decision(kept, f"no more were needed for {patience:g} s")
+
+
+def _workers_for(work: float) -> int:
+    return math.ceil(work / BUSY_ENOUGH)

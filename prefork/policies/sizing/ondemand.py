@@ -1,0 +1,46 @@
+"""`ondemand`: workers are there for as long as they are needed, and not before."""
+
+from __future__ import annotations
+
+import math
+
+from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.policies.sizing.history import Peak
+
+LOOK_INTERVAL = 0.25
+REST_INTERVAL = 0.5
+
+
+class OnDemand(Sizing):
+    """The rule of PHP-FPM's `pm = ondemand`: one for each who waits while none is idle.
+
+    Those that were not needed for `idle_timeout` leave. They are counted by what all of them have
+    had to do, not by how long each was idle: idle workers take turns, and with few requests each of
+    many would be needed now and then.
+    """
+
+    at_once = True
+    interval: float | None = LOOK_INTERVAL
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._needed = Peak()
+
+    def _decide(self, load: Load) -> Decision:
+        limits = self.limits
+        needed = load.busy + load.waiting
+        self._needed.note(load.now, max(needed, math.ceil(load.in_use)))
+        kept = limits.bound(self._needed.of_last(limits.idle_timeout, load.now))
+        if needed > self.wanted >= limits.most:
+            decision = self._stay_within(self._max_children(load), load)
+        elif needed > self.wanted:
+            decision = Decision(limits.bound(needed), load.in_words)
+        elif kept < self.wanted:
+            decision = Decision(kept, f"no more were needed for {limits.idle_timeout:g} s")
+        else:
+            decision = self._stay()
+        self.interval = LOOK_INTERVAL
+        if kept == limits.least and not load.in_use:
+            nobody = not (load.standing or decision.wanted)
+            self.interval = None if nobody else REST_INTERVAL
+        return decision

@@ -1,0 +1,38 @@
+"""`spare`: some workers are idle at any time, neither too few nor too many."""
+
+from __future__ import annotations
+
+from prefork.policies.sizing.base import Decision, Load, Sizing
+
+MOST_AT_ONCE = 32
+
+
+class Spare(Sizing):
+    """The rule of Apache's prefork MPM (`MinSpareServers`) and of PHP-FPM (`pm = dynamic`).
+
+    While fewer than `min_spare` are idle it adds 1, 2, 4, ... at a time, but no more than are
+    missing; above `max_spare` it gives up one at a time. Who starts counts as idle, or a slow start
+    would be a reason for more of them; who waits is going to take an idle one.
+    """
+
+    interval = 1.0
+    _step = 1
+
+    def _first(self) -> int:
+        return max(self.limits.least, self.limits.min_spare)
+
+    def _decide(self, load: Load) -> Decision:
+        limits, idle = self.limits, load.standing - load.busy - load.waiting
+        if idle >= limits.min_spare:
+            self._step = 1
+            if idle > limits.max_spare and load.standing <= self.wanted > limits.least:
+                return Decision(self.wanted - 1, f"{idle} are idle, more than {limits.max_spare}")
+            return self._stay()
+        if load.standing < self.wanted:
+            return self._stay()  # those decided on before are not there yet
+        if self.wanted >= limits.most:
+            return self._stay_within(self._max_children(load), load)
+        more = min(self._step, limits.min_spare - idle)
+        self._step = min(self._step * 2, MOST_AT_ONCE)
+        short = f"{max(0, load.standing - load.busy)} are idle and {load.waiting_in_words}"
+        return Decision(limits.bound(self.wanted + more), short)

@@ -1,0 +1,227 @@
+"""How many workers there shall be: what a policy sees of the load, and when; who leaves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+from prefork.crew import Crew
+from prefork.doorbell import Doorbell
+from prefork.host import Host
+from prefork.lifecycle import WorkerState
+from prefork.listener import something_waits
+from prefork.policies.sizing import POLICIES
+from prefork.policies.sizing.base import Load, Sizing
+from prefork.policies.sizing.steps import Shrinking
+from prefork.pool import Pool, WorkerRecord
+from prefork.readings.backlog import total
+from prefork.readings.cpu import CpuMeter
+from prefork.readings.memory import memory_left, pss
+from prefork.strategies.base import Strategy
+from prefork.system import System
+from prefork.workers.scoreboard import Reading, State
+
+MEMORY_INTERVAL = 2.0
+"""Seconds between two looks at the memory: the kernel walks all pages of a worker for it."""
+
+UNBOUNDED = 200
+"""Requests in hand that fill a worker with threads for which there is no bound."""
+
+logger = logging.getLogger("prefork")
+
+Seen = tuple[WorkerRecord, Reading]
+
+
+class Machine:
+    """What else there is for workers; a pool that does not ask pays nothing for it."""
+
+    def __init__(self) -> None:
+        self._cpu = CpuMeter()
+        self._fit: int | None = None
+        self._measured = float("-inf")
+
+    def cpu_left(self) -> float | None:
+        """The share of the usable cores that was idle since the last time."""
+        return self._cpu.left()
+
+    def memory_room(self, now: float, standing: int, ready: Sequence[Seen]) -> int | None:
+        """Workers that still fit into memory beside those `standing`; `None`: unknown.
+
+        One counts as much as the one that has served most takes.
+        """
+        if ready and now - self._measured >= MEMORY_INTERVAL:
+            self._measured = now
+            record, _ = max(ready, key=lambda seen: seen[1].served)
+            self._fit = self._measure(record.pid, standing)
+        return None if self._fit is None else max(0, self._fit - standing)
+
+    def _measure(self, pid: int, standing: int) -> int | None:
+        try:
+            each = pss(pid)
+        except OSError:
+            return None
+        left = memory_left()
+        return None if left is None or not each else standing + left // each
+
+
+class Work:
+    """What the workers have done from one look to the next: exactly, from the scoreboard."""
+
+    def __init__(self, now: float) -> None:
+        self._last_look = now
+        self._busy: dict[int, float] = {}  # seconds in all, by pid
+
+    def share(self, now: float, ready: Iterable[Seen]) -> float:
+        """The share of their time for which they were busy since the last look."""
+        before, self._busy = self._busy, {}
+        worked = could = 0.0
+        for record, reading in ready:
+            present = now - reading.since if reading.state is State.BUSY else 0.0
+            self._busy[record.pid] = reading.busy + present
+            worked += self._busy[record.pid] - before.get(record.pid, 0.0)
+            could += now - max(self._last_look, record.started)
+        self._last_look = now
+        return max(0.0, min(worked / could, 1.0)) if could > 0 else 0.0
+
+
+class Sizer:
+    """The size of one pool: `max_children`, or what the policy of the settings decides.
+
+    For the master: `begin()`, then at each turn `look()`, and `due()` before each wait; `wanted()`
+    is how many there shall be. With the sizing `static` all of it costs nothing.
+    """
+
+    def __init__(self, host: Host, pool: Pool, crew: Crew, system: System, cores: int) -> None:
+        self._host = host
+        self._pool = pool
+        self._crew = crew
+        self._clock = system.clock
+        self._cores = cores
+        self._policy: Sizing | None = None
+        self._shrinking = Shrinking()
+        self._doorbell = Doorbell(crew, self._look_now)
+        self._next_look: float | None = None
+
+    def begin(self, strategy: Strategy) -> None:
+        """Another run of the pool begins.
+
+        Errors: `SettingsError` when there must be more workers than there may be.
+        """
+        settings, most, now = self._host.settings(), self._host.max_children(), self._clock()
+        settings.check_least(most)
+        self.end()
+        self._strategy = strategy
+        self._shrinking = Shrinking()
+        policy = POLICIES.get(settings.sizing)
+        if policy is not None:
+            self._policy = policy(settings.limits(most))
+            self._machine = Machine() if policy.reads_machine else None
+            self._work = Work(now)
+            self._next_look = now
+
+    def end(self) -> None:
+        """The loop has ended: who is there finishes, and nobody decides any more."""
+        self._policy = None
+        self._next_look = None
+        self._doorbell.put_away()
+
+    def let_go(self) -> None:
+        """In a forked child: drop what belongs to the master."""
+        self._doorbell.let_go()
+
+    def wanted(self, most: int) -> int:
+        """How many workers there shall be, of `most` allowed."""
+        return most if self._policy is None else min(self._policy.wanted, most)
+
+    def due(self) -> float | None:
+        """Seconds until the clock alone makes a turn necessary."""
+        looks = []
+        if self._next_look is not None:
+            looks.append(max(self._next_look - self._clock(), 0.0))
+        if (shrinking := self._shrinking.due()) is not None:
+            looks.append(shrinking)
+        return min(looks, default=None)
+
+    def look(self) -> None:
+        """Decide anew, if it is time."""
+        policy = self._policy
+        if policy is None or self._next_look is None:
+            return
+        now = self._clock()
+        if now < self._next_look:
+            return
+        most = self._host.max_children()
+        if not self._strategy.standing(most):
+            self.end()  # requests cannot be handed over: nobody stands ready any more
+            return
+        policy.limits = self._host.settings().limits(most)
+        before = policy.wanted
+        load = self._load(now)
+        wanted, reason = policy.decide(load)
+        if wanted != before:
+            logger.info("%s instead of %d: %s.", _workers(wanted), before, reason)
+        elif reason:
+            logger.warning("%s and no more: %s.", _workers(wanted), reason)
+        self._next_look = None if policy.interval is None else now + policy.interval
+        nobody_idle = load.busy == load.standing or not wanted
+        if policy.at_once and nobody_idle and wanted < most and not load.waiting:
+            self._doorbell.set(self._strategy.listening())
+        else:
+            self._doorbell.put_away()
+
+    def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
+        """The workers to retire, of so many that are more than wanted: idle ones only.
+
+        Of so many as are `forbidden`, after a while also busy ones: see `Shrinking`.
+        """
+        readings = (
+            (r.slot, reading._replace(state=State.BUSY) if self._strategy.awaited(r) else reading)
+            for r, reading in self._ready()
+        )
+        slots = self._shrinking.choose(readings, surplus, forbidden, now)
+        return [self._pool.by_slot(slot) for slot in slots]
+
+    def _load(self, now: float) -> Load:
+        ready = list(self._ready())
+        standing = self._pool.standing()
+        busy, share = self._busy(now, ready)
+        listeners = self._strategy.listening()
+        machine = self._machine
+        return Load(
+            now=now,
+            standing=standing,
+            starting=standing - len(ready),
+            busy=busy,
+            busy_share=share,
+            # Of what cannot be counted there is one, at least, if there is any.
+            waiting=total(listeners).waiting or int(something_waits(listeners)),
+            cpu_left=None if machine is None else machine.cpu_left(),
+            memory_room=None if machine is None else machine.memory_room(now, standing, ready),
+            cores=self._cores,
+        )
+
+    def _busy(self, now: float, ready: Sequence[Seen]) -> tuple[int, float]:
+        """How many workers have no room left, and what share of what all could do they did.
+
+        With threads that is how full they are now; a worker that serves one at a time is full for
+        as long as it is busy.
+        """
+        threads = self._host.threads()
+        if threads is None:
+            busy = sum(reading.state is State.BUSY for _, reading in ready)
+            return busy, self._work.share(now, ready)
+        room = threads or UNBOUNDED
+        in_hand = [min(reading.in_flight, room) for _, reading in ready]
+        return in_hand.count(room), sum(in_hand) / (room * len(ready)) if ready else 0.0
+
+    def _ready(self) -> Iterator[Seen]:
+        for record in self._pool:
+            if record.standing and record.state is WorkerState.SERVING:
+                yield record, self._crew.reading(record)
+
+    def _look_now(self) -> None:
+        self._next_look = self._clock()
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker" if count == 1 else f"{count} workers"

@@ -1,0 +1,279 @@
+"""The master with a sizing policy: forks, deaths, time and the scoreboard scripted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from prefork import sizing
+from prefork.policies.sizing.steps import SURPLUS_PATIENCE
+from prefork.pool import WorkerRecord
+from prefork.settings import Settings, SettingsError
+from prefork.sizing import Work
+from prefork.workers.channel import Kind
+from prefork.workers.exits import ExitCode
+from prefork.workers.scoreboard import Reading, State
+from tests.pool.fakes import MakeStage, Stage
+from tests.pool.kit import messages
+
+
+class FakeMachine:
+    """All the CPU and memory there is, unless the test says otherwise."""
+
+    left = 1.0
+    room: int | None = None
+
+    def cpu_left(self) -> float:
+        return self.left
+
+    def memory_room(self, now: float, standing: int, ready: object) -> int | None:
+        return None if self.room is None else self.room - standing
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
+    machine = FakeMachine()
+    monkeypatch.setattr(sizing, "Machine", lambda: machine)
+    return machine
+
+
+@pytest.fixture
+def clients(stage: Stage) -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as clients:
+        yield clients
+
+
+def come(stage: Stage, clients: contextlib.ExitStack, count: int) -> None:
+    """So many clients wait in the backlog."""
+    for _ in range(count):
+        clients.enter_context(socket.create_connection(stage.host.listener.getsockname()))
+
+
+def go(stage: Stage, clients: contextlib.ExitStack) -> None:
+    """Nobody waits in the backlog any more."""
+    stage.host.listener.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            stage.host.listener.accept()[0].close()
+    clients.close()
+
+
+def begin(stage: Stage, most: int, **settings: Any) -> None:
+    stage.host.most = most
+    stage.host.set = Settings(**settings)
+    stage.start()
+    stage.all_show(State.IDLE)
+
+
+def look(stage: Stage) -> int:
+    """Let the time pass until the master looks; the processes that there are then."""
+    due = stage.master.due()
+    assert due is not None
+    stage.turn(seconds=due)
+    stage.all_ready()
+    return len(stage.host.workers)
+
+
+def is_woken(stage: Stage) -> bool:
+    return bool(select.select([stage.master], [], [], 0)[0])
+
+
+def test_a_static_pool_is_as_large_as_it_may_be_and_nobody_looks(stage: Stage) -> None:
+    begin(stage, 3)
+    stage.turn(seconds=5)
+    assert len(stage.host.workers) == 3
+    assert stage.master.due() is None
+
+
+def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_once(
+    stage: Stage, clients: contextlib.ExitStack
+) -> None:
+    begin(stage, 3, sizing="ondemand")
+    assert not stage.host.workers
+    assert stage.master.due() is None
+    assert not is_woken(stage)
+    come(stage, clients, 2)
+    assert is_woken(stage)
+    stage.turn()
+    assert len(stage.host.workers) == 2
+    assert not is_woken(stage), "who waits for a worker that starts is no news"
+
+
+def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_client(
+    stage: Stage, clients: contextlib.ExitStack
+) -> None:
+    begin(stage, 3, sizing="ondemand", idle_timeout=2.0)
+    come(stage, clients, 2)
+    stage.turn()
+    stage.all_ready()
+    stage.all_show(State.IDLE)
+    go(stage, clients)
+    while "retiring" not in stage.states():
+        look(stage)
+    for pid in list(stage.host.workers):
+        assert stage.heard_by(pid).kind is Kind.RETIRE  # type: ignore[union-attr]
+        stage.dies(pid, ExitCode.DONE)
+    stage.turn(seconds=60)
+    assert stage.master.due() is None
+    come(stage, clients, 1)
+    assert is_woken(stage)
+    stage.turn()
+    assert len(stage.host.workers) == 1
+
+
+def test_ondemand_hears_a_client_while_all_are_busy_but_not_once_there_may_be_no_more(
+    stage: Stage, clients: contextlib.ExitStack
+) -> None:
+    begin(stage, 2, sizing="ondemand", min_children=1)
+    stage.all_show(State.BUSY)
+    look(stage)
+    come(stage, clients, 1)
+    assert is_woken(stage)
+    stage.turn()
+    assert len(stage.host.workers) == 2
+    stage.all_ready()
+    stage.all_show(State.BUSY)
+    look(stage)
+    assert not is_woken(stage)
+
+
+def test_a_listener_that_is_closed_while_the_master_listens_there_is_forgotten(
+    stage: Stage, clients: contextlib.ExitStack
+) -> None:
+    begin(stage, 2, sizing="ondemand")
+    come(stage, clients, 1)
+    with stage.host.listener.dup():  # a worker holds it
+        stage.host.listener.close()
+        assert is_woken(stage)
+        stage.turn()
+        assert not is_woken(stage)
+
+
+def test_load_grows_within_two_seconds_and_each_decision_is_one_line(
+    stage_of: MakeStage,
+    machine: FakeMachine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "prefork")
+    machine.left = 0.7
+    stage = stage_of(cores=8)
+    with contextlib.ExitStack() as clients:
+        begin(stage, 8, sizing="load")
+        began = stage.system.now
+        come(stage, clients, 5)
+        while len(stage.host.workers) < 8:
+            stage.all_show(State.BUSY)
+            look(stage)
+    assert stage.system.now - began < 2
+    assert messages(caplog.records)[0] == (
+        "2 workers instead of 1: all are busy, 5 clients wait, 70 % of the CPU is idle."
+    )
+    assert len(messages(caplog.records)) == 3
+
+
+def test_a_full_pool_says_once_how_many_wait(
+    stage: Stage,
+    clients: contextlib.ExitStack,
+    machine: FakeMachine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begin(stage, 2, sizing="load")
+    come(stage, clients, 4)
+    for _ in range(20):
+        stage.all_show(State.BUSY)
+        look(stage)
+    assert messages(caplog.records, logging.WARNING) == [
+        "2 workers and no more: max_children is reached, 4 clients wait."
+    ]
+
+
+def test_memory_for_three_workers_is_for_three(
+    stage: Stage,
+    clients: contextlib.ExitStack,
+    machine: FakeMachine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine.room = 3
+    begin(stage, 8, sizing="load")
+    come(stage, clients, 5)
+    for _ in range(20):
+        stage.all_show(State.BUSY)
+        look(stage)
+    assert len(stage.host.workers) == 3
+    (said,) = messages(caplog.records, logging.WARNING)
+    assert said.startswith("3 workers and no more: no more of them fit into memory")
+
+
+def test_a_policy_never_has_a_busy_worker_leave_but_a_lower_max_children_has(
+    stage: Stage, clients: contextlib.ExitStack
+) -> None:
+    begin(stage, 4, sizing="ondemand", idle_timeout=1.0)
+    come(stage, clients, 4)
+    stage.turn()
+    stage.all_ready()
+    go(stage, clients)
+    assert look(stage) == 4
+    stage.turn(seconds=10 * SURPLUS_PATIENCE)  # nobody is needed, but nobody says that it is idle
+    look(stage)
+    assert "retiring" not in stage.states()
+    stage.host.most = 3
+    stage.turn()
+    stage.turn(seconds=SURPLUS_PATIENCE)
+    assert stage.states().count("retiring") == 1
+    stage.all_show(State.IDLE)
+    look(stage)
+    assert stage.states().count("retiring") == 4
+
+
+def test_a_worker_that_dies_is_replaced_whatever_the_policy(
+    stage: Stage, machine: FakeMachine
+) -> None:
+    for name in ("load", "spare"):
+        begin(stage, 4, sizing=name, min_children=2)
+        stage.turn(seconds=5)
+        stage.dies(min(stage.host.workers), ExitCode.CRASHED)
+        assert len(stage.host.workers) == 2
+        stage.master.rest()
+        for pid in list(stage.host.workers):
+            stage.dies(pid, ExitCode.DONE)
+
+
+def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: Stage) -> None:
+    stage.host.set = Settings(sizing="load", min_children=3)
+    with pytest.raises(SettingsError, match="min_children is 3, which is more than max_children"):
+        stage.master.start()
+    stage.host.set = Settings()
+    stage.start()
+
+
+def test_what_workers_have_done_is_exact_whatever_they_do_at_the_moment_of_a_look() -> None:
+    """Many short requests, none of which a look finds; one that lasts over several looks."""
+    short, long = (WorkerRecord(slot, slot, None, 90.0) for slot in (1, 2))  # type: ignore[arg-type]
+    work = Work(100.0)
+
+    def share(now: float, of_short: float, long_since: float | None) -> float:
+        state = State.IDLE if long_since is None else State.BUSY
+        return work.share(
+            now,
+            [
+                (short, Reading(State.IDLE, now, "", "", 0, of_short, 0)),
+                (long, Reading(state, long_since or now, "", "", 0, 0.0, 0)),
+            ],
+        )
+
+    assert share(101.0, 0.0, None) == 0.0
+    assert share(102.0, 0.5, 101.5) == pytest.approx((0.5 + 0.5) / 2)
+    assert share(104.0, 0.5, 101.5) == pytest.approx((0.0 + 2.0) / 4)
+
+
+def test_a_new_worker_counts_from_its_start() -> None:
+    new = WorkerRecord(0, 1, None, 103.0)  # type: ignore[arg-type]
+    work = Work(100.0)
+    reading = Reading(State.BUSY, 103.5, "", "", 0, 0.0, 1)
+    assert work.share(104.0, [(new, reading)]) == pytest.approx(0.5)
