@@ -7,16 +7,16 @@ In the model
 - **The backlog** is first come, first served. Who is in it is taken by the first worker with room;
   an idle worker is chosen as the kernel chooses it: line.py.
 - **A request** costs its worker CPU, then it waits, then it costs CPU again: half of what its
-  service says before, half after the wait, for a handler reads, asks, and renders. (For averages
-  the order does not matter where cores are shared equally.) The overhead is shared out alike.
-- **The cores** are shared equally by whoever can run: processors.py. Clients on the same machine
-  take part; their CPU is paid before the request is sent.
+  service says before, half after the wait, for a handler reads, asks, and renders. The overhead is
+  shared out alike.
+- **The cores** have a queue each, and slices, as Linux has them: processors.py. Clients on the same
+  machine are one process there; their CPU is paid before the request is sent.
 - **Threads** of a worker have one interpreter: one of them is on a core, the others wait for it,
   and take turns after the interpreter's switch interval.
 - **Sizes** are a number, or what a policy decides at its looks: staff.py.
 
-Not in the model: memory that is slow when all use it, garbage collection, the time slices and run
-queues of a real scheduler, workers that die.
+Not in the model: cores that are slower when all are busy (threads of one core, caches, frequency),
+garbage collection, other programs on the machine, workers that die.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Engine:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._now = 0.0
-        self._cores = Processors(scenario.cores)
+        self._cores = Processors(scenario.cores, scenario.slice, Random(f"{scenario.seed} cores"))
         self._timers: list[Timer] = [
             (inf, NEVER, 0.0, 0.0),
             (scenario.warm_up, OPEN, 0.0, 0.0),
@@ -81,7 +81,7 @@ class _Engine:
         self._workers = self._staff.workers
         self._line = self._staff.line
         self._threads = self._staff.threads
-        self._slice = sys.getswitchinterval() if self._threads > 1 else inf
+        self._turn = sys.getswitchinterval() if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
@@ -105,7 +105,7 @@ class _Engine:
         }
 
     def run(self) -> Outcome:
-        timers, cores, workers, sending = self._timers, self._cores, self._workers, self._sending
+        timers, cores, workers = self._timers, self._cores, self._workers
         comings = self._comings()
         coming = next(comings, inf)
         heapify(timers)
@@ -124,8 +124,9 @@ class _Engine:
                 who = cores.done()
                 if who >= 0:
                     self._computed(workers[who])
-                else:
-                    self._reach(sending.popleft())
+                elif who == SENDING:
+                    self._sent()
+                cores.release()
             else:
                 self._now, who, figure, came = heappop(timers)
                 if who >= 0:
@@ -140,15 +141,22 @@ class _Engine:
         self._arrived += 1
         if self._scenario.client_cpu:
             self._sending.append(now)
-            self._cores.add(self._scenario.client_cpu, SENDING, now)
+            if len(self._sending) == 1:
+                self._cores.add(SENDING, self._scenario.client_cpu, now)
         else:
             self._reach(now)
+
+    def _sent(self) -> None:
+        came = self._sending.popleft()
+        if self._sending:
+            self._cores.add(SENDING, self._scenario.client_cpu, self._now)
+        self._reach(came)
 
     def _reach(self, came: float, tries: int = 0) -> None:
         """The request is at the listener."""
         backlog = self._backlog
         if self._line:
-            self._begin(self._workers[self._line.take()], came)
+            self._begin(self._workers[self._line.take()], came, woken=True)
         elif len(backlog) <= self._scenario.backlog:
             backlog.append(came)
             if len(backlog) > self._largest_backlog:
@@ -167,8 +175,8 @@ class _Engine:
             self._lost += 1
             self._pause()
 
-    def _begin(self, worker: Worker, came: float) -> None:
-        """The worker takes the request."""
+    def _begin(self, worker: Worker, came: float, woken: bool = False) -> None:
+        """The worker takes the request; `woken` by it, if it has waited for one."""
         now = self._now
         if came >= self._scenario.warm_up:
             self._waits.record(now - came)
@@ -180,25 +188,25 @@ class _Engine:
         elif self._threads > 1:
             worker.turns = 0  # it leaves the line
         cpu, wait, after = self._draw()
-        self._run(worker, (cpu, wait, after, came))
+        self._run(worker, (cpu, wait, after, came), woken)
 
-    def _run(self, worker: Worker, request: Request) -> None:
+    def _run(self, worker: Worker, request: Request, woken: bool = False) -> None:
         """Its thread can run, and does if none of the others holds the interpreter."""
         if worker.on_cpu is None:
-            self._put_on_cpu(worker, request)
+            self._put_on_cpu(worker, request, woken)
         else:
             worker.runnable.append(request)
 
-    def _put_on_cpu(self, worker: Worker, request: Request) -> None:
+    def _put_on_cpu(self, worker: Worker, request: Request, woken: bool = False) -> None:
         worker.on_cpu = request
-        self._cores.add(min(request[0], self._slice), worker.number, self._now)
+        self._cores.add(worker.number, min(request[0], self._turn), self._now, woken)
 
     def _computed(self, worker: Worker) -> None:
         """The thread on a core is done, or has to let the next one run."""
         assert worker.on_cpu is not None
         cpu, wait, after, came = worker.on_cpu
         worker.on_cpu = None
-        left = cpu - self._slice
+        left = cpu - self._turn
         if left > INSTANT:
             worker.runnable.append((left, wait, after, came))
         if worker.runnable:

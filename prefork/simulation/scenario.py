@@ -42,6 +42,8 @@ class Scenario:
     """A number, or the policy that decides it at each of its looks."""
     cores: float
     """That the pool may use; a part of one if there is a quota."""
+    slice: float | None = None
+    """Seconds for which one has a core while others wait for it; `None`: as Linux 6 has it."""
     seconds: float
     """For which requests come. All that have come are served."""
     threads: int = 1

@@ -111,11 +111,10 @@ class Staff:
     def clocks(self, now: float) -> tuple[float, float, float]:
         """Seconds that workers were busy, and ready, and that the cores were used."""
         self._count(now)
-        self._processors.advance(now)
         busy = sum(
             worker.busy + (now - worker.since) * bool(worker.in_hand) for worker in self.workers
         )
-        return busy, self._present, self._processors.used
+        return busy, self._present, self._processors.used(now)
 
     def _count(self, now: float) -> None:
         self._present += (now - self._counted) * len(self.serving)

@@ -34,11 +34,11 @@ def test_two_on_one_core_take_twice_as_long_and_on_two_cores_as_long_as_one() ->
         assert outcome.latencies.longest == pytest.approx(seconds)
 
 
-def test_who_comes_later_leaves_those_on_the_core_their_order() -> None:
-    # 10 ms alone, 10 ms of two each half as fast (5 ms of work), then the first is done.
-    outcome = played(Given([0.0, 0.010]), [Service(0.015, 0.0)], workers=2)
-    assert outcome.latencies.longest == pytest.approx(0.020)
-    assert outcome.latencies.mean == pytest.approx(0.020)
+def test_with_short_slices_a_core_is_shared_and_with_long_ones_the_first_has_it() -> None:
+    for slice_, mean in ((0.00001, 0.020), (0.1, (0.015 + 0.020) / 2)):
+        outcome = played(Given([0.0, 0.010]), [Service(0.015, 0.0)], workers=2, slice=slice_)
+        assert outcome.latencies.mean == pytest.approx(mean, abs=0.0001)
+        assert outcome.latencies.longest == pytest.approx(0.020, abs=0.0001)
 
 
 def test_threads_of_a_worker_share_one_core_and_wait_together() -> None:
