@@ -1,9 +1,8 @@
 """Whether `prefork tune` recommends what serves as much as any number of workers.
 
 Beside it, the same command is told to measure every number of a list that leaves nothing out, and
-the one that was recommended; rates are compared turn by turn. What one number serves more than
-another that is not better, by chance alone, goes to the exhaustive sweep: of many the best is
-taken.
+the one that was recommended; rates are compared turn by turn. Chance is on the side of the
+exhaustive sweep: of many numbers that are equally good, the luckiest is its best.
 """
 
 from __future__ import annotations
@@ -34,6 +33,8 @@ HANDLERS = {
     "DoesBoth": (2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20),
 }
 """The handlers of tuned.py, and the numbers of workers of the exhaustive sweep."""
+LONGER = 1.5
+"""Times the seconds of the command for the exhaustive sweep, which has more to measure."""
 LEAST_SHARE = 0.95
 MOST_SECONDS = 90.0
 PLAN = Plan(rounds=1, seconds=60, clients=0)
@@ -60,7 +61,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
     """`plan.seconds` is what each run of the command is told."""
     found = []
     os.environ[LOOPS] = str(loops_for(0.001))
-    for number, (name, numbers) in enumerate(HANDLERS.items()):
+    for name, numbers in HANDLERS.items():
         with bar.part(1 / len(HANDLERS)):
             bar.at(0, name)
             found.append(tuned(name, numbers, plan.seconds))
@@ -110,7 +111,7 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
     recommended = int(advised["advice"]["max_children"])
     bar.at(0.5)
     listed = ",".join(map(str, sorted({*numbers, recommended})))
-    swept = run(name, "--seconds", str(seconds), "--max-children", listed)
+    swept = run(name, "--seconds", str(LONGER * seconds), "--max-children", listed)
     rates = {size["workers"]: [turn["rate"] for turn in size["turns"]] for size in swept["sizes"]}
     best = max(rates, key=lambda workers: Spread.of(rates[workers]).median)
     pairs = zip(rates[recommended], rates[best], strict=False)

@@ -1,4 +1,4 @@
-"""What `prefork tune` is measured with: a handler that computes, one that waits, one that does both.
+"""What `prefork tune` is measured with: handlers that compute, that wait, and that do both.
 
 How many loops are a millisecond is in the environment, so that it is the same in every run.
 """
