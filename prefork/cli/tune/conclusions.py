@@ -23,7 +23,7 @@ from prefork.advice.recommendation import (
     most_throughput,
 )
 from prefork.advice.words import counted, in_bytes
-from prefork.cli.load.turns import Summary
+from prefork.cli.load.turns import NOISE, Summary
 
 PART = 0.8
 """Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for
@@ -157,12 +157,11 @@ def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
 
 
 def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | None:
-    points = [
-        usl.Measured(
-            size.workers * profile.slots, size.summary.rate.value, size.summary.rate.margin
-        )
-        for size in sizes
-    ]
+    points = []
+    for size in sizes:
+        rate = size.summary.rate
+        off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
+        points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
     return usl.fit(points, profile.service, min(profile.cpu, profile.service), place.cores)
 
 

@@ -24,6 +24,8 @@ TURNS = 40
 LONG_ENOUGH = 6
 """Requests one after the other in a turn, at least: until each client has had its first answer the
 queue grows, and there are two clients for each worker."""
+MOST_OUTSIDE = 0.001
+"""Seconds of an exchange in which it does not occupy a worker: no loopback takes longer."""
 LEAST_CPU = 1e-6
 """Seconds; less than any request costs."""
 CLIENTS = 2
@@ -75,7 +77,8 @@ class Sweep:
         if self.pool.threads == 1:
             # Without what an exchange takes before and after it occupies the worker.
             waited = crowded.waited / crowded.measured.exchanges
-            service = min(service, 1 / crowded.measured.rate - waited)
+            occupied = 1 / crowded.measured.rate - waited
+            service = min(exchange, max(occupied, exchange - MOST_OUTSIDE))
         service = max(service, cpu)
         sample = Sample.of(took, service, cpu, max(0.0, exchange - service))
         useful = max(1, round(service / cpu))
