@@ -254,6 +254,11 @@ def test_what_cannot_be_had_is_said() -> None:
     assert "cannot be had: a request takes 20.0 ms by itself" in said_of(shown)
 
 
+def test_more_than_was_measured_is_said_to_be_simulated() -> None:
+    said = said_of(a_record(rate=375))
+    assert "No number served more than 364 requests/s here, beside its clients" in said
+
+
 def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
     shown = a_record((1, 2, 3), memory=30 * MB)
     assert shown.found is not None

@@ -22,7 +22,7 @@ from prefork.advice.recommendation import (
     least_for_target,
     most_throughput,
 )
-from prefork.advice.words import counted, in_bytes
+from prefork.advice.words import counted, in_bytes, shown
 from prefork.cli.load.turns import NOISE, Summary
 
 PART = 0.8
@@ -124,6 +124,12 @@ def conclude(
     said = predict(choice.workers)
     if wish.elsewhere:
         choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
+    elif rate > knee_size.summary.rate.value:
+        doubt = (
+            f"No number served more than {shown(knee_size.summary.rate.value)} requests/s here, "
+            "beside its clients: the rest is simulated."
+        )
+        choice = replace(choice, reasons=(*choice.reasons, doubt))
     return Conclusions(
         profile,
         here,

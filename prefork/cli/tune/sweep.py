@@ -30,6 +30,9 @@ LEAST_CPU = 1e-6
 """Seconds; less than any request costs."""
 CLIENTS = 2
 """For each request that the pool can have in hand: one is served, and one waits."""
+SHORT = 0.05
+"""Seconds of a request, below which a worker may be done before its two clients are ready."""
+
 Announce = Callable[[str], Progress]
 """Called with what a turn is for; what it gives is told the share of the turn that has gone by."""
 
@@ -55,6 +58,7 @@ class Sweep:
     memory_for_workers: int | None = None
     """Bytes that all workers may take together."""
     _slots: int = 1
+    _short: bool = True
 
     def profile(self, seconds: float) -> Alone | None:
         """One worker: how long a request takes it, and what of that on a core; `None` where no
@@ -64,7 +68,8 @@ class Sweep:
         """
         self.pool.resize(1)
         alone = self._turn("1 worker, 1 client", 1, seconds / 2)
-        crowded = self._turn(self.pool.title, CLIENTS * self.cores, seconds / 2)
+        self._short = bool(alone.measured.took) and fmean(alone.measured.took) < SHORT
+        crowded = self._turn(self.pool.title, self._clients, seconds / 2)
         self.turns[1] = [crowded]
         self._weigh()
         if not alone.measured.took or not crowded.measured.exchanges:
@@ -93,7 +98,7 @@ class Sweep:
         """
         start = knee(alone.profile, Place(self.cores))
         seconds = max((until - time.monotonic()) / TURNS, LONG_ENOUGH * alone.profile.service)
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > seconds / 2:
             wanted = self._next(start)
             self.pool.resize(wanted)
             turn = self._turn(self.pool.title, self._clients, min(left, seconds))
@@ -137,7 +142,9 @@ class Sweep:
 
     @property
     def _clients(self) -> int:
-        return CLIENTS * max(self.cores, self.pool.workers * self._slots)
+        in_hand = self.pool.workers * self._slots
+        # Long requests would wait for longer than clients do, and short ones for clients.
+        return CLIENTS * (max(self.cores, in_hand) if self._short else in_hand)
 
     def _turn(self, what: str, clients: int, seconds: float) -> Turn:
         clients = clients if self.most_clients is None else min(clients, self.most_clients)
