@@ -180,6 +180,7 @@ def a_record(
     memory: int | None = None,
     failures: int = 0,
     threads: int = 1,
+    clients: float = 0.3,
 ) -> Record:
     sizes = [
         Size(
@@ -193,7 +194,7 @@ def a_record(
                 failures,
                 0.4,
             ),
-            0.3,
+            clients,
             8 * MB,
         )
         for number in numbers
@@ -257,6 +258,14 @@ def test_what_cannot_be_had_is_said() -> None:
 def test_more_than_was_measured_is_said_to_be_simulated() -> None:
     said = said_of(a_record(rate=375))
     assert "No number served more than 364 requests/s here, beside its clients" in said
+
+
+def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_them() -> None:
+    said = " ".join(said_of(a_record((1, 2, 3), clients=0.75)).split())
+    assert "The clients took 0.750 of the 2 cores meanwhile: where they are on other" in said
+    assert "up to 8 workers have use for these cores." in said
+    assert "The clients took" not in said_of(a_record((1, 2, 3), clients=0.1))
+    assert "The clients took" not in said_of(a_record(clients=0.75))
 
 
 def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
