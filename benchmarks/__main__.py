@@ -45,12 +45,13 @@ BUDGET = {
     "spare": 45,
     "recycling": 15,
     "memory": 110,
-    "tune": 490,
 }
 """The measurements, each a module of this name, and the seconds that one takes."""
 
-BY_NAME_ONLY = {"tune"}
-"""Those that take too long to be among all."""
+APART = {"sizing": 190, "tune": 490}
+"""Those that are made only if they are named: they would not fit into the quarter of an hour."""
+
+ALL = BUDGET | APART
 
 MOST_SECONDS = 15 * 60
 
@@ -69,9 +70,9 @@ class Measurement:
 
     @classmethod
     def named(cls, name: str) -> Measurement:
-        if name not in BUDGET:
-            near = difflib.get_close_matches(name, BUDGET, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(BUDGET)}."
+        if name not in ALL:
+            near = difflib.get_close_matches(name, ALL, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ALL)}."
             raise NoSuchMeasurement(f"There is no measurement {name!r}; {hint}")
         module = importlib.import_module(f"benchmarks.{name}")
         return cls(name, module.measure, module.PLAN)
@@ -82,7 +83,7 @@ app = App(
     version_flags=[],
     help="Measure what a request costs, against other servers. The exit code is 1 if a target is "
     "not reached, 2 if something could not be measured. The measurements: "
-    f"{', '.join(BUDGET)}.",
+    f"{', '.join(BUDGET)}; and, if they are named, {', '.join(APART)}.",
 )
 
 
@@ -97,16 +98,15 @@ def run(
     Parameters
     ----------
     names
-        Which measurements; if none is named all of them, but for tune.
+        Which measurements; all that are measured together if none is named.
     rounds
         Rounds for each server; each measurement has a number of its own.
     seconds
         How long a round is.
     """
     began = time.monotonic()
-    usual = [name for name in BUDGET if name not in BY_NAME_ONLY]
-    wanted = [Measurement.named(name) for name in names or usual]
-    total = sum(BUDGET[each.name] for each in wanted)
+    wanted = [Measurement.named(name) for name in names or BUDGET]
+    total = sum(ALL[each.name] for each in wanted)
     codes = []
     with bar.shown(total):
         for each in wanted:
@@ -115,7 +115,7 @@ def run(
                 rounds=rounds or each.plan.rounds,
                 seconds=seconds or each.plan.seconds,
             )
-            codes.append(measured(each, plan, BUDGET[each.name] / total))
+            codes.append(measured(each, plan, ALL[each.name] / total))
     report()
     took = time.monotonic() - began
     console.print(f"That took {in_minutes(took)}.")
@@ -138,7 +138,7 @@ def measured(each: Measurement, plan: Plan, share: float) -> int:
         return 2
     outcome.show(each.name)
     outcome.save(each.name)
-    console.print(f"It took {time.monotonic() - began:.0f} s of {BUDGET[each.name]} expected.")
+    console.print(f"It took {time.monotonic() - began:.0f} s of {ALL[each.name]} expected.")
     return 0 if outcome.reached else 1
 
 
@@ -155,10 +155,10 @@ def report(*, readme: bool = False) -> int:
     readme
         Write the table of README.md too, between its two marks.
     """
-    plots = plot_all(BUDGET)
-    written = [*plots, write_report(BUDGET, plots)]
+    plots = plot_all(ALL)
+    written = [*plots, write_report(ALL, plots)]
     if readme:
-        written.append(write_readme(BUDGET))
+        written.append(write_readme(ALL))
     names = ", ".join(str(file.relative_to(ROOT)) for file in written)
     console.print(f"Written: {names}.", soft_wrap=True)
     return 0

@@ -128,6 +128,13 @@ def test_a_server_class_for_another_kind_of_address(given: Any, text: str, own: 
         made(given, parse(text))
 
 
+def test_more_workers_at_least_than_at_most_are_refused() -> None:
+    limits: dict[str, Any] = {"sizing": "load", "min_children": 7}
+    assert made(Chosen, **limits).prefork_settings.limits(7)[:2] == (7, 7)
+    with pytest.raises(Refusal, match="min_children is 7, which is more than max_children, 6"):
+        made(Chosen, max_children=6, **limits)
+
+
 @pytest.mark.parametrize("text", ["unix://s", "unixgram://s"])
 def test_reuseport_is_for_ports(text: str) -> None:
     with pytest.raises(Refusal, match=f"reuseport needs a TCP or UDP port, {text} is none"):

@@ -143,6 +143,27 @@ def test_a_jitter_of_nothing_is_refused(said: dict[str, Any], refused: bool) -> 
         assert PoolOptions(said=said).over(Settings()) == Settings(**said)
 
 
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"min_children": 2}, "min-children is 2, but the sizing is static"),
+        ({"idle_timeout": 3.0}, "idle-timeout is 3.0, but the sizing is static"),
+        ({"min_spare": 2, "sizing": "static"}, ""),  # switched off on purpose
+        ({"min_spare": 2, "sizing": "spare"}, ""),
+        ({"sizing": "load", "strategy": "fork"}, "sizing is 'load', but with the strategy fork"),
+    ],
+)
+def test_limits_of_a_sizing_that_decides_nothing_are_refused(
+    said: dict[str, Any], refused: str
+) -> None:
+    if refused:
+        with pytest.raises(Refusal, match=refused):
+            PoolOptions(said=said).over(Settings())
+    else:
+        assert PoolOptions(said=said).over(Settings()) == Settings(**said)
+    PoolOptions(said={"min_children": 2}).over(Settings(sizing="load"))
+
+
 def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
     class Particular(Settings):
         def __post_init__(self) -> None:

@@ -146,8 +146,8 @@ SATURATED = WAITING._replace(cpu_left=0.02)
 @pytest.mark.parametrize(
     ("looks", "wanted"),
     [
-        # All are busy and clients wait: 1, 2, 4, ... more, but first one more than cores.
-        ([Look(8, 7)] * 6, [2, 4, 5, 8, 8, 8]),
+        # All are busy and clients wait: 1, 2, 4, ... more.
+        ([Look(8, 7)] * 4, [2, 4, 8, 8]),
         # Nobody waits, but all are busy, and have been for some time.
         ([BUSY] * 9, [2, 2, 2, 2, 3, 3, 3, 3, 4]),
         # One waits by chance.
@@ -158,10 +158,11 @@ SATURATED = WAITING._replace(cpu_left=0.02)
         ([Look(8, 7)] * 2 + [Look(3), Look(4, 1), Look(4, 1)], [2, 4, 4, 4, 5]),
         # Enough for who comes, and some time to spare.
         ([Look(3, 1)] * 2 + [Look(3)] * 20, [2, 4] + [4] * 20),
-        # Beyond one more than cores it takes CPU.
+        # Beyond one more than cores it takes CPU, by what those take that there are.
+        ([Look(8, 7, cpu_left=0.3)] * 6, [2, 4, 5, 7, 8, 8]),
         ([SATURATED] * 6, [2, 4, 5, 5, 5, 5]),
-        ([SATURATED] * 4 + [WAITING] * 3, [2, 4, 5, 5, 8, 8, 8]),
-        ([WAITING._replace(cpu_left=None)] * 5, [2, 4, 5, 8, 8]),
+        ([SATURATED] * 4 + [WAITING] * 3, [2, 4, 5, 5, 6, 8, 8]),
+        ([WAITING._replace(cpu_left=None)] * 5, [2, 4, 8, 8, 8]),
         # A little of it for a moment is not enough.
         ([SATURATED] * 8 + [WAITING._replace(cpu_left=0.3)] + [SATURATED] * 3, [2, 4] + [5] * 10),
         # Memory for so many.

@@ -18,6 +18,9 @@ BUSY_ENOUGH = 0.75
 SATURATED = 0.1
 """Share of the CPU that is left when more workers would only take it from each other."""
 
+LITTLE = 0.001
+"""Share of the CPU that is used where none seems to be."""
+
 AVERAGED = 1.0
 """Seconds over which the work and the CPU left are averaged."""
 
@@ -36,7 +39,7 @@ class ByLoad(Sizing):
 
     What is needed is what the workers have done on average, and what waits, with some time to
     spare. It adds 1, 2, 4, ... at a time while that is not enough. Up to one worker more than cores
-    there is always something to gain; beyond it, the CPU left says whether there is.
+    there is always something to gain; beyond it, the CPU left says for how many.
 
     It gives up what was not needed at any look for `idle_timeout` seconds. Where it has to grow
     soon after that, it waits twice as long the next time, and so on.
@@ -97,14 +100,24 @@ class ByLoad(Sizing):
 
     def _bounds(self, load: Load) -> Iterator[Bound]:
         """All of them; of those that are the same, first what no setting can change."""
-        # Before there is one more than cores, what is left says nothing about that many.
-        if self._usable < SATURATED or self.wanted <= load.cores:
-            figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
-            yield Bound(max(self.wanted, load.cores + 1), "the machine is saturated", figures)
+        figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
+        suffices = max(self._cpu_suffices_for(load), load.cores + 1)
+        yield Bound(suffices, "the machine is saturated", figures)
         if load.memory_room is not None:
             fit = load.standing + load.memory_room
             yield Bound(fit, "no more of them fit into memory", load.in_words)
         yield self._max_children(load)
+
+    def _cpu_suffices_for(self, load: Load) -> int:
+        """Workers that would use all of the CPU if each takes as much as those that are busy now.
+
+        What other programs use counts as theirs, so it is rather too few: one more at least, while
+        some is left.
+        """
+        if self._usable < SATURATED:
+            return self.wanted
+        used = max(1.0 - self._usable, LITTLE)
+        return max(self.wanted + 1, int(load.in_use / used))
 
     def _note_growth(self, now: float) -> None:
         if self._gave_up is not None:
