@@ -33,7 +33,7 @@ def corrected(latencies: Counts, load: Load) -> HdrHistogram:
     begun while it waited. (The library's own correction also adds the last part of a wait, one
     that is shorter than the interval and shorter than any request takes.)"""
     histogram = HdrHistogram(1, LONGEST, DIGITS)
-    interval = 0 if load.every else int(_median(latencies) + load.think * 1e9)
+    interval = 0 if load.paced else int(_median(latencies) + load.think * 1e9)
     for value, count in latencies:
         histogram.record_value(min(value, LONGEST), count)
         if interval:

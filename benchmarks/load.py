@@ -41,11 +41,18 @@ class Load:
     """Whether clients differ in their pauses: the first makes none, the last makes long ones."""
     every: float = 0.0
     """A pace: a request is due so often, whatever becomes of the others; 0: when answered."""
+    times: str = ""
+    """The same at given times: a file with the seconds from the beginning, a line each."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether requests are due at times that do not depend on answers."""
+        return bool(self.every or self.times)
 
     @property
     def runs_free(self) -> bool:
         """Whether the clients go on as soon as they are answered."""
-        return not self.think and not self.every
+        return not self.think and not self.paced
 
     def command(self, port: int, clients: int, seconds: float, requests: int | None) -> list[str]:
         known = {
@@ -56,6 +63,7 @@ class Load:
             "reconnect": self.reconnect,
             "think": self.think * 1e3,
             "every": self.every * 1e3,
+            "times": self.times,
         }
         options = [f"--{name}={value}" for name, value in known.items() if value]
         if self.uneven:

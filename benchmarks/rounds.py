@@ -134,9 +134,9 @@ def _in_turns(parts: Sequence[Part], plan: Plan) -> Rounds:
     quiet = 0
     while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
         turns.append(_turn(parts, there=len(turns) % 2 == 0))
-        quiet += _disturbance(turns[-1]) <= plan.quiet
+        quiet += disturbance(turns[-1]) <= plan.quiet
         bar.at(quiet / plan.rounds)
-    kept = sorted(turns, key=_disturbance)[: plan.rounds]
+    kept = sorted(turns, key=disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
@@ -150,15 +150,17 @@ def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], floa
 def _turn(parts: Sequence[Part], there: bool) -> list[Round]:
     """A round of each part, the first one first or (back) last; in the parts' order."""
     if there:
-        return [_measure(server, plan) for _, server, plan in parts]
-    return [_measure(server, plan) for _, server, plan in reversed(parts)][::-1]
+        return [one_round(server, plan) for _, server, plan in parts]
+    return [one_round(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
-def _disturbance(turn: Iterable[Round]) -> float:
+def disturbance(turn: Iterable[Round]) -> float:
+    """Cores that others took, in the round where they took most."""
     return max(one.others for one in turn)
 
 
-def _measure(server: Running, plan: Plan) -> Round:
+def one_round(server: Running, plan: Plan) -> Round:
+    """A server under the load of a plan, for a while."""
     settle()
     began, cpu, machine = time.monotonic(), server.cpu_seconds(), busy_seconds()
     answers = _put_under_load(server, plan)

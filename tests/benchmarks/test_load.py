@@ -4,6 +4,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +131,23 @@ def test_under_a_pace_a_request_counts_from_when_it_was_due(listener: socket.soc
     echo_one(listener)
     longest = max(value for value, _ in asking.result().latencies) / 1e9
     assert longest > most_answered - first_answered
+
+
+def test_at_given_times_there_are_as_many_requests_as_times(
+    listener: socket.socket, tmp_path: Path
+) -> None:
+    times = tmp_path / "times"
+    times.write_text("0.0\n0.0\n0.0\n0.001\n")
+    asking = ask(Load(times=str(times)), listener, requests=99)
+    echo_one(listener)
+    first_answered = time.monotonic()
+    for _ in range(3):
+        echo_one(listener)
+    last_answered = time.monotonic()
+    answers = asking.result()
+    assert answers.requests == 4
+    longest = max(value for value, _ in answers.latencies) / 1e9
+    assert longest > last_answered - first_answered - 0.001
 
 
 def echo_one(listener: socket.socket) -> None:

@@ -86,9 +86,12 @@ class Scripted(Sizing):
     interval = 1.0
 
     def __init__(self, *wanted: int) -> None:
-        super().__init__(Limits(least=wanted[0], most=max(wanted)))
-        self.left = list(wanted[1:])
+        self.left = list(wanted)
         self.seen: list[Load] = []
+        super().__init__(Limits(least=min(wanted), most=max(wanted)))
+
+    def _first(self) -> int:
+        return self.left.pop(0)
 
     def _decide(self, load: Load) -> Decision:
         self.seen.append(load)

@@ -19,6 +19,7 @@
  *   --uneven       and not all alike: the first client never, the last twice as long as the middle
  *   --every MS     a pace: one request is due each MS, whatever becomes of the others. A client
  *                  that is free takes the next; the latency counts from when it was due.
+ *   --times FILE   the same at given times: seconds from the beginning, a line each, in order
  *   --timeout MS   datagram: until it is sent again                        (200)
  *   --resends N    datagram: how often before the request has failed       (5)
  *
@@ -55,6 +56,7 @@ static const char *first_reason;
 static long requests, in_time, errors;
 static int poller, active;
 static double opened, deadline, soonest = INFINITY;
+static double *times; /* when each request is due, in seconds from the beginning; or NULL */
 
 double now(void) {
     struct timespec time;
@@ -107,9 +109,11 @@ static void finish(struct client *client, enum outcome outcome) {
 /* Give a client its next request, now or for later; false when there is none to begin. */
 static bool prepare(struct client *client) {
     double moment = now();
-    double due = options.every > 0 ? opened + (double)started * options.every
-                                   : moment + pause_of(client);
-    if (started >= options.requests || errors >= MAX_ERRORS || due >= deadline) return false;
+    if (started >= options.requests || errors >= MAX_ERRORS) return false;
+    double due = times               ? opened + times[started]
+                 : options.every > 0 ? opened + (double)started * options.every
+                                     : moment + pause_of(client);
+    if (due >= deadline) return false;
     started++;
     client->began = due;
     client->waiting = due > moment;
@@ -189,12 +193,24 @@ static void report(void) {
         fprintf(stderr, "load: %ld requests failed; the first: %s\n", errors, first_reason);
 }
 
+/* Read when requests are due; there are no more of them than times. */
+static bool read_times(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (!file) return false;
+    long count = 0, room = 0;
+    for (double time; fscanf(file, "%lf", &time) == 1; times[count++] = time)
+        if (count == room) times = realloc(times, (size_t)(room = 2 * room + 1024) * sizeof *times);
+    fclose(file);
+    options.requests = count;
+    return true;
+}
+
 static bool parse(int argc, char **argv) {
     static const struct option known[] = {
         {"clients", 1, NULL, 'c'},   {"requests", 1, NULL, 'n'}, {"seconds", 1, NULL, 's'},
         {"size", 1, NULL, 'b'},      {"reconnect", 1, NULL, 'k'}, {"think", 1, NULL, 't'},
         {"uneven", 0, NULL, 'u'},    {"every", 1, NULL, 'e'},    {"timeout", 1, NULL, 'o'},
-        {"resends", 1, NULL, 'r'},   {NULL, 0, NULL, 0}};
+        {"resends", 1, NULL, 'r'},   {"times", 1, NULL, 'm'},    {NULL, 0, NULL, 0}};
     for (int which; (which = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (which) {
             case 'c': options.clients = atoi(optarg); break;
             case 'n': options.requests = atol(optarg); break;
@@ -206,6 +222,9 @@ static bool parse(int argc, char **argv) {
             case 'e': options.every = atof(optarg) / 1e3; break;
             case 'o': options.timeout = atof(optarg) / 1e3; break;
             case 'r': options.resends = atoi(optarg); break;
+            case 'm':
+                if (!read_times(optarg)) return false;
+                break;
             default: return false;
         }
     if (argc - optind != 2) return false;

@@ -1,0 +1,54 @@
+"""A simulated pool and a real one agree on who takes a request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from prefork.simulation import Given, Scenario, Service, simulate
+from prefork.workers.sources.base import Order
+from tests.pool.kit import idle_workers, pool_of, who
+from tests.support.children import state_of
+from tests.support.clients import ask
+from tests.support.polling import eventually
+
+WORKERS = 3
+REQUESTS = 60
+
+
+def served_in_reality(order: Order, running: Any) -> list[int]:
+    """Requests of each worker when one comes after the other, each when all of them sleep again."""
+    server = pool_of(who, workers=WORKERS, settings={"order": order, "titles": False})
+    served: Counter[int] = Counter()
+    with running(server):
+        for _ in range(REQUESTS):
+            workers = sleeping_workers(server)
+            served[int(ask(server.server_address))] += 1
+    return sorted(served[pid] for pid in workers)
+
+
+def sleeping_workers(server: Any) -> set[int]:
+    """Wait until all are back in line, where they sleep; their pids."""
+    workers = idle_workers(server, WORKERS)
+    eventually(lambda: all(state_of(pid) == "S" for pid in workers), what="all workers to sleep")
+    return workers
+
+
+def served_in_theory(order: Order) -> list[int]:
+    scenario = Scenario(
+        arrivals=Given([0.1 * number for number in range(REQUESTS)]),
+        services=[Service(0.001, 0.0)],
+        workers=WORKERS,
+        cores=1,
+        seconds=0.1 * REQUESTS,
+        order=order,
+    )
+    return sorted(simulate(scenario).served)
+
+
+@pytest.mark.parametrize("order", ["fair", "hot"])
+def test_workers_take_as_many_requests_as_simulated(order: Order, running: Any) -> None:
+    in_reality, in_theory = served_in_reality(order, running), served_in_theory(order)
+    assert in_reality == in_theory
