@@ -12,6 +12,7 @@ from typing import Any
 from prefork.cli.load.children import ChildFailed
 from prefork.cli.load.cpu import used_by_tree, waited_by_tree
 from prefork.cli.load.drivers import Drivers, Progress
+from prefork.cli.load.machine import busy_seconds
 from prefork.cli.load.orders import Exchange, Measured, Order
 from prefork.cli.load.turns import Turn
 
@@ -58,16 +59,20 @@ class Served:
         os.truncate(self.log, 0)
         began = time.monotonic()
         try:
-            before = self._spent(drivers)
+            before, busy_before = self._spent(drivers), busy_seconds()
             measured = drivers.drive(order, progress)
             time.sleep(SETTLING)
-            spent = [now - then for now, then in zip(self._spent(drivers), before, strict=True)]
-            self.tail = max(0.0, time.monotonic() - began - order.warm_up - order.seconds)
+            cpu, clients_cpu, waited, clients_waited = (
+                now - then for now, then in zip(self._spent(drivers), before, strict=True)
+            )
+            elapsed = time.monotonic() - began
+            others = (busy_seconds() - busy_before - cpu - clients_cpu) / elapsed
+            self.tail = max(0.0, elapsed - order.warm_up - order.seconds)
         except ProcessLookupError:
             raise ChildFailed(f"The server of {self.title} has ended.{self.printed}") from None
         if measured.failures and not self.complaint:
             self.complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
-        return Turn(measured, *spent)
+        return Turn(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
 
     def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
         """Seconds so far, in the order of a turn's."""

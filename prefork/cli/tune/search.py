@@ -19,7 +19,7 @@ IN_TURNS = 6
 def next_turn(
     rates: Mapping[int, Sequence[float]], standing: int, start: int, least: int, most: int
 ) -> int:
-    """The number to measure next, by the rates of all turns so far.
+    """The number to measure next, by the rates of the turns so far that were not disturbed.
 
     One that was not tried yet, while that can bring the knee nearer. Then, of those around it, one
     that has had fewest turns; of these the one nearest to what stands: so the turns go there and

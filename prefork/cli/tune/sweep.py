@@ -12,7 +12,7 @@ from prefork.advice.recommendation import Place, Profile, knee
 from prefork.cli.load.drivers import Drivers, Progress
 from prefork.cli.load.orders import Exchange, Order
 from prefork.cli.load.plan import WARM_UP
-from prefork.cli.load.turns import Summary, Turn
+from prefork.cli.load.turns import Summary, Turn, undisturbed
 from prefork.cli.tune.conclusions import Alone, Size
 from prefork.cli.tune.pool import Pool
 from prefork.cli.tune.search import fewest_turns, next_turn
@@ -108,11 +108,13 @@ class Sweep:
     def size(self, workers: int) -> Size:
         """What its turns say of one number of workers."""
         turns = self.turns[workers]
-        served = [turn for turn in turns if turn.measured.exchanges]
-        cores = [turn.clients_cpu / turn.measured.exchanges * turn.measured.rate for turn in served]
-        return Size(
-            workers, Summary.of(turns), median(cores) if cores else 0.0, self.memory.get(workers)
+        quiet = [turn for turn in undisturbed(turns) if turn.measured.exchanges]
+        cores = [turn.clients_cpu / turn.measured.exchanges * turn.measured.rate for turn in quiet]
+        summary = Summary.of(undisturbed(turns))._replace(
+            requests=sum(turn.measured.exchanges for turn in turns),
+            failures=sum(turn.measured.failures for turn in turns),
         )
+        return Size(workers, summary, median(cores) if cores else 0.0, self.memory.get(workers))
 
     @property
     def most(self) -> int:
@@ -125,7 +127,10 @@ class Sweep:
         return max(1, min(bounds))
 
     def _next(self, start: int) -> int:
-        rates = {n: [turn.measured.rate for turn in turns] for n, turns in self.turns.items()}
+        rates = {
+            number: [turn.measured.rate for turn in undisturbed(turns)]
+            for number, turns in self.turns.items()
+        }
         standing, most = self.pool.workers, self.most
         if listed := [n for n in self.numbers.listed if n <= most]:
             return fewest_turns(rates, listed, standing)
