@@ -11,9 +11,9 @@ difference is wrong by two ticks at most, however many children there were.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from prefork.readings.cpu import delay_of_process, used_by_process
@@ -31,22 +31,25 @@ def used_by_tree(pid: int) -> float:
 
     Errors: `ProcessLookupError` when there is no such process, or its children never stand still.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            return sum(used_by_process(each) + _used_by_reaped(each) for each in tree(pid))
-        except (ProcessLookupError, FileNotFoundError):
-            time.sleep(0.001 * attempt)
-    raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
+    return _over_tree(pid, lambda each: used_by_process(each) + _used_by_reaped(each))
 
 
 def waited_by_tree(pid: int) -> float:
     """Seconds that the threads of a process and of all below it could have run, and waited for a
-    core. What has ended is not in it."""
-    waited = 0.0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            waited += delay_of_process(each)
-    return waited
+    core. What has ended is not in it.
+
+    Errors: `ProcessLookupError`, as above.
+    """
+    return _over_tree(pid, delay_of_process)
+
+
+def _over_tree(pid: int, of: Callable[[int], float]) -> float:
+    for attempt in range(ATTEMPTS):
+        try:
+            return sum(of(each) for each in tree(pid))
+        except (ProcessLookupError, FileNotFoundError):
+            time.sleep(0.001 * attempt)
+    raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
 
 
 def children(pid: int) -> list[int]:
