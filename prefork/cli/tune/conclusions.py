@@ -9,6 +9,7 @@ from prefork.advice import usl
 from prefork.advice.forecast import Forecast, Sample
 from prefork.advice.queueing import Queue
 from prefork.advice.recommendation import (
+    BUSIEST,
     Advice,
     Choice,
     Place,
@@ -122,6 +123,10 @@ def conclude(
     else:
         choice = best
     said = predict(choice.workers)
+    if not wish.elsewhere:
+        for point in points:
+            if rate <= BUSIEST * capacity(point.workers, profile, here):
+                predict(point.workers)
     if wish.elsewhere:
         choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
     elif rate > knee_size.summary.rate.value:

@@ -17,6 +17,8 @@ from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
 
 NAME = "prefork-tune"
+NOTHING = 1e-8
+"""Less than this, of sigma or kappa, costs no number of workers anything."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Record:
         if self.found is None or (fit := self.found.fit) is None:
             return "Fewer than three numbers of workers were measured: there is no curve."
         return (
-            f"Universal Scalability Law: sigma {fit.law.sigma:.2g} (contention), kappa "
-            f"{fit.law.kappa:.2g} (coherence), R² {fit.r2:.3f}."
+            f"Universal Scalability Law: sigma {lost(fit.law.sigma)} (contention), kappa "
+            f"{lost(fit.law.kappa)} (coherence), R² {fit.r2:.3f}."
         )
 
     @property
@@ -111,6 +113,11 @@ class Record:
             "advice": asdict(found.advice),
             "command": self.command,
         }
+
+
+def lost(part: float) -> str:
+    """What a fit found, of which the last digits are those of its start."""
+    return f"{part:.2g}" if part > NOTHING else "0"
 
 
 def _finite(figure: float) -> float | None:
