@@ -33,15 +33,15 @@ class Sample:
     """Seconds of an exchange in which it occupies no worker: of the client and the kernel."""
 
     @classmethod
-    def of(cls, took: Sequence[float], service: float, cpu: float) -> Sample:
+    def of(cls, took: Sequence[float], service: float, cpu: float, outside: float) -> Sample:
         """From the seconds that exchanges of a single client took, when a request occupies a worker
         for `service` of them on average, `cpu` of these on a core.
 
         What is more is the same for all; the share of CPU is taken to be, too.
         """
-        outside = max(0.0, fmean(took) - service)
+        more = max(0.0, fmean(took) - service)
         share = min(1.0, cpu / service)
-        alone = [max(LEAST_PART * service, each - outside) for each in took]
+        alone = [max(LEAST_PART * service, each - more) for each in took]
         return cls([Service(share * each, (1 - share) * each) for each in alone], outside)
 
     @property

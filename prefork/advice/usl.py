@@ -6,10 +6,10 @@ contention: a lock, a disk, a database that serves one after the other) and by w
 agree on with each other (kappa, coherence: caches, run queues); Gunther, "Guerrilla Capacity
 Planning", 2007, 4 to 6. Its curve bends all the way. A pool does not: it grows by as much with each
 worker until the cores are full, and not at all from there on, and a law without cores takes this
-knee for contention that there is not. So here n is the number of workers that really work at the
-same time: those that neither are idle nor queue for a core, by the machine repairman of
-`queueing.py`, which keeps to both bounds, workers / service and cores / cpu. Where neither sigma
-nor kappa is, that model is left; where cores never run out, Gunther's law.
+knee for losses that there are not. So here n is the number of workers that really work at the same
+time: those that neither are idle nor queue for a core, by the machine repairman of `queueing.py`,
+which keeps to both bounds, workers / service and cores / cpu. Where neither sigma nor kappa is,
+that model is left; where cores never run out, Gunther's law.
 """
 
 from __future__ import annotations

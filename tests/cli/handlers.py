@@ -3,6 +3,7 @@
 import os
 import socket
 import socketserver
+import time
 from typing import Any, ClassVar
 
 import prefork
@@ -49,6 +50,14 @@ class PoolOnly(Echo):
         pool: Any = self.server
         pool.prefork_status()
         super().handle()
+
+
+class AsleepForAWhile(socketserver.BaseRequestHandler):
+    """Waits, as for a database."""
+
+    def handle(self) -> None:
+        time.sleep(0.01)
+        self.request.sendall(b"served")
 
 
 class Tires(socketserver.StreamRequestHandler):

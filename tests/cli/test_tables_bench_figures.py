@@ -12,7 +12,7 @@ from prefork.cli.bench.results import Result
 from prefork.cli.load.figures import percentiles, steady
 from prefork.cli.load.orders import Exchange, Measured, Order, Tally
 from prefork.cli.load.served import handlers_part
-from prefork.cli.load.turns import Figure, Turn
+from prefork.cli.load.turns import Figure, Turn, undisturbed
 from tests.cli.results import TWO_CORES, a_result
 
 
@@ -115,6 +115,24 @@ def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
     assert Figure.of([1.0, 50.0, 2.0]) == Figure(2.0, 1.0)
     assert Figure.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Figure(10.5, 0.5)
     assert Figure.of([]) == Figure(0.0)
+
+
+@pytest.mark.parametrize(
+    ("others", "kept"),
+    [
+        ([0.0, 0.05, 0.1], [0.0, 0.05, 0.1]),
+        ([0.0, 0.5, 0.05], [0.0, 0.05]),
+        ([0.5, 0.4, 0.3, 0.0], [0.0, 0.3]),
+        ([0.5, 0.4, 0.3], [0.3, 0.4]),
+        ([0.5], [0.5]),
+        ([], []),
+    ],
+)
+def test_turns_that_others_disturbed_do_not_count_while_there_are_others(
+    others: list[float], kept: list[float]
+) -> None:
+    turns = [Turn(Measured(), 0.0, others=each) for each in others]
+    assert [turn.others for turn in undisturbed(turns)] == kept
 
 
 def test_a_result_adds_its_turns_up() -> None:

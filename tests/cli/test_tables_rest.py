@@ -231,5 +231,5 @@ def test_a_refusal_is_one_sentence_and_code_2(capsys: pytest.CaptureFixture[str]
     assert main(["serv"]) == 2
     assert capsys.readouterr().err == (
         'prefork: Unknown command "serv". Did you mean "serve"? '
-        "Available commands: serve, run, demo, bench. See `prefork --help`.\n"
+        "Available commands: serve, run, demo, bench, tune. See `prefork --help`.\n"
     )

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from prefork.readings.cpu import used_by_process
+from prefork.readings.cpu import delay_of_process, used_by_process
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 CHILDREN_USER, CHILDREN_SYSTEM = 13, 14
@@ -30,9 +31,22 @@ def used_by_tree(pid: int) -> float:
 
     Errors: `ProcessLookupError` when there is no such process, or its children never stand still.
     """
+    return _over_tree(pid, lambda each: used_by_process(each) + _used_by_reaped(each))
+
+
+def waited_by_tree(pid: int) -> float:
+    """Seconds that the threads of a process and of all below it could have run, and waited for a
+    core. What has ended is not in it.
+
+    Errors: `ProcessLookupError`, as above.
+    """
+    return _over_tree(pid, delay_of_process)
+
+
+def _over_tree(pid: int, of: Callable[[int], float]) -> float:
     for attempt in range(ATTEMPTS):
         try:
-            return sum(used_by_process(each) + _used_by_reaped(each) for each in tree(pid))
+            return sum(of(each) for each in tree(pid))
         except (ProcessLookupError, FileNotFoundError):
             time.sleep(0.001 * attempt)
     raise ProcessLookupError(f"The processes below {pid} cannot be counted.")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from prefork.cli.load.children import ChildFailed, child
+from prefork.cli.load.cpu import waited_by_tree
 from prefork.cli.load.orders import Measured, Order
 from prefork.cli.outcomes import Refusal
 from prefork.readings.cpu import used_by_process
@@ -58,6 +59,10 @@ class Drivers:
     def used(self) -> float:
         """Seconds of CPU that they have used so far."""
         return sum(used_by_process(process.pid) for process in self._processes)
+
+    def waited(self) -> float:
+        """Seconds that they have waited for a core so far."""
+        return sum(waited_by_tree(process.pid) for process in self._processes)
 
     @staticmethod
     def _answer(process: subprocess.Popen[str]) -> Measured:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from prefork.cli.load.children import ChildFailed
-from prefork.cli.load.cpu import used_by_tree
+from prefork.cli.load.cpu import used_by_tree, waited_by_tree
 from prefork.cli.load.drivers import Drivers, Progress
+from prefork.cli.load.machine import busy_seconds
 from prefork.cli.load.orders import Exchange, Measured, Order
 from prefork.cli.load.turns import Turn
 
@@ -58,16 +59,24 @@ class Served:
         os.truncate(self.log, 0)
         began = time.monotonic()
         try:
-            before, clients_before = used_by_tree(self.pid), drivers.used()
+            before, busy_before = self._spent(drivers), busy_seconds()
             measured = drivers.drive(order, progress)
             time.sleep(SETTLING)
-            cpu, clients = used_by_tree(self.pid) - before, drivers.used() - clients_before
-            self.tail = max(0.0, time.monotonic() - began - order.warm_up - order.seconds)
+            cpu, clients_cpu, waited, clients_waited = (
+                now - then for now, then in zip(self._spent(drivers), before, strict=True)
+            )
+            elapsed = time.monotonic() - began
+            others = (busy_seconds() - busy_before - cpu - clients_cpu) / elapsed
+            self.tail = max(0.0, elapsed - order.warm_up - order.seconds)
         except ProcessLookupError:
             raise ChildFailed(f"The server of {self.title} has ended.{self.printed}") from None
         if measured.failures and not self.complaint:
             self.complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
-        return Turn(measured, cpu, clients)
+        return Turn(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
+
+    def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
+        """Seconds so far, in the order of a turn's."""
+        return used_by_tree(self.pid), drivers.used(), waited_by_tree(self.pid), drivers.waited()
 
     def first(self, drivers: Drivers, exchange: Exchange, own_client: bool) -> Measured:
         """One request, the first one. An empty answer is one only if nothing was reported.

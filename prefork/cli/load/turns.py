@@ -15,6 +15,9 @@ NOISE = 0.1
 
 VAGUE = 0.2
 
+QUIET = 0.1
+"""Cores that others may take."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -44,11 +47,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn: what its clients have measured, and the server's and their own seconds of CPU."""
+    """One turn: what its clients have measured, the seconds of CPU that the server and they have
+    used, and those that either has waited for a core."""
 
     measured: Measured
     cpu: float
     clients_cpu: float = 0.0
+    waited: float = 0.0
+    clients_waited: float = 0.0
+    others: float = 0.0
+    """Cores that were taken by what is neither."""
 
     def as_json(self) -> dict[str, object]:
         """The latencies as percentiles, in milliseconds."""
@@ -61,11 +69,22 @@ class Turn:
             "reason": measured.reason,
             "server_cpu_seconds": self.cpu,
             "clients_cpu_seconds": self.clients_cpu,
+            "server_waited_seconds": self.waited,
+            "clients_waited_seconds": self.clients_waited,
             "clients_busy": measured.busy,
+            "others_cores": self.others,
             "p50": p50,
             "p99": p99,
             "longest": 1000 * max(measured.took, default=0.0),
         }
+
+
+def undisturbed(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Those in which others took next to nothing of the machine, or the quieter half."""
+    quiet = [turn for turn in turns if turn.others <= QUIET]
+    if 2 * len(quiet) >= len(turns):
+        return quiet
+    return sorted(turns, key=lambda turn: turn.others)[: (len(turns) + 1) // 2]
 
 
 class Summary(NamedTuple):

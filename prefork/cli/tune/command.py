@@ -31,13 +31,13 @@ from prefork.cli.streams import outlive_readers
 from prefork.cli.tune import record, report
 from prefork.cli.tune.conclusions import Wish, conclude
 from prefork.cli.tune.options import TuneOptions
-from prefork.cli.tune.pool import Pool, pool_of
+from prefork.cli.tune.pool import pool_of
 from prefork.cli.tune.sweep import Announce, Sweep
 from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 
-PROFILED, FOUND = 0.12, 0.4
-"""The parts of the time at whose end the profile is there, and the neighbourhood of the knee."""
+PROFILE = 0.12
+"""The part of the time that goes to one worker alone."""
 
 
 def run(target: str, options: TuneOptions) -> int:
@@ -88,13 +88,12 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
             cores,
             most_clients,
             options.memory,
-            stack.enter_context(announcing(console, pool, options.seconds)),
+            stack.enter_context(announcing(console, options.seconds)),
         )
         until = time.monotonic() + options.seconds
-        alone = sweep.profile(PROFILED * options.seconds)
+        alone = sweep.profile(PROFILE * options.seconds)
         if alone is not None:
-            sweep.search(alone, until - (1 - FOUND) * options.seconds)
-            sweep.in_rounds(until)
+            sweep.measure(alone, until)
         others_percent = others.percent
     here = Place(cores, sweep.memory_for_workers, longest_backlog())
     there = Place(options.cores or cores, options.memory or here.memory, here.longest_backlog)
@@ -114,7 +113,6 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
         client=options.client,
         request=options.request,
         seconds=options.seconds,
-        rounds=sweep.rounds,
         machine=Machine.here(),
         others_percent=others_percent,
         wish=wish,
@@ -126,20 +124,19 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
 
 
 @contextlib.contextmanager
-def announcing(console: Console, pool: Pool, seconds: float) -> Iterator[Announce]:
-    """A progress bar for so many seconds; where there is no terminal, a line for each step."""
-    said = ""
+def announcing(console: Console, seconds: float) -> Iterator[Announce]:
+    """A progress bar for so many seconds; where there is no terminal, a line for what is new."""
+    said = set()
+    began = time.monotonic()
     with progress_bar(console) as bar:
         task = bar.add_task("", total=seconds)
 
-        def announce(what: str, takes: float) -> Progress:
-            nonlocal said
-            if not console.is_terminal and what != said:
-                console.print(f"{what[0].upper()}{what[1:]}")
-                said = what
-            began = bar.tasks[0].completed
-            bar.update(task, description=f"{what}, {pool.title:<12}")
-            return lambda share: bar.update(task, completed=began + share * takes)
+        def announce(what: str) -> Progress:
+            if not console.is_terminal and what not in said:
+                console.print(what)
+                said.add(what)
+            bar.update(task, description=f"{what:<18}")
+            return lambda share: bar.update(task, completed=time.monotonic() - began)
 
         yield announce
 

@@ -9,6 +9,7 @@ from prefork.advice import usl
 from prefork.advice.forecast import Forecast, Sample
 from prefork.advice.queueing import Queue
 from prefork.advice.recommendation import (
+    BUSIEST,
     Advice,
     Choice,
     Place,
@@ -22,8 +23,8 @@ from prefork.advice.recommendation import (
     least_for_target,
     most_throughput,
 )
-from prefork.advice.words import counted, in_bytes
-from prefork.cli.load.turns import Summary
+from prefork.advice.words import counted, in_bytes, shown
+from prefork.cli.load.turns import NOISE, Summary
 
 PART = 0.8
 """Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for
@@ -122,8 +123,18 @@ def conclude(
     else:
         choice = best
     said = predict(choice.workers)
+    if not wish.elsewhere:
+        for point in points:
+            if rate <= BUSIEST * capacity(point.workers, profile, here):
+                predict(point.workers)
     if wish.elsewhere:
         choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
+    elif rate > knee_size.summary.rate.value:
+        doubt = (
+            f"No number served more than {shown(knee_size.summary.rate.value)} requests/s here, "
+            "beside its clients: the rest is simulated."
+        )
+        choice = replace(choice, reasons=(*choice.reasons, doubt))
     return Conclusions(
         profile,
         here,
@@ -157,12 +168,11 @@ def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
 
 
 def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | None:
-    points = [
-        usl.Measured(
-            size.workers * profile.slots, size.summary.rate.value, size.summary.rate.margin
-        )
-        for size in sizes
-    ]
+    points = []
+    for size in sizes:
+        rate = size.summary.rate
+        off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
+        points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
     return usl.fit(points, profile.service, min(profile.cpu, profile.service), place.cores)
 
 

@@ -88,7 +88,8 @@ def serve(job: Job, given: Any, handler: Any, folder: Path, answers: int) -> Non
     print_into(log)
     if not address.is_ip:
         address = replace(address, path=str(folder / "sock"))
-    pool = open_server(job.target, given, handler, address, replace(job.options, max_children=1))
+    options = replace(job.options, max_children=1, said={"sizing": "static"})
+    pool = open_server(job.target, given, handler, address, options)
     threads = pool.prefork_settings.threads if pool._prefork_has_threads() else 1
     announcement = Announcement(
         pid=os.getpid(), address=pool.server_address, log=str(log), threads=threads

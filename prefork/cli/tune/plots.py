@@ -44,17 +44,18 @@ def draw(record: Record, file: Path) -> None:
     draw_latencies(latencies, sizes)
     title = "Nothing to recommend: requests failed."
     if (found := record.found) is not None:
-        title = "\n".join([record.command, *textwrap.wrap(found.advice.reasons[0], 110)])
+        why = " ".join(found.advice.reasons[:2])
+        title = "\n".join([record.command, *textwrap.wrap(why, 130)])
         draw_law(rates, found, record)
         draw_knee(rates, found, sizes)
         draw_predictions(latencies, found, record)
         for axes in (rates, latencies):
             mark_lines(axes, found, record)
-    picture.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+    picture.suptitle(title, fontsize=11.5, fontweight="bold", x=0.01, ha="left")
     rates.legend(fontsize=9, loc="lower right", edgecolor="none")
     latencies.legend(fontsize=9, loc="upper left", edgecolor="none")
     picture.supxlabel(
-        f"{record.target}, {record.scheme}, {record.rounds} rounds; {record.machine}; "
+        f"{record.target}, {record.scheme}, within {record.seconds:g} s; {record.machine}; "
         f"{record.when:%Y-%m-%d}",
         fontsize=9,
         color=FAINT,
@@ -145,10 +146,14 @@ def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
     axes.plot([workers, workers], [0, rate], color=KNEE, linewidth=2.5, zorder=2)
     ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 3, "zorder": 4}
     axes.plot([workers], [rate], "o", markersize=20, color=KNEE, **ring)
-    more = any(size.workers > workers for size in sizes)
+    if any(size.workers > workers for size in sizes):
+        what, then = "the knee", "; more bring nothing"
+    elif found.place.room(found.profile) == workers:
+        what, then = "all that memory allows", ""
+    else:
+        what, then = "the most that was tried", ""
     axes.annotate(
-        f"the knee: {counted(workers, 'worker')}\n{shown(rate)} requests/s"
-        + "; more bring nothing" * more,
+        f"{what}: {counted(workers, 'worker')}\n{shown(rate)} requests/s{then}",
         (workers, rate),
         (0.03, 0.94),
         textcoords="axes fraction",

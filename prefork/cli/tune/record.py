@@ -17,6 +17,8 @@ from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
 
 NAME = "prefork-tune"
+NOTHING = 1e-8
+"""Less than this, of sigma or kappa, costs no number of workers anything."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,6 @@ class Record:
     client: str | None
     request: bytes | None
     seconds: float
-    rounds: int
     machine: Machine
     others_percent: float
     """What others took of it during the measurements."""
@@ -61,8 +62,8 @@ class Record:
         if self.found is None or (fit := self.found.fit) is None:
             return "Fewer than three numbers of workers were measured: there is no curve."
         return (
-            f"Universal Scalability Law: sigma {fit.law.sigma:.2g} (contention), kappa "
-            f"{fit.law.kappa:.2g} (coherence), R² {fit.r2:.3f}."
+            f"Universal Scalability Law: sigma {lost(fit.law.sigma)} (contention), kappa "
+            f"{lost(fit.law.kappa)} (coherence), R² {fit.r2:.3f}."
         )
 
     @property
@@ -91,7 +92,6 @@ class Record:
             "client": self.client,
             "request": None if self.request is None else self.request.decode("latin-1"),
             "seconds": self.seconds,
-            "rounds": self.rounds,
             "wanted": {"p99": self.wish.p99, "rate": self.wish.rate},
             "for": self.wish.place._asdict(),
             "sizes": [
@@ -113,6 +113,11 @@ class Record:
             "advice": asdict(found.advice),
             "command": self.command,
         }
+
+
+def lost(part: float) -> str:
+    """What a fit found, of which the last digits are those of its start."""
+    return f"{part:.2g}" if part > NOTHING else "0"
 
 
 def _finite(figure: float) -> float | None:

@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.advice.words import in_bytes, shown
+from prefork.advice.recommendation import knee
+from prefork.advice.words import counted, in_bytes, shown
 from prefork.cli.charts import bars
 from prefork.cli.load.machine import BUSY
 from prefork.cli.tune.conclusions import Size
 from prefork.cli.tune.record import Record
 
-CLIENTS_BUSY = 0.9
+CLIENTS_COUNT = 0.1
+"""The part of the cores from which on it matters what clients take of them."""
 FIGURES = ("workers", "req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
 
 
@@ -73,11 +75,16 @@ def is_taken(size: Size, record: Record) -> bool:
 
 def doubts(record: Record) -> list[str]:
     """What stands against the figures."""
+    assert record.found is not None
     said = []
-    if any(size.summary.clients_busy > CLIENTS_BUSY for size in record.sizes):
+    profile, place, best = record.found.profile, record.found.place, record.found.best.workers
+    clients = next(size.clients_cores for size in record.sizes if size.workers == best)
+    filled = knee(profile, place)
+    if clients > CLIENTS_COUNT * place.cores and filled > best:
         said.append(
-            "The clients used up a core of their own at times: with clients on other machines the "
-            "pool may serve more, and have use for more workers."
+            f"The clients took {shown(clients)} of the {counted(place.cores, 'core')} meanwhile: "
+            f"where they are on other machines, up to {counted(filled, 'worker')} have use for "
+            "these cores."
         )
     if record.others_percent > BUSY:
         said.append(

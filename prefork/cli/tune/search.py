@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from prefork.advice.recommendation import NOISE
 
@@ -11,6 +12,27 @@ UP = 1.5
 """Times as many workers in the next step upwards."""
 FINE = 1.2
 """Two numbers are near enough when one is less than so many times the other."""
+IN_TURNS = 6
+"""Numbers that are measured again and again, around the knee."""
+
+
+def next_turn(
+    rates: Mapping[int, Sequence[float]], standing: int, start: int, least: int, most: int
+) -> int:
+    """The number to measure next, by the rates of the turns so far that were not disturbed.
+
+    One that was not tried yet, while that can bring the knee nearer. Then, of those around it, one
+    that has had fewest turns; of these the one nearest to what stands: so the turns go there and
+    back, and what disturbs the machine for a while disturbs all alike.
+    """
+    known = {number: median(each) for number, each in rates.items()}
+    if (wanted := next_number(known, start, least, most)) is not None:
+        return wanted
+    return fewest_turns(rates, around(known, least, most), standing)
+
+
+def fewest_turns(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], standing: int) -> int:
+    return min(chosen, key=lambda number: (len(rates.get(number, ())), abs(number - standing)))
 
 
 def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -> int | None:
@@ -48,7 +70,8 @@ def knee(rates: Mapping[int, float], tried: list[int]) -> tuple[int, int]:
     return enough, max((number for number in tried if number < enough), default=0)
 
 
-def around(rates: Mapping[int, float], count: int) -> list[int]:
-    """So many of the numbers, those nearest to the knee by their ratio to it; sorted."""
-    enough, _ = knee(rates, list(rates))
-    return sorted(sorted(rates, key=lambda number: abs(math.log(number / enough)))[:count])
+def around(rates: Mapping[int, float], least: int, most: int) -> list[int]:
+    """Those numbers that are nearest to the knee by their ratio to it; sorted."""
+    tried = [number for number in rates if least <= number <= most]
+    enough, _ = knee(rates, tried)
+    return sorted(sorted(tried, key=lambda number: abs(math.log(number / enough)))[:IN_TURNS])

@@ -1,4 +1,4 @@
-"""The measurements: one worker and one client, then more and more workers, then rounds in turns."""
+"""The measurements: one worker and one client, then pools of several sizes in turns."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile, knee
 from prefork.cli.load.drivers import Drivers, Progress
 from prefork.cli.load.orders import Exchange, Order
-from prefork.cli.load.plan import WARM_UP, length_of, rounds_for, turns
-from prefork.cli.load.turns import Summary, Turn
+from prefork.cli.load.plan import WARM_UP
+from prefork.cli.load.turns import Summary, Turn, undisturbed
 from prefork.cli.tune.conclusions import Alone, Size
 from prefork.cli.tune.pool import Pool
-from prefork.cli.tune.search import around, next_number
+from prefork.cli.tune.search import fewest_turns, next_turn
 from prefork.cli.tune.words import Numbers
 from prefork.readings.memory import memory_left
 
-PROBES = 10
-"""Numbers that are tried until the knee is found, as a rule."""
+TURNS = 40
+"""For which the time is enough, as a rule."""
 LONG_ENOUGH = 6
 """Requests one after the other in a turn, at least: until each client has had its first answer the
 queue grows, and there are two clients for each worker."""
+MOST_OUTSIDE = 0.001
+"""Seconds of an exchange in which it does not occupy a worker: no loopback takes longer."""
 LEAST_CPU = 1e-6
 """Seconds; less than any request costs."""
 CLIENTS = 2
 """For each request that the pool can have in hand: one is served, and one waits."""
-IN_ROUNDS = 6
-"""Numbers that are measured again and again, around the knee."""
+SHORT = 0.05
+"""Seconds of a request, below which a worker may be done before its two clients are ready."""
 
-Announce = Callable[[str, float], Progress]
-"""Called with what a turn is for and the seconds that it takes; what it gives is told the share of
-them that has gone by."""
+Announce = Callable[[str], Progress]
+"""Called with what a turn is for; what it gives is told the share of the turn that has gone by."""
 
 
 @dataclass
@@ -56,8 +57,8 @@ class Sweep:
     """Bytes of a worker, with so many of them."""
     memory_for_workers: int | None = None
     """Bytes that all workers may take together."""
-    rounds: int = 0
     _slots: int = 1
+    _short: bool = True
 
     def profile(self, seconds: float) -> Alone | None:
         """One worker: how long a request takes it, and what of that on a core; `None` where no
@@ -66,60 +67,54 @@ class Sweep:
         Errors: `Refusal`, `ChildFailed`.
         """
         self.pool.resize(1)
-        took = self._turn("one client", 1, seconds / 2).measured.took
-        crowded = self._turn("more clients", CLIENTS * self.cores, seconds / 2)
+        alone = self._turn("1 worker, 1 client", 1, seconds / 2)
+        self._short = bool(alone.measured.took) and fmean(alone.measured.took) < SHORT
+        crowded = self._turn(self.pool.title, self._clients, seconds / 2)
         self.turns[1] = [crowded]
         self._weigh()
-        if not took or not crowded.measured.exchanges:
+        if not alone.measured.took or not crowded.measured.exchanges:
             return None
-        service = fmean(took)
+        cpu = max(crowded.cpu / crowded.measured.exchanges, LEAST_CPU)
+        # To wait for a core is not to wait, here: others have them on a machine that is not quiet.
+        took, exchanges = alone.measured.took, alone.measured.exchanges
+        exchange = fmean(took) - (alone.waited + alone.clients_waited) / exchanges
+        service = exchange
         if self.pool.threads == 1:
             # Without what an exchange takes before and after it occupies the worker.
-            service = min(service, 1 / crowded.measured.rate)
-        cpu = max(crowded.cpu / crowded.measured.exchanges, LEAST_CPU)
-        sample = Sample.of(took, service, cpu)
+            waited = crowded.waited / crowded.measured.exchanges
+            occupied = 1 / crowded.measured.rate - waited
+            service = min(exchange, max(occupied, exchange - MOST_OUTSIDE))
+        service = max(service, cpu)
+        sample = Sample.of(took, service, cpu, max(0.0, exchange - service))
         useful = max(1, round(service / cpu))
         self._slots = min(self.pool.threads or useful, useful)
         memory = self.memory.get(1)
         return Alone(Profile(service, cpu, sample.spread, memory, self._slots), sample)
 
-    def search(self, alone: Alone, until: float) -> None:
-        """Try numbers, until the knee is found or the time is over.
+    def measure(self, alone: Alone, until: float) -> None:
+        """Turn after turn, until then by the monotonic clock.
 
         Errors: `Refusal`, `ChildFailed`.
         """
         start = knee(alone.profile, Place(self.cores))
-        seconds = max((until - time.monotonic()) / PROBES, LONG_ENOUGH * alone.profile.service)
-        while time.monotonic() < until and (wanted := self._next(start)) is not None:
+        seconds = max((until - time.monotonic()) / TURNS, LONG_ENOUGH * alone.profile.service)
+        while (left := until - time.monotonic()) > seconds / 2:
+            wanted = self._next(start)
             self.pool.resize(wanted)
-            self.turns[wanted] = [self._turn("looking for the knee", self._clients, seconds)]
+            turn = self._turn(self.pool.title, self._clients, min(left, seconds))
+            self.turns.setdefault(wanted, []).append(turn)
             self._weigh()
-
-    def in_rounds(self, until: float) -> None:
-        """Measure those around the knee in turns, as long as there is time.
-
-        Errors: `Refusal`, `ChildFailed`.
-        """
-        rates = {number: self._rate(number) for number in self.turns}
-        chosen = around(rates, len(rates) if self.numbers.listed else IN_ROUNDS)
-        self.rounds = rounds_for(until - time.monotonic(), len(chosen), self.pool.tail)
-        planned = list(turns(self.rounds, len(chosen)))
-        for number, (round_, place) in enumerate(planned):
-            self.pool.resize(chosen[place])
-            if (left := until - time.monotonic()) <= 0:
-                break
-            seconds = length_of(left, len(planned) - number, self.pool.tail)
-            what = f"round {round_ + 1} of {self.rounds}"
-            self.turns[chosen[place]].append(self._turn(what, self._clients, seconds))
 
     def size(self, workers: int) -> Size:
         """What its turns say of one number of workers."""
         turns = self.turns[workers]
-        served = [turn for turn in turns if turn.measured.exchanges]
-        cores = [turn.clients_cpu / turn.measured.exchanges * turn.measured.rate for turn in served]
-        return Size(
-            workers, Summary.of(turns), median(cores) if cores else 0.0, self.memory.get(workers)
+        quiet = [turn for turn in undisturbed(turns) if turn.measured.exchanges]
+        cores = [turn.clients_cpu / turn.measured.exchanges * turn.measured.rate for turn in quiet]
+        summary = Summary.of(undisturbed(turns))._replace(
+            requests=sum(turn.measured.exchanges for turn in turns),
+            failures=sum(turn.measured.failures for turn in turns),
         )
+        return Size(workers, summary, median(cores) if cores else 0.0, self.memory.get(workers))
 
     @property
     def most(self) -> int:
@@ -131,15 +126,15 @@ class Sweep:
             bounds.append(self.memory_for_workers // self.memory[max(self.memory)])
         return max(1, min(bounds))
 
-    def _next(self, start: int) -> int | None:
-        if self.numbers.listed:
-            left = (n for n in self.numbers.listed if n <= self.most and n not in self.turns)
-            return next(left, None)
-        rates = {number: self._rate(number) for number in self.turns}
-        return next_number(rates, start, min(self.numbers.least, self.most), self.most)
-
-    def _rate(self, workers: int) -> float:
-        return median(turn.measured.rate for turn in self.turns[workers])
+    def _next(self, start: int) -> int:
+        rates = {
+            number: [turn.measured.rate for turn in undisturbed(turns)]
+            for number, turns in self.turns.items()
+        }
+        standing, most = self.pool.workers, self.most
+        if listed := [n for n in self.numbers.listed if n <= most]:
+            return fewest_turns(rates, listed, standing)
+        return next_turn(rates, standing, start, min(self.numbers.least, most), most)
 
     def _weigh(self) -> None:
         """Read what a worker takes, now that it has served, and what is left for more."""
@@ -152,10 +147,12 @@ class Sweep:
 
     @property
     def _clients(self) -> int:
-        return CLIENTS * max(self.cores, self.pool.workers * self._slots)
+        in_hand = self.pool.workers * self._slots
+        # Long requests would wait for longer than clients do, and short ones for clients.
+        return CLIENTS * (max(self.cores, in_hand) if self._short else in_hand)
 
     def _turn(self, what: str, clients: int, seconds: float) -> Turn:
         clients = clients if self.most_clients is None else min(clients, self.most_clients)
         warm_up, counted = WARM_UP * seconds, (1 - WARM_UP) * seconds
         order = Order(self.pool.address, clients, warm_up, counted, self.exchange)
-        return self.pool.take(self.drivers, order, self.announce(what, seconds))
+        return self.pool.take(self.drivers, order, self.announce(what))

@@ -1,0 +1,137 @@
+"""Whether `prefork tune` recommends what serves as much as any number of workers.
+
+Beside it, the same command is told to measure every number of a list that leaves nothing out, and
+the one that was recommended; rates are compared turn by turn. Chance is on the side of the
+exhaustive sweep: of many numbers that are equally good, the luckiest is its best.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.build import ROOT
+from benchmarks.contenders import ServerFailed
+from benchmarks.cpu import loops_for
+from benchmarks.output import Outcome, Target
+from benchmarks.progress import bar
+from benchmarks.rounds import Plan, Spread
+from benchmarks.tables import listing
+from benchmarks.tuned import LOOPS
+from prefork.cli.load.machine import BUSY
+
+HANDLERS = {
+    "Computes": (1, 2, 3, 4, 5, 6, 8),
+    "Waits": (40, 60, 80, 100, 120, 140, 160, 190, 220, 250, 300, 360),
+    "DoesBoth": (2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20),
+}
+"""The handlers of tuned.py, and the numbers of workers of the exhaustive sweep."""
+LONGER = 1.5
+"""Times the seconds of the command for the exhaustive sweep, which has more to measure."""
+LEAST_SHARE = 0.95
+MOST_SECONDS = 90.0
+PLAN = Plan(rounds=1, seconds=60, clients=0)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of one handler."""
+
+    name: str
+    took: float
+    """Seconds of the whole command."""
+    recommended: int
+    best: int
+    """Of the exhaustive sweep."""
+    share: Spread
+    """What the recommended number served of what the best one did, turn by turn."""
+    fit: dict[str, Any]
+    others: float
+    """Percent of the machine that others took meanwhile."""
+
+
+def measure(plan: Plan = PLAN) -> Outcome:
+    """`plan.seconds` is what each run of the command is told."""
+    found = []
+    os.environ[LOOPS] = str(loops_for(0.001))
+    for name, numbers in HANDLERS.items():
+        with bar.part(1 / len(HANDLERS)):
+            bar.at(0, name)
+            found.append(tuned(name, numbers, plan.seconds))
+            bar.at(1)
+    return Outcome(
+        question=f"is what `prefork tune` recommends within {plan.seconds:g} s as good as the best "
+        "of an exhaustive sweep?",
+        rounds={},
+        table=listing(
+            ("handler", "recommended", "best", "share of its rate", "seconds", "sigma", "R²"),
+            (
+                (
+                    one.name,
+                    str(one.recommended),
+                    str(one.best),
+                    f"{one.share.median:.3f} ±{one.share.relative:.1%}",
+                    f"{one.took:.0f}",
+                    f"{one.fit['law']['sigma']:.2g}",
+                    f"{one.fit['r2']:.3f}",
+                )
+                for one in found
+            ),
+            "Workers; share: the median of the turns, ± half the middle half.",
+        ),
+        targets=[
+            target
+            for one in found
+            for target in (
+                Target(
+                    f"{one.name}: the recommended number serves {{:.3f}} of the best",
+                    one.share.median,
+                    one.share.margin,
+                    at_least=LEAST_SHARE,
+                    valid=one.others <= BUSY,
+                ),
+                Target(f"{one.name}: it ends after {{:.0f}} s", one.took, at_most=MOST_SECONDS),
+            )
+        ],
+        figures={one.name: vars(one) | {"share": vars(one.share)} for one in found},
+    )
+
+
+def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
+    began = time.monotonic()
+    advised = run(name, "--seconds", str(seconds))
+    took = time.monotonic() - began
+    recommended = int(advised["advice"]["max_children"])
+    bar.at(0.5)
+    listed = ",".join(map(str, sorted({*numbers, recommended})))
+    swept = run(name, "--seconds", str(LONGER * seconds), "--max-children", listed)
+    rates = {size["workers"]: [turn["rate"] for turn in size["turns"]] for size in swept["sizes"]}
+    best = max(rates, key=lambda workers: Spread.of(rates[workers]).median)
+    pairs = zip(rates[recommended], rates[best], strict=False)
+    share = Spread.of(mine / theirs for mine, theirs in pairs)
+    others = max(advised["others_percent"], swept["others_percent"])
+    return Tuned(name, took, recommended, best, share, advised["law"], others)
+
+
+def run(name: str, *flags: str) -> dict[str, Any]:
+    """The figures of one run of the command. Errors: `ServerFailed`."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["tune", f"benchmarks.tuned:{name}", "--request", r"x\n", "--output", folder]
+        done = subprocess.run(
+            [sys.executable, "-m", "prefork", *words, *flags],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ServerFailed(f"prefork tune has failed: {done.stdout}{done.stderr}")
+        said: dict[str, Any] = json.loads((Path(folder) / "prefork-tune.json").read_text())
+        return said

@@ -1,0 +1,332 @@
+"""`prefork tune` without a process: its words, its search, its conclusions, what it shows."""
+
+import functools
+import io
+import json
+import random
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from prefork.advice.forecast import Sample
+from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
+from prefork.advice.usl import Law
+from prefork.cli import app as application
+from prefork.cli.load.machine import Machine
+from prefork.cli.load.orders import Measured
+from prefork.cli.load.turns import Figure, Summary, Turn
+from prefork.cli.outcomes import Refusal
+from prefork.cli.tune import command, plots, record, report
+from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
+from prefork.cli.tune.options import TuneOptions
+from prefork.cli.tune.record import Record
+from prefork.cli.tune.search import next_number, next_turn
+from prefork.cli.tune.words import Numbers, Target, memory_of, numbers_of, target_of
+from tests.support.children import child_running
+from tests.support.deadlines import HANG
+
+MB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("throughput", Target()),
+        ("p99=50ms", Target(0.05)),
+        ("p99 = 1.5 s", Target(1.5)),
+        ("p99=250us", Target(0.00025)),
+        ("p99=2", Target(2.0)),
+    ],
+)
+def test_targets(text: str, target: Target) -> None:
+    assert target_of(text).p99 == pytest.approx(target.p99)
+
+
+@pytest.mark.parametrize("text", ["", "p99", "p99=", "p99=0ms", "p50=1ms", "p99=-1s", "p99=5min"])
+def test_what_is_no_target_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="it must be throughput, or p99 and a time"):
+        target_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512M", 512 * MB), ("256G", 256 << 30), ("1.5k", 1536), ("2GiB", 2 << 30), ("100", 100)],
+)
+def test_sizes_of_memory(text: str, size: int) -> None:
+    assert memory_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1M", "M", "1X", "lots"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 512M or 256G"):
+        memory_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("2-64", Numbers(2, 64)),
+        ("4", Numbers(4, 4, (4,))),
+        ("8,1,2", Numbers(1, 8, (1, 2, 8))),
+    ],
+)
+def test_numbers_of_workers(text: str, numbers: Numbers) -> None:
+    assert numbers_of(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "0-4", "8-2", "1-", "a"])
+def test_what_are_no_numbers_of_workers_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"whole numbers from 1 up|two numbers from 1 up"):
+        numbers_of(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        ("", "MODULE:HANDLER is missing"),
+        ("app:H --request x --target p99=fast", "--target 'p99=fast': it must be throughput"),
+        ("app:H --request x --rate 0", "--rate '0': it must be requests/s above 0."),
+        ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
+        ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
+        ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
+        ("app:H", "Say what clients send"),
+        ("app:H --request x --client a:b", "cannot be meant together"),
+    ],
+)
+def test_a_wrong_word_is_refused_in_a_sentence(words: str, refusal: str) -> None:
+    def tune() -> None:
+        call = application.parse(["tune", *words.split()])
+        assert call is not None
+        call()
+
+    with pytest.raises(Refusal, match=refusal):
+        tune()
+
+
+def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Refusal, match=r"needs scipy for its curve: pip install 'prefork\[tune\]'"):
+        command.run("app:H", TuneOptions(request=b"x"))
+
+
+@pytest.mark.parametrize(
+    ("rates", "start", "most", "wanted"),
+    [
+        ({1: 100}, 2, 500, 2),  # where the knee should be
+        ({1: 100}, 900, 500, 500),
+        ({1: 100, 2: 200}, 2, 500, 3),  # it still grew
+        ({1: 100, 2: 200}, 2, 2, None),  # but there is no room
+        ({1: 100, 2: 200, 3: 202}, 2, 500, None),
+        ({1: 100, 100: 4000}, 100, 500, 150),
+        ({1: 100, 100: 4000, 150: 4000}, 100, 500, 10),  # between the two that hold the knee
+        ({1: 100, 10: 1000, 100: 4000, 150: 4000}, 100, 500, 32),
+        ({1: 100, 84: 3800, 100: 4000, 150: 4000}, 100, 500, None),
+        ({1: 100, 2: 99, 3: 98}, 2, 500, None),  # one is enough
+        ({1: 0, 2: 0}, 2, 500, None),  # nothing is served at all
+    ],
+)
+def test_the_next_number_to_try(
+    rates: dict[int, float], start: int, most: int, wanted: int | None
+) -> None:
+    assert next_number(rates, start, 1, most) == wanted
+
+
+def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
+    rates = {1: [100.0], 2: [200.0], 3: [202.0]}
+    standing, order = 3, []
+    for _ in range(9):
+        standing = next_turn(rates, standing, 2, 1, 500)
+        rates[standing].append(rates[standing][0])
+        order.append(standing)
+    assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
+
+
+LAWS = [
+    Law(0.0102, 0.0104, 2),  # computes
+    Law(0.0202, 0.00035, 2),  # waits
+    Law(0.020, 0.0055, 2),  # both
+    Law(0.020, 0.0004, 2, 0.02, 0.0001),  # and one in the way of the other
+]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_sweep_finds_what_serves_nearly_as_much_as_any(law: Law) -> None:
+    chance = random.Random(1)
+    profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
+    rates = {1: [law.rate(1)]}
+    standing, start = 1, knee(profile, Place(law.cores))
+    for _ in range(36):
+        standing = next_turn(rates, standing, start, 1, 500)
+        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, 0.02))
+    points = [Point(number, median(each)) for number, each in rates.items()]
+    best = max(law.rate(number) for number in range(1, 501))
+    assert law.rate(most_throughput(points, profile, Place(law.cores)).workers) > 0.95 * best
+
+
+MIXED = Law(0.020, 0.0055, 2)
+TOOK = [0.020 + 0.0004 * n for n in range(-10, 11)]
+
+
+@functools.cache
+def a_record(
+    numbers: tuple[int, ...] = (1, 4, 8, 12, 18),
+    *,
+    p99: float | None = None,
+    rate: float | None = None,
+    cores: int = 2,
+    memory: int | None = None,
+    failures: int = 0,
+    threads: int = 1,
+    clients: float = 0.3,
+) -> Record:
+    sizes = [
+        Size(
+            number,
+            Summary(
+                Figure(MIXED.rate(number), 0.01 * MIXED.rate(number)),
+                Figure(5.0),
+                2000 * number / MIXED.rate(number),
+                3000 * number / MIXED.rate(number),
+                1000,
+                failures,
+                0.4,
+            ),
+            clients,
+            8 * MB,
+        )
+        for number in numbers
+    ]
+    alone = Alone(Profile(0.020, 0.005, 0.12, 9 * MB), Sample.of(TOOK, 0.020, 0.005, 0.0002))
+    here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
+    wish = Wish(p99, rate, there, cores != 2)
+    found = None if failures else conclude(sizes, alone, here, wish, threads)
+    turn = Turn(Measured([0.02], 50.0, 1), 0.005)
+    return Record(
+        target="app:Handler",
+        extra=("--app-dir src",),
+        scheme="tcp",
+        client=None,
+        request=b"\xff",
+        seconds=60.0,
+        machine=Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"),
+        others_percent=5.0,
+        wish=wish,
+        sizes=sizes,
+        turns=[[turn, turn] for _ in sizes],
+        found=found,
+        complaint="ValueError: [bold]" if failures else "",
+    )
+
+
+def said_of(record: Record, width: int = 200) -> str:
+    said = io.StringIO()
+    report.show(Console(file=said, width=width), record)
+    return said.getvalue()
+
+
+def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() -> None:
+    said = said_of(a_record())
+    assert "A request takes 20.0 ms, 5.00 ms of them on a core (75 % waiting)" in said
+    assert "12 workers served 361 requests/s; 18 brought +1 %." in said
+    assert "Universal Scalability Law: sigma" in said
+    assert "█" in said
+    line = "prefork serve app:Handler --app-dir src --max-children 12 --backlog 512"
+    assert said.splitlines()[-1] == line
+
+
+def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:
+    shown = a_record(p99=0.045, rate=100)
+    assert shown.found is not None
+    taken = shown.found.advice.max_children
+    assert 3 <= taken < 12
+    predictions = shown.found.predictions
+    assert predictions[taken].p99 <= 0.045
+    assert all(said.p99 > 0.045 for number, said in predictions.items() if number < taken)
+    assert "(wanted: 45.0 ms)" in said_of(shown)
+
+
+def test_what_cannot_be_had_is_said() -> None:
+    shown = a_record(p99=0.015, rate=100)
+    assert shown.found is not None
+    assert not shown.found.advice.reaches
+    assert "cannot be had: a request takes 20.0 ms by itself" in said_of(shown)
+
+
+def test_more_than_was_measured_is_said_to_be_simulated() -> None:
+    said = said_of(a_record(rate=375))
+    assert "No number served more than 364 requests/s here, beside its clients" in said
+
+
+def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_them() -> None:
+    said = " ".join(said_of(a_record((1, 2, 3), clients=0.75)).split())
+    assert "The clients took 0.750 of the 2 cores meanwhile: where they are on other" in said
+    assert "up to 8 workers have use for these cores." in said
+    assert "The clients took" not in said_of(a_record((1, 2, 3), clients=0.1))
+    assert "The clients took" not in said_of(a_record(clients=0.75))
+
+
+def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
+    shown = a_record((1, 2, 3), memory=30 * MB)
+    assert shown.found is not None
+    assert shown.found.advice.max_children == 3
+    said = said_of(shown)
+    assert "Memory stops at 3 workers: each takes 8.00 MB, and there are 30.0 MB for them" in said
+    assert "Handlers that may share a process would gain by threads (--threads 3)" in said
+
+
+def test_another_machine_is_answered_by_simulation() -> None:
+    shown = a_record(cores=64, memory=4 << 30, rate=5000)
+    assert shown.found is not None
+    assert 105 <= shown.found.advice.max_children <= 115
+    said = said_of(shown)
+    assert "That is simulated for 64 cores, each as fast as one here" in said
+    assert "4.00 GB have room for 512 workers of 8.00 MB." in said
+    assert "raise net.core.somaxconn" in " ".join(said.split())
+    without_a_rate = a_record(cores=64, memory=4 << 30)
+    assert without_a_rate.found is not None
+    assert without_a_rate.found.advice.max_children == 244
+
+
+def test_failures_everywhere_leave_nothing_to_recommend() -> None:
+    said = said_of(a_record(failures=3))
+    assert "Requests failed. The first of them:\nValueError: [bold]" in said
+    assert said.endswith("There is nothing to recommend: requests failed everywhere.\n")
+
+
+RECORDS = {
+    "of a sweep": {},
+    "of one size": {"numbers": (1,)},
+    "of a target": {"p99": 0.05, "rate": 200},
+    "of a small machine": {"numbers": (1, 2, 3), "memory": 30 * MB},
+    "of a large machine": {"cores": 64, "memory": 4 << 30, "rate": 5000, "p99": 0.1},
+    "of failures": {"failures": 1},
+}
+
+
+@pytest.mark.parametrize("said", RECORDS.values(), ids=RECORDS)
+def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> None:
+    shown = a_record(**said)
+    with child_running(lambda: record.write(shown, tmp_path)) as writer:  # matplotlib keeps fonts
+        assert writer.exit_code(HANG) == 0
+    assert (tmp_path / "prefork-tune.png").read_bytes().startswith(b"\x89PNG")
+    written = json.loads((tmp_path / "prefork-tune.json").read_text())
+    assert len(written["sizes"]) == len(shown.sizes)
+    assert written["request"] == "\xff"
+    if shown.found is not None:
+        assert written["advice"]["max_children"] == shown.found.advice.max_children
+        assert written["command"].startswith("prefork serve app:Handler")
+
+
+def test_the_picture_marks_the_knee() -> None:
+    from matplotlib.figure import Figure as Picture
+
+    shown = a_record()
+    assert shown.found is not None
+    axes = Picture().subplots()
+    plots.draw_rates(axes, shown.sizes)
+    plots.draw_knee(axes, shown.found, shown.sizes)
+    (text,) = (text.get_text() for text in axes.texts)
+    assert text == "the knee: 12 workers\n361 requests/s; more bring nothing"
