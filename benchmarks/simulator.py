@@ -2,15 +2,15 @@
 
 Three handlers: one computes, one waits, one does both for times that differ. First a single client
 asks, which gives the *profile*: what each kind of request takes of its worker, and what its client
-takes. From this alone the simulation foretells the most that the pool serves; then, for times at
-which requests come that are the same ones in both, how long they take. The requests are the same
-ones, too: both take them from the same deck of cards.
+takes. From it the simulation foretells the most that the pool serves; then, for times at which
+requests come that are the same ones in both, how long they take. The requests are the same ones,
+too: both take them from the same deck of cards.
 
 What comes at 95 % of the most depends on small things: where requests take 1 % longer, the queue
 is a fifth longer. The cores of a virtual machine change more than that from one second to the next,
-and a request costs less among others than alone, when nothing of it is in the caches. So the CPU of
-the profile is corrected by what the pool used for a request when it served most, a moment ago. All
-is measured in turns of profile, most, and levels; what is told is the median over the turns.
+and a request costs less among others than alone, when nothing of it is in the caches. So the CPU
+of the profile is corrected by what requests took in a crowd, a moment ago. All is measured in turns
+of profile, crowd, most, and levels; what is told is the median over the turns.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ LONGER = 3
 MOST = "most"
 """The name of a round with as many requests as are served."""
 
+CROWD = 4
+"""Clients for each worker, to see the most that they serve."""
+
 RATE_WITHIN, P99_WITHIN = 5.0, 20.0  # percent
 MOST_CLIENTS = 500
 """Requests under way at a time; later ones are late, and that counts."""
@@ -51,7 +54,7 @@ MOST_CLIENTS = 500
 AHEAD = 20_000
 """Cards for rounds of which nobody knows how many requests they have."""
 
-PLAN = Plan(rounds=3, seconds=2.0, clients=MOST_CLIENTS, quiet=0.1)
+PLAN = Plan(rounds=3, seconds=1.3, clients=MOST_CLIENTS, quiet=0.1)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ class Turn:
         self._services, self._client_cpu = self._profile()
 
     def cells(self) -> dict[str, Cell]:
+        self._crowd(self._plan.seconds)
+        self._calibrate()
         most = self._most()
         self._calibrate()
         levels = [self._level(level, most.real.rate) for level in LEVELS]
@@ -168,15 +173,19 @@ class Turn:
         }
         return services, real.load * real.seconds / real.requests
 
-    def _most(self) -> Cell:
-        """With more clients than workers, who do not pause."""
-        clients, seconds = 4 * self._kind.workers, LONGER * self._plan.seconds
+    def _crowd(self, seconds: float) -> Round:
+        """More clients than workers, who do not pause."""
         self._deal(AHEAD)
-        real = one_round(self._dealer.server, replace(self._plan, clients=clients, seconds=seconds))
-        return self._cell(real, Closed(clients), seconds)
+        plan = replace(self._plan, clients=CROWD * self._kind.workers, seconds=seconds)
+        return one_round(self._dealer.server, plan)
+
+    def _most(self) -> Cell:
+        seconds = LONGER * self._plan.seconds
+        real = self._crowd(seconds)
+        return self._cell(real, Closed(CROWD * self._kind.workers), seconds)
 
     def _calibrate(self) -> None:
-        """Let CPU be as fast as it was in the last round."""
+        """Let requests take as much CPU as in the last round."""
         took = [note.cpu for note in self._dealer.notes()]
         expected = sum(self._services[card].cpu for card in self._cards_dealt[: len(took)])
         speed = sum(took) / expected
