@@ -141,13 +141,14 @@ def test_at_given_times_there_are_as_many_requests_as_times(
     asking = ask(Load(times=str(times)), listener, requests=99)
     echo_one(listener)
     first_answered = time.monotonic()
-    for _ in range(3):
+    for _ in range(2):
         echo_one(listener)
-    last_answered = time.monotonic()
+    most_answered = time.monotonic()
+    echo_one(listener)
     answers = asking.result()
     assert answers.requests == 4
     longest = max(value for value, _ in answers.latencies) / 1e9
-    assert longest > last_answered - first_answered - 0.001
+    assert longest > most_answered - first_answered - 0.001
 
 
 def echo_one(listener: socket.socket) -> None:
