@@ -58,7 +58,7 @@ MOST_CLIENTS = 500
 AHEAD = 20_000
 """Cards for rounds of which nobody knows how many requests they have."""
 
-PLAN = Plan(rounds=3, seconds=1.3, clients=MOST_CLIENTS, quiet=0.1)
+PLAN = Plan(rounds=3, seconds=1.3, clients=MOST_CLIENTS, quiet=0.05)
 
 
 @dataclass(frozen=True)
