@@ -134,9 +134,9 @@ def _in_turns(parts: Sequence[Part], plan: Plan) -> Rounds:
     quiet = 0
     while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
         turns.append(_turn(parts, there=len(turns) % 2 == 0))
-        quiet += disturbance(turns[-1]) <= plan.quiet
+        quiet += _disturbance(turns[-1]) <= plan.quiet
         bar.at(quiet / plan.rounds)
-    kept = sorted(turns, key=disturbance)[: plan.rounds]
+    kept = sorted(turns, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
@@ -154,8 +154,7 @@ def _turn(parts: Sequence[Part], there: bool) -> list[Round]:
     return [one_round(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
-def disturbance(turn: Iterable[Round]) -> float:
-    """Cores that others took, in the round where they took most."""
+def _disturbance(turn: Iterable[Round]) -> float:
     return max(one.others for one in turn)
 
 

@@ -19,8 +19,9 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from random import Random
 
@@ -32,7 +33,7 @@ from benchmarks.dealt import Card
 from benchmarks.load import Load
 from benchmarks.output import Outcome, Target
 from benchmarks.progress import bar
-from benchmarks.rounds import TRIES, Plan, Round, Rounds, Spread, disturbance, one_round
+from benchmarks.rounds import TRIES, Plan, Round, Rounds, Spread, one_round
 from benchmarks.tables import listing
 from prefork.simulation import Closed, Given, Poisson, Scenario, Service, simulate
 from prefork.simulation import Outcome as Foretold
@@ -104,9 +105,11 @@ def measure(plan: Plan = PLAN) -> Outcome:
     found: dict[str, list[Cell]] = {}
     for kind in kinds():
         with bar.part(1 / 3), dealing(kind.name, kind.workers) as dealer:
-            for turn in quiet_turns(kind, kind.cards(per_ms), dealer, plan):
-                for name, cell in turn.items():
+            for seed in range(plan.rounds):
+                turn = Turn(kind, kind.cards(per_ms), dealer, plan, seed)
+                for name, cell in turn.cells().items():
                     found.setdefault(name, []).append(cell)
+                bar.at((seed + 1) / plan.rounds)
     rounds: Rounds = {name: [cell.real for cell in cells] for name, cells in found.items()}
     return Outcome(
         question="what the simulation foretells of a pool, from the profile of single requests.",
@@ -138,21 +141,6 @@ def speed() -> Target:
     )
 
 
-def quiet_turns(kind: Kind, cards: list[Card], dealer: Dealer, plan: Plan) -> list[dict[str, Cell]]:
-    """As many turns as the plan says, the quietest of up to TRIES times as many."""
-    turns: list[dict[str, Cell]] = []
-    quiet = 0
-
-    def others(turn: dict[str, Cell]) -> float:
-        return disturbance(cell.real for cell in turn.values())
-
-    while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
-        turns.append(Turn(kind, cards, dealer, plan, seed=len(turns)).cells())
-        quiet += others(turns[-1]) <= plan.quiet
-        bar.at(quiet / plan.rounds)
-    return sorted(turns, key=others)[: plan.rounds]
-
-
 class Turn:
     """Profile, most, and all levels of one handler."""
 
@@ -169,14 +157,23 @@ class Turn:
     def cells(self) -> dict[str, Cell]:
         self._crowd(self._plan.seconds)
         self._calibrate()
-        most = self._most()
+        most = self._calmest(self._most)
         self._calibrate()
-        levels = [self._level(level, most.real.rate) for level in LEVELS]
+        levels = [self._calmest(partial(self._level, level, most.real.rate)) for level in LEVELS]
         names = [MOST, *(f"{level:.0%}" for level in LEVELS)]
         return {
             f"{self._kind.name}, {name}": cell
             for name, cell in zip(names, [most, *levels], strict=True)
         }
+
+    def _calmest(self, measure: Callable[[], Cell]) -> Cell:
+        """The first one in which others leave the cores alone; or, after some tries, nearly so."""
+        cells: list[Cell] = []
+        while len(cells) < TRIES:
+            cells.append(measure())
+            if cells[-1].real.others <= self._plan.quiet:
+                break
+        return min(cells, key=lambda cell: cell.real.others)
 
     def _profile(self) -> tuple[dict[Card, Service], float]:
         """What each card takes, asked for by one client, and the CPU seconds of that."""
@@ -299,7 +296,7 @@ def counts_latencies(name: str) -> bool:
 
 def targets(found: dict[str, list[Cell]], plan: Plan) -> Iterator[Target]:
     for name, cells in found.items():
-        quiet = max(cell.real.others for cell in cells) <= plan.quiet
+        quiet = median(cell.real.others for cell in cells) <= plan.quiet
         figures = [("requests per second", rate_off(cells), RATE_WITHIN)]
         if counts_latencies(name):
             figures.append(("p99", p99_off(cells), P99_WITHIN))
