@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.cpu import loops_for
 from benchmarks.dealer import Dealer, dealing
-from benchmarks.dealt import Card
+from benchmarks.dealt import Card, Note
 from benchmarks.load import Load
 from benchmarks.output import Outcome, Target
 from benchmarks.progress import bar
@@ -45,6 +44,9 @@ LONGER = 3
 
 MOST = "most"
 """The name of a round with as many requests as are served."""
+
+PROFILED = 3
+"""Times that each card is seen, at least, before it is known what it takes."""
 
 MOST_SECONDS = 60.0
 """For a simulated hour."""
@@ -177,12 +179,14 @@ class Turn:
 
     def _profile(self) -> tuple[dict[Card, Service], float]:
         """What each card takes, asked for by one client, and the CPU seconds of that."""
-        cards = list(islice(cycle(self._cards), AHEAD))
-        self._dealer.deal(cards)
-        real = one_round(self._dealer.server, replace(self._plan, clients=1))
-        seen = defaultdict(list)
-        for card, note in zip(cards, self._dealer.notes(), strict=False):
-            seen[card].append(note)
+        seen: dict[Card, list[Note]] = {card: [] for card in self._cards}
+        while min(map(len, seen.values())) < PROFILED:
+            rarest_first = sorted(self._cards, key=lambda card: len(seen[card]))
+            cards = list(islice(cycle(rarest_first), AHEAD))
+            self._dealer.deal(cards)
+            real = one_round(self._dealer.server, replace(self._plan, clients=1))
+            for card, note in zip(cards, self._dealer.notes(), strict=False):
+                seen[card].append(note)
         services = {
             card: Service(
                 statistics.median(note.cpu for note in notes),
