@@ -27,6 +27,7 @@ from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
 from prefork.cli.load.machine import BUSY
 from prefork.cli.load.turns import Figure
+from prefork.cli.tune.record import lost
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),
@@ -53,8 +54,8 @@ class Tuned:
     """Of the exhaustive sweep."""
     share: Figure
     """What the recommended number served of what the best one did."""
-    law: dict[str, Any]
-    """That was fitted, and its R²."""
+    law: tuple[str, str, str]
+    """Sigma, kappa and R² of what was fitted."""
     others: float
     """Percent of the machine that others took meanwhile."""
 
@@ -90,9 +91,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
                     str(one.best),
                     f"{one.share.value:.3f} ±{one.share.margin:.3f}",
                     f"{one.took:.0f}",
-                    f"{one.law['law']['sigma']:.2g}",
-                    f"{one.law['law']['kappa']:.2g}",
-                    f"{one.law['r2']:.3f}",
+                    *one.law,
                 )
                 for one in found
             ),
@@ -130,7 +129,13 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
     share = mine.value / highest.value
     off = share * (mine.margin / mine.value + highest.margin / highest.value)
     others = max(advised["others_percent"], swept["others_percent"])
-    return Tuned(name, took, recommended, best, Figure(share, off), advised["law"], others)
+    return Tuned(name, took, recommended, best, Figure(share, off), law_of(advised), others)
+
+
+def law_of(advised: dict[str, Any]) -> tuple[str, str, str]:
+    if (fit := advised["law"]) is None:
+        return "-", "-", "-"
+    return lost(fit["law"]["sigma"]), lost(fit["law"]["kappa"]), f"{fit['r2']:.3f}"
 
 
 def run(name: str, *flags: str) -> dict[str, Any]:
