@@ -1,14 +1,16 @@
 """Whether the simulation foretells what a pool does on this machine.
 
-Three handlers: one computes, one waits, one does both for times that differ. Before each turn a
-single client asks, which gives the *profile*: what each kind of request takes of its worker, and
-what its client takes. From this alone the simulation foretells the most that the pool serves, and
-then, for times at which requests come that are the same ones in both, how long they take. The
-requests are the same ones, too: both take them from the same deck of cards.
+Three handlers: one computes, one waits, one does both for times that differ. First a single client
+asks, which gives the *profile*: what each kind of request takes of its worker, and what its client
+takes. From this alone the simulation foretells the most that the pool serves; then, for times at
+which requests come that are the same ones in both, how long they take. The requests are the same
+ones, too: both take them from the same deck of cards.
 
-What comes at 95 % of the most depends on small things: where requests take 1 % longer than a second
-ago, the queue is a fifth longer. So all is measured in turns of profile, most, and levels, and what
-is told is the median over the turns.
+What comes at 95 % of the most depends on small things: where requests take 1 % longer, the queue
+is a fifth longer. The cores of a virtual machine change more than that from one second to the next,
+and a request costs less among others than alone, when nothing of it is in the caches. So the CPU of
+the profile is corrected by what the pool used for a request when it served most, a moment ago. All
+is measured in turns of profile, most, and levels; what is told is the median over the turns.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from prefork.simulation import Outcome as Foretold
 CORES = len(os.sched_getaffinity(0))
 LEVELS = (0.5, 0.8, 0.95)
 LONGER = 3
-"""Times as long as the others is a round at the last level, where queues come and go slowly."""
+"""Times as long as the others are rounds with most requests, where queues come and go slowly."""
 
 MOST = "most"
 """The name of a round with as many requests as are served."""
@@ -141,6 +143,7 @@ class Turn:
 
     def cells(self) -> dict[str, Cell]:
         most = self._most()
+        self._calibrate()
         levels = [self._level(level, most.real.rate) for level in LEVELS]
         names = [MOST, *(f"{level:.0%}" for level in LEVELS)]
         return {
@@ -167,28 +170,35 @@ class Turn:
 
     def _most(self) -> Cell:
         """With more clients than workers, who do not pause."""
-        clients, cards = 4 * self._kind.workers, self._dealt(AHEAD)
-        real = one_round(self._dealer.server, replace(self._plan, clients=clients))
-        return self._cell(real, cards, Closed(clients), self._plan.seconds)
+        clients, seconds = 4 * self._kind.workers, LONGER * self._plan.seconds
+        self._deal(AHEAD)
+        real = one_round(self._dealer.server, replace(self._plan, clients=clients, seconds=seconds))
+        return self._cell(real, Closed(clients), seconds)
+
+    def _calibrate(self) -> None:
+        """Let CPU be as fast as it was in the last round."""
+        took = [note.cpu for note in self._dealer.notes()]
+        expected = sum(self._services[card].cpu for card in self._cards_dealt[: len(took)])
+        speed = sum(took) / expected
+        self._services = {
+            card: Service(speed * cpu, wait) for card, (cpu, wait) in self._services.items()
+        }
 
     def _level(self, level: float, most: float) -> Cell:
         """With requests that come when they come, so much of the most in a second."""
         seconds = self._plan.seconds * (LONGER if level == LEVELS[-1] else 1)
         times = list(until(Poisson(level * most).times(self._random), seconds))
-        cards = self._dealt(len(times))
+        self._deal(len(times))
         load = Load(times=self._dealer.write_times(times))
         real = one_round(self._dealer.server, replace(self._plan, load=load, seconds=seconds))
-        return self._cell(real, cards, Given(times), seconds)
+        return self._cell(real, Given(times), seconds)
 
-    def _dealt(self, count: int) -> list[Card]:
-        cards = self._random.choices(self._cards, k=count)
-        self._dealer.deal(cards)
-        return cards
+    def _deal(self, count: int) -> None:
+        self._cards_dealt = self._random.choices(self._cards, k=count)
+        self._dealer.deal(self._cards_dealt)
 
-    def _cell(
-        self, real: Round, cards: Iterable[Card], arrivals: Closed | Given, seconds: float
-    ) -> Cell:
-        next_service = map(self._services.__getitem__, cards).__next__
+    def _cell(self, real: Round, arrivals: Closed | Given, seconds: float) -> Cell:
+        next_service = map(self._services.__getitem__, self._cards_dealt).__next__
         foretold: Foretold = simulate(
             Scenario(
                 arrivals=arrivals,

@@ -21,7 +21,10 @@ class Doorbell:
         self._epoll: select.epoll | None = None
 
     def set(self, listeners: Iterable[int]) -> None:
-        """Ring when there is a request on any of these descriptors; also if there is one now."""
+        """Ring when there is a request on any of these descriptors; also if there is one now.
+
+        Errors: `OSError` when there are no more descriptors: it will not ring.
+        """
         self.put_away()
         self._epoll = select.epoll()
         for fd in listeners:

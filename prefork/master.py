@@ -106,7 +106,8 @@ class Master:
         with self._lock:
             self.collect()
             if self.state is PoolState.RUNNING:
-                self._sizer.look()
+                if self._sizer.policy is not None:
+                    self._sizer.look(self._sizer.policy)
                 if not self._is_settled:
                     self._keep_size()
                 for record in self._origin.turn(self._size()[0]):
@@ -131,15 +132,15 @@ class Master:
         """Seconds until the clock alone makes a turn necessary."""
         with self._lock:
             wanted, most = self._size()
-            waits: list[float] = []
+            if self._is_settled:
+                return self._sizer.due(self._origin.due(wanted))
+            now = self._clock()
+            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             if self.state is PoolState.RUNNING:
-                looks = self._sizer.due(), self._origin.due(wanted)
-                waits += [look for look in looks if look is not None]
-            if not self._is_settled:
-                now = self._clock()
-                waits += [self._start_deadline(record) - now for record in self._pool.starting()]
-                if self.state is PoolState.RUNNING and self._pool.missing(wanted, most):
+                if self._pool.missing(wanted, most):
                     waits.append(self._restarts.wait_left(now))
+                if (look := self._sizer.due(self._origin.due(wanted))) is not None:
+                    waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
     def wants_listener(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from prefork.crew import Crew
@@ -24,6 +25,12 @@ from prefork.workers.scoreboard import Reading, State
 MEMORY_INTERVAL = 2.0
 """Seconds between two looks at the memory: the kernel walks all pages of a worker for it."""
 
+MOST_TIME_FOR_IT = 1 / 200
+"""Share of the time that this may take, where they have very many."""
+
+WITHOUT_DOORBELL = 0.25
+"""Seconds between two looks where the master cannot hear the next client."""
+
 UNBOUNDED = 200
 """Requests in hand that fill a worker with threads for which there is no bound."""
 
@@ -38,7 +45,7 @@ class Machine:
     def __init__(self) -> None:
         self._cpu = CpuMeter()
         self._fit: int | None = None
-        self._measured = float("-inf")
+        self._next_measurement = 0.0
 
     def cpu_left(self) -> float | None:
         """The share of the usable cores that was idle since the last time."""
@@ -49,10 +56,12 @@ class Machine:
 
         One counts as much as the one that has served most takes.
         """
-        if ready and now - self._measured >= MEMORY_INTERVAL:
-            self._measured = now
+        if ready and now >= self._next_measurement:
             record, _ = max(ready, key=lambda seen: seen[1].served)
+            began = time.monotonic()
             self._fit = self._measure(record.pid, standing)
+            took = time.monotonic() - began
+            self._next_measurement = now + max(MEMORY_INTERVAL, took / MOST_TIME_FOR_IT)
         return None if self._fit is None else max(0, self._fit - standing)
 
     def _measure(self, pid: int, standing: int) -> int | None:
@@ -87,8 +96,8 @@ class Work:
 class Sizer:
     """The size of one pool: `max_children`, or what the policy of the settings decides.
 
-    For the master: `begin()`, then at each turn `look()`, and `due()` before each wait; `wanted()`
-    is how many there shall be. With the sizing `static` all of it costs nothing.
+    For the master: `begin()`, then at each turn `look()` if there is a policy, and `due()` before
+    each wait; `wanted()` is how many there shall be.
     """
 
     def __init__(self, host: Host, pool: Pool, crew: Crew, system: System, cores: int) -> None:
@@ -97,7 +106,7 @@ class Sizer:
         self._crew = crew
         self._clock = system.clock
         self._cores = cores
-        self._policy: Sizing | None = None
+        self.policy: Sizing | None = None  # with `static`
         self._shrinking = Shrinking()
         self._doorbell = Doorbell(crew, self._look_now)
         self._next_look: float | None = None
@@ -114,14 +123,14 @@ class Sizer:
         self._shrinking = Shrinking()
         policy = POLICIES.get(settings.sizing)
         if policy is not None:
-            self._policy = policy(settings.limits(most))
+            self.policy = policy(settings.limits(most))
             self._machine = Machine() if policy.reads_machine else None
             self._work = Work(now)
             self._next_look = now
 
     def end(self) -> None:
         """The loop has ended: who is there finishes, and nobody decides any more."""
-        self._policy = None
+        self.policy = None
         self._next_look = None
         self._doorbell.put_away()
 
@@ -131,24 +140,21 @@ class Sizer:
 
     def wanted(self, most: int) -> int:
         """How many workers there shall be, of `most` allowed."""
-        return most if self._policy is None else min(self._policy.wanted, most)
+        return most if self.policy is None else min(self.policy.wanted, most)
 
-    def due(self) -> float | None:
-        """Seconds until the clock alone makes a turn necessary."""
-        looks = []
-        if self._next_look is not None:
-            looks.append(max(self._next_look - self._clock(), 0.0))
-        if (shrinking := self._shrinking.due()) is not None:
-            looks.append(shrinking)
-        return min(looks, default=None)
+    def due(self, other: float | None) -> float | None:
+        """Seconds until the clock alone makes a turn necessary, if it is not so earlier for
+        `other` reasons."""
+        shrinking = self._shrinking.due()
+        if self._next_look is None and shrinking is None:
+            return other
+        look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)
+        return min(wait for wait in (other, shrinking, look) if wait is not None)
 
-    def look(self) -> None:
-        """Decide anew, if it is time."""
-        policy = self._policy
-        if policy is None or self._next_look is None:
-            return
+    def look(self, policy: Sizing) -> None:
+        """Have the policy decide anew, if it is time."""
         now = self._clock()
-        if now < self._next_look:
+        if self._next_look is None or now < self._next_look:
             return
         most = self._host.max_children()
         if not self._strategy.standing(most):
@@ -163,11 +169,13 @@ class Sizer:
         elif reason:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)
         self._next_look = None if policy.interval is None else now + policy.interval
+        self._doorbell.put_away()
         nobody_idle = load.busy == load.standing or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
-            self._doorbell.set(self._strategy.listening())
-        else:
-            self._doorbell.put_away()
+            try:
+                self._doorbell.set(self._strategy.listening())
+            except OSError:
+                self._next_look = now + WITHOUT_DOORBELL
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
         """The workers to retire, of so many that are more than wanted: idle ones only.
@@ -186,17 +194,20 @@ class Sizer:
         standing = self._pool.standing()
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listening()
-        machine = self._machine
+        # Of what cannot be counted there is one, at least, if there is any.
+        waiting = total(listeners).waiting or int(something_waits(listeners))
+        machine, room = self._machine, None
+        if machine is not None and (busy or waiting):  # otherwise nobody is going to be added
+            room = machine.memory_room(now, standing, ready)
         return Load(
             now=now,
             standing=standing,
             starting=standing - len(ready),
             busy=busy,
             busy_share=share,
-            # Of what cannot be counted there is one, at least, if there is any.
-            waiting=total(listeners).waiting or int(something_waits(listeners)),
+            waiting=waiting,
             cpu_left=None if machine is None else machine.cpu_left(),
-            memory_room=None if machine is None else machine.memory_room(now, standing, ready),
+            memory_room=room,
             cores=self._cores,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from math import ceil, inf, log2
 from random import Random
 
@@ -98,20 +98,31 @@ class Processors:
 
         Who has finished holds its core until `release()`.
         """
-        now, core, _ = heappop(self._events)
+        now, core, _ = self._events[0]
         self.used(now)
         if core == BALANCING:
+            heappop(self._events)
             self._balance()
             return NOBODY
+        left = self._ends[core] - now
+        if left > 0:
+            self._rotate(core, left)
+            return NOBODY
+        heappop(self._events)
         self._running -= 1
-        who, left = self._who[core], self._ends[core] - now
-        if left <= 0:
-            self._holder, self._held = who, core
-            return who
-        self._queues[core].append((who, left * self._speed))
-        self._queued += 1
-        self._next(core)
-        return NOBODY
+        self._holder, self._held = self._who[core], core
+        return self._holder
+
+    def _rotate(self, core: int, left: float) -> None:
+        """The slice is over: the first of the queue takes the core, who was there goes behind."""
+        now, queue = self._now, self._queues[core]
+        queue.append((self._who[core], left * self._speed))
+        who, seconds = queue.popleft()
+        end, turn = now + seconds / self._speed, now + self._slice
+        self._who[core], self._ends[core], self._turns[core] = who, end, turn
+        self._stamps[core] += 1
+        heapreplace(self._events, (min(end, turn), core, self._stamps[core]))
+        self._plan()
 
     def release(self) -> None:
         """Whoever has finished and has no more work leaves its core to the next one."""

@@ -159,6 +159,16 @@ def test_the_first_line_says_what_where_how_many_and_why(serve: Start) -> None:
     assert "by 3 workers, strategy accept (as many as max-children says; this process" in line
 
 
+def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> None:
+    server = serve(
+        "Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3, "--sizing", "ondemand"
+    )
+    address = server.address()
+    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(as many")
+    ask(address, b"")
+    server.wait_for(r"1 worker instead of 0: none is ready, 1 client waits\.")
+
+
 def test_the_masters_title_counts_busy_workers(serve: Start, told: Told, gate: Gate) -> None:
     bind = ("--bind", "tcp://127.0.0.1:0", "--name", "app", "--max-children", 2)
     server = serve("AtGate", *bind)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import select
 import socket
 from collections.abc import Iterator
@@ -244,12 +246,67 @@ def test_a_worker_that_dies_is_replaced_whatever_the_policy(
             stage.dies(pid, ExitCode.DONE)
 
 
+def test_where_requests_cannot_be_handed_over_there_is_nothing_to_decide(
+    stage: Stage, machine: FakeMachine
+) -> None:
+    begin(stage, 4, sizing="load", strategy="handoff")
+    stage.turn(seconds=5)
+    stage.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
+    stage.turn(seconds=5)
+    assert stage.states().count("retiring") == 1
+    for pid in list(stage.host.workers):
+        stage.dies(pid, ExitCode.DONE)
+    assert stage.master.due() is None
+
+
 def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: Stage) -> None:
     stage.host.set = Settings(sizing="load", min_children=3)
     with pytest.raises(SettingsError, match="min_children is 3, which is more than max_children"):
         stage.master.start()
     stage.host.set = Settings()
     stage.start()
+
+
+def test_memory_is_measured_by_who_has_served_most_and_not_at_each_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = {1: 100, 2: 300}
+    weighed: list[int] = []
+
+    def pss(pid: int) -> int:
+        weighed.append(pid)
+        if pid not in sizes:
+            raise ProcessLookupError(pid)
+        return sizes[pid]
+
+    monkeypatch.setattr(sizing, "pss", pss)
+    monkeypatch.setattr(sizing, "memory_left", lambda: 1_000)
+    workers = [
+        (WorkerRecord(pid, pid, None, 0.0), Reading(State.IDLE, 0.0, "", "", pid, 0.0, 0))  # type: ignore[arg-type]
+        for pid in sizes
+    ]
+    machine = sizing.Machine()
+    assert machine.memory_room(100.0, 0, []) is None
+    assert machine.memory_room(100.0, 2, workers) == 3
+    assert machine.memory_room(101.0, 4, workers) == 1
+    assert machine.memory_room(101.9, 8, workers) == 0
+    assert machine.memory_room(102.0, 8, workers) == 3
+    assert weighed == [2, 2]
+    sizes.clear()  # it has ended meanwhile
+    assert machine.memory_room(104.0, 8, workers) is None
+
+
+def test_out_of_descriptors_the_master_looks_by_the_clock(
+    stage: Stage, clients: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as out_of_them:
+        out_of_them.setattr("prefork.doorbell.select.epoll", none_left)
+        begin(stage, 2, sizing="ondemand")
+    come(stage, clients, 1)
+    assert look(stage) == 1
 
 
 def test_what_workers_have_done_is_exact_whatever_they_do_at_the_moment_of_a_look() -> None:
