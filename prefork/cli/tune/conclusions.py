@@ -104,7 +104,8 @@ def conclude(
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
     points = [Point(size.workers, size.summary.rate.value) for size in served]
     knee_size = max(served, key=lambda size: size.summary.rate.value)
-    # Where it matters: alone, a worker has all caches, and a page that all share is its own.
+    # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
+    # for one.
     weighed = [size.memory for size in sizes if size.memory is not None]
     profile = alone.profile._replace(
         cpu=knee_size.summary.cpu.value / 1000, memory=weighed[-1] if weighed else None
@@ -115,7 +116,8 @@ def conclude(
         if wish.elsewhere
         else next(point.rate for point in points if point.workers == best.workers)
     )
-    predict = Asked(Forecast(alone.sample, wish.place, rate, threads))
+    sample = alone.sample.with_cpu(profile.cpu / alone.profile.cpu)
+    predict = Asked(Forecast(sample, wish.place, rate, threads))
     if wish.p99 is not None or wish.rate is not None:
         choice = least_for_target(wish.p99, rate, predict, profile, wish.place)
     elif wish.elsewhere:
