@@ -52,7 +52,8 @@ class Tuned:
     """Of the exhaustive sweep."""
     share: Spread
     """What the recommended number served of what the best one did, turn by turn."""
-    fit: dict[str, Any]
+    law: dict[str, Any]
+    """That was fitted, and its R²."""
     others: float
     """Percent of the machine that others took meanwhile."""
 
@@ -71,7 +72,16 @@ def measure(plan: Plan = PLAN) -> Outcome:
         "of an exhaustive sweep?",
         rounds={},
         table=listing(
-            ("handler", "recommended", "best", "share of its rate", "seconds", "sigma", "R²"),
+            (
+                "handler",
+                "recommended",
+                "best",
+                "share of its rate",
+                "seconds",
+                "sigma",
+                "kappa",
+                "R²",
+            ),
             (
                 (
                     one.name,
@@ -79,8 +89,9 @@ def measure(plan: Plan = PLAN) -> Outcome:
                     str(one.best),
                     f"{one.share.median:.3f} ±{one.share.relative:.1%}",
                     f"{one.took:.0f}",
-                    f"{one.fit['law']['sigma']:.2g}",
-                    f"{one.fit['r2']:.3f}",
+                    f"{one.law['law']['sigma']:.2g}",
+                    f"{one.law['law']['kappa']:.2g}",
+                    f"{one.law['r2']:.3f}",
                 )
                 for one in found
             ),

@@ -128,9 +128,10 @@ TUNE_EPILOGUE = r"""
 
 One worker and one client first: how long a request takes, what of that on a core, and the memory of
 a worker. Then a pool with more and more workers, each with two clients, from where its cores should
-be full until nothing is gained; then the numbers around that knee, in alternating rounds. The
-strategy and all else are the server class's own. `PNG` and the curve need matplotlib and scipy:
-`pip install 'prefork[tune]'`.
+be full until nothing is gained; then the numbers around that knee again and again. The
+strategy and all else are the server class's own; the sizing is `static`.
+
+The curve needs scipy, the PNG matplotlib: `pip install 'prefork[tune]'`.
 
 **Exit codes**
 

@@ -3,16 +3,14 @@
 import functools
 import io
 import json
-import random
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from prefork.advice.forecast import Sample
-from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
+from prefork.advice.recommendation import Place, Profile
 from prefork.advice.usl import Law
 from prefork.cli import app as application
 from prefork.cli.load.machine import Machine
@@ -23,7 +21,6 @@ from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
 from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.record import Record
-from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.words import Numbers, Target, memory_of, numbers_of, target_of
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
@@ -110,60 +107,6 @@ def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Refusal, match=r"needs scipy for its curve: pip install 'prefork\[tune\]'"):
         command.run("app:H", TuneOptions(request=b"x"))
-
-
-@pytest.mark.parametrize(
-    ("rates", "start", "most", "wanted"),
-    [
-        ({1: 100}, 2, 500, 2),  # where the knee should be
-        ({1: 100}, 900, 500, 500),
-        ({1: 100, 2: 200}, 2, 500, 3),  # it still grew
-        ({1: 100, 2: 200}, 2, 2, None),  # but there is no room
-        ({1: 100, 2: 200, 3: 202}, 2, 500, None),
-        ({1: 100, 100: 4000}, 100, 500, 150),
-        ({1: 100, 100: 4000, 150: 4000}, 100, 500, 10),  # between the two that hold the knee
-        ({1: 100, 10: 1000, 100: 4000, 150: 4000}, 100, 500, 32),
-        ({1: 100, 84: 3800, 100: 4000, 150: 4000}, 100, 500, None),
-        ({1: 100, 2: 99, 3: 98}, 2, 500, None),  # one is enough
-        ({1: 0, 2: 0}, 2, 500, None),  # nothing is served at all
-    ],
-)
-def test_the_next_number_to_try(
-    rates: dict[int, float], start: int, most: int, wanted: int | None
-) -> None:
-    assert next_number(rates, start, 1, most) == wanted
-
-
-def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
-    rates = {1: [100.0], 2: [200.0], 3: [202.0]}
-    standing, order = 3, []
-    for _ in range(9):
-        standing = next_turn(rates, standing, 2, 1, 500)
-        rates[standing].append(rates[standing][0])
-        order.append(standing)
-    assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
-
-
-LAWS = [
-    Law(0.0102, 0.0104, 2),  # computes
-    Law(0.0202, 0.00035, 2),  # waits
-    Law(0.020, 0.0055, 2),  # both
-    Law(0.020, 0.0004, 2, 0.02, 0.0001),  # and one in the way of the other
-]
-
-
-@pytest.mark.parametrize("law", LAWS)
-def test_a_sweep_finds_what_serves_nearly_as_much_as_any(law: Law) -> None:
-    chance = random.Random(1)
-    profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
-    rates = {1: [law.rate(1)]}
-    standing, start = 1, knee(profile, Place(law.cores))
-    for _ in range(36):
-        standing = next_turn(rates, standing, start, 1, 500)
-        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, 0.02))
-    points = [Point(number, median(each)) for number, each in rates.items()]
-    best = max(law.rate(number) for number in range(1, 501))
-    assert law.rate(most_throughput(points, profile, Place(law.cores)).workers) > 0.95 * best
 
 
 MIXED = Law(0.020, 0.0055, 2)

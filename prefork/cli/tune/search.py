@@ -12,6 +12,8 @@ UP = 1.5
 """Times as many workers in the next step upwards."""
 FINE = 1.2
 """Two numbers are near enough when one is less than so many times the other."""
+FOR_A_CURVE = 3
+"""Numbers that are tried at least: two points are no curve."""
 IN_TURNS = 6
 """Numbers that are measured again and again, around the knee."""
 
@@ -46,7 +48,7 @@ def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -
     if start not in tried:
         return start
     top = max(tried)
-    if top < most and gains(rates, tried):
+    if top < most and (len(tried) < FOR_A_CURVE or gains(rates, tried)):
         return min(most, max(top + 1, math.ceil(top * UP)))
     if least not in tried:
         return least

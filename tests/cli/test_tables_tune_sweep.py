@@ -1,0 +1,139 @@
+"""Which numbers of workers a sweep measures, and when it stops."""
+
+import random
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
+from prefork.advice.usl import Law
+from prefork.cli.load.orders import Exchange, Measured, Order
+from prefork.cli.load.turns import Turn
+from prefork.cli.tune.search import next_number, next_turn
+from prefork.cli.tune.sweep import Sweep
+from prefork.cli.tune.words import Numbers
+
+MB = 1 << 20
+MIXED = Law(0.020, 0.0055, 2)
+
+
+@pytest.mark.parametrize(
+    ("rates", "start", "most", "wanted"),
+    [
+        ({1: 100}, 2, 500, 2),  # where the knee should be
+        ({1: 100}, 900, 500, 500),
+        ({1: 100, 2: 200}, 2, 500, 3),  # it still grew
+        ({1: 100, 2: 200}, 2, 2, None),  # but there is no room
+        ({1: 100, 2: 200, 3: 202}, 2, 500, None),
+        ({1: 100, 100: 4000}, 100, 500, 150),
+        ({1: 100, 100: 4000, 150: 4000}, 100, 500, 10),  # between the two that hold the knee
+        ({1: 100, 10: 1000, 100: 4000, 150: 4000}, 100, 500, 32),
+        ({1: 100, 84: 3800, 100: 4000, 150: 4000}, 100, 500, None),
+        ({1: 100, 2: 99, 3: 98}, 2, 500, None),  # one is enough
+        ({1: 100, 2: 99}, 2, 500, 3),  # but two points are no curve
+        ({1: 0, 2: 0, 3: 0}, 2, 500, None),  # nothing is served at all
+    ],
+)
+def test_the_next_number_to_try(
+    rates: dict[int, float], start: int, most: int, wanted: int | None
+) -> None:
+    assert next_number(rates, start, 1, most) == wanted
+
+
+def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
+    rates = {1: [100.0], 2: [200.0], 3: [202.0]}
+    standing, order = 3, []
+    for _ in range(9):
+        standing = next_turn(rates, standing, 2, 1, 500)
+        rates[standing].append(rates[standing][0])
+        order.append(standing)
+    assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
+
+
+LAWS = [
+    Law(0.0102, 0.0104, 2),  # computes
+    Law(0.0202, 0.00035, 2),  # waits
+    Law(0.020, 0.0055, 2),  # both
+    Law(0.020, 0.0004, 2, 0.02, 0.0001),  # and one in the way of the other
+]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_sweep_finds_what_serves_nearly_as_much_as_any(law: Law) -> None:
+    chance = random.Random(1)
+    profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
+    rates = {1: [law.rate(1)]}
+    standing, start = 1, knee(profile, Place(law.cores))
+    for _ in range(36):
+        standing = next_turn(rates, standing, start, 1, 500)
+        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, 0.02))
+    points = [Point(number, median(each)) for number, each in rates.items()]
+    best = max(law.rate(number) for number in range(1, 501))
+    assert law.rate(most_throughput(points, profile, Place(law.cores)).workers) > 0.95 * best
+
+
+class ScriptedPool:
+    """A pool that serves by a law, in no time of ours: its turns move the clock."""
+
+    threads = 1
+    workers = 0
+    address = "nowhere"
+    title = "workers"
+
+    def __init__(self, law: Law, each: int | None) -> None:
+        self.now = 100.0
+        self._law = law
+        self._each = each
+
+    def resize(self, workers: int) -> None:
+        self.workers = workers
+
+    def memory(self) -> int | None:
+        return self._each
+
+    def take(self, drivers: object, order: Order, progress: object) -> Turn:
+        seconds = order.warm_up + order.seconds
+        self.now += seconds
+        rate = self._law.rate(self.workers)
+        exchanges = round(rate * seconds)
+        took = [order.clients / rate] * exchanges
+        return Turn(Measured(took, rate, exchanges), 0.005 * exchanges)
+
+    def swept(self, monkeypatch: pytest.MonkeyPatch, machine: int, memory: int | None) -> Sweep:
+        """After a minute, on a machine with so much memory, or with so much for the pool."""
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("prefork.cli.tune.sweep.time", clock)
+        left = lambda: machine - self.workers * (self._each or 0)  # noqa: E731
+        monkeypatch.setattr("prefork.cli.tune.sweep.memory_left", left)
+        parts: Any = self, None, Exchange(), Numbers(), 2, None, memory, lambda what: None
+        sweep = Sweep(*parts)
+        alone = sweep.profile(7.0)
+        assert alone is not None
+        assert alone.profile.service == pytest.approx(self._law.service, rel=0.02)
+        sweep.measure(alone, 160.0)
+        assert self.now == pytest.approx(160, abs=1)
+        return sweep
+
+
+@pytest.mark.parametrize(
+    ("each", "machine", "memory", "most"),
+    [
+        (8 * MB, 1 << 30, None, 18),
+        (8 * MB, 1 << 30, 30 * MB, 3),
+        (8 * MB, 30 * MB, None, 3),
+        (None, 0, None, 18),  # the kernel does not say what a worker takes
+    ],
+)
+def test_a_sweep_tries_no_more_workers_than_fit_into_memory(
+    monkeypatch: pytest.MonkeyPatch, each: int | None, machine: int, memory: int | None, most: int
+) -> None:
+    sweep = ScriptedPool(MIXED, each).swept(monkeypatch, machine, memory)
+    assert max(sweep.turns) == most
+    sizes = [sweep.size(number) for number in sorted(sweep.turns)]
+    points = [Point(size.workers, size.summary.rate.value) for size in sizes]
+    place = Place(2, sweep.memory_for_workers if each else None)
+    choice = most_throughput(points, Profile(0.02, 0.005, memory=each), place)
+    assert choice.workers == (3 if most == 3 else 11)
+    assert choice.reasons[-1].startswith("Memory stops at 3 workers") == (most == 3)
