@@ -92,10 +92,10 @@ def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> F
         law = law_of(found)
         return rates - numpy.array([law.rate(point.workers) for point in points])
 
-    # Cores that were filled have shown what a request takes of them at most.
+    # Cores that were filled have shown what a request takes of them at most, with its client.
     most = max(1.05 * cpu, cores / rates.max())
     low = [0.5 * service, 0.5 * cpu, 0, 0]
-    high = [2 * service, most, MOST_CONTENTION, MOST_COHERENCE]
+    high = [max(2 * service, most), most, MOST_CONTENTION, MOST_COHERENCE]
     # From both sides: a law that fills the cores, and one that never does.
     tries = [
         least_squares(

@@ -59,6 +59,13 @@ def test_a_hard_knee_is_not_taken_for_contention() -> None:
     assert found.r2 > 0.98
 
 
+def test_clients_that_take_more_of_the_cores_than_the_server_are_in_the_law() -> None:
+    points = [Measured(1, 12667), Measured(2, 16197), Measured(3, 17163), Measured(5, 16444)]
+    found = fit(points, 29e-6, 29e-6, 2)  # an echo, whose clients need 50 us more
+    assert found is not None
+    assert found.r2 > 0.99
+
+
 def test_two_points_are_not_a_law() -> None:
     assert fit([Measured(1, 50), Measured(2, 99)], 0.02, 0.001, 2) is None
 
