@@ -324,11 +324,11 @@ def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
     needed = math.ceil(min(queue, burst)) + burst
     backlog = max(LEAST_BACKLOG, 1 << (needed - 1).bit_length() if needed > 1 else 1)
     said = (
-        f"A backlog of {backlog:,} holds what comes in {in_time(PAUSE)} without service "
-        f"({burst:,} at {shown(rate)} requests/s)"
+        f"A backlog of {backlog:,} holds what comes in {PAUSE:g} s without service at "
+        f"{shown(rate)} requests/s"
     )
     if 1 <= queue <= burst:
-        said += f" behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
+        said += f", behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
     if place.longest_backlog is not None and backlog > place.longest_backlog:
         said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"
     return backlog, f"{said}."

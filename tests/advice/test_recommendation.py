@@ -169,7 +169,7 @@ def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     backlog, said = backlog_for(1000, float("inf"), Place(2, longest_backlog=1024))
     assert backlog == 2048
     assert said == (
-        "A backlog of 2,048 holds what comes in 1.00 s without service (1,000 at 1000 requests/s), "
+        "A backlog of 2,048 holds what comes in 1 s without service at 1,000 requests/s, "
         "but the kernel cuts it to 1,024: raise net.core.somaxconn."
     )
 
@@ -178,7 +178,7 @@ def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     ("profile", "workers", "wanted", "threaded", "threads", "said"),
     [
         (WAITING, 200, 200, True, 1, ""),
-        (WAITING, 20, 192, True, 10, "about 9901 requests/s in place of 990"),
+        (WAITING, 20, 192, True, 10, "about 9,901 requests/s in place of 990"),
         (WAITING, 20, 192, False, 1, "--threads 10"),
         (WAITING, 1, 192, True, 101, "101 threads"),  # one interpreter fills one core
         (COMPUTING, 1, 2, True, 1, ""),
