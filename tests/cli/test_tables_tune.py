@@ -124,13 +124,14 @@ def a_record(
     failures: int = 0,
     threads: int = 1,
     clients: float = 0.3,
+    cpu: float = 0.005,
 ) -> Record:
     sizes = [
         Size(
             number,
             Summary(
                 Figure(MIXED.rate(number), 0.01 * MIXED.rate(number)),
-                Figure(5.0),
+                Figure(1000 * cpu),
                 2000 * number / MIXED.rate(number),
                 3000 * number / MIXED.rate(number),
                 1000,
@@ -178,6 +179,11 @@ def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() 
     assert "█" in said
     line = "prefork serve app:Handler --app-dir src --max-children 12 --backlog 512"
     assert said.splitlines()[-1] == line
+
+
+def test_a_request_that_costs_more_under_load_takes_that_long_at_least() -> None:
+    said = said_of(a_record(cpu=0.0208))
+    assert "A request takes 20.8 ms, 20.8 ms of them on a core (0 % waiting)" in said
 
 
 def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:

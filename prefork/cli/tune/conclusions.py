@@ -106,8 +106,11 @@ def conclude(
     knee_size = max(served, key=lambda size: size.summary.rate.value)
     # Where it matters: alone, a worker has all caches, and a page that all share is its own.
     weighed = [size.memory for size in sizes if size.memory is not None]
+    cpu = knee_size.summary.cpu.value / 1000
     profile = alone.profile._replace(
-        cpu=knee_size.summary.cpu.value / 1000, memory=weighed[-1] if weighed else None
+        service=max(alone.profile.service, cpu),
+        cpu=cpu,
+        memory=weighed[-1] if weighed else None,
     )
     best = most_throughput(points, profile, here)
     rate = wish.rate or PART * (
@@ -173,7 +176,7 @@ def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | Non
         rate = size.summary.rate
         off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
         points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
-    return usl.fit(points, profile.service, min(profile.cpu, profile.service), place.cores)
+    return usl.fit(points, profile.service, profile.cpu, place.cores)
 
 
 def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:
