@@ -8,7 +8,7 @@ sweep, `enough_for_cores()` without one, `least_for_target()` of predictions. Th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -197,10 +197,9 @@ def least_for_target(
     """The smallest number with which `rate` requests a second are served, 99 % of them within
     `target` seconds; without a target, with which they are served at all.
 
-    Where none does, the one that comes nearest, and why. `predict` is asked for few numbers, and
-    for some of them twice.
+    Where none does, the smallest of those that come nearest, and why; where memory has no room for
+    it, as many as there is room for. `predict` is asked for few numbers.
     """
-    room = place.room(profile)
     asked: dict[int, Prediction] = {}
 
     def met(workers: int) -> bool:
@@ -212,15 +211,13 @@ def least_for_target(
     # Fewer than these are always behind.
     least = max(1, math.ceil(rate * profile.service / profile.slots / BUSIEST))
     most = max(least, knee(profile, place), 2 * place.cores)
-    if room is not None:
-        least, most = min(least, room), min(most, room)
     first = next((workers for workers in _growing(least, most) if met(workers)), None)
     reasons = (nature(profile, place),)
     if first is None:
-        nearest = min(asked or [most], key=lambda n: (_behind(predict(n), rate), predict(n).p99))
-        said = _why_not(target, rate, nearest, predict(nearest), profile, place)
-        wanted = max(knee(profile, place), nearest) if nearest == room else nearest
-        choice = Choice(nearest, (*reasons, said), wanted, reaches=False)
+        asked = asked or {most: predict(most)}
+        nearest = _nearest(asked, rate)
+        said = _why_not(target, rate, nearest, asked[nearest], profile, place)
+        choice = Choice(nearest, (*reasons, said), nearest, reaches=False)
         return within_memory(choice, profile, place)
     below = max((workers for workers in asked if workers < first), default=least - 1)
     while first - below > 1:
@@ -234,7 +231,8 @@ def least_for_target(
         said += f" (wanted: {in_time(target)})"
     if below in asked:
         said += f"; with {below:,} it would be {_p99_or_behind(asked[below], rate)}"
-    return Choice(first, (*reasons, f"{said}."), first)
+    choice = within_memory(Choice(first, (*reasons, f"{said}."), first), profile, place)
+    return replace(choice, reaches=choice.workers == first)
 
 
 def _growing(least: int, most: int) -> list[int]:
@@ -247,6 +245,13 @@ def _growing(least: int, most: int) -> list[int]:
 
 def _behind(said: Prediction, rate: float) -> bool:
     return said.rate < (1 - NOISE) * rate
+
+
+def _nearest(asked: Mapping[int, Prediction], rate: float) -> int:
+    """The smallest number of those that do as well as any."""
+    able = {n: said for n, said in asked.items() if not _behind(said, rate)} or asked
+    best = min(said.p99 for said in able.values())
+    return min(n for n, said in able.items() if said.p99 <= (1 + NOISE) * best)
 
 
 def _p99_or_behind(said: Prediction, rate: float) -> str:
@@ -266,8 +271,6 @@ def _why_not(
     full = saturation(profile, place)
     if rate > BUSIEST * full:
         cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
-    elif workers == place.room(profile):
-        cause = "there is no memory for more workers"
     elif target is not None and target < profile.service * (1 + 2 * profile.spread):
         cause = f"a request takes {in_time(profile.service)} by itself, and some take longer"
     else:

@@ -136,23 +136,30 @@ def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None
 
 
 @pytest.mark.parametrize(
-    ("target", "rate", "p99s", "place", "cause", "workers"),
+    ("target", "rate", "p99s", "cause", "workers"),
     [
-        (0.03, 100, {1: 99.0, 2: 0.08}, TWO, "a request takes 20.0 ms by itself", 3),
-        (0.05, 300, {1: 99.0, 2: 0.08}, TWO, "the cores are 75 % busy", 7),
-        (0.05, 390, {1: 0.01}, TWO, "the 2 cores are full at 400 requests/s", 9),
-        (0.05, 500, {1: 99.0}, TWO, "the 2 cores are full at 400 requests/s", 11),
-        (0.05, 300, {1: 99.0}, Place(2, 70 * MB), "there is no memory for more workers", 3),
+        (0.03, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself", 3),
+        (0.05, 300, {1: 99.0, 2: 0.08, 8: 0.079}, "the cores are 75 % busy", 7),
+        (0.05, 390, {1: 0.01}, "the 2 cores are full at 400 requests/s", 9),
+        (0.05, 500, {1: 99.0}, "the 2 cores are full at 400 requests/s", 11),
     ],
 )
 def test_a_target_that_cannot_be_met_is_said_with_the_best_there_is(
-    target: float, rate: float, p99s: dict[int, float], place: Place, cause: str, workers: int
+    target: float, rate: float, p99s: dict[int, float], cause: str, workers: int
 ) -> None:
     _, predict = as_if(p99s, rate)
-    choice = least_for_target(target, rate, predict, MIXED, place)  # type: ignore[arg-type]
+    choice = least_for_target(target, rate, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert not choice.reaches
     assert choice.workers == workers
     assert any(f"cannot be had: {cause}" in reason for reason in choice.reasons)
+
+
+def test_a_target_for_which_there_is_no_memory_says_what_it_would_take() -> None:
+    _, predict = as_if({1: 99.0, 7: 0.08, 8: 0.04}, 300)
+    choice = least_for_target(0.05, 300, predict, MIXED, Place(2, 70 * MB))  # type: ignore[arg-type]
+    assert not choice.reaches
+    assert (choice.workers, choice.wanted) == (3, 8)
+    assert choice.reasons[-1].endswith("there are 70.0 MB for them; 8 would be wanted.")
 
 
 @pytest.mark.parametrize(
