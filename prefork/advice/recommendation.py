@@ -16,6 +16,8 @@ from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
 
 NOISE = 0.03
 """Less than this part of the rate is no gain."""
+FINE = 1.2
+"""Two numbers of workers are near enough when one is less than so many times the other."""
 ROUNDING = 0.05
 """The part of a worker that is not worth one more."""
 BUSIEST = 0.95
@@ -160,14 +162,15 @@ def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> 
         what = f"{gain:+.0%}" if abs(gain) >= 0.005 else "nothing"
         said += f"; {top.workers:,} brought {what.replace('%', ' %')}"
     reasons = nature(profile, place), f"{said}."
-    if more or knee(profile, place) <= taken.workers:
-        return within_memory(Choice(taken.workers, reasons, taken.workers), profile, place)
+    choice = Choice(taken.workers, reasons, taken.workers)
+    filled = knee(profile, place)
+    if more or filled <= taken.workers:
+        return within_memory(choice, profile, place)
     # The last one tried is the best, and it is not the cores that are at their end.
-    choice = Choice(taken.workers, reasons, knee(profile, place))
-    cut = within_memory(choice, profile, place)
-    if cut is not choice:
-        return cut
-    untried = f"More were not tried, and {choice.wanted:,} could keep the cores busy."
+    room = place.room(profile)
+    if room is not None and room < FINE * taken.workers + 1:
+        return within_memory(replace(choice, wanted=filled), profile, place)
+    untried = f"More were not tried, and {filled:,} could keep the cores busy."
     return replace(choice, reasons=(*reasons, untried))
 
 

@@ -11,7 +11,7 @@ def counted(number: int, what: str) -> str:
 
 
 def shown(figure: float) -> str:
-    """A figure in three digits, or as many as it has before the point: `0.162`, `51.7`, `12,318`."""
+    """A figure in three digits, or as many as it has before the point: `51.7`, `12,318`."""
     if figure < 1000:
         figure = float(f"{figure:.3g}")
     if figure >= 100 or not figure:

@@ -74,6 +74,14 @@ def test_the_reason_has_the_figures() -> None:
     )
 
 
+def test_more_that_were_not_tried_are_said_but_no_reason_for_threads() -> None:
+    choice = most_throughput([Point(1, 50), Point(2, 100)], MIXED, TWO)
+    assert choice.reasons[-1] == "More were not tried, and 8 could keep the cores busy."
+    assert advice(choice, MIXED, TWO, 80, 0, threaded=True).threads == 1
+    with_room = Place(2, memory=100 * MB)
+    assert most_throughput([Point(1, 50), Point(2, 100)], MIXED, with_room) == choice
+
+
 def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
     place = Place(cores=2, memory=70 * MB)
     points = [Point(n, n * 50) for n in (1, 2, 3)]
