@@ -92,6 +92,10 @@ class Prediction(NamedTuple):
     queue: int
     """Requests that wait for a worker at most, in 99.9 % of all moments."""
 
+    def is_behind(self, rate: float) -> bool:
+        """Whether more come than are served."""
+        return self.rate < (1 - NOISE) * rate
+
 
 Predict = Callable[[int], Prediction]
 
@@ -209,7 +213,7 @@ def least_for_target(
         if rate > BUSIEST * capacity(workers, profile, place):
             return False
         said = asked[workers] = asked.get(workers) or predict(workers)
-        return not _behind(said, rate) and (target is None or said.p99 <= target)
+        return not said.is_behind(rate) and (target is None or said.p99 <= target)
 
     # Fewer than these are always behind.
     least = max(1, math.ceil(rate * profile.service / profile.slots / BUSIEST))
@@ -246,19 +250,15 @@ def _growing(least: int, most: int) -> list[int]:
     return numbers
 
 
-def _behind(said: Prediction, rate: float) -> bool:
-    return said.rate < (1 - NOISE) * rate
-
-
 def _nearest(asked: Mapping[int, Prediction], rate: float) -> int:
     """The smallest number of those that do as well as any."""
-    able = {n: said for n, said in asked.items() if not _behind(said, rate)} or asked
+    able = {n: said for n, said in asked.items() if not said.is_behind(rate)} or asked
     best = min(said.p99 for said in able.values())
     return min(n for n, said in able.items() if said.p99 <= (1 + NOISE) * best)
 
 
 def _p99_or_behind(said: Prediction, rate: float) -> str:
-    if _behind(said, rate):
+    if said.is_behind(rate):
         return f"too few: {shown(said.rate)} requests/s"
     return in_time(said.p99)
 

@@ -1,8 +1,10 @@
 """`prefork tune` without a process: its words, its search, its conclusions, what it shows."""
 
+import dataclasses
 import functools
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,14 @@ def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
     assert "Handlers that may share a process would gain by threads (--threads 3)" in said
 
 
+def test_memory_that_was_there_and_is_not_any_more_is_no_reason_to_fail() -> None:
+    for numbers in ((1, 4, 8, 12), (4, 8)):
+        shown = a_record(numbers, memory=30 * MB)
+        assert shown.found is not None
+        assert shown.found.advice.max_children == 3
+        assert "Memory stops at 3 workers" in said_of(shown)
+
+
 def test_another_machine_is_answered_by_simulation() -> None:
     shown = a_record(cores=64, memory=4 << 30, rate=5000)
     assert shown.found is not None
@@ -239,6 +249,41 @@ def test_another_machine_is_answered_by_simulation() -> None:
     assert without_a_rate.found.advice.max_children == 244
 
 
+def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> None:
+    said = said_of(a_record(cores=64, memory=30 * MB, rate=5000))
+    assert "At 5,000 requests/s the queue of 3 workers would grow without end: they serve 1" in said
+    assert "answered within" not in said
+    assert "The clients took" not in said  # of the cores of this machine
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "find an idle worker"),
+        (0.0205, "wait 20.5 ms at most for a worker"),
+        (float("inf"), "wait without end for a worker"),
+    ],
+)
+def test_what_theory_says_of_the_wait(seconds: float, said: str) -> None:
+    assert record.waits(seconds) == said
+
+
+def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:
+    once = a_record()
+    once = dataclasses.replace(once, turns=[turns[:1] for turns in once.turns])
+    assert re.search(r" 12 +361 +- +5.00 ", said_of(once))
+    assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
+
+
+def test_a_narrow_terminal_does_without_some_figures_and_shows_the_others_whole() -> None:
+    for width, spared in ((65, ["memory each"]), (38, ["memory each", "p50 ms", "±", "p99 ms"])):
+        said = said_of(a_record(), width).split("requests per second")[0]
+        assert "…" not in said
+        assert not [figure for figure in spared if figure in said]
+        assert re.search(r" 12 +361 ", said)
+        assert max(map(len, said.splitlines())) <= width
+
+
 def test_failures_everywhere_leave_nothing_to_recommend() -> None:
     said = said_of(a_record(failures=3))
     assert "Requests failed. The first of them:\nValueError: [bold]" in said
@@ -250,6 +295,7 @@ RECORDS = {
     "of one size": {"numbers": (1,)},
     "of a target": {"p99": 0.05, "rate": 200},
     "of a small machine": {"numbers": (1, 2, 3), "memory": 30 * MB},
+    "of a machine with less than before": {"numbers": (1, 4, 8), "memory": 30 * MB},
     "of a large machine": {"cores": 64, "memory": 4 << 30, "rate": 5000, "p99": 0.1},
     "of failures": {"failures": 1},
 }

@@ -116,7 +116,7 @@ def conclude(
     rate = wish.rate or PART * (
         _capacity(profile, wish.place)
         if wish.elsewhere
-        else next(point.rate for point in points if point.workers == best.workers)
+        else at_most(best.workers, served).summary.rate.value
     )
     predict = Asked(Forecast(alone.sample, wish.place, rate, threads))
     if wish.p99 is not None or wish.rate is not None:
@@ -148,6 +148,13 @@ def conclude(
         _model(choice.workers, rate, profile, wish.place),
         advice(choice, profile, wish.place, rate, said.queue, threads != 1),
     )
+
+
+def at_most(workers: int, sizes: Sequence[Size]) -> Size:
+    """The largest of the sizes that is no larger, or else the smallest: where less memory is left
+    at the end than there was, the advice is between two."""
+    fitting = [size for size in sizes if size.workers <= workers]
+    return max(fitting, key=lambda size: size.workers) if fitting else sizes[0]
 
 
 def _capacity(profile: Profile, place: Place) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefork.advice.recommendation import saturation
 from prefork.advice.words import counted, in_time, shown
-from prefork.cli.tune.conclusions import Conclusions, Size
+from prefork.cli.tune.conclusions import Conclusions, Size, at_most
 
 if TYPE_CHECKING:
     from prefork.cli.tune.record import Record
@@ -140,7 +140,7 @@ def slope_on_screen(axes: Any, slope: float) -> float:
 
 def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
     """A ring around the knee of the sweep, its line to the axis, and its figures."""
-    knee = next(size for size in sizes if size.workers == found.best.workers)
+    knee = at_most(found.best.workers, sizes)
     workers, rate = knee.workers, knee.summary.rate.value
     axes.axvspan(workers, axes.get_xlim()[1], color=KNEE, alpha=0.06, linewidth=0)
     axes.plot([workers, workers], [0, rate], color=KNEE, linewidth=2.5, zorder=2)
@@ -194,8 +194,8 @@ def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
         axes.annotate(wanted, (end, height), (0, 4), ha="right", color=KNEE, fontsize=10, **BESIDE)
     if record.wish.elsewhere:
         return
-    behind = [n for n, said in found.predictions.items() if said.rate < 0.97 * found.rate]
-    numbers = sorted(set(found.predictions) - set(behind))
+    predictions = sorted(found.predictions.items())
+    numbers = [number for number, said in predictions if not said.is_behind(found.rate)]
     axes.plot(
         numbers,
         [1000 * found.predictions[number].p99 for number in numbers],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from prefork import __version__
-from prefork.advice.words import in_time, shown
+from prefork.advice.words import counted, in_time, shown
 from prefork.cli.load import output
 from prefork.cli.load.machine import Machine
 from prefork.cli.load.turns import Turn
@@ -72,11 +73,15 @@ class Record:
         assert self.found is not None
         found, model = self.found, self.found.model
         said = found.predictions[found.advice.max_children]
-        theory = model.wait(0.99)
-        waits = "without end" if theory == float("inf") else f"{in_time(theory)} at most"
+        workers = counted(found.advice.max_children, "worker")
+        if said.is_behind(found.rate):
+            return (
+                f"At {shown(found.rate)} requests/s the queue of {workers} would grow without end: "
+                f"they serve {shown(said.rate)} (simulated)."
+            )
         return (
             f"At {shown(found.rate)} requests/s: 99 % answered within {in_time(said.p99)} "
-            f"(simulated); 99 % wait {waits} for a worker (M/G/{model.servers}, Allen-Cunneen)."
+            f"(simulated); 99 % {waits(model.wait(0.99))} (M/G/{model.servers}, Allen-Cunneen)."
         )
 
     def as_json(self) -> dict[str, object]:
@@ -120,9 +125,18 @@ def lost(part: float) -> str:
     return f"{part:.2g}" if part > NOTHING else "0"
 
 
+def waits(seconds: float) -> str:
+    """What becomes of requests that wait for a worker for so long at most."""
+    if not seconds:
+        return "find an idle worker"
+    if math.isinf(seconds):
+        return "wait without end for a worker"
+    return f"wait {in_time(seconds)} at most for a worker"
+
+
 def _finite(figure: float) -> float | None:
     """JSON has no word for a wait without end."""
-    return figure if figure < float("inf") else None
+    return figure if math.isfinite(figure) else None
 
 
 def _summary(size: Size) -> dict[str, object]:
