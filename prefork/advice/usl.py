@@ -72,7 +72,8 @@ class Fit:
 def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> Fit | None:
     """The law for these points; `None` for fewer than three, which any law would go through.
 
-    What was measured of a single request, `service` and `cpu` seconds, bounds what is looked for.
+    What was measured of a single request bounds what is looked for: `service` seconds, and `cpu`
+    seconds on a core, those of its client on the same machine included.
 
     Errors: `ImportError` where there is no scipy.
     """
@@ -92,10 +93,10 @@ def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> F
         law = law_of(found)
         return rates - numpy.array([law.rate(point.workers) for point in points])
 
-    # Cores that were filled have shown what a request takes of them at most, with its client.
-    most = max(1.05 * cpu, cores / rates.max())
+    # Not as much as would fill the cores: a lock that all wait for looks like that, too.
+    most = 1.5 * cpu
     low = [0.5 * service, 0.5 * cpu, 0, 0]
-    high = [max(2 * service, most), most, MOST_CONTENTION, MOST_COHERENCE]
+    high = [2 * max(service, cpu), most, MOST_CONTENTION, MOST_COHERENCE]
     # From both sides: a law that fills the cores, and one that never does.
     tries = [
         least_squares(

@@ -142,7 +142,7 @@ def conclude(
         profile,
         here,
         best,
-        _fit(served, profile, here),
+        _fit(served, profile, here, knee_size.clients_cores / knee_size.summary.rate.value),
         rate,
         predict.answers,
         _model(choice.workers, rate, profile, wish.place),
@@ -177,13 +177,14 @@ def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
     return said
 
 
-def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | None:
+def _fit(sizes: Sequence[Size], profile: Profile, place: Place, of_client: float) -> usl.Fit | None:
+    """`of_client` are the seconds on a core that a client needs for a request."""
     points = []
     for size in sizes:
         rate = size.summary.rate
         off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
         points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
-    return usl.fit(points, profile.service, profile.cpu, place.cores)
+    return usl.fit(points, profile.service, profile.cpu + of_client, place.cores)
 
 
 def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:
