@@ -1,7 +1,7 @@
 """Whether `prefork tune` recommends what serves as much as any number of workers.
 
 Beside it, the same command is told to measure every number of a list that leaves nothing out, and
-the one that was recommended; rates are compared turn by turn. Chance is on the side of the
+the one that was recommended. Chance is on the side of the
 exhaustive sweep: of many numbers that are equally good, the luckiest is its best.
 """
 
@@ -22,10 +22,12 @@ from benchmarks.contenders import ServerFailed
 from benchmarks.cpu import loops_for
 from benchmarks.output import Outcome, Target
 from benchmarks.progress import bar
-from benchmarks.rounds import Plan, Spread
+from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
 from prefork.cli.load.machine import BUSY
+from prefork.cli.load.turns import Figure
+from prefork.cli.tune.record import lost
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),
@@ -50,10 +52,10 @@ class Tuned:
     recommended: int
     best: int
     """Of the exhaustive sweep."""
-    share: Spread
-    """What the recommended number served of what the best one did, turn by turn."""
-    law: dict[str, Any]
-    """That was fitted, and its R²."""
+    share: Figure
+    """What the recommended number served of what the best one did."""
+    law: tuple[str, str, str]
+    """Sigma, kappa and R² of what was fitted."""
     others: float
     """Percent of the machine that others took meanwhile."""
 
@@ -87,15 +89,13 @@ def measure(plan: Plan = PLAN) -> Outcome:
                     one.name,
                     str(one.recommended),
                     str(one.best),
-                    f"{one.share.median:.3f} ±{one.share.relative:.1%}",
+                    f"{one.share.value:.3f} ±{one.share.margin:.3f}",
                     f"{one.took:.0f}",
-                    f"{one.law['law']['sigma']:.2g}",
-                    f"{one.law['law']['kappa']:.2g}",
-                    f"{one.law['r2']:.3f}",
+                    *one.law,
                 )
                 for one in found
             ),
-            "Workers; share: the median of the turns, ± half the middle half.",
+            "Workers; rates are medians of the turns that others did not disturb.",
         ),
         targets=[
             target
@@ -103,7 +103,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
             for target in (
                 Target(
                     f"{one.name}: the recommended number serves {{:.3f}} of the best",
-                    one.share.median,
+                    one.share.value,
                     one.share.margin,
                     at_least=LEAST_SHARE,
                     valid=one.others <= BUSY,
@@ -123,12 +123,19 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
     bar.at(0.5)
     listed = ",".join(map(str, sorted({*numbers, recommended})))
     swept = run(name, "--seconds", str(LONGER * seconds), "--max-children", listed)
-    rates = {size["workers"]: [turn["rate"] for turn in size["turns"]] for size in swept["sizes"]}
-    best = max(rates, key=lambda workers: Spread.of(rates[workers]).median)
-    pairs = zip(rates[recommended], rates[best], strict=False)
-    share = Spread.of(mine / theirs for mine, theirs in pairs)
+    rates = {size["workers"]: Figure(**size["summary"]["rate"]) for size in swept["sizes"]}
+    best = max(rates, key=lambda workers: rates[workers].value)
+    mine, highest = rates[recommended], rates[best]
+    share = mine.value / highest.value
+    off = share * (mine.margin / mine.value + highest.margin / highest.value)
     others = max(advised["others_percent"], swept["others_percent"])
-    return Tuned(name, took, recommended, best, share, advised["law"], others)
+    return Tuned(name, took, recommended, best, Figure(share, off), law_of(advised), others)
+
+
+def law_of(advised: dict[str, Any]) -> tuple[str, str, str]:
+    if (fit := advised["law"]) is None:
+        return "-", "-", "-"
+    return lost(fit["law"]["sigma"]), lost(fit["law"]["kappa"]), f"{fit['r2']:.3f}"
 
 
 def run(name: str, *flags: str) -> dict[str, Any]:

@@ -246,6 +246,19 @@ def test_a_worker_that_dies_is_replaced_whatever_the_policy(
             stage.dies(pid, ExitCode.DONE)
 
 
+def test_where_requests_cannot_be_handed_over_there_is_nothing_to_decide(
+    stage: Stage, machine: FakeMachine
+) -> None:
+    begin(stage, 4, sizing="load", strategy="handoff")
+    stage.turn(seconds=5)
+    stage.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
+    stage.turn(seconds=5)
+    assert stage.states().count("retiring") == 1
+    for pid in list(stage.host.workers):
+        stage.dies(pid, ExitCode.DONE)
+    assert stage.master.due() is None
+
+
 def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: Stage) -> None:
     stage.host.set = Settings(sizing="load", min_children=3)
     with pytest.raises(SettingsError, match="min_children is 3, which is more than max_children"):
