@@ -148,7 +148,7 @@ def nature(profile: Profile, place: Place) -> str:
     return (
         f"A request takes {in_time(profile.service)}, {in_time(profile.cpu)} of them on a core "
         f"({in_percent(profile.waiting)} waiting): {filled} can keep "
-        f"{counted(place.cores, 'core')} busy, which are full at "
+        f"{counted(place.cores, 'core')} busy, which {'is' if place.cores == 1 else 'are'} full at "
         f"{shown(saturation(profile, place))} requests/s."
     )
 
@@ -334,7 +334,7 @@ def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
         f"{shown(rate)} requests/s"
     )
     if 1 <= queue <= burst:
-        said += f", behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
+        said += f", behind up to {queue:.0f} who wait already"
     if place.longest_backlog is not None and backlog > place.longest_backlog:
         said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"
     return backlog, f"{said}."

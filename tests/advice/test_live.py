@@ -222,6 +222,18 @@ def test_a_backlog_that_was_full_is_doubled_and_what_it_turned_away_is_said() ->
     assert found.reasons[-1].startswith("128 were too few")
 
 
+def test_one_who_waited_at_one_of_both_moments_is_not_nobody() -> None:
+    before, after = readings(1, served=900, busy=9.1, cpu=9.0, depth=Depth(1, 1024, 0))
+    before = before._replace(depth=Depth(0, 1024, 0))
+    assert "; 1 client waited." in advise(before, after).reasons[0]
+
+
+def test_readings_in_the_wrong_order_are_refused() -> None:
+    before, after = readings(1, served=900, busy=9.1, cpu=9.0)
+    with pytest.raises(ValueError, match="must be given first"):
+        advise(after, before)
+
+
 def test_of_an_idle_server_nothing_is_said_but_that() -> None:
     found = advise(*readings(3, served=0, busy=0.0, cpu=0.01))
     assert (found.max_children, found.backlog, found.threads) == (3, 1024, 1)

@@ -74,6 +74,13 @@ def test_the_reason_has_the_figures() -> None:
     )
 
 
+def test_one_core_is_one() -> None:
+    assert (
+        "can keep 1 core busy, which is full at 100 "
+        in enough_for_cores(COMPUTING, Place(1)).reasons[0]
+    )
+
+
 def test_more_that_were_not_tried_are_said_but_no_reason_for_threads() -> None:
     choice = most_throughput([Point(1, 50), Point(2, 100)], MIXED, TWO)
     assert choice.reasons[-1] == "More were not tried, and 8 could keep the cores busy."
@@ -178,6 +185,13 @@ def test_the_backlog_holds_the_queue_and_what_comes_in_a_pause(
     rate: float, queue: float, backlog: int
 ) -> None:
     assert backlog_for(rate, queue, TWO)[0] == backlog
+
+
+def test_those_who_wait_already_are_said() -> None:
+    assert backlog_for(100, 29, TWO)[1] == (
+        "A backlog of 256 holds what comes in 1 s without service at 100 requests/s, behind up to "
+        "29 who wait already."
+    )
 
 
 def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
