@@ -18,7 +18,7 @@ from prefork.cli import app as application
 from prefork.cli.load.machine import Machine
 from prefork.cli.load.orders import Measured
 from prefork.cli.load.turns import Figure, Summary, Turn
-from prefork.cli.outcomes import Refusal
+from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
 from prefork.cli.tune.options import TuneOptions
@@ -88,6 +88,8 @@ def test_what_are_no_numbers_of_workers_is_refused(text: str) -> None:
         ("", "MODULE:HANDLER is missing"),
         ("app:H --request x --target p99=fast", "--target 'p99=fast': it must be throughput"),
         ("app:H --request x --rate 0", "--rate '0': it must be requests/s above 0."),
+        ("app:H --request x --rate inf", "--rate 'inf': it must be requests/s above 0."),
+        ("app:H --request x --seconds inf", "--seconds 'inf': it must be seconds above 0."),
         ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
         ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
@@ -313,6 +315,20 @@ def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> 
     if shown.found is not None:
         assert written["advice"]["max_children"] == shown.found.advice.max_children
         assert written["command"].startswith("prefork serve app:Handler")
+
+
+def test_an_interrupt_while_files_are_written_is_one_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "outlive_readers", lambda: None)
+    monkeypatch.setattr(command, "measure_all", lambda *_: a_record())
+    monkeypatch.setattr(record, "write", interrupted)
+    options = TuneOptions(request=b"x", output=tmp_path)
+    assert command.run("app:Handler", options) == Exit.INTERRUPTED
+    assert "Interrupted; every process of the tune has ended." in capsys.readouterr().out
 
 
 def test_the_picture_marks_the_knee() -> None:

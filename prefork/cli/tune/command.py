@@ -52,9 +52,12 @@ def run(target: str, options: TuneOptions) -> int:
     if options.output is not None:
         make_room(options.output, record.NAME)
     console = Console()
-    measured = attempt("tune", console, lambda: measure_all(console, target, options))
-    if isinstance(measured, Exit):
-        return measured
+    return attempt("tune", console, lambda: measure_and_tell(console, target, options))
+
+
+def measure_and_tell(console: Console, target: str, options: TuneOptions) -> Exit:
+    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
+    measured = measure_all(console, target, options)
     report.show(console, measured)
     if options.output is not None:
         console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
