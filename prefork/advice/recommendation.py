@@ -46,6 +46,8 @@ class Profile(NamedTuple):
     """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
     slots: int = 1
     """Requests that a worker makes something of at a time; more than 1 with threads only."""
+    datagrams: bool = False
+    """Whether requests wait in a socket's buffer, and in no backlog."""
 
     @property
     def waiting(self) -> float:
@@ -296,6 +298,11 @@ def advice(
     """
     threads, why_threads = threads_for(choice, profile, place, threaded)
     backlog, why_backlog = backlog_for(rate, queue, place)
+    if profile.datagrams:
+        why_backlog = (
+            f"Datagrams have no backlog: the socket's buffer should have room for {backlog:,} of "
+            f"them, what comes in {PAUSE:g} s without service at {shown(rate)} requests/s."
+        )
     reasons = (*choice.reasons, *why_threads, why_backlog)
     return Advice(choice.workers, backlog, threads, reasons, choice.reaches)
 

@@ -194,6 +194,16 @@ def test_those_who_wait_already_are_said() -> None:
     )
 
 
+def test_datagrams_have_a_buffer_in_place_of_a_backlog() -> None:
+    datagrams = MIXED._replace(datagrams=True)
+    place = Place(2, longest_backlog=128)
+    found = advice(Choice(8, (), 8), datagrams, place, rate=200, queue=5, threaded=False)
+    assert found.reasons == (
+        "Datagrams have no backlog: the socket's buffer should have room for 256 of them, what "
+        "comes in 1 s without service at 200 requests/s.",
+    )
+
+
 def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     backlog, said = backlog_for(1000, float("inf"), Place(2, longest_backlog=1024))
     assert backlog == 2048

@@ -129,6 +129,7 @@ def a_record(
     threads: int = 1,
     clients: float = 0.3,
     cpu: float = 0.005,
+    datagrams: bool = False,
 ) -> Record:
     sizes = [
         Size(
@@ -147,7 +148,8 @@ def a_record(
         )
         for number in numbers
     ]
-    alone = Alone(Profile(0.020, 0.005, 0.12, 9 * MB), Sample.of(TOOK, 0.020, 0.005, 0.0002))
+    profile = Profile(0.020, 0.005, 0.12, 9 * MB, datagrams=datagrams)
+    alone = Alone(profile, Sample.of(TOOK, 0.020, 0.005, 0.0002))
     here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
     wish = Wish(p99, rate, there, cores != 2)
     found = None if failures else conclude(sizes, alone, here, wish, threads)
@@ -183,6 +185,10 @@ def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() 
     assert "█" in said
     line = "prefork serve app:Handler --app-dir src --max-children 12 --backlog 512"
     assert said.splitlines()[-1] == line
+
+
+def test_datagrams_are_told_no_backlog() -> None:
+    assert a_record(datagrams=True).command.endswith(" --max-children 12")
 
 
 def test_a_request_that_costs_more_under_load_takes_that_long_at_least() -> None:

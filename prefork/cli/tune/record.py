@@ -52,7 +52,9 @@ class Record:
         assert self.found is not None
         advice = self.found.advice
         words = ["prefork serve", self.target, *self.extra]
-        words += [f"--max-children {advice.max_children}", f"--backlog {advice.backlog}"]
+        words.append(f"--max-children {advice.max_children}")
+        if not self.found.profile.datagrams:
+            words.append(f"--backlog {advice.backlog}")
         if advice.threads > 1:
             words.append(f"--threads {advice.threads}")
         return " ".join(words)
