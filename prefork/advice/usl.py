@@ -54,11 +54,6 @@ class Law:
         coherence = self.kappa * workers * (workers - 1)
         return alone / (1 + contention + coherence)
 
-    @property
-    def knee(self) -> float:
-        """Workers at which the two bounds meet."""
-        return self.cores * self.service / self.cpu
-
 
 @dataclass(frozen=True)
 class Fit:

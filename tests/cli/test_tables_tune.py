@@ -130,15 +130,16 @@ def a_record(
     clients: float = 0.3,
     cpu: float = 0.005,
     datagrams: bool = False,
+    law: Law = MIXED,
 ) -> Record:
     sizes = [
         Size(
             number,
             Summary(
-                Figure(MIXED.rate(number), 0.01 * MIXED.rate(number)),
+                Figure(law.rate(number), 0.01 * law.rate(number)),
                 Figure(1000 * cpu),
-                2000 * number / MIXED.rate(number),
-                3000 * number / MIXED.rate(number),
+                2000 * number / law.rate(number),
+                3000 * number / law.rate(number),
                 1000,
                 failures,
                 0.4,
@@ -225,6 +226,14 @@ def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_the
     assert "up to 8 workers have use for these cores." in said
     assert "The clients took" not in said_of(a_record((1, 2, 3), clients=0.1))
     assert "The clients took" not in said_of(a_record(clients=0.75))
+
+
+def test_a_knee_that_leaves_the_cores_idle_is_laid_to_what_handlers_wait_for() -> None:
+    locked = Law(0.020, 0.005, 2, sigma=1.0)
+    said = said_of(a_record(law=locked, clients=0.1))
+    assert "The cores were 18 % busy meanwhile: what handlers wait for, such as a lock" in said
+    assert "The cores were" not in said_of(a_record())
+    assert "The cores were" not in said_of(a_record((1,), law=locked))
 
 
 def test_memory_for_three_workers_stops_the_advice_at_three() -> None:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.advice.recommendation import knee
-from prefork.advice.words import counted, in_bytes, shown
+from prefork.advice.recommendation import FINE, MOSTLY, knee
+from prefork.advice.words import counted, in_bytes, in_percent, shown
 from prefork.cli.charts import bars, fitting
 from prefork.cli.load.machine import BUSY
 from prefork.cli.tune.conclusions import Size, at_most
@@ -89,10 +89,21 @@ def doubts(record: Record) -> list[str]:
     """What stands against the figures."""
     assert record.found is not None
     said = []
-    profile, place, best = record.found.profile, record.found.place, record.found.best.workers
-    filled = knee(profile, place)
-    clients = at_most(best, record.sizes).clients_cores
-    if clients > CLIENTS_COUNT * place.cores and filled > best and not record.wish.elsewhere:
+    profile, place = record.found.profile, record.found.place
+    best = at_most(record.found.best.workers, record.sizes)
+    filled, clients = knee(profile, place), best.clients_cores
+    used = (best.summary.rate.value * profile.cpu + clients) / place.cores
+    more = any(size.workers > best.workers for size in record.sizes)
+    if more and filled > FINE * best.workers and used < MOSTLY and record.others_percent <= BUSY:
+        said.append(
+            f"The cores were {in_percent(used)} busy meanwhile: what handlers wait for, such as a "
+            "lock or a database, has no more to give."
+        )
+    elif (
+        clients > CLIENTS_COUNT * place.cores
+        and filled > best.workers
+        and not record.wish.elsewhere
+    ):
         said.append(
             f"The clients took {shown(clients)} of the {counted(place.cores, 'core')} meanwhile: "
             f"where they are on other machines, up to {counted(filled, 'worker')} have use for "
