@@ -270,6 +270,7 @@ def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> Non
     said = said_of(a_record(cores=64, memory=30 * MB, rate=5000))
     assert "At 5,000 requests/s the queue of 3 workers would grow without end: they serve 1" in said
     assert "answered within" not in said
+    assert said.count("30.0 MB") == 1  # that they stop at memory says that they fit
     assert "The clients took" not in said  # of the cores of this machine
 
 

@@ -131,7 +131,9 @@ def conclude(
             if rate <= BUSIEST * capacity(point.workers, profile, here):
                 predict(point.workers)
     if wish.elsewhere:
-        choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
+        choice = replace(
+            choice, reasons=(*choice.reasons, *_for_elsewhere(choice, profile, wish.place))
+        )
     elif rate > knee_size.summary.rate.value:
         doubt = (
             f"No number served more than {shown(knee_size.summary.rate.value)} requests/s here, "
@@ -162,12 +164,12 @@ def _capacity(profile: Profile, place: Place) -> float:
     return capacity(knee(profile, place) if room is None else room, profile, place)
 
 
-def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
+def _for_elsewhere(choice: Choice, profile: Profile, place: Place) -> list[str]:
     said = [
         f"That is simulated for {counted(place.cores, 'core')}, each as fast as one here, as if "
         "what handlers wait for answered as fast at any rate."
     ]
-    if (room := place.room(profile)) is not None:
+    if (room := place.room(profile)) is not None and choice.workers < room:
         assert place.memory is not None
         assert profile.memory is not None
         said.append(
