@@ -44,6 +44,11 @@ class Sample:
         alone = [max(LEAST_PART * service, each - more) for each in took]
         return cls([Service(share * each, (1 - share) * each) for each in alone], outside)
 
+    def with_cpu(self, times: float) -> Sample:
+        """The same requests, but each costs so many times the CPU; they wait for as long."""
+        services = [Service(times * service.cpu, service.wait) for service in self.services]
+        return Sample(services, self.outside)
+
     @property
     def spread(self) -> float:
         """The standard deviation of the service times over their mean."""

@@ -104,7 +104,8 @@ def conclude(
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
     points = [Point(size.workers, size.summary.rate.value) for size in served]
     knee_size = max(served, key=lambda size: size.summary.rate.value)
-    # Where it matters: alone, a worker has all caches, and a page that all share is its own.
+    # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
+    # for one.
     weighed = [size.memory for size in sizes if size.memory is not None]
     cpu = knee_size.summary.cpu.value / 1000
     profile = alone.profile._replace(
@@ -118,7 +119,8 @@ def conclude(
         if wish.elsewhere
         else at_most(best.workers, served).summary.rate.value
     )
-    predict = Asked(Forecast(alone.sample, wish.place, rate, threads))
+    sample = alone.sample.with_cpu(profile.cpu / alone.profile.cpu)
+    predict = Asked(Forecast(sample, wish.place, rate, threads))
     if wish.p99 is not None or wish.rate is not None:
         choice = least_for_target(wish.p99, rate, predict, profile, wish.place)
     elif wish.elsewhere:
