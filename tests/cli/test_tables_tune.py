@@ -192,9 +192,9 @@ def test_datagrams_are_told_no_backlog() -> None:
     assert a_record(datagrams=True).command.endswith(" --max-children 12")
 
 
-def test_a_request_that_costs_more_under_load_takes_that_long_at_least() -> None:
+def test_a_request_that_costs_more_under_load_takes_so_much_longer() -> None:
     said = said_of(a_record(cpu=0.0208))
-    assert "A request takes 20.8 ms, 20.8 ms of them on a core (0 % waiting)" in said
+    assert "A request takes 35.8 ms, 20.8 ms of them on a core (42 % waiting)" in said
 
 
 def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:
@@ -284,6 +284,10 @@ def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> Non
 )
 def test_what_theory_says_of_the_wait(seconds: float, said: str) -> None:
     assert record.waits(seconds) == said
+
+
+def test_a_loss_that_nobody_could_measure_is_none() -> None:
+    assert "sigma 0 (contention), kappa 0 (coherence)" in said_of(a_record(p99=0.05, rate=200))
 
 
 def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:

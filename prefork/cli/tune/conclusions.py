@@ -109,7 +109,7 @@ def conclude(
     weighed = [size.memory for size in sizes if size.memory is not None]
     cpu = knee_size.summary.cpu.value / 1000
     profile = alone.profile._replace(
-        service=max(alone.profile.service, cpu),
+        service=alone.profile.service - alone.profile.cpu + cpu,
         cpu=cpu,
         memory=weighed[-1] if weighed else None,
     )

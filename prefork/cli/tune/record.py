@@ -18,8 +18,8 @@ from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
 
 NAME = "prefork-tune"
-NOTHING = 1e-8
-"""Less than this, of sigma or kappa, costs no number of workers anything."""
+NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
+"""Less than this, of sigma and of kappa, costs no number of workers anything."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Record:
         if self.found is None or (fit := self.found.fit) is None:
             return "Fewer than three numbers of workers were measured: there is no curve."
         return (
-            f"Universal Scalability Law: sigma {lost(fit.law.sigma)} (contention), kappa "
-            f"{lost(fit.law.kappa)} (coherence), R² {fit.r2:.3f}."
+            f"Universal Scalability Law: sigma {lost(fit.law.sigma, NO_CONTENTION)} (contention), kappa "
+            f"{lost(fit.law.kappa, NO_COHERENCE)} (coherence), R² {fit.r2:.3f}."
         )
 
     @property
@@ -122,9 +122,9 @@ class Record:
         }
 
 
-def lost(part: float) -> str:
+def lost(part: float, nothing: float) -> str:
     """What a fit found, of which the last digits are those of its start."""
-    return f"{part:.2g}" if part > NOTHING else "0"
+    return f"{part:.2g}" if part > nothing else "0"
 
 
 def waits(seconds: float) -> str:
