@@ -107,6 +107,21 @@ def test_a_wrong_word_is_refused_in_a_sentence(words: str, refusal: str) -> None
         tune()
 
 
+@pytest.mark.parametrize(
+    ("words", "processes"),
+    [
+        ({}, None),
+        ({"client": "app:ask"}, 32),
+        ({"client": "app:ask", "max_children": Numbers(1, 100)}, 100),
+        ({"max_children": Numbers(1, 100)}, None),
+    ],
+)
+def test_a_client_of_the_users_is_a_process_for_each_worker(
+    words: dict[str, Any], processes: int | None
+) -> None:
+    assert command.callers_for(TuneOptions(**words)) == processes
+
+
 def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Refusal, match=r"needs scipy for its curve: pip install 'prefork\[tune\]'"):

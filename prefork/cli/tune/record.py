@@ -65,8 +65,8 @@ class Record:
         if self.found is None or (fit := self.found.fit) is None:
             return "Fewer than three numbers of workers were measured: there is no curve."
         return (
-            f"Universal Scalability Law: sigma {lost(fit.law.sigma, NO_CONTENTION)} (contention), kappa "
-            f"{lost(fit.law.kappa, NO_COHERENCE)} (coherence), R² {fit.r2:.3f}."
+            f"Universal Scalability Law: sigma {lost(fit.law.sigma, NO_CONTENTION)} (contention), "
+            f"kappa {lost(fit.law.kappa, NO_COHERENCE)} (coherence), R² {fit.r2:.3f}."
         )
 
     @property
