@@ -139,7 +139,7 @@ def observe(before: PoolReading, after: PoolReading) -> Observed | None:
     if together > 1 and cpu > FULL * busy:
         undelayed = cpu
     # Who has left meanwhile took the counters along: those who are there stand for all.
-    workers = (len(before.workers) + len(after.workers)) / 2
+    workers = max((len(before.workers) + len(after.workers)) / 2, present / seconds)
     scale = workers / present
     return Observed(
         seconds=seconds,

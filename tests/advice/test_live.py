@@ -91,6 +91,13 @@ def test_a_worker_that_has_come_counts_from_its_birth_and_one_that_has_left_not_
     assert (seen.service, seen.cpu) == pytest.approx((0.050, 0.010))
 
 
+def test_workers_that_have_all_come_at_once_count_for_what_they_did() -> None:
+    new = [worker(pid, age=9.0, served=90, busy=1.8, cpu=0.9) for pid in range(4)]
+    seen = observe(pool(0.0, []), pool(SECONDS, new, IDLE))
+    assert seen is not None
+    assert (seen.workers, seen.busy, seen.served) == pytest.approx((3.6, 0.72, 36.0))
+
+
 def test_requests_that_none_has_ended_count_as_those_in_hand() -> None:
     before, after = readings(2, served=0, busy=10.0, cpu=0.001, in_flight=1)
     seen = observe(before, after)
