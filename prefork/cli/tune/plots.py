@@ -164,7 +164,8 @@ def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
         fontsize=14,
         fontweight="bold",
         color=KNEE,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        zorder=5,
         arrowprops={"arrowstyle": "->", "color": KNEE, "linewidth": 2, "shrinkB": 13},
     )
 
