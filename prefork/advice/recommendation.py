@@ -223,7 +223,9 @@ def least_for_target(
     first = next((workers for workers in _growing(least, most) if met(workers)), None)
     reasons = (nature(profile, place),)
     if first is None:
-        asked = asked or {most: predict(most)}
+        filled = knee(profile, place)
+        # More than the cores can do: those that keep them busy.
+        asked = asked or {filled: predict(filled)}
         nearest = _nearest(asked, rate)
         said = _why_not(target, rate, nearest, asked[nearest], profile, place)
         choice = Choice(nearest, (*reasons, said), nearest, reaches=False)
@@ -281,10 +283,12 @@ def _why_not(
     else:
         cause = f"the cores are {in_percent(rate / full)} busy, so requests wait for each other"
     wish = "" if target is None else f", 99 % of them within {in_time(target)},"
+    best = f"{in_time(said.p99)} for 99 % of them"
+    if said.is_behind(rate):
+        best = f"{shown(said.rate)} requests/s"
     return (
         f"{shown(rate)} requests/s{wish} cannot be had: {cause}. The best would be "
-        f"{counted(workers, 'worker')}, with {shown(said.rate)} requests/s and "
-        f"{in_time(said.p99)} for 99 % of them."
+        f"{counted(workers, 'worker')}, with {best}."
     )
 
 
