@@ -76,7 +76,7 @@ def test_other_kinds_of_servers(bench: Start, handler: str, kind: str, reference
 def test_a_server_class_is_served_by_that_class(bench: Start, target: str) -> None:
     run = bench(target, "--client", "handlers:ask", "--strategies", "accept", "--clients", 2)
     assert run.exit_code(HANG) == 0, run.out + run.err
-    assert re.search(r"accept +1 +[\d.]+ ", run.out)
+    assert re.search(r"accept +1 +[\d.,]+ ", run.out)
     assert "ForkingTCPServer" not in run.out
 
 

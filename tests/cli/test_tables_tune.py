@@ -309,6 +309,9 @@ def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:
     once = a_record()
     once = dataclasses.replace(once, turns=[turns[:1] for turns in once.turns])
     assert re.search(r" 12 +361 +- +5.00 ", said_of(once))
+    loud = dataclasses.replace(once.turns[0][0], others=1.0)
+    other = dataclasses.replace(once, turns=[[*turns, loud] for turns in once.turns])
+    assert re.search(r" 12 +361 +- +5.00 ", said_of(other))
     assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
 
 

@@ -14,6 +14,7 @@ from prefork.advice.recommendation import FINE, MOSTLY, knee
 from prefork.advice.words import counted, in_bytes, in_percent, shown
 from prefork.cli.charts import bars, fitting
 from prefork.cli.load.machine import BUSY
+from prefork.cli.load.turns import undisturbed
 from prefork.cli.tune.conclusions import Size, at_most
 from prefork.cli.tune.record import Record
 
@@ -49,7 +50,7 @@ def table(record: Record, figures: Sequence[str]) -> Table:
         made.add_column(heading, justify="right", no_wrap=True)
     for size, turns in zip(record.sizes, record.turns, strict=True):
         style = "bold reverse" if is_taken(size, record) else ""
-        made.add_row(str(size.workers), *words(size, len(turns), figures), style=style)
+        made.add_row(str(size.workers), *words(size, len(undisturbed(turns)), figures), style=style)
     return made
 
 
