@@ -278,8 +278,10 @@ def _why_not(
     full = saturation(profile, place)
     if rate > BUSIEST * full:
         cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
-    elif target is not None and target < profile.service * (1 + 2 * profile.spread):
-        cause = f"a request takes {in_time(profile.service)} by itself, and some take longer"
+    elif rate < MOSTLY * full or (
+        target is not None and target < profile.service * (1 + 2 * profile.spread)
+    ):
+        cause = f"a request takes {in_time(profile.service)} by itself, and some take too long"
     else:
         cause = f"the cores are {in_percent(rate / full)} busy, so requests wait for each other"
     wish = "" if target is None else f", 99 % of them within {in_time(target)},"

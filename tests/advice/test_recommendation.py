@@ -154,6 +154,7 @@ def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None
     ("target", "rate", "p99s", "cause", "workers"),
     [
         (0.03, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself", 3),
+        (0.07, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself, and some take too", 3),
         (0.05, 300, {1: 99.0, 2: 0.08, 8: 0.079}, "the cores are 75 % busy", 7),
         (0.05, 390, {1: 0.01}, "the 2 cores are full at 400 requests/s", 8),
         (0.05, 500, {1: 99.0}, "the 2 cores are full at 400 requests/s", 8),
