@@ -166,7 +166,7 @@ def test_what_cannot_be_had_is_refused(bench: Start, arguments: list[str], sente
 @pytest.mark.parametrize("closed", [">&- 2>&- <&-", "| true"])
 def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
     words = f"handlers:Echo --app-dir {HERE} --request x --strategies accept --max-children 1"
-    command = f"{sys.executable} -m prefork bench {words} --seconds 0.2 --output . {closed}"
+    command = f"{sys.executable} -m prefork bench {words} --seconds 0.5 --output . {closed}"
     subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
