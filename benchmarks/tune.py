@@ -27,7 +27,7 @@ from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
 from prefork.cli.load.machine import BUSY
 from prefork.cli.load.turns import Figure
-from prefork.cli.tune.record import lost
+from prefork.cli.tune.record import NO_COHERENCE, NO_CONTENTION, lost
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),
@@ -135,7 +135,8 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
 def law_of(advised: dict[str, Any]) -> tuple[str, str, str]:
     if (fit := advised["law"]) is None:
         return "-", "-", "-"
-    return lost(fit["law"]["sigma"]), lost(fit["law"]["kappa"]), f"{fit['r2']:.3f}"
+    sigma, kappa = fit["law"]["sigma"], fit["law"]["kappa"]
+    return lost(sigma, NO_CONTENTION), lost(kappa, NO_COHERENCE), f"{fit['r2']:.3f}"
 
 
 def run(name: str, *flags: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ refuses all others, and the command makes its options of the fields; nothing is 
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -29,7 +30,8 @@ class Range:
     """Whether `least` itself is out of the range."""
 
     def __contains__(self, number: float) -> bool:
-        return number > self.least if self.excluded else number >= self.least
+        enough = number > self.least if self.excluded else number >= self.least
+        return enough and math.isfinite(number)
 
     def __str__(self) -> str:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"

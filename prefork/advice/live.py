@@ -94,7 +94,11 @@ def advise(before: PoolReading, after: PoolReading, memory: int | None = None) -
     `memory` is how many bytes all its workers may take; without it, what they take and what is
     left. Longer than a few requests, and usual, the time in between must be: of an idle server
     there is nothing to say, and it is said so.
+
+    Errors: `ValueError` when the second reading is the earlier one.
     """
+    if after.now < before.now:
+        raise ValueError("The reading that was taken first must be given first.")
     seen = observe(before, after)
     if seen is None:
         return Advice(
@@ -135,7 +139,7 @@ def observe(before: PoolReading, after: PoolReading) -> Observed | None:
     if together > 1 and cpu > FULL * busy:
         undelayed = cpu
     # Who has left meanwhile took the counters along: those who are there stand for all.
-    workers = (len(before.workers) + len(after.workers)) / 2
+    workers = max((len(before.workers) + len(after.workers)) / 2, present / seconds)
     scale = workers / present
     return Observed(
         seconds=seconds,
@@ -191,9 +195,7 @@ def _choose(seen: Observed, after: PoolReading, profile: Profile, place: Place) 
 
 def _what_was_seen(seen: Observed, after: PoolReading) -> str:
     waited = (
-        f"{counted(round(seen.waiting), 'client')} waited"
-        if seen.waiting >= 0.5
-        else "nobody waited"
+        f"{counted(math.ceil(seen.waiting), 'client')} waited" if seen.waiting else "nobody waited"
     )
     said = (
         f"Within {in_time(seen.seconds)}, {counted(round(seen.workers), 'worker')} served "

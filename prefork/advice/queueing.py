@@ -51,26 +51,14 @@ class Queue(NamedTuple):
         """The part of the requests that has to wait."""
         return erlang_c(self.load, self.servers)
 
-    @property
-    def mean_wait(self) -> float:
-        """Seconds that a request waits on average; infinite where the servers cannot keep up."""
-        if self.utilisation >= 1:
-            return math.inf
-        return self.waits * self._wait_of_those_who_wait
-
     def wait(self, share: float) -> float:
-        """Seconds that this share of the requests waits at most; its tail is taken as exponential,
-        which it is for M/M/c."""
+        """Seconds that this share of the requests waits at most, infinite where the servers cannot
+        keep up; the tail is taken as exponential, which it is for M/M/c."""
         if self.utilisation >= 1:
             return math.inf
         if (later := 1 - share) >= self.waits:
             return 0.0
         return self._wait_of_those_who_wait * math.log(self.waits / later)
-
-    def waiting(self, share: float) -> float:
-        """Requests that wait at most in this share of all moments: those that come during the wait
-        of the last of them (Little's law, for a quantile)."""
-        return math.ceil(self.rate * self.wait(share)) if self.utilisation < 1 else math.inf
 
     @property
     def _wait_of_those_who_wait(self) -> float:

@@ -8,7 +8,7 @@ sweep, `enough_for_cores()` without one, `least_for_target()` of predictions. Th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
 
 NOISE = 0.03
 """Less than this part of the rate is no gain."""
+FINE = 1.2
+"""Two numbers of workers are near enough when one is less than so many times the other."""
 ROUNDING = 0.05
 """The part of a worker that is not worth one more."""
 BUSIEST = 0.95
@@ -44,6 +46,8 @@ class Profile(NamedTuple):
     """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
     slots: int = 1
     """Requests that a worker makes something of at a time; more than 1 with threads only."""
+    datagrams: bool = False
+    """Whether requests wait in a socket's buffer, and in no backlog."""
 
     @property
     def waiting(self) -> float:
@@ -89,6 +93,10 @@ class Prediction(NamedTuple):
     """Seconds from a client's connect to the end of its answer."""
     queue: int
     """Requests that wait for a worker at most, in 99.9 % of all moments."""
+
+    def is_behind(self, rate: float) -> bool:
+        """Whether more come than are served."""
+        return self.rate < (1 - NOISE) * rate
 
 
 Predict = Callable[[int], Prediction]
@@ -142,7 +150,7 @@ def nature(profile: Profile, place: Place) -> str:
     return (
         f"A request takes {in_time(profile.service)}, {in_time(profile.cpu)} of them on a core "
         f"({in_percent(profile.waiting)} waiting): {filled} can keep "
-        f"{counted(place.cores, 'core')} busy, which are full at "
+        f"{counted(place.cores, 'core')} busy, which {'is' if place.cores == 1 else 'are'} full at "
         f"{shown(saturation(profile, place))} requests/s."
     )
 
@@ -160,14 +168,15 @@ def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> 
         what = f"{gain:+.0%}" if abs(gain) >= 0.005 else "nothing"
         said += f"; {top.workers:,} brought {what.replace('%', ' %')}"
     reasons = nature(profile, place), f"{said}."
-    if more or knee(profile, place) <= taken.workers:
-        return within_memory(Choice(taken.workers, reasons, taken.workers), profile, place)
+    choice = Choice(taken.workers, reasons, taken.workers)
+    filled = knee(profile, place)
+    if more or filled <= taken.workers:
+        return within_memory(choice, profile, place)
     # The last one tried is the best, and it is not the cores that are at their end.
-    choice = Choice(taken.workers, reasons, knee(profile, place))
-    cut = within_memory(choice, profile, place)
-    if cut is not choice:
-        return cut
-    untried = f"More were not tried, and {choice.wanted:,} could keep the cores busy."
+    room = place.room(profile)
+    if room is not None and room < FINE * taken.workers + 1:
+        return within_memory(replace(choice, wanted=filled), profile, place)
+    untried = f"More were not tried, and {filled:,} could keep the cores busy."
     return replace(choice, reasons=(*reasons, untried))
 
 
@@ -197,30 +206,29 @@ def least_for_target(
     """The smallest number with which `rate` requests a second are served, 99 % of them within
     `target` seconds; without a target, with which they are served at all.
 
-    Where none does, the one that comes nearest, and why. `predict` is asked for few numbers, and
-    for some of them twice.
+    Where none does, the smallest of those that come nearest, and why; where memory has no room for
+    it, as many as there is room for. `predict` is asked for few numbers.
     """
-    room = place.room(profile)
     asked: dict[int, Prediction] = {}
 
     def met(workers: int) -> bool:
         if rate > BUSIEST * capacity(workers, profile, place):
             return False
         said = asked[workers] = asked.get(workers) or predict(workers)
-        return not _behind(said, rate) and (target is None or said.p99 <= target)
+        return not said.is_behind(rate) and (target is None or said.p99 <= target)
 
     # Fewer than these are always behind.
     least = max(1, math.ceil(rate * profile.service / profile.slots / BUSIEST))
     most = max(least, knee(profile, place), 2 * place.cores)
-    if room is not None:
-        least, most = min(least, room), min(most, room)
     first = next((workers for workers in _growing(least, most) if met(workers)), None)
     reasons = (nature(profile, place),)
     if first is None:
-        nearest = min(asked or [most], key=lambda n: (_behind(predict(n), rate), predict(n).p99))
-        said = _why_not(target, rate, nearest, predict(nearest), profile, place)
-        wanted = max(knee(profile, place), nearest) if nearest == room else nearest
-        choice = Choice(nearest, (*reasons, said), wanted, reaches=False)
+        filled = knee(profile, place)
+        # More than the cores can do: those that keep them busy.
+        asked = asked or {filled: predict(filled)}
+        nearest = _nearest(asked, rate)
+        said = _why_not(target, rate, nearest, asked[nearest], profile, place)
+        choice = Choice(nearest, (*reasons, said), nearest, reaches=False)
         return within_memory(choice, profile, place)
     below = max((workers for workers in asked if workers < first), default=least - 1)
     while first - below > 1:
@@ -234,7 +242,8 @@ def least_for_target(
         said += f" (wanted: {in_time(target)})"
     if below in asked:
         said += f"; with {below:,} it would be {_p99_or_behind(asked[below], rate)}"
-    return Choice(first, (*reasons, f"{said}."), first)
+    choice = within_memory(Choice(first, (*reasons, f"{said}."), first), profile, place)
+    return replace(choice, reaches=choice.workers == first)
 
 
 def _growing(least: int, most: int) -> list[int]:
@@ -245,12 +254,15 @@ def _growing(least: int, most: int) -> list[int]:
     return numbers
 
 
-def _behind(said: Prediction, rate: float) -> bool:
-    return said.rate < (1 - NOISE) * rate
+def _nearest(asked: Mapping[int, Prediction], rate: float) -> int:
+    """The smallest number of those that do as well as any."""
+    able = {n: said for n, said in asked.items() if not said.is_behind(rate)} or asked
+    best = min(said.p99 for said in able.values())
+    return min(n for n, said in able.items() if said.p99 <= (1 + NOISE) * best)
 
 
 def _p99_or_behind(said: Prediction, rate: float) -> str:
-    if _behind(said, rate):
+    if said.is_behind(rate):
         return f"too few: {shown(said.rate)} requests/s"
     return in_time(said.p99)
 
@@ -266,17 +278,19 @@ def _why_not(
     full = saturation(profile, place)
     if rate > BUSIEST * full:
         cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
-    elif workers == place.room(profile):
-        cause = "there is no memory for more workers"
-    elif target is not None and target < profile.service * (1 + 2 * profile.spread):
-        cause = f"a request takes {in_time(profile.service)} by itself, and some take longer"
+    elif rate < MOSTLY * full or (
+        target is not None and target < profile.service * (1 + 2 * profile.spread)
+    ):
+        cause = f"a request takes {in_time(profile.service)} by itself, and some take too long"
     else:
         cause = f"the cores are {in_percent(rate / full)} busy, so requests wait for each other"
     wish = "" if target is None else f", 99 % of them within {in_time(target)},"
+    best = f"{in_time(said.p99)} for 99 % of them"
+    if said.is_behind(rate):
+        best = f"{shown(said.rate)} requests/s"
     return (
         f"{shown(rate)} requests/s{wish} cannot be had: {cause}. The best would be "
-        f"{counted(workers, 'worker')}, with {shown(said.rate)} requests/s and "
-        f"{in_time(said.p99)} for 99 % of them."
+        f"{counted(workers, 'worker')}, with {best}."
     )
 
 
@@ -290,6 +304,11 @@ def advice(
     """
     threads, why_threads = threads_for(choice, profile, place, threaded)
     backlog, why_backlog = backlog_for(rate, queue, place)
+    if profile.datagrams:
+        why_backlog = (
+            f"Datagrams have no backlog: the socket's buffer should have room for {backlog:,} of "
+            f"them, what comes in {PAUSE:g} s without service at {shown(rate)} requests/s."
+        )
     reasons = (*choice.reasons, *why_threads, why_backlog)
     return Advice(choice.workers, backlog, threads, reasons, choice.reaches)
 
@@ -324,11 +343,11 @@ def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
     needed = math.ceil(min(queue, burst)) + burst
     backlog = max(LEAST_BACKLOG, 1 << (needed - 1).bit_length() if needed > 1 else 1)
     said = (
-        f"A backlog of {backlog:,} holds what comes in {in_time(PAUSE)} without service "
-        f"({burst:,} at {shown(rate)} requests/s)"
+        f"A backlog of {backlog:,} holds what comes in {PAUSE:g} s without service at "
+        f"{shown(rate)} requests/s"
     )
     if 1 <= queue <= burst:
-        said += f" behind the {queue:.0f} who wait at most in {100 * HELD:g} % of all moments"
+        said += f", behind up to {queue:.0f} who wait already"
     if place.longest_backlog is not None and backlog > place.longest_backlog:
         said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"
     return backlog, f"{said}."

@@ -54,11 +54,6 @@ class Law:
         coherence = self.kappa * workers * (workers - 1)
         return alone / (1 + contention + coherence)
 
-    @property
-    def knee(self) -> float:
-        """Workers at which the two bounds meet."""
-        return self.cores * self.service / self.cpu
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -72,7 +67,8 @@ class Fit:
 def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> Fit | None:
     """The law for these points; `None` for fewer than three, which any law would go through.
 
-    What was measured of a single request, `service` and `cpu` seconds, bounds what is looked for.
+    What was measured of a single request bounds what is looked for: `service` seconds, and `cpu`
+    seconds on a core, those of its client on the same machine included.
 
     Errors: `ImportError` where there is no scipy.
     """
@@ -92,10 +88,10 @@ def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> F
         law = law_of(found)
         return rates - numpy.array([law.rate(point.workers) for point in points])
 
-    # Cores that were filled have shown what a request takes of them at most.
-    most = max(1.05 * cpu, cores / rates.max())
+    # Not as much as would fill the cores: a lock that all wait for looks like that, too.
+    most = 1.5 * cpu
     low = [0.5 * service, 0.5 * cpu, 0, 0]
-    high = [2 * service, most, MOST_CONTENTION, MOST_COHERENCE]
+    high = [2 * max(service, cpu), most, MOST_CONTENTION, MOST_COHERENCE]
     # From both sides: a law that fills the cores, and one that never does.
     tries = [
         least_squares(

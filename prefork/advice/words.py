@@ -11,11 +11,11 @@ def counted(number: int, what: str) -> str:
 
 
 def shown(figure: float) -> str:
-    """A figure in three digits, or as many as it has before the point."""
+    """A figure in three digits, or as many as it has before the point: `51.7`, `12,318`."""
     if figure < 1000:
         figure = float(f"{figure:.3g}")
     if figure >= 100 or not figure:
-        return f"{figure:.0f}"
+        return f"{figure:,.0f}"
     if figure >= 10:
         return f"{figure:.1f}"
     return f"{figure:.2f}" if figure >= 1 else f"{figure:.3f}"

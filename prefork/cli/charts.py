@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,6 +11,8 @@ from rich.text import Text
 
 WIDEST = 48
 """Characters of the longest bar, where there is room for it."""
+UNLIMITED = 1000
+"""Characters; more than any table takes."""
 
 
 def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Console) -> Table:
@@ -28,6 +30,23 @@ def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Co
         bar.append(f" {words}", "default")
         shown.add_row(label, bar)
     return shown
+
+
+def fitting(
+    table: Callable[[Sequence[str]], Table],
+    figures: Sequence[str],
+    spared: Sequence[str],
+    console: Console,
+) -> Table:
+    """A table with as many of the figures as there is room for: a narrow terminal does without
+    those that can be spared, one after the other until the rest fits."""
+    anything = console.options.update_width(UNLIMITED)
+    made = table(figures)
+    for count in range(1, len(spared) + 1):
+        if console.measure(made, options=anything).maximum <= console.width:
+            break
+        made = table([figure for figure in figures if figure not in spared[:count]])
+    return made
 
 
 def progress_bar(console: Console) -> Progress:

@@ -91,6 +91,13 @@ def test_a_worker_that_has_come_counts_from_its_birth_and_one_that_has_left_not_
     assert (seen.service, seen.cpu) == pytest.approx((0.050, 0.010))
 
 
+def test_workers_that_have_all_come_at_once_count_for_what_they_did() -> None:
+    new = [worker(pid, age=9.0, served=90, busy=1.8, cpu=0.9) for pid in range(4)]
+    seen = observe(pool(0.0, []), pool(SECONDS, new, IDLE))
+    assert seen is not None
+    assert (seen.workers, seen.busy, seen.served) == pytest.approx((3.6, 0.72, 36.0))
+
+
 def test_requests_that_none_has_ended_count_as_those_in_hand() -> None:
     before, after = readings(2, served=0, busy=10.0, cpu=0.001, in_flight=1)
     seen = observe(before, after)
@@ -220,6 +227,18 @@ def test_a_backlog_that_was_full_is_doubled_and_what_it_turned_away_is_said() ->
     assert found.backlog == 256
     assert "a full backlog of 128 turned 50 away" in found.reasons[0]
     assert found.reasons[-1].startswith("128 were too few")
+
+
+def test_one_who_waited_at_one_of_both_moments_is_not_nobody() -> None:
+    before, after = readings(1, served=900, busy=9.1, cpu=9.0, depth=Depth(1, 1024, 0))
+    before = before._replace(depth=Depth(0, 1024, 0))
+    assert "; 1 client waited." in advise(before, after).reasons[0]
+
+
+def test_readings_in_the_wrong_order_are_refused() -> None:
+    before, after = readings(1, served=900, busy=9.1, cpu=9.0)
+    with pytest.raises(ValueError, match="must be given first"):
+        advise(after, before)
 
 
 def test_of_an_idle_server_nothing_is_said_but_that() -> None:

@@ -74,6 +74,21 @@ def test_the_reason_has_the_figures() -> None:
     )
 
 
+def test_one_core_is_one() -> None:
+    assert (
+        "can keep 1 core busy, which is full at 100 "
+        in enough_for_cores(COMPUTING, Place(1)).reasons[0]
+    )
+
+
+def test_more_that_were_not_tried_are_said_but_no_reason_for_threads() -> None:
+    choice = most_throughput([Point(1, 50), Point(2, 100)], MIXED, TWO)
+    assert choice.reasons[-1] == "More were not tried, and 8 could keep the cores busy."
+    assert advice(choice, MIXED, TWO, 80, 0, threaded=True).threads == 1
+    with_room = Place(2, memory=100 * MB)
+    assert most_throughput([Point(1, 50), Point(2, 100)], MIXED, with_room) == choice
+
+
 def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
     place = Place(cores=2, memory=70 * MB)
     points = [Point(n, n * 50) for n in (1, 2, 3)]
@@ -136,23 +151,31 @@ def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None
 
 
 @pytest.mark.parametrize(
-    ("target", "rate", "p99s", "place", "cause", "workers"),
+    ("target", "rate", "p99s", "cause", "workers"),
     [
-        (0.03, 100, {1: 99.0, 2: 0.08}, TWO, "a request takes 20.0 ms by itself", 3),
-        (0.05, 300, {1: 99.0, 2: 0.08}, TWO, "the cores are 75 % busy", 7),
-        (0.05, 390, {1: 0.01}, TWO, "the 2 cores are full at 400 requests/s", 9),
-        (0.05, 500, {1: 99.0}, TWO, "the 2 cores are full at 400 requests/s", 11),
-        (0.05, 300, {1: 99.0}, Place(2, 70 * MB), "there is no memory for more workers", 3),
+        (0.03, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself", 3),
+        (0.07, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself, and some take too", 3),
+        (0.05, 300, {1: 99.0, 2: 0.08, 8: 0.079}, "the cores are 75 % busy", 7),
+        (0.05, 390, {1: 0.01}, "the 2 cores are full at 400 requests/s", 8),
+        (0.05, 500, {1: 99.0}, "the 2 cores are full at 400 requests/s", 8),
     ],
 )
 def test_a_target_that_cannot_be_met_is_said_with_the_best_there_is(
-    target: float, rate: float, p99s: dict[int, float], place: Place, cause: str, workers: int
+    target: float, rate: float, p99s: dict[int, float], cause: str, workers: int
 ) -> None:
     _, predict = as_if(p99s, rate)
-    choice = least_for_target(target, rate, predict, MIXED, place)  # type: ignore[arg-type]
+    choice = least_for_target(target, rate, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert not choice.reaches
     assert choice.workers == workers
     assert any(f"cannot be had: {cause}" in reason for reason in choice.reasons)
+
+
+def test_a_target_for_which_there_is_no_memory_says_what_it_would_take() -> None:
+    _, predict = as_if({1: 99.0, 7: 0.08, 8: 0.04}, 300)
+    choice = least_for_target(0.05, 300, predict, MIXED, Place(2, 70 * MB))  # type: ignore[arg-type]
+    assert not choice.reaches
+    assert (choice.workers, choice.wanted) == (3, 8)
+    assert choice.reasons[-1].endswith("there are 70.0 MB for them; 8 would be wanted.")
 
 
 @pytest.mark.parametrize(
@@ -165,11 +188,28 @@ def test_the_backlog_holds_the_queue_and_what_comes_in_a_pause(
     assert backlog_for(rate, queue, TWO)[0] == backlog
 
 
+def test_those_who_wait_already_are_said() -> None:
+    assert backlog_for(100, 29, TWO)[1] == (
+        "A backlog of 256 holds what comes in 1 s without service at 100 requests/s, behind up to "
+        "29 who wait already."
+    )
+
+
+def test_datagrams_have_a_buffer_in_place_of_a_backlog() -> None:
+    datagrams = MIXED._replace(datagrams=True)
+    place = Place(2, longest_backlog=128)
+    found = advice(Choice(8, (), 8), datagrams, place, rate=200, queue=5, threaded=False)
+    assert found.reasons == (
+        "Datagrams have no backlog: the socket's buffer should have room for 256 of them, what "
+        "comes in 1 s without service at 200 requests/s.",
+    )
+
+
 def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     backlog, said = backlog_for(1000, float("inf"), Place(2, longest_backlog=1024))
     assert backlog == 2048
     assert said == (
-        "A backlog of 2,048 holds what comes in 1.00 s without service (1,000 at 1000 requests/s), "
+        "A backlog of 2,048 holds what comes in 1 s without service at 1,000 requests/s, "
         "but the kernel cuts it to 1,024: raise net.core.somaxconn."
     )
 
@@ -178,7 +218,7 @@ def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     ("profile", "workers", "wanted", "threaded", "threads", "said"),
     [
         (WAITING, 200, 200, True, 1, ""),
-        (WAITING, 20, 192, True, 10, "about 9901 requests/s in place of 990"),
+        (WAITING, 20, 192, True, 10, "about 9,901 requests/s in place of 990"),
         (WAITING, 20, 192, False, 1, "--threads 10"),
         (WAITING, 1, 192, True, 101, "101 threads"),  # one interpreter fills one core
         (COMPUTING, 1, 2, True, 1, ""),

@@ -19,7 +19,6 @@ def test_where_cores_never_run_out_it_is_gunthers(workers: int, sigma: float, ka
 
 def test_without_losses_it_keeps_to_both_bounds_and_meets_them() -> None:
     law = Law(service=0.02, cpu=0.0005, cores=2)
-    assert law.knee == pytest.approx(80)
     assert law.rate(1) == pytest.approx(50)
     assert law.rate(1000) == pytest.approx(4000)
     assert 0.85 * 4000 < law.rate(80) < 4000
@@ -55,8 +54,23 @@ def test_a_hard_knee_is_not_taken_for_contention() -> None:
     found = fit(points, 0.02, 0.0005, 2)
     assert found is not None
     assert found.law.sigma < 0.001
-    assert found.law.knee == pytest.approx(80, rel=0.1)
+    assert 2 * found.law.service / found.law.cpu == pytest.approx(80, rel=0.1)
     assert found.r2 > 0.98
+
+
+def test_clients_that_take_more_of_the_cores_than_the_server_are_in_the_law() -> None:
+    points = [Measured(1, 12667), Measured(2, 16197), Measured(3, 17163), Measured(5, 16444)]
+    found = fit(points, 29e-6, 80e-6, 2)  # an echo, whose clients need 50 us more
+    assert found is not None
+    assert found.r2 > 0.99
+
+
+def test_a_lock_is_contention_and_not_a_lack_of_cores() -> None:
+    points = [Measured(n, min(n / 0.015, 195)) for n in (1, 2, 3, 4, 6, 10, 100)]
+    found = fit(points, 0.015, 0.0004, 2)
+    assert found is not None
+    assert found.law.sigma == pytest.approx(1 / 3, abs=0.15)
+    assert found.law.rate(100) == pytest.approx(195, rel=0.1)
 
 
 def test_two_points_are_not_a_law() -> None:

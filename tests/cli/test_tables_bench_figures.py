@@ -269,7 +269,7 @@ def test_of_a_log_the_handlers_own_part_is_shown(log: str, part: str) -> None:
         (1.234, "1.23"),
         (9.996, "10.0"),
         (99.96, "100"),
-        (12345.6, "12346"),
+        (12345.6, "12,346"),
     ],
 )
 def test_figures_are_shown_in_three_digits(figure: float, text: str) -> None:

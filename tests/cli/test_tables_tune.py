@@ -1,8 +1,10 @@
 """`prefork tune` without a process: its words, its search, its conclusions, what it shows."""
 
+import dataclasses
 import functools
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from prefork.cli import app as application
 from prefork.cli.load.machine import Machine
 from prefork.cli.load.orders import Measured
 from prefork.cli.load.turns import Figure, Summary, Turn
-from prefork.cli.outcomes import Refusal
+from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
 from prefork.cli.tune.options import TuneOptions
@@ -86,6 +88,8 @@ def test_what_are_no_numbers_of_workers_is_refused(text: str) -> None:
         ("", "MODULE:HANDLER is missing"),
         ("app:H --request x --target p99=fast", "--target 'p99=fast': it must be throughput"),
         ("app:H --request x --rate 0", "--rate '0': it must be requests/s above 0."),
+        ("app:H --request x --rate inf", "--rate 'inf': it must be requests/s above 0."),
+        ("app:H --request x --seconds inf", "--seconds 'inf': it must be seconds above 0."),
         ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
         ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
@@ -101,6 +105,21 @@ def test_a_wrong_word_is_refused_in_a_sentence(words: str, refusal: str) -> None
 
     with pytest.raises(Refusal, match=refusal):
         tune()
+
+
+@pytest.mark.parametrize(
+    ("words", "processes"),
+    [
+        ({}, None),
+        ({"client": "app:ask"}, 32),
+        ({"client": "app:ask", "max_children": Numbers(1, 100)}, 100),
+        ({"max_children": Numbers(1, 100)}, None),
+    ],
+)
+def test_a_client_of_the_users_is_a_process_for_each_worker(
+    words: dict[str, Any], processes: int | None
+) -> None:
+    assert command.callers_for(TuneOptions(**words)) == processes
 
 
 def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,15 +143,18 @@ def a_record(
     failures: int = 0,
     threads: int = 1,
     clients: float = 0.3,
+    cpu: float = 0.005,
+    datagrams: bool = False,
+    law: Law = MIXED,
 ) -> Record:
     sizes = [
         Size(
             number,
             Summary(
-                Figure(MIXED.rate(number), 0.01 * MIXED.rate(number)),
-                Figure(5.0),
-                2000 * number / MIXED.rate(number),
-                3000 * number / MIXED.rate(number),
+                Figure(law.rate(number), 0.01 * law.rate(number)),
+                Figure(1000 * cpu),
+                2000 * number / law.rate(number),
+                3000 * number / law.rate(number),
                 1000,
                 failures,
                 0.4,
@@ -142,7 +164,8 @@ def a_record(
         )
         for number in numbers
     ]
-    alone = Alone(Profile(0.020, 0.005, 0.12, 9 * MB), Sample.of(TOOK, 0.020, 0.005, 0.0002))
+    profile = Profile(0.020, 0.005, 0.12, 9 * MB, datagrams=datagrams)
+    alone = Alone(profile, Sample.of(TOOK, 0.020, 0.005, 0.0002))
     here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
     wish = Wish(p99, rate, there, cores != 2)
     found = None if failures else conclude(sizes, alone, here, wish, threads)
@@ -180,6 +203,15 @@ def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() 
     assert said.splitlines()[-1] == line
 
 
+def test_datagrams_are_told_no_backlog() -> None:
+    assert a_record(datagrams=True).command.endswith(" --max-children 12")
+
+
+def test_a_request_that_costs_more_under_load_takes_so_much_longer() -> None:
+    said = said_of(a_record(cpu=0.0208))
+    assert "A request takes 35.8 ms, 20.8 ms of them on a core (42 % waiting)" in said
+
+
 def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:
     shown = a_record(p99=0.045, rate=100)
     assert shown.found is not None
@@ -211,6 +243,14 @@ def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_the
     assert "The clients took" not in said_of(a_record(clients=0.75))
 
 
+def test_a_knee_that_leaves_the_cores_idle_is_laid_to_what_handlers_wait_for() -> None:
+    locked = Law(0.020, 0.005, 2, sigma=1.0)
+    said = said_of(a_record(law=locked, clients=0.1))
+    assert "The cores were 18 % busy meanwhile: what handlers wait for, such as a lock" in said
+    assert "The cores were" not in said_of(a_record())
+    assert "The cores were" not in said_of(a_record((1,), law=locked))
+
+
 def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
     shown = a_record((1, 2, 3), memory=30 * MB)
     assert shown.found is not None
@@ -218,6 +258,14 @@ def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
     said = said_of(shown)
     assert "Memory stops at 3 workers: each takes 8.00 MB, and there are 30.0 MB for them" in said
     assert "Handlers that may share a process would gain by threads (--threads 3)" in said
+
+
+def test_memory_that_was_there_and_is_not_any_more_is_no_reason_to_fail() -> None:
+    for numbers in ((1, 4, 8, 12), (4, 8)):
+        shown = a_record(numbers, memory=30 * MB)
+        assert shown.found is not None
+        assert shown.found.advice.max_children == 3
+        assert "Memory stops at 3 workers" in said_of(shown)
 
 
 def test_another_machine_is_answered_by_simulation() -> None:
@@ -233,6 +281,49 @@ def test_another_machine_is_answered_by_simulation() -> None:
     assert without_a_rate.found.advice.max_children == 244
 
 
+def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> None:
+    said = said_of(a_record(cores=64, memory=30 * MB, rate=5000))
+    assert "At 5,000 requests/s the queue of 3 workers would grow without end: they serve 1" in said
+    assert "answered within" not in said
+    assert said.count("30.0 MB") == 1  # that they stop at memory says that they fit
+    assert "The clients took" not in said  # of the cores of this machine
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "find an idle worker"),
+        (0.0205, "wait 20.5 ms at most for a worker"),
+        (float("inf"), "wait without end for a worker"),
+    ],
+)
+def test_what_theory_says_of_the_wait(seconds: float, said: str) -> None:
+    assert record.waits(seconds) == said
+
+
+def test_a_loss_that_nobody_could_measure_is_none() -> None:
+    assert "sigma 0 (contention), kappa 0 (coherence)" in said_of(a_record(p99=0.05, rate=200))
+
+
+def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:
+    once = a_record()
+    once = dataclasses.replace(once, turns=[turns[:1] for turns in once.turns])
+    assert re.search(r" 12 +361 +- +5.00 ", said_of(once))
+    loud = dataclasses.replace(once.turns[0][0], others=1.0)
+    other = dataclasses.replace(once, turns=[[*turns, loud] for turns in once.turns])
+    assert re.search(r" 12 +361 +- +5.00 ", said_of(other))
+    assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
+
+
+def test_a_narrow_terminal_does_without_some_figures_and_shows_the_others_whole() -> None:
+    for width, spared in ((65, ["memory each"]), (38, ["memory each", "p50 ms", "±", "p99 ms"])):
+        said = said_of(a_record(), width).split("requests per second")[0]
+        assert "…" not in said
+        assert not [figure for figure in spared if figure in said]
+        assert re.search(r" 12 +361 ", said)
+        assert max(map(len, said.splitlines())) <= width
+
+
 def test_failures_everywhere_leave_nothing_to_recommend() -> None:
     said = said_of(a_record(failures=3))
     assert "Requests failed. The first of them:\nValueError: [bold]" in said
@@ -244,6 +335,7 @@ RECORDS = {
     "of one size": {"numbers": (1,)},
     "of a target": {"p99": 0.05, "rate": 200},
     "of a small machine": {"numbers": (1, 2, 3), "memory": 30 * MB},
+    "of a machine with less than before": {"numbers": (1, 4, 8), "memory": 30 * MB},
     "of a large machine": {"cores": 64, "memory": 4 << 30, "rate": 5000, "p99": 0.1},
     "of failures": {"failures": 1},
 }
@@ -261,6 +353,20 @@ def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> 
     if shown.found is not None:
         assert written["advice"]["max_children"] == shown.found.advice.max_children
         assert written["command"].startswith("prefork serve app:Handler")
+
+
+def test_an_interrupt_while_files_are_written_is_one_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "outlive_readers", lambda: None)
+    monkeypatch.setattr(command, "measure_all", lambda *_: a_record())
+    monkeypatch.setattr(record, "write", interrupted)
+    options = TuneOptions(request=b"x", output=tmp_path)
+    assert command.run("app:Handler", options) == Exit.INTERRUPTED
+    assert "Interrupted; every process of the tune has ended." in capsys.readouterr().out
 
 
 def test_the_picture_marks_the_knee() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -76,6 +77,7 @@ def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Ch
         ("threads", True),
         ("grace", -0.1),
         ("start_timeout", 0),
+        ("start_timeout", math.inf),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_named_in_the_error(field: str, value: object) -> None:

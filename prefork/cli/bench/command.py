@@ -48,9 +48,12 @@ def run(target: str, options: BenchOptions) -> int:
     if options.output is not None:
         make_room(options.output, record.NAME)
     console = Console()
-    measured = attempt("bench", console, lambda: measure_all(console, target, options))
-    if isinstance(measured, Exit):
-        return measured
+    return attempt("bench", console, lambda: measure_and_tell(console, target, options))
+
+
+def measure_and_tell(console: Console, target: str, options: BenchOptions) -> Exit:
+    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
+    measured = measure_all(console, target, options)
     report.show(console, measured)
     if options.output is not None:
         console.print(record.write(measured, options.output), markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from prefork.advice.words import shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result
-from prefork.cli.charts import bars
+from prefork.cli.charts import bars, fitting
 
 COLOURS = {
     "accept": "green",
@@ -28,13 +29,12 @@ REFERENCE = "red"
 CLIENTS_BUSY = 0.9
 FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed")
 SPARED = ("p50 ms", "±", "p99 ms", "failed", "CPU ms")
-"""What a narrow terminal does without, one after the other until the rest fits."""
-UNLIMITED = 1000
-"""Characters; more than any table takes."""
+"""What a narrow terminal does without, the first ones first."""
 
 
 def show(console: Console, record: Record) -> None:
-    console.print(fitting_table(record.results, console))
+    made = functools.partial(table, record.results)
+    console.print(fitting(made, FIGURES, SPARED, console))
     console.print(chart(record.results, console))
     console.print()
     for title, complaint in record.complaints[:1]:
@@ -49,17 +49,6 @@ def show(console: Console, record: Record) -> None:
             "says more than requests per second."
         )
     console.print(Text(record.advice, "bold"))
-
-
-def fitting_table(results: Sequence[Result], console: Console) -> Table:
-    """With as many figures as there is room for."""
-    anything = console.options.update_width(UNLIMITED)
-    made = table(results, FIGURES)
-    for count in range(1, len(SPARED) + 1):
-        if console.measure(made, options=anything).maximum <= console.width:
-            break
-        made = table(results, [figure for figure in FIGURES if figure not in SPARED[:count]])
-    return made
 
 
 def table(results: Sequence[Result], figures: Sequence[str]) -> Table:

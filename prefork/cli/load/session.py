@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from rich.console import Console
 
@@ -24,16 +23,14 @@ NO_ANSWER = (
     "by the handler."
 )
 
-Found = TypeVar("Found")
 
-
-def attempt(name: str, console: Console, measure: Callable[[], Found]) -> Found | Exit:
-    """What a measurement has found; or, when it was said why there is nothing, the exit code.
+def attempt(name: str, console: Console, command: Callable[[], Exit]) -> Exit:
+    """The exit code of a whole command: its own, or that of its early end, which is said.
 
     Errors: `Refusal`.
     """
     try:
-        return measure()
+        return command()
     except KeyboardInterrupt:
         console.print(f"Interrupted; every process of the {name} has ended.")
         return Exit.INTERRUPTED

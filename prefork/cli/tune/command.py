@@ -33,6 +33,7 @@ from prefork.cli.tune.conclusions import Wish, conclude
 from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.pool import pool_of
 from prefork.cli.tune.sweep import Announce, Sweep
+from prefork.cli.tune.words import ANY
 from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 
@@ -52,9 +53,12 @@ def run(target: str, options: TuneOptions) -> int:
     if options.output is not None:
         make_room(options.output, record.NAME)
     console = Console()
-    measured = attempt("tune", console, lambda: measure_all(console, target, options))
-    if isinstance(measured, Exit):
-        return measured
+    return attempt("tune", console, lambda: measure_and_tell(console, target, options))
+
+
+def measure_and_tell(console: Console, target: str, options: TuneOptions) -> Exit:
+    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
+    measured = measure_all(console, target, options)
     report.show(console, measured)
     if options.output is not None:
         console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
@@ -65,7 +69,7 @@ def run(target: str, options: TuneOptions) -> int:
 def measure_all(console: Console, target: str, options: TuneOptions) -> record.Record:
     """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
     cores = usable_cores()
-    most_clients = MOST_CALLERS if options.client is not None else None
+    most_clients = callers_for(options)
     note = busy_note()
     with contextlib.ExitStack() as stack:
         drivers = stack.enter_context(clients_for(options, most_clients or cores))
@@ -121,6 +125,13 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
         found=found,
         complaint=pool.complaint,
     )
+
+
+def callers_for(options: TuneOptions) -> int | None:
+    """Processes of a --client, which are the most workers that are tried; `None` without one."""
+    if options.client is None:
+        return None
+    return MOST_CALLERS if options.max_children == ANY else options.max_children.most
 
 
 @contextlib.contextmanager

@@ -107,14 +107,17 @@ def conclude(
     # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
     # for one.
     weighed = [size.memory for size in sizes if size.memory is not None]
+    cpu = knee_size.summary.cpu.value / 1000
     profile = alone.profile._replace(
-        cpu=knee_size.summary.cpu.value / 1000, memory=weighed[-1] if weighed else None
+        service=alone.profile.service - alone.profile.cpu + cpu,
+        cpu=cpu,
+        memory=weighed[-1] if weighed else None,
     )
     best = most_throughput(points, profile, here)
     rate = wish.rate or PART * (
         _capacity(profile, wish.place)
         if wish.elsewhere
-        else next(point.rate for point in points if point.workers == best.workers)
+        else at_most(best.workers, served).summary.rate.value
     )
     sample = alone.sample.with_cpu(profile.cpu / alone.profile.cpu)
     predict = Asked(Forecast(sample, wish.place, rate, threads))
@@ -130,7 +133,9 @@ def conclude(
             if rate <= BUSIEST * capacity(point.workers, profile, here):
                 predict(point.workers)
     if wish.elsewhere:
-        choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(profile, wish.place)))
+        choice = replace(
+            choice, reasons=(*choice.reasons, *_for_elsewhere(choice, profile, wish.place))
+        )
     elif rate > knee_size.summary.rate.value:
         doubt = (
             f"No number served more than {shown(knee_size.summary.rate.value)} requests/s here, "
@@ -141,7 +146,7 @@ def conclude(
         profile,
         here,
         best,
-        _fit(served, profile, here),
+        _fit(served, profile, here, knee_size.clients_cores / knee_size.summary.rate.value),
         rate,
         predict.answers,
         _model(choice.workers, rate, profile, wish.place),
@@ -149,17 +154,24 @@ def conclude(
     )
 
 
+def at_most(workers: int, sizes: Sequence[Size]) -> Size:
+    """The largest of the sizes that is no larger, or else the smallest: where less memory is left
+    at the end than there was, the advice is between two."""
+    fitting = [size for size in sizes if size.workers <= workers]
+    return max(fitting, key=lambda size: size.workers) if fitting else sizes[0]
+
+
 def _capacity(profile: Profile, place: Place) -> float:
     room = place.room(profile)
     return capacity(knee(profile, place) if room is None else room, profile, place)
 
 
-def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
+def _for_elsewhere(choice: Choice, profile: Profile, place: Place) -> list[str]:
     said = [
         f"That is simulated for {counted(place.cores, 'core')}, each as fast as one here, as if "
         "what handlers wait for answered as fast at any rate."
     ]
-    if (room := place.room(profile)) is not None:
+    if (room := place.room(profile)) is not None and choice.workers < room:
         assert place.memory is not None
         assert profile.memory is not None
         said.append(
@@ -169,13 +181,14 @@ def _for_elsewhere(profile: Profile, place: Place) -> list[str]:
     return said
 
 
-def _fit(sizes: Sequence[Size], profile: Profile, place: Place) -> usl.Fit | None:
+def _fit(sizes: Sequence[Size], profile: Profile, place: Place, of_client: float) -> usl.Fit | None:
+    """`of_client` are the seconds on a core that a client needs for a request."""
     points = []
     for size in sizes:
         rate = size.summary.rate
         off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
         points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
-    return usl.fit(points, profile.service, min(profile.cpu, profile.service), place.cores)
+    return usl.fit(points, profile.service, profile.cpu + of_client, place.cores)
 
 
 def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:

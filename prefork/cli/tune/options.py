@@ -39,8 +39,8 @@ class TuneOptions(LoadOptions):
     serve."""
 
     max_children: Annotated[Numbers, option(numbers_of, "LEAST-MOST|N,N,...")] = ANY
-    """Numbers of workers to try: between two bounds, or a list. Default: from 1 to 500, as far as
-    memory allows and anything is gained."""
+    """Numbers of workers to try: between two bounds, or a list. Default: from 1 to 500, with a
+    --client to 32, as far as memory allows and anything is gained."""
 
     memory: Annotated[int | None, option(memory_of, "SIZE")] = None
     """Memory for the workers, such as 512M or 256G. Default: what is left on this machine, or in

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefork.advice.recommendation import saturation
 from prefork.advice.words import counted, in_time, shown
-from prefork.cli.tune.conclusions import Conclusions, Size
+from prefork.cli.tune.conclusions import Conclusions, Size, at_most
 
 if TYPE_CHECKING:
     from prefork.cli.tune.record import Record
@@ -19,6 +19,8 @@ MEASURED, LAW, KNEE, LIMIT, SIMULATED = "#222222", "#0072B2", "#D55E00", "#CC79A
 FAINT = "#6B6B6B"
 BESIDE: dict[str, Any] = {"textcoords": "offset points"}
 CURVE_POINTS = 200
+TITLE = 118
+"""Characters of a line above the chart; more would not fit, were they all wide."""
 HIGHEST = 1.35
 """Times the best rate that is the top of the chart: bounds beyond it are out of reach."""
 
@@ -37,7 +39,8 @@ def draw(record: Record, file: Path) -> None:
         axes.grid(axis="y", color="#e5e5e5")
         axes.set_axisbelow(True)
         axes.set_xlim(0, right_end(record, sizes))
-    rates.set_title("requests per second, by workers", loc="left", fontsize=12)
+    here = ", measured here" if record.wish.elsewhere else ""
+    rates.set_title(f"requests per second, by workers{here}", loc="left", fontsize=12)
     latencies.set_title("latency, ms, by workers (logarithmic)", loc="left", fontsize=12)
     latencies.set_xlabel("workers (max_children)")
     draw_rates(rates, sizes)
@@ -45,7 +48,7 @@ def draw(record: Record, file: Path) -> None:
     title = "Nothing to recommend: requests failed."
     if (found := record.found) is not None:
         why = " ".join(found.advice.reasons[:2])
-        title = "\n".join([record.command, *textwrap.wrap(why, 130)])
+        title = "\n".join([record.command, *textwrap.wrap(why, TITLE)])
         draw_law(rates, found, record)
         draw_knee(rates, found, sizes)
         draw_predictions(latencies, found, record)
@@ -140,7 +143,7 @@ def slope_on_screen(axes: Any, slope: float) -> float:
 
 def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
     """A ring around the knee of the sweep, its line to the axis, and its figures."""
-    knee = next(size for size in sizes if size.workers == found.best.workers)
+    knee = at_most(found.best.workers, sizes)
     workers, rate = knee.workers, knee.summary.rate.value
     axes.axvspan(workers, axes.get_xlim()[1], color=KNEE, alpha=0.06, linewidth=0)
     axes.plot([workers, workers], [0, rate], color=KNEE, linewidth=2.5, zorder=2)
@@ -185,7 +188,9 @@ def draw_latencies(axes: Any, sizes: Sequence[Size]) -> None:
 
 
 def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
-    """What the simulation says, where it is of this machine; and the target."""
+    """What the simulation says, and the target: where they are of this machine."""
+    if record.wish.elsewhere:
+        return
     if record.wish.p99 is not None:
         height = 1000 * record.wish.p99
         low, high = axes.get_ylim()
@@ -194,10 +199,8 @@ def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
         end = axes.get_xlim()[1]
         wanted = f"wanted: p99 within {in_time(record.wish.p99)}"
         axes.annotate(wanted, (end, height), (0, 4), ha="right", color=KNEE, fontsize=10, **BESIDE)
-    if record.wish.elsewhere:
-        return
-    behind = [n for n, said in found.predictions.items() if said.rate < 0.97 * found.rate]
-    numbers = sorted(set(found.predictions) - set(behind))
+    predictions = sorted(found.predictions.items())
+    numbers = [number for number, said in predictions if not said.is_behind(found.rate)]
     axes.plot(
         numbers,
         [1000 * found.predictions[number].p99 for number in numbers],

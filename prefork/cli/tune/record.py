@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from prefork import __version__
-from prefork.advice.words import in_time, shown
+from prefork.advice.words import counted, in_time, shown
 from prefork.cli.load import output
 from prefork.cli.load.machine import Machine
 from prefork.cli.load.turns import Turn
@@ -17,8 +18,8 @@ from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
 
 NAME = "prefork-tune"
-NOTHING = 1e-8
-"""Less than this, of sigma or kappa, costs no number of workers anything."""
+NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
+"""Less than this, of sigma and of kappa, costs no number of workers anything."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Record:
         assert self.found is not None
         advice = self.found.advice
         words = ["prefork serve", self.target, *self.extra]
-        words += [f"--max-children {advice.max_children}", f"--backlog {advice.backlog}"]
+        words.append(f"--max-children {advice.max_children}")
+        if not self.found.profile.datagrams:
+            words.append(f"--backlog {advice.backlog}")
         if advice.threads > 1:
             words.append(f"--threads {advice.threads}")
         return " ".join(words)
@@ -62,8 +65,8 @@ class Record:
         if self.found is None or (fit := self.found.fit) is None:
             return "Fewer than three numbers of workers were measured: there is no curve."
         return (
-            f"Universal Scalability Law: sigma {lost(fit.law.sigma)} (contention), kappa "
-            f"{lost(fit.law.kappa)} (coherence), R² {fit.r2:.3f}."
+            f"Universal Scalability Law: sigma {lost(fit.law.sigma, NO_CONTENTION)} (contention), "
+            f"kappa {lost(fit.law.kappa, NO_COHERENCE)} (coherence), R² {fit.r2:.3f}."
         )
 
     @property
@@ -72,11 +75,15 @@ class Record:
         assert self.found is not None
         found, model = self.found, self.found.model
         said = found.predictions[found.advice.max_children]
-        theory = model.wait(0.99)
-        waits = "without end" if theory == float("inf") else f"{in_time(theory)} at most"
+        workers = counted(found.advice.max_children, "worker")
+        if said.is_behind(found.rate):
+            return (
+                f"At {shown(found.rate)} requests/s the queue of {workers} would grow without end: "
+                f"they serve {shown(said.rate)} (simulated)."
+            )
         return (
             f"At {shown(found.rate)} requests/s: 99 % answered within {in_time(said.p99)} "
-            f"(simulated); 99 % wait {waits} for a worker (M/G/{model.servers}, Allen-Cunneen)."
+            f"(simulated); 99 % {waits(model.wait(0.99))} (M/G/{model.servers}, Allen-Cunneen)."
         )
 
     def as_json(self) -> dict[str, object]:
@@ -115,14 +122,23 @@ class Record:
         }
 
 
-def lost(part: float) -> str:
+def lost(part: float, nothing: float) -> str:
     """What a fit found, of which the last digits are those of its start."""
-    return f"{part:.2g}" if part > NOTHING else "0"
+    return f"{part:.2g}" if part > nothing else "0"
+
+
+def waits(seconds: float) -> str:
+    """What becomes of requests that wait for a worker for so long at most."""
+    if not seconds:
+        return "find an idle worker"
+    if math.isinf(seconds):
+        return "wait without end for a worker"
+    return f"wait {in_time(seconds)} at most for a worker"
 
 
 def _finite(figure: float) -> float | None:
     """JSON has no word for a wait without end."""
-    return figure if figure < float("inf") else None
+    return figure if math.isfinite(figure) else None
 
 
 def _summary(size: Size) -> dict[str, object]:

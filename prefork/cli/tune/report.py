@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.advice.recommendation import knee
-from prefork.advice.words import counted, in_bytes, shown
-from prefork.cli.charts import bars
+from prefork.advice.recommendation import FINE, MOSTLY, knee
+from prefork.advice.words import counted, in_bytes, in_percent, shown
+from prefork.cli.charts import bars, fitting
 from prefork.cli.load.machine import BUSY
-from prefork.cli.tune.conclusions import Size
+from prefork.cli.load.turns import undisturbed
+from prefork.cli.tune.conclusions import Size, at_most
 from prefork.cli.tune.record import Record
 
 CLIENTS_COUNT = 0.1
 """The part of the cores from which on it matters what clients take of them."""
-FIGURES = ("workers", "req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
+FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
+SPARED = ("memory each", "p50 ms", "±", "p99 ms", "failed", "CPU ms")
+"""What a narrow terminal does without, the first ones first."""
 
 
 def show(console: Console, record: Record) -> None:
-    console.print(table(record))
+    made = functools.partial(table, record)
+    console.print(fitting(made, FIGURES, SPARED, console))
     console.print(chart(record, console))
     console.print()
     if record.complaint:
@@ -36,22 +43,28 @@ def show(console: Console, record: Record) -> None:
     console.print(Text(record.command, "bold"), soft_wrap=True)
 
 
-def table(record: Record) -> Table:
+def table(record: Record, figures: Sequence[str]) -> Table:
     """A line for each number of workers; the one to take is marked."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for heading in FIGURES:
+    for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
-    for size in record.sizes:
+    for size, turns in zip(record.sizes, record.turns, strict=True):
         style = "bold reverse" if is_taken(size, record) else ""
-        made.add_row(str(size.workers), *words(size), style=style)
+        made.add_row(str(size.workers), *words(size, len(undisturbed(turns)), figures), style=style)
     return made
 
 
-def words(size: Size) -> list[str]:
+def words(size: Size, turns: int, figures: Sequence[str]) -> list[str]:
     summary = size.summary
-    values = summary.rate.value, summary.rate.margin, summary.cpu.value, summary.p50, summary.p99
-    memory = "-" if size.memory is None else in_bytes(size.memory)
-    return [*map(shown, values), memory, str(summary.failures)]
+    said = [
+        shown(summary.rate.value),
+        shown(summary.rate.margin) if turns > 1 else "-",
+        *map(shown, (summary.cpu.value, summary.p50, summary.p99)),
+        "-" if size.memory is None else in_bytes(size.memory),
+        str(summary.failures),
+    ]
+    of_each = dict(zip(FIGURES, said, strict=True))
+    return [of_each[figure] for figure in figures]
 
 
 def chart(record: Record, console: Console) -> Table:
@@ -77,10 +90,21 @@ def doubts(record: Record) -> list[str]:
     """What stands against the figures."""
     assert record.found is not None
     said = []
-    profile, place, best = record.found.profile, record.found.place, record.found.best.workers
-    clients = next(size.clients_cores for size in record.sizes if size.workers == best)
-    filled = knee(profile, place)
-    if clients > CLIENTS_COUNT * place.cores and filled > best:
+    profile, place = record.found.profile, record.found.place
+    best = at_most(record.found.best.workers, record.sizes)
+    filled, clients = knee(profile, place), best.clients_cores
+    used = (best.summary.rate.value * profile.cpu + clients) / place.cores
+    more = any(size.workers > best.workers for size in record.sizes)
+    if more and filled > FINE * best.workers and used < MOSTLY and record.others_percent <= BUSY:
+        said.append(
+            f"The cores were {in_percent(used)} busy meanwhile: what handlers wait for, such as a "
+            "lock or a database, has no more to give."
+        )
+    elif (
+        clients > CLIENTS_COUNT * place.cores
+        and filled > best.workers
+        and not record.wish.elsewhere
+    ):
         said.append(
             f"The clients took {shown(clients)} of the {counted(place.cores, 'core')} meanwhile: "
             f"where they are on other machines, up to {counted(filled, 'worker')} have use for "

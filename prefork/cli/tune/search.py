@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from prefork.advice.recommendation import NOISE
+from prefork.advice.recommendation import FINE, NOISE
 
 UP = 1.5
 """Times as many workers in the next step upwards."""
-FINE = 1.2
-"""Two numbers are near enough when one is less than so many times the other."""
 FOR_A_CURVE = 3
 """Numbers that are tried at least: two points are no curve."""
 IN_TURNS = 6

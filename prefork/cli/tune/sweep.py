@@ -89,7 +89,9 @@ class Sweep:
         useful = max(1, round(service / cpu))
         self._slots = min(self.pool.threads or useful, useful)
         memory = self.memory.get(1)
-        return Alone(Profile(service, cpu, sample.spread, memory, self._slots), sample)
+        datagrams = self.exchange.datagrams
+        profile = Profile(service, cpu, sample.spread, memory, self._slots, datagrams)
+        return Alone(profile, sample)
 
     def measure(self, alone: Alone, until: float) -> None:
         """Turn after turn, until then by the monotonic clock.
