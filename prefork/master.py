@@ -135,9 +135,10 @@ class Master:
             if self._is_settled:
                 return self._sizer.due(self._origin.due(wanted))
             now = self._clock()
-            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
+            starting = self._pool.starting()
+            waits = [self._start_deadline(record) - now for record in starting]
             if self.state is PoolState.RUNNING:
-                if self._pool.missing(wanted, most):
+                if to_start(self._pool.missing(wanted, most), len(starting), self._cores):
                     waits.append(self._restarts.wait_left(now))
                 if (look := self._sizer.due(self._origin.due(wanted))) is not None:
                     waits.append(look)
