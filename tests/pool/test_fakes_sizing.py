@@ -8,7 +8,7 @@ import logging
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -267,33 +267,68 @@ def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: 
     stage.start()
 
 
-def test_memory_is_measured_by_who_has_served_most_and_not_at_each_look(
-    monkeypatch: pytest.MonkeyPatch,
+Weigh = Callable[[dict[int, int], int], None]
+
+
+@pytest.fixture
+def weigh(monkeypatch: pytest.MonkeyPatch) -> Weigh:
+    """Say what workers weigh, by pid, and what is left; the others have ended."""
+
+    def weigh(sizes: dict[int, int], left: int) -> None:
+        def pss(pid: int) -> int:
+            if pid not in sizes:
+                raise ProcessLookupError(pid)
+            return sizes[pid]
+
+        monkeypatch.setattr(sizing, "pss", pss)
+        monkeypatch.setattr(sizing, "memory_left", lambda: left)
+
+    return weigh
+
+
+def seen(pid: int, served: int, started: float = 0.0) -> sizing.Seen:
+    return (
+        WorkerRecord(pid, pid, None, started),  # type: ignore[arg-type]
+        Reading(State.IDLE, 0.0, "", "", served, 0.0, 0),
+    )
+
+
+def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_most(
+    weigh: Weigh,
 ) -> None:
-    sizes = {1: 100, 2: 300}
-    weighed: list[int] = []
-
-    def pss(pid: int) -> int:
-        weighed.append(pid)
-        if pid not in sizes:
-            raise ProcessLookupError(pid)
-        return sizes[pid]
-
-    monkeypatch.setattr(sizing, "pss", pss)
-    monkeypatch.setattr(sizing, "memory_left", lambda: 1_000)
-    workers = [
-        (WorkerRecord(pid, pid, None, 0.0), Reading(State.IDLE, 0.0, "", "", pid, 0.0, 0))  # type: ignore[arg-type]
-        for pid in sizes
-    ]
     machine = sizing.Machine()
     assert machine.memory_room(100.0, 0, []) is None
-    assert machine.memory_room(100.0, 2, workers) == 3
-    assert machine.memory_room(101.0, 4, workers) == 1
-    assert machine.memory_room(101.9, 8, workers) == 0
-    assert machine.memory_room(102.0, 8, workers) == 3
-    assert weighed == [2, 2]
-    sizes.clear()  # it has ended meanwhile
-    assert machine.memory_room(104.0, 8, workers) is None
+    weigh({1: 100, 2: 300}, 1_000)
+    assert machine.memory_room(101.0, 2, [seen(1, 1), seen(2, 2)]) == 3
+    weigh({}, 1_000)
+    what = "whose weight is not to be had weighs what it did"
+    assert machine.memory_room(102.0, 4, [seen(2, 2)]) == 1, what
+    assert machine.memory_room(103.0, 8, [seen(2, 2)]) == 0
+
+
+def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh: Weigh) -> None:
+    """Those who had not served yet counted as little, and the kernel killed them later."""
+    machine = sizing.Machine()
+    weigh({1: 100}, 350)
+    assert machine.memory_room(101.0, 1, [seen(1, 1)]) == 3
+    now = 101.25
+    young = [seen(pid, 0, started=now) for pid in (2, 3)]
+    assert machine.memory_room(now, 3, [seen(1, 1), *young]) == 1
+    now += sizing.GROWN_AFTER
+    assert machine.memory_room(now, 3, [seen(1, 1), *young]) == 3
+
+
+def test_large_workers_are_weighed_less_often(
+    weigh: Weigh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = sizing.Machine()
+    clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each time
+    monkeypatch.setattr("prefork.sizing.time.monotonic", lambda: next(clock))
+    weigh({1: 100}, 100)
+    assert machine.memory_room(100.0, 1, [seen(1, 1)]) == 1
+    weigh({1: 100}, 900)
+    assert machine.memory_room(101.9, 1, [seen(1, 1)]) == 1
+    assert machine.memory_room(102.1, 1, [seen(1, 1)]) == 9
 
 
 def test_out_of_descriptors_the_master_looks_by_the_clock(
