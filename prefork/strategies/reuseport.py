@@ -89,6 +89,7 @@ class Reuseport(Accept):
         for place, other in list(self._siblings.items()):
             if not something_waits([other.fileno()]):
                 self._siblings.pop(place).close()
+        self._adopted_by.clear()
         super().rest()
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from prefork.workers.channel import Kind
 from prefork.workers.exits import ExitCode
 from prefork.workers.scoreboard import Reading, State
 from tests.pool.fakes import MakeStage, Stage
-from tests.pool.kit import messages
+from tests.pool.kit import LOOPBACK, messages
 
 
 class FakeMachine:
@@ -80,6 +81,17 @@ def look(stage: Stage) -> int:
     stage.turn(seconds=due)
     stage.all_ready()
     return len(stage.host.workers)
+
+
+def orders(stage: Stage, pid: int) -> list[Kind]:
+    """What a worker has been told that it has not heard yet."""
+    heard = []
+    with contextlib.suppress(BlockingIOError):
+        while (message := stage.heard_by(pid)) is not None:
+            heard.append(message.kind)
+            if message.fd is not None:
+                os.close(message.fd)
+    return heard
 
 
 def is_woken(stage: Stage) -> bool:
@@ -265,6 +277,24 @@ def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: 
         stage.master.start()
     stage.host.set = Settings()
     stage.start()
+
+
+def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers(
+    stage: Stage,
+) -> None:
+    """Those of the former run counted as given still, and nobody took the clients of the new."""
+    stage.host.listener.close()
+    stage.host.listener = socket.create_server(LOOPBACK, reuse_port=True)
+    begin(stage, 3, strategy="reuseport", sizing="spare")
+    (pid,) = stage.host.workers
+    assert orders(stage, pid) == [Kind.ADOPT] * 2
+    stage.master.rest()
+    stage.dies(pid, ExitCode.DONE)
+    begin(stage, 1, strategy="reuseport", sizing="spare")
+    stage.host.most = 3
+    stage.host.set = replace(stage.host.set, min_children=2)
+    assert look(stage) == 2
+    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [Kind.ADOPT]
 
 
 Weigh = Callable[[dict[int, int], int], None]
