@@ -135,10 +135,9 @@ class Master:
             if self._is_settled:
                 return self._sizer.due(self._origin.due(wanted))
             now = self._clock()
-            starting = self._pool.starting()
-            waits = [self._start_deadline(record) - now for record in starting]
+            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             if self.state is PoolState.RUNNING:
-                if to_start(self._pool.missing(wanted, most), len(starting), self._cores):
+                if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
                     waits.append(self._restarts.wait_left(now))
                 if (look := self._sizer.due(self._origin.due(wanted))) is not None:
                     waits.append(look)
@@ -340,11 +339,12 @@ class Master:
                 record.proved = True
                 self._restarts.note_survival()
         wanted, most = size = self._size()
-        self._pool.wanted = wanted
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
+        if not missing:
+            self.strategy.complete()
         surplus = self._pool.surplus(wanted)
         forbidden = self._pool.surplus(self.strategy.standing(most))
         for record in self._sizer.leaving(surplus, forbidden, now):

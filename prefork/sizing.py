@@ -193,7 +193,7 @@ class Sizer:
 
     def _load(self, now: float) -> Load:
         ready = list(self._ready())
-        standing = self._pool.standing()
+        standing = len(self._pool.standing())
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listening()
         # Of what cannot be counted there is one, at least, if there is any.

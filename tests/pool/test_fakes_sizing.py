@@ -52,6 +52,13 @@ def clients(stage: Stage) -> Iterator[contextlib.ExitStack]:
         yield clients
 
 
+@pytest.fixture
+def port(stage: Stage) -> None:
+    """A listener that may have siblings."""
+    stage.host.listener.close()
+    stage.host.listener = socket.create_server(LOOPBACK, reuse_port=True)
+
+
 def come(stage: Stage, clients: contextlib.ExitStack, count: int) -> None:
     """So many clients wait in the backlog."""
     for _ in range(count):
@@ -279,12 +286,11 @@ def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: 
     stage.start()
 
 
+@pytest.mark.usefixtures("port")
 def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers(
     stage: Stage,
 ) -> None:
     """Those of the former run counted as given still, and nobody took the clients of the new."""
-    stage.host.listener.close()
-    stage.host.listener = socket.create_server(LOOPBACK, reuse_port=True)
     begin(stage, 3, strategy="reuseport", sizing="spare")
     (pid,) = stage.host.workers
     assert orders(stage, pid) == [Kind.ADOPT] * 2
@@ -295,6 +301,20 @@ def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers
     stage.host.set = replace(stage.host.set, min_children=2)
     assert look(stage) == 2
     assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [Kind.ADOPT]
+
+
+@pytest.mark.usefixtures("port")
+def test_reuseport_the_listener_of_who_dies_as_fewer_are_wanted_is_given_to_another(
+    stage: Stage,
+) -> None:
+    """It used to wait for a replacement that nobody wanted any more, and its clients with it."""
+    begin(stage, 3, strategy="reuseport", sizing="spare", min_children=3)
+    pids = sorted(stage.host.workers)
+    assert not any(orders(stage, pid) for pid in pids), "who starts looks after its own"
+    stage.host.set = replace(stage.host.set, min_children=1, max_spare=1)
+    stage.system.now += stage.master.due() or 0.0
+    stage.dies(pids.pop(), ExitCode.DONE)
+    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADOPT]
 
 
 Weigh = Callable[[dict[int, int], int], None]
