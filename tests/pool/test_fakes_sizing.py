@@ -19,7 +19,7 @@ from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.pool import WorkerRecord
 from prefork.settings import Settings, SettingsError
 from prefork.sizing import Work
-from prefork.workers.channel import Kind
+from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
 from prefork.workers.scoreboard import Reading, State
 from tests.pool.fakes import MakeStage, Stage
@@ -124,6 +124,24 @@ def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_o
     stage.turn()
     assert len(stage.host.workers) == 2
     assert not is_woken(stage), "who waits for a worker that starts is no news"
+
+
+def test_a_pool_that_begins_with_nobody_outlives_a_first_worker_that_cannot_start(
+    stage: Stage, clients: contextlib.ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to end with the first client, who may come days after the start."""
+    begin(stage, 3, sizing="ondemand")
+    come(stage, clients, 1)
+    stage.turn()
+    (pid,) = stage.host.workers
+    stage.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
+    stage.dies(pid, ExitCode.BOOT_FAILED)
+    assert "Traceback: here" in caplog.text
+    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    stage.turn(seconds=2)
+    stage.system.fork_error = None
+    stage.turn(seconds=5)
+    assert len(stage.host.workers) == 1
 
 
 def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_client(
