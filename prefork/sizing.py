@@ -199,7 +199,7 @@ class Sizer:
         # Of what cannot be counted there is one, at least, if there is any.
         waiting = total(listeners).waiting or int(something_waits(listeners))
         machine, room = self._machine, None
-        if machine is not None and (busy or waiting):  # otherwise nobody is going to be added
+        if machine is not None and (share or waiting):  # otherwise nobody is going to be added
             room = machine.memory_room(now, standing, ready)
         return Load(
             now=now,

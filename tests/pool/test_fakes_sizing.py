@@ -249,6 +249,19 @@ def test_memory_for_three_workers_is_for_three(
     assert said.startswith("3 workers and no more: no more of them fit into memory")
 
 
+def test_memory_counts_also_where_nobody_is_busy_at_the_moment_of_a_look(
+    stage: Stage, machine: FakeMachine
+) -> None:
+    """With many short requests it used to be forgotten then, and the pool grew."""
+    machine.room = 1
+    begin(stage, 4, sizing="load")
+    (pid,) = stage.host.workers
+    began = stage.system.now
+    for _ in range(8):
+        stage.shows(pid, State.IDLE, busy=0.9 * (stage.system.now - began))
+        assert look(stage) == 1
+
+
 def test_a_policy_never_has_a_busy_worker_leave_but_a_lower_max_children_has(
     stage: Stage, clients: contextlib.ExitStack
 ) -> None:
