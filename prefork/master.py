@@ -63,10 +63,9 @@ class Master:
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._sizer = Sizer(host, self._pool, self._crew, system, self._cores)
-        self._any_ready = False
         self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
         self._drain_began = 0.0
-        self._drainer_due = False
+        self._has_begun = self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
         self.state = PoolState.NEW
         watch_over(self)
@@ -96,7 +95,8 @@ class Master:
             self._origin = origin(self._host, self.strategy, self._crew, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._any_ready = self._drainer_due = self.forced = False
+            self._drainer_due = self.forced = False
+            self._has_begun = not self._sizer.wanted(1)  # or when the first worker is ready
 
     def turn(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -137,7 +137,7 @@ class Master:
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             if self.state is PoolState.RUNNING:
-                if self._pool.missing(wanted, most):
+                if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
                     waits.append(self._restarts.wait_left(now))
                 if (look := self._sizer.due(self._origin.due(wanted))) is not None:
                     waits.append(look)
@@ -260,7 +260,7 @@ class Master:
     def _hear(self, record: WorkerRecord, message: Message) -> None:
         if message.kind is Kind.READY:
             self._pool.note(record, WorkerEvent.READY)
-            self._any_ready = True
+            self._has_begun = True
             self.strategy.ready(record)
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
@@ -291,8 +291,8 @@ class Master:
         reading = self._crew.reading(record)
         if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
-        # While nobody has ever been ready, the traceback is StartError's to tell.
-        traceback = record.failure if self._any_ready or not record.standing else ""
+        # Before it has begun, the traceback is StartError's to tell.
+        traceback = record.failure if self._has_begun or not record.standing else ""
         report_death(record, death, reading, now, self._next_step(record, now), traceback)
         if self.state is PoolState.DRAINING and record.was_ready:
             self._drainer_due |= death.status != ExitCode.DONE
@@ -302,7 +302,7 @@ class Master:
         self._note_if_empty()
 
     def _nobody_starts(self) -> bool:
-        if self._any_ready or self.state is not PoolState.RUNNING:
+        if self._has_begun or self.state is not PoolState.RUNNING:
             return False
         return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
 
@@ -310,7 +310,7 @@ class Master:
         if self.state is not PoolState.RUNNING:
             return "it is not replaced"
         starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
-        alone = not self._any_ready and starting <= 1  # itself
+        alone = not self._has_begun and starting <= 1  # itself
         wait = self._restarts.wait_left(now)
         return next_step(record, alone, wait, self._origin.generation)
 
@@ -339,11 +339,12 @@ class Master:
                 record.proved = True
                 self._restarts.note_survival()
         wanted, most = size = self._size()
-        self._pool.wanted = wanted
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
+        if not missing:
+            self.strategy.complete()
         surplus = self._pool.surplus(wanted)
         forbidden = self._pool.surplus(self.strategy.standing(most))
         for record in self._sizer.leaving(surplus, forbidden, now):

@@ -69,8 +69,6 @@ class Pool:
         self._by_pid: dict[int, WorkerRecord] = {}
         self.changes = 0
         """How often anything has changed that the size of the pool depends on."""
-        self.wanted = 0
-        """The standing workers to have, as decided last."""
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -125,13 +123,13 @@ class Pool:
 
     def missing(self, wanted: int, most: int) -> int:
         """Standing workers to start: up to `wanted`, and never more than `most` processes."""
-        return max(0, min(wanted - self.standing(), most - len(self)))
+        return max(0, min(wanted - len(self.standing()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
         """Standing workers that are more than `wanted`."""
-        return max(0, self.standing() - wanted)
+        return max(0, len(self.standing()) - wanted)
 
-    def standing(self) -> int:
+    def standing(self) -> list[WorkerRecord]:
         """Workers that are ready for more than one request, or will be."""
         here = (WorkerState.STARTING, WorkerState.SERVING)
-        return sum(r.standing and r.state in here for r in self._by_slot.values())
+        return [r for r in self._by_slot.values() if r.standing and r.state in here]

@@ -22,11 +22,11 @@ from prefork.strategies.base import Strategy
 from prefork.system import System
 from prefork.workers.scoreboard import Reading, State
 
-MEMORY_INTERVAL = 2.0
-"""Seconds between two looks at the memory: the kernel walks all pages of a worker for it."""
+GROWN_AFTER = 5.0
+"""Seconds after which a worker takes what it will ever take, though its first request lasts."""
 
-MOST_TIME_FOR_IT = 1 / 200
-"""Share of the time that this may take, where they have very many."""
+MOST_TIME_TO_WEIGH = 1 / 200
+"""Share of the time for looks at the memory: the kernel walks all pages of a worker for each."""
 
 WITHOUT_DOORBELL = 0.25
 """Seconds between two looks where the master cannot hear the next client."""
@@ -45,7 +45,7 @@ class Machine:
     def __init__(self) -> None:
         self._cpu = CpuMeter()
         self._fit: int | None = None
-        self._next_measurement = 0.0
+        self._next_weighing = 0.0
 
     def cpu_left(self) -> float | None:
         """The share of the usable cores that was idle since the last time."""
@@ -54,23 +54,25 @@ class Machine:
     def memory_room(self, now: float, standing: int, ready: Sequence[Seen]) -> int | None:
         """Workers that still fit into memory beside those `standing`; `None`: unknown.
 
-        One counts as much as the one that has served most takes.
+        One counts as much as the one that has served most takes; those who have not served yet
+        count as much, too, for they take little until they do.
         """
-        if ready and now >= self._next_measurement:
-            record, _ = max(ready, key=lambda seen: seen[1].served)
+        if ready and now >= self._next_weighing:
             began = time.monotonic()
-            self._fit = self._measure(record.pid, standing)
-            took = time.monotonic() - began
-            self._next_measurement = now + max(MEMORY_INTERVAL, took / MOST_TIME_FOR_IT)
+            self._weigh(now, ready)
+            self._next_weighing = now + (time.monotonic() - began) / MOST_TIME_TO_WEIGH
         return None if self._fit is None else max(0, self._fit - standing)
 
-    def _measure(self, pid: int, standing: int) -> int | None:
+    def _weigh(self, now: float, ready: Sequence[Seen]) -> None:
+        record, _ = max(ready, key=lambda seen: seen[1].served)
         try:
-            each = pss(pid)
-        except OSError:
-            return None
+            each = pss(record.pid)
+        except OSError:  # it has ended meanwhile, or runs as another user
+            return
         left = memory_left()
-        return None if left is None or not each else standing + left // each
+        if left is not None and each:
+            grown = sum(seen.served > 0 or now - r.started >= GROWN_AFTER for r, seen in ready)
+            self._fit = grown + left // each
 
 
 class Work:
@@ -191,13 +193,13 @@ class Sizer:
 
     def _load(self, now: float) -> Load:
         ready = list(self._ready())
-        standing = self._pool.standing()
+        standing = len(self._pool.standing())
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listening()
         # Of what cannot be counted there is one, at least, if there is any.
         waiting = total(listeners).waiting or int(something_waits(listeners))
         machine, room = self._machine, None
-        if machine is not None and (busy or waiting):  # otherwise nobody is going to be added
+        if machine is not None and (share or waiting):  # otherwise nobody is going to be added
             room = machine.memory_room(now, standing, ready)
         return Load(
             now=now,

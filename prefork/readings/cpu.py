@@ -29,10 +29,15 @@ class CoreTimes(NamedTuple):
 
 
 class QuotaTimes(NamedTuple):
-    """Of a cgroup that may use so many cores: the seconds of CPU that it has used."""
+    """Of a cgroup that may use so many cores: the seconds of CPU that it has used.
+
+    And in how many of its periods (100 ms, usually) it has used up what it has in each.
+    """
 
     cores: float
     used: float
+    periods: int = 0
+    throttled: int = 0
 
 
 class CpuTimes(NamedTuple):
@@ -73,7 +78,7 @@ def cpu_times(
         time.monotonic() if now is None else now,
         _cores(stat, os.sched_getaffinity(0)),
         {
-            folder: QuotaTimes(quota, used)
+            folder: QuotaTimes(quota, used, *_throttled(folder))
             for folder, quota in quotas(root, membership)
             if (used := _used_by_cgroup(folder, root, membership)) is not None
         },
@@ -84,8 +89,9 @@ def cpu_left(before: CpuTimes, after: CpuTimes) -> float | None:
     """The share 0..1 of the usable cores that was idle between two moments.
 
     What the cores of the affinity had left, or what a quota of the cgroup or of one above it had,
-    whichever is less. What the hypervisor took (steal) counts as used: nobody here could have it.
-    `None` where no tick has passed on any core.
+    whichever is less. A quota has nothing left in a period in which it was used up: two or three of
+    these are too few to tell it from the seconds. What the hypervisor took (steal) counts as used:
+    nobody here could have it. `None` where no tick has passed on any core.
     """
     cores = before.cores.keys() & after.cores.keys()
     idle = sum(after.cores[core].idle - before.cores[core].idle for core in cores)
@@ -94,9 +100,10 @@ def cpu_left(before: CpuTimes, after: CpuTimes) -> float | None:
         return None
     usable, left = float(len(cores)), len(cores) * idle / total
     for folder in before.quotas.keys() & after.quotas.keys():
-        quota, used = after.quotas[folder]
-        spent = (used - before.quotas[folder].used) / (after.now - before.now)
-        usable, left = min(usable, quota), min(left, quota - spent)
+        was, now = before.quotas[folder], after.quotas[folder]
+        spent = (now.used - was.used) / (after.now - before.now)
+        throttled = (now.throttled - was.throttled) / max(1, now.periods - was.periods)
+        usable, left = min(usable, now.cores), min(left, (now.cores - spent) * (1 - throttled))
     return min(1.0, max(0.0, left / usable))
 
 
@@ -141,6 +148,12 @@ def _cores(stat: Path, usable: set[int]) -> dict[int, CoreTimes]:
             ticks = [int(column) for column in columns]
             cores[int(name[3:])] = CoreTimes(sum(ticks[IDLE]), sum(ticks[ALL]))
     return cores
+
+
+def _throttled(folder: Path) -> tuple[int, int]:
+    """Periods, and how many of these were throttled; both versions count alike."""
+    counted = numbers(folder / "cpu.stat")
+    return counted.get("nr_periods", 0), counted.get("nr_throttled", 0)
 
 
 def _used_by_cgroup(folder: Path, root: Path, membership: Path) -> float | None:

@@ -81,6 +81,9 @@ class Strategy:
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 
+    def complete(self) -> None:
+        """Note that no worker is missing that shall stand ready: all serve, or start."""
+
     def awaited(self, record: WorkerRecord) -> bool:
         """Whether a request is on its way to a worker which does not show that yet."""
         return False

@@ -16,7 +16,7 @@ from prefork.listener import (
     something_waits,
     spread_clients,
 )
-from prefork.pool import Pool, WorkerRecord
+from prefork.pool import Pool
 from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.strategies.accept import Accept
@@ -46,12 +46,6 @@ class Reuseport(Accept):
         self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
         self._adopted_by: dict[Place, int] = {}  # slot of the worker
         self._ended = False
-
-    def ready(self, record: WorkerRecord) -> None:
-        self._place_orphans()
-
-    def forget(self, record: WorkerRecord) -> None:
-        self._place_orphans()
 
     def begin(self) -> None:
         self._ended = False
@@ -89,6 +83,7 @@ class Reuseport(Accept):
         for place, other in list(self._siblings.items()):
             if not something_waits([other.fileno()]):
                 self._siblings.pop(place).close()
+        self._adopted_by.clear()
         super().rest()
 
     def close(self) -> None:
@@ -100,6 +95,18 @@ class Reuseport(Accept):
             other.close()
         self._siblings.clear()
         self._adopted_by.clear()
+
+    def complete(self) -> None:
+        """Give the listeners of slots that stay empty to workers that live."""
+        here = {r.slot: r for r in self.pool.standing()}
+        keepers = {slot: r for slot, r in here.items() if r.state is WorkerState.SERVING}
+        for place, fd in self._listeners().items():
+            slot, number = place
+            if keepers and slot not in here and self._adopted_by.get(place) not in here:
+                load = Counter(self._adopted_by.values())
+                keeper = min(keepers, key=lambda s: load[s])
+                if keepers[keeper].channel.send(Message(Kind.ADOPT, b"%d" % number, fd)):
+                    self._adopted_by[place] = keeper
 
     @contextlib.contextmanager
     def lending(self, slot: int) -> Iterator[Lent]:
@@ -145,16 +152,3 @@ class Reuseport(Accept):
                 for place in [place for place in self._siblings if place[1] == number]:
                     self._siblings.pop(place).close()
                     self._adopted_by.pop(place, None)
-
-    def _place_orphans(self) -> None:
-        """Give the listeners of slots that stay empty to workers that live."""
-        if self._ended or self.pool.missing(self.pool.wanted, self.host.max_children()):
-            return
-        keepers = {r.slot: r for r in self.pool if r.standing and r.state is WorkerState.SERVING}
-        for place, fd in self._listeners().items():
-            slot, number = place
-            if keepers and slot not in keepers and self._adopted_by.get(place) not in keepers:
-                load = Counter(self._adopted_by.values())
-                keeper = min(keepers, key=lambda s: load[s])
-                if keepers[keeper].channel.send(Message(Kind.ADOPT, b"%d" % number, fd)):
-                    self._adopted_by[place] = keeper

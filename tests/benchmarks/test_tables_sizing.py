@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
+
 from benchmarks.sizing import Journal
 
 NOTES = [

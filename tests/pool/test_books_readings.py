@@ -153,10 +153,10 @@ def test_the_memory_of_a_process_is_its_share_of_the_pages(tmp_path: Path) -> No
 
 
 def times(
-    now: float, idle: list[int], total: list[int], quota: float = 0.0, used: float = 0.0
+    now: float, idle: list[int], total: list[int], quota: QuotaTimes | None = None
 ) -> CpuTimes:
     cores = {core: CoreTimes(*both) for core, both in enumerate(zip(idle, total, strict=True))}
-    return CpuTimes(now, cores, {Path("q"): QuotaTimes(quota, used)} if quota else {})
+    return CpuTimes(now, cores, {Path("q"): quota} if quota else {})
 
 
 @pytest.mark.parametrize(
@@ -168,16 +168,28 @@ def times(
         pytest.param(times(0, [7], [9]), times(0.001, [7], [9]), None, id="no tick has passed"),
         pytest.param(times(0, [], []), times(1, [], []), None, id="nothing can be read"),
         pytest.param(
-            times(0, [0, 0, 0, 0], [0, 0, 0, 0], 2.0, 5.0),
-            times(10, [900, 900, 900, 900], [1000, 1000, 1000, 1000], 2.0, 20.0),
+            times(0, [0, 0, 0, 0], [0, 0, 0, 0], QuotaTimes(2.0, 5.0)),
+            times(10, [900, 900, 900, 900], [1000, 1000, 1000, 1000], QuotaTimes(2.0, 20.0)),
             0.25,
             id="a quota of two cores of which one and a half are used",
         ),
         pytest.param(
-            times(0, [0, 0], [0, 0], 1.5, 0.0),
-            times(1, [10, 20], [100, 100], 1.5, 0.1),
+            times(0, [0, 0], [0, 0], QuotaTimes(1.5, 0.0)),
+            times(1, [10, 20], [100, 100], QuotaTimes(1.5, 0.1)),
             0.2,
             id="others on the machine leave less than the quota",
+        ),
+        pytest.param(
+            times(0, [0, 0], [0, 0], QuotaTimes(1.0, 0.0, 10, 7)),
+            times(0.25, [15, 15], [25, 25], QuotaTimes(1.0, 0.2, 12, 9)),
+            0.0,
+            id="a quota that is used up in every period, of which two have begun",
+        ),
+        pytest.param(
+            times(0, [0, 0], [0, 0], QuotaTimes(1.0, 0.0, 10, 7)),
+            times(1, [75, 75], [100, 100], QuotaTimes(1.0, 0.5, 20, 11)),
+            0.3,
+            id="a quota that is used up in four of ten periods",
         ),
     ],
 )
@@ -194,18 +206,21 @@ STAT = "cpu  9 9 9 9 9 9 9 9 0 0\n{lines}intr 12345 0 0\nctxt 1\n"
     [
         (
             "0::/a\n",
-            {"a/cpu.max": "150000 100000", "a/cpu.stat": "usage_usec 2500000\nuser_usec 1"},
-            {"a": QuotaTimes(1.5, 2.5)},
+            {
+                "a/cpu.max": "150000 100000",
+                "a/cpu.stat": "usage_usec 2500000\nnr_periods 9\nnr_throttled 3",
+            },
+            {"a": QuotaTimes(1.5, 2.5, 9, 3)},
         ),
         (
             "2:cpu,cpuacct:/a\n",
             {
                 "cpu,cpuacct/a/cpu.cfs_quota_us": 50000,
                 "cpu,cpuacct/a/cpu.cfs_period_us": 100000,
-                "cpu,cpuacct/a/cpu.stat": "nr_periods 0",
+                "cpu,cpuacct/a/cpu.stat": "nr_periods 8\nnr_throttled 2\nthrottled_time 5",
                 "cpu,cpuacct/a/cpuacct.usage": 3_000_000_000,
             },
-            {"cpu,cpuacct/a": QuotaTimes(0.5, 3.0)},
+            {"cpu,cpuacct/a": QuotaTimes(0.5, 3.0, 8, 2)},
         ),
         (
             "1:cpu:/a\n2:cpuacct:/a\n",

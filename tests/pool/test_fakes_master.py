@@ -36,6 +36,14 @@ def test_no_more_unready_workers_than_cores(stage_of: MakeStage) -> None:
     assert len(stage.host.workers) == 5
 
 
+def test_while_as_many_start_as_there_are_cores_the_master_sleeps(stage_of: MakeStage) -> None:
+    """It used to turn without a pause until all were ready, on a core that they needed."""
+    stage = stage_of(cores=2)
+    stage.host.most = 5
+    stage.start(ready=False)
+    assert stage.master.due() == Settings().start_timeout
+
+
 def test_a_worker_that_dies_is_replaced_in_the_same_turn(stage: Stage) -> None:
     stage.start()
     stage.turn(seconds=5)

@@ -9,20 +9,19 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from prefork import sizing
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
-from prefork.pool import WorkerRecord
 from prefork.settings import Settings, SettingsError
-from prefork.sizing import Work
-from prefork.workers.channel import Kind
+from prefork.workers.channel import Kind, Message
 from prefork.workers.exits import ExitCode
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.scoreboard import State
 from tests.pool.fakes import MakeStage, Stage
-from tests.pool.kit import messages
+from tests.pool.kit import LOOPBACK, messages
 
 
 class FakeMachine:
@@ -49,6 +48,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
 def clients(stage: Stage) -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as clients:
         yield clients
+
+
+@pytest.fixture
+def port(stage: Stage) -> None:
+    """A listener that may have siblings."""
+    stage.host.listener.close()
+    stage.host.listener = socket.create_server(LOOPBACK, reuse_port=True)
 
 
 def come(stage: Stage, clients: contextlib.ExitStack, count: int) -> None:
@@ -82,6 +88,17 @@ def look(stage: Stage) -> int:
     return len(stage.host.workers)
 
 
+def orders(stage: Stage, pid: int) -> list[Kind]:
+    """What a worker has been told that it has not heard yet."""
+    heard = []
+    with contextlib.suppress(BlockingIOError):
+        while (message := stage.heard_by(pid)) is not None:
+            heard.append(message.kind)
+            if message.fd is not None:
+                os.close(message.fd)
+    return heard
+
+
 def is_woken(stage: Stage) -> bool:
     return bool(select.select([stage.master], [], [], 0)[0])
 
@@ -105,6 +122,24 @@ def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_o
     stage.turn()
     assert len(stage.host.workers) == 2
     assert not is_woken(stage), "who waits for a worker that starts is no news"
+
+
+def test_a_pool_that_begins_with_nobody_outlives_a_first_worker_that_cannot_start(
+    stage: Stage, clients: contextlib.ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to end with the first client, who may come days after the start."""
+    begin(stage, 3, sizing="ondemand")
+    come(stage, clients, 1)
+    stage.turn()
+    (pid,) = stage.host.workers
+    stage.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
+    stage.dies(pid, ExitCode.BOOT_FAILED)
+    assert "Traceback: here" in caplog.text
+    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    stage.turn(seconds=2)
+    stage.system.fork_error = None
+    stage.turn(seconds=5)
+    assert len(stage.host.workers) == 1
 
 
 def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_client(
@@ -212,6 +247,19 @@ def test_memory_for_three_workers_is_for_three(
     assert said.startswith("3 workers and no more: no more of them fit into memory")
 
 
+def test_memory_counts_also_where_nobody_is_busy_at_the_moment_of_a_look(
+    stage: Stage, machine: FakeMachine
+) -> None:
+    """With many short requests it used to be forgotten then, and the pool grew."""
+    machine.room = 1
+    begin(stage, 4, sizing="load")
+    (pid,) = stage.host.workers
+    began = stage.system.now
+    for _ in range(8):
+        stage.shows(pid, State.IDLE, busy=0.9 * (stage.system.now - began))
+        assert look(stage) == 1
+
+
 def test_a_policy_never_has_a_busy_worker_leave_but_a_lower_max_children_has(
     stage: Stage, clients: contextlib.ExitStack
 ) -> None:
@@ -267,33 +315,35 @@ def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: 
     stage.start()
 
 
-def test_memory_is_measured_by_who_has_served_most_and_not_at_each_look(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("port")
+def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers(
+    stage: Stage,
 ) -> None:
-    sizes = {1: 100, 2: 300}
-    weighed: list[int] = []
+    """Those of the former run counted as given still, and nobody took the clients of the new."""
+    begin(stage, 3, strategy="reuseport", sizing="spare")
+    (pid,) = stage.host.workers
+    assert orders(stage, pid) == [Kind.ADOPT] * 2
+    stage.master.rest()
+    stage.dies(pid, ExitCode.DONE)
+    begin(stage, 1, strategy="reuseport", sizing="spare")
+    stage.host.most = 3
+    stage.host.set = replace(stage.host.set, min_children=2)
+    assert look(stage) == 2
+    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [Kind.ADOPT]
 
-    def pss(pid: int) -> int:
-        weighed.append(pid)
-        if pid not in sizes:
-            raise ProcessLookupError(pid)
-        return sizes[pid]
 
-    monkeypatch.setattr(sizing, "pss", pss)
-    monkeypatch.setattr(sizing, "memory_left", lambda: 1_000)
-    workers = [
-        (WorkerRecord(pid, pid, None, 0.0), Reading(State.IDLE, 0.0, "", "", pid, 0.0, 0))  # type: ignore[arg-type]
-        for pid in sizes
-    ]
-    machine = sizing.Machine()
-    assert machine.memory_room(100.0, 0, []) is None
-    assert machine.memory_room(100.0, 2, workers) == 3
-    assert machine.memory_room(101.0, 4, workers) == 1
-    assert machine.memory_room(101.9, 8, workers) == 0
-    assert machine.memory_room(102.0, 8, workers) == 3
-    assert weighed == [2, 2]
-    sizes.clear()  # it has ended meanwhile
-    assert machine.memory_room(104.0, 8, workers) is None
+@pytest.mark.usefixtures("port")
+def test_reuseport_the_listener_of_who_dies_as_fewer_are_wanted_is_given_to_another(
+    stage: Stage,
+) -> None:
+    """It used to wait for a replacement that nobody wanted any more, and its clients with it."""
+    begin(stage, 3, strategy="reuseport", sizing="spare", min_children=3)
+    pids = sorted(stage.host.workers)
+    assert not any(orders(stage, pid) for pid in pids), "who starts looks after its own"
+    stage.host.set = replace(stage.host.set, min_children=1, max_spare=1)
+    stage.system.now += stage.master.due() or 0.0
+    stage.dies(pids.pop(), ExitCode.DONE)
+    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADOPT]
 
 
 def test_out_of_descriptors_the_master_looks_by_the_clock(
@@ -307,30 +357,3 @@ def test_out_of_descriptors_the_master_looks_by_the_clock(
         begin(stage, 2, sizing="ondemand")
     come(stage, clients, 1)
     assert look(stage) == 1
-
-
-def test_what_workers_have_done_is_exact_whatever_they_do_at_the_moment_of_a_look() -> None:
-    """Many short requests, none of which a look finds; one that lasts over several looks."""
-    short, long = (WorkerRecord(slot, slot, None, 90.0) for slot in (1, 2))  # type: ignore[arg-type]
-    work = Work(100.0)
-
-    def share(now: float, of_short: float, long_since: float | None) -> float:
-        state = State.IDLE if long_since is None else State.BUSY
-        return work.share(
-            now,
-            [
-                (short, Reading(State.IDLE, now, "", "", 0, of_short, 0)),
-                (long, Reading(state, long_since or now, "", "", 0, 0.0, 0)),
-            ],
-        )
-
-    assert share(101.0, 0.0, None) == 0.0
-    assert share(102.0, 0.5, 101.5) == pytest.approx((0.5 + 0.5) / 2)
-    assert share(104.0, 0.5, 101.5) == pytest.approx((0.0 + 2.0) / 4)
-
-
-def test_a_new_worker_counts_from_its_start() -> None:
-    new = WorkerRecord(0, 1, None, 103.0)  # type: ignore[arg-type]
-    work = Work(100.0)
-    reading = Reading(State.BUSY, 103.5, "", "", 0, 0.0, 1)
-    assert work.share(104.0, [(new, reading)]) == pytest.approx(0.5)

@@ -206,7 +206,7 @@ def test_memory_for_three_workers_is_for_three_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = pool_by("load", held, workers=8)
-    monkeypatch.setattr(sizing, "MEMORY_INTERVAL", 0.0)
+    monkeypatch.setattr(sizing, "GROWN_AFTER", 0.0)
     monkeypatch.setattr(sizing, "pss", lambda pid: 1_000)
     monkeypatch.setattr(sizing, "memory_left", lambda: 3_500 - 1_000 * len(server.active_children))
 

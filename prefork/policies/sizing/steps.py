@@ -27,16 +27,13 @@ def to_retire(
     are fewer than `busy_too`, busy ones are named up to that number, those with the youngest
     requests first: they leave after what they hold.
     """
-    readings = list(readings)
-    idle = sorted(
-        (reading.since, slot) for slot, reading in readings if reading.state is State.IDLE
-    )
-    chosen = [slot for _, slot in idle][:surplus]
-    others = [
-        (reading.since, slot) for slot, reading in readings if (reading.since, slot) not in idle
-    ]
-    busy = [slot for _, slot in sorted(others, reverse=True)]
-    return chosen + busy[: max(0, busy_too - len(chosen))]
+    idle: list[tuple[float, int]] = []
+    busy: list[tuple[float, int]] = []
+    for slot, reading in readings:
+        (idle if reading.state is State.IDLE else busy).append((reading.since, slot))
+    chosen = [slot for _, slot in sorted(idle)][:surplus]
+    others = [slot for _, slot in sorted(busy, reverse=True)]
+    return chosen + others[: max(0, busy_too - len(chosen))]
 
 
 class Shrinking:

@@ -1,0 +1,102 @@
+"""What a sizing policy sees of the workers: what they have done, and what they take of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from prefork import sizing
+from prefork.pool import WorkerRecord
+from prefork.sizing import Work
+from prefork.workers.scoreboard import Reading, State
+
+Weigh = Callable[[dict[int, int], int], None]
+
+
+@pytest.fixture
+def weigh(monkeypatch: pytest.MonkeyPatch) -> Weigh:
+    """Say what workers weigh, by pid, and what is left; the others have ended."""
+
+    def weigh(sizes: dict[int, int], left: int) -> None:
+        def pss(pid: int) -> int:
+            if pid not in sizes:
+                raise ProcessLookupError(pid)
+            return sizes[pid]
+
+        monkeypatch.setattr(sizing, "pss", pss)
+        monkeypatch.setattr(sizing, "memory_left", lambda: left)
+
+    return weigh
+
+
+def seen(pid: int, served: int, started: float = 0.0) -> sizing.Seen:
+    return (
+        WorkerRecord(pid, pid, None, started),  # type: ignore[arg-type]
+        Reading(State.IDLE, 0.0, "", "", served, 0.0, 0),
+    )
+
+
+def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_most(
+    weigh: Weigh,
+) -> None:
+    machine = sizing.Machine()
+    assert machine.memory_room(100.0, 0, []) is None
+    weigh({1: 100, 2: 300}, 1_000)
+    assert machine.memory_room(101.0, 2, [seen(1, 1), seen(2, 2)]) == 3
+    weigh({}, 1_000)
+    what = "whose weight is not to be had weighs what it did"
+    assert machine.memory_room(102.0, 4, [seen(2, 2)]) == 1, what
+    assert machine.memory_room(103.0, 8, [seen(2, 2)]) == 0
+
+
+def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh: Weigh) -> None:
+    """Those who had not served yet counted as little, and the kernel killed them later."""
+    machine = sizing.Machine()
+    weigh({1: 100}, 350)
+    assert machine.memory_room(101.0, 1, [seen(1, 1)]) == 3
+    now = 101.25
+    young = [seen(pid, 0, started=now) for pid in (2, 3)]
+    assert machine.memory_room(now, 3, [seen(1, 1), *young]) == 1
+    now += sizing.GROWN_AFTER
+    assert machine.memory_room(now, 3, [seen(1, 1), *young]) == 3
+
+
+def test_large_workers_are_weighed_less_often(
+    weigh: Weigh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = sizing.Machine()
+    clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each time
+    monkeypatch.setattr("prefork.sizing.time.monotonic", lambda: next(clock))
+    weigh({1: 100}, 100)
+    assert machine.memory_room(100.0, 1, [seen(1, 1)]) == 1
+    weigh({1: 100}, 900)
+    assert machine.memory_room(101.9, 1, [seen(1, 1)]) == 1
+    assert machine.memory_room(102.1, 1, [seen(1, 1)]) == 9
+
+
+def test_what_workers_have_done_is_exact_whatever_they_do_at_the_moment_of_a_look() -> None:
+    """Many short requests, none of which a look finds; one that lasts over several looks."""
+    short, long = (WorkerRecord(slot, slot, None, 90.0) for slot in (1, 2))  # type: ignore[arg-type]
+    work = Work(100.0)
+
+    def share(now: float, of_short: float, long_since: float | None) -> float:
+        state = State.IDLE if long_since is None else State.BUSY
+        return work.share(
+            now,
+            [
+                (short, Reading(State.IDLE, now, "", "", 0, of_short, 0)),
+                (long, Reading(state, long_since or now, "", "", 0, 0.0, 0)),
+            ],
+        )
+
+    assert share(101.0, 0.0, None) == 0.0
+    assert share(102.0, 0.5, 101.5) == pytest.approx((0.5 + 0.5) / 2)
+    assert share(104.0, 0.5, 101.5) == pytest.approx((0.0 + 2.0) / 4)
+
+
+def test_a_new_worker_counts_from_its_start() -> None:
+    new = WorkerRecord(0, 1, None, 103.0)  # type: ignore[arg-type]
+    work = Work(100.0)
+    reading = Reading(State.BUSY, 103.5, "", "", 0, 0.0, 1)
+    assert work.share(104.0, [(new, reading)]) == pytest.approx(0.5)
