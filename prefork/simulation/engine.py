@@ -277,7 +277,7 @@ class _Engine:
         self._staff.settle_again(self._now)
 
     def _ready(self, number: float, _: float) -> None:
-        self._line.join(self._staff.ready(int(number), self._now))
+        self._staff.ready(int(number), self._now)
         while self._backlog and self._line:
             self._begin(self._workers[self._line.take()], self._backlog.popleft())
 

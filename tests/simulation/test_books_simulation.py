@@ -129,6 +129,20 @@ def test_only_an_idle_worker_is_retired() -> None:
     assert at == pytest.approx(10.0, abs=0.051)
 
 
+def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() -> None:
+    """It was retired first, and joined the line afterwards."""
+    outcome = played(
+        Given([0.0, 3.0]),
+        [Service(0.0, 8.0)],
+        workers=Scripted(1, 2, 1),
+        seconds=20.0,
+        spawn=1.5,
+    )
+    assert outcome.served == [2, 0]
+    assert outcome.sizes == [(0.0, 1), (1.0, 2), (2.5, 1)]
+    assert outcome.latencies.longest == pytest.approx(13.0)
+
+
 def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
     outcome = played(Given([0.0, 5.0]), [Service(0.0, 1.0)], workers=Scripted(1, 1, 0), seconds=9.0)
     assert (outcome.answered, outcome.unanswered) == (1, 1)
