@@ -68,13 +68,20 @@ class Scenario:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        spans = (self.overhead, self.client_cpu, self.spawn, *self.retries)
+        measured = () if callable(self.services) else self.services
+        think = self.arrivals.think if isinstance(self.arrivals, Closed) else 0.0
         for wrong, sentence in (
-            (self.cores <= 0, "There must be a core, or a part of one."),
+            (not self.cores > 0, "There must be a core, or a part of one."),
             (isinstance(self.workers, int) and self.workers < 1, "There must be a worker."),
             (self.threads < 0, "A worker has one thread or more; 0 is any number."),
             (self.backlog < 0, "No fewer than none can wait in the backlog."),
+            (self.slice is not None and not self.slice > 0, "A slice of a core must take time."),
+            (min(spans) < 0, "Overhead, CPU, spawning and retries take no less than no time."),
+            (not callable(think) and think < 0, "Clients cannot pause for less than no time."),
             (not 0 <= self.warm_up < self.seconds, "The warm-up must end before the time does."),
-            (not callable(self.services) and not self.services, "No service was measured."),
+            (not callable(self.services) and not measured, "No service was measured."),
+            (any(min(each) < 0 for each in measured), "A service takes less than no time."),
         ):
             if wrong:
                 raise ScenarioError(sentence)

@@ -165,14 +165,38 @@ def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
         ({"threads": -1}, "one thread or more"),
         ({"warm_up": 100.0}, "warm-up must end"),
         ({"services": []}, "No service"),
+        ({"services": [Service(0.1, -1e-9)]}, "service takes less than no time"),
+        ({"overhead": -0.1}, "no less than no time"),
+        ({"slice": 0.0}, "slice of a core must take time"),
+        ({"arrivals": Closed(1, think=-1.0)}, "cannot pause for less"),
     ],
 )
 def test_a_scenario_of_which_nothing_can_come_is_refused(
     wrong: dict[str, Any], sentence: str
 ) -> None:
-    known: dict[str, Any] = {"services": [Service(0.0, 1.0)], **wrong}
+    known: dict[str, Any] = {"arrivals": Given([]), "services": [Service(0.0, 1.0)], **wrong}
     with pytest.raises(ScenarioError, match=sentence):
-        played(Given([]), **known)
+        played(**known)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"services": [Service(0.0, 0.0)]},
+        {"services": [Service(0.0, 1.0)], "backlog": 0, "retries": ()},
+    ],
+)
+def test_clients_for_whom_no_time_passes_are_an_error_and_not_for_ever(
+    known: dict[str, Any],
+) -> None:
+    with pytest.raises(ScenarioError, match="for ever at one moment"):
+        played(Closed(3), **known)
+
+
+def test_where_nothing_comes_nothing_is_served() -> None:
+    for arrivals in (Poisson(0), Poisson([]), Poisson([(0, 0), (5, 0)]), Closed(0), Given([])):
+        outcome = played(arrivals, [Service(0.1, 0.1)])
+        assert (outcome.arrived, outcome.throughput, outcome.busy_share) == (0, 0, 0)
 
 
 SECONDS = st.floats(0.0, 0.5)
