@@ -11,9 +11,10 @@ from prefork.policies.sizing.base import Sizing
 from prefork.simulation.arrivals import Closed, Open
 from prefork.workers.sources.base import Order
 
-TCP_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds after which a client's kernel tries again to connect, each after the one before (tcp(7),
-`tcp_syn_retries`)."""
+TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Seconds after which a client's kernel tries again to connect, each after the one before. The
+first are a second apart since Linux 6.5 (`tcp_syn_linear_timeouts` and `tcp_syn_retries` in the
+kernel's ip-sysctl)."""
 
 
 class Service(NamedTuple):

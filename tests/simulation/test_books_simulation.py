@@ -75,8 +75,9 @@ def test_who_finds_no_place_comes_again_and_is_lost_at_last() -> None:
     crowd = Given([0.0] * 5)
     patient = played(crowd, [Service(0.0, 1.5)], backlog=0)
     assert (patient.answered, patient.lost, patient.largest_backlog) == (5, 0, 1)
-    # One is served, one waits. The others try at 1 s, at 3 s (one gets in), and at 7 s (both do).
-    assert patient.latencies.longest == pytest.approx(10.0)
+    # One is served, one waits. The others try each second: at 2 s, at 4 s, and at 5 s one gets in.
+    assert patient.turned_away == 3 + 3 + 2 + 2 + 1
+    assert patient.latencies.longest == pytest.approx(7.5)
     hasty = played(crowd, [Service(0.0, 1.5)], backlog=0, retries=())
     assert (hasty.answered, hasty.turned_away, hasty.lost) == (2, 3, 3)
 
