@@ -86,7 +86,7 @@ class _Engine:
         self._workers = self._staff.workers
         self._line = self._staff.line
         self._threads = self._staff.threads
-        self._turn = sys.getswitchinterval() if self._threads > 1 else inf
+        self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
@@ -205,14 +205,14 @@ class _Engine:
 
     def _put_on_cpu(self, worker: Worker, request: Request, woken: bool = False) -> None:
         worker.on_cpu = request
-        self._cores.add(worker.number, min(request[0], self._turn), self._now, woken)
+        self._cores.add(worker.number, min(request[0], self._switch_interval), self._now, woken)
 
     def _computed(self, worker: Worker) -> None:
         """The thread on a core is done, or has to let the next one run."""
         assert worker.on_cpu is not None
         cpu, wait, after, came = worker.on_cpu
         worker.on_cpu = None
-        left = cpu - self._turn
+        left = cpu - self._switch_interval
         if left > INSTANT:
             worker.runnable.append((left, wait, after, came))
         if worker.runnable:

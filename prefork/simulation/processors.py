@@ -35,7 +35,9 @@ class Processors:
     the other core is idle. Nobody leaves a queue but when a core has been idle for a tick.
 
     A part of a core, as a quota gives it, makes all of them slower; the kernel stops them for the
-    rest of a period instead. All cores share one cache. An event costs O(log n).
+    rest of a period instead. All cores share one cache.
+
+    An event costs O(log n), a balance O(n) for each core that helps out.
     """
 
     def __init__(self, cores: float, slice_: float | None, random: Random) -> None:
@@ -53,8 +55,8 @@ class Processors:
         self._home: dict[int, int] = {}
         self._idle: dict[int, None] = dict.fromkeys(range(count))
         self._who = [NOBODY] * count
-        self._ends = [0.0] * count  # of the work of who is there
-        self._turns = [0.0] * count  # ends of the slices
+        self._work_ends = [0.0] * count  # of who is there
+        self._slice_ends = [0.0] * count
         self._queues: list[deque[tuple[int, float]]] = [deque() for _ in range(count)]
         self._queued = 0
         # What is to happen; of the events of one core, the one with its last stamp is valid.
@@ -77,7 +79,7 @@ class Processors:
         self.used(now)
         if who == self._holder:
             self._holder = NOBODY
-            self._put(self._held, who, seconds, self._turns[self._held])
+            self._put(self._held, who, seconds, self._slice_ends[self._held])
             return
         core = self._home.get(who, who % self._count)
         if core not in self._idle:
@@ -105,7 +107,7 @@ class Processors:
             heappop(self._events)
             self._balance()
             return NOBODY
-        left = self._ends[core] - now
+        left = self._work_ends[core] - now
         if left > 0:
             self._rotate(core, left)
             return NOBODY
@@ -119,10 +121,10 @@ class Processors:
         now, queue = self._now, self._queues[core]
         queue.append((self._who[core], left * self._speed))
         who, seconds = queue.popleft()
-        end, turn = now + seconds / self._speed, now + self._slice
-        self._who[core], self._ends[core], self._turns[core] = who, end, turn
+        end, slice_end = now + seconds / self._speed, now + self._slice
+        self._who[core], self._work_ends[core], self._slice_ends[core] = who, end, slice_end
         self._stamps[core] += 1
-        heapreplace(self._events, (min(end, turn), core, self._stamps[core]))
+        heapreplace(self._events, (min(end, slice_end), core, self._stamps[core]))
         self._plan()
 
     def release(self) -> None:
@@ -144,19 +146,19 @@ class Processors:
         self._queued -= 1
         self._put(core, who, seconds, self._now + self._slice)
 
-    def _put(self, core: int, who: int, seconds: float, turn: float) -> None:
+    def _put(self, core: int, who: int, seconds: float, slice_end: float) -> None:
         self._running += 1
         self._home[who] = core
         self._who[core] = who
-        self._ends[core] = self._now + seconds / self._speed
-        self._turns[core] = turn
+        self._work_ends[core] = self._now + seconds / self._speed
+        self._slice_ends[core] = slice_end
         self._note(core)
 
     def _note(self, core: int) -> None:
         """The next event of this core: the end of its work, or of its slice while others wait."""
-        when = self._ends[core]
+        when = self._work_ends[core]
         if self._queues[core]:
-            when = min(when, max(self._turns[core], self._now))
+            when = min(when, max(self._slice_ends[core], self._now))
         self._stamps[core] += 1
         heappush(self._events, (when, core, self._stamps[core]))
         self._plan()

@@ -219,6 +219,7 @@ SCENARIOS = st.fixed_dictionaries(
         "backlog": st.integers(0, 8),
         "overhead": st.sampled_from([0.0, 0.001]),
         "client_cpu": st.sampled_from([0.0, 0.001]),
+        "spawn": st.sampled_from([0.0, 0.05, 1.5]),
         "seconds": st.just(10.0),
     }
 )
