@@ -166,23 +166,15 @@ class Turn:
     def cells(self) -> dict[str, Cell]:
         self._crowd(self._plan.seconds)
         self._calibrate()
-        most = self._calmest(self._most)
+        quiet = self._plan.quiet
+        most = calmest(self._most, quiet)
         self._calibrate()
-        levels = [self._calmest(partial(self._level, level, most.real.rate)) for level in LEVELS]
+        levels = [calmest(partial(self._level, each, most.real.rate), quiet) for each in LEVELS]
         names = [MOST, *(f"{level:.0%}" for level in LEVELS)]
         return {
             f"{self._kind.name}, {name}": cell
             for name, cell in zip(names, [most, *levels], strict=True)
         }
-
-    def _calmest(self, measure: Callable[[], Cell]) -> Cell:
-        """The first one in which others leave the cores alone; or, after some tries, nearly so."""
-        cells: list[Cell] = []
-        while len(cells) < TRIES:
-            cells.append(measure())
-            if cells[-1].real.others <= self._plan.quiet:
-                break
-        return min(cells, key=lambda cell: cell.real.others)
 
     def _profile(self) -> tuple[dict[Card, Service], float]:
         """What each card takes, asked for by one client, and the CPU seconds of that."""
@@ -250,6 +242,19 @@ class Turn:
         )
         p50, p99 = (foretold.latencies.quantile(share) for share in (0.5, 0.99))
         return Cell(real, foretold.throughput, p50, p99)
+
+
+def calmest(measure: Callable[[], Cell], quiet: float) -> Cell:
+    """The first one in which others leave the cores alone; or, after some tries, nearly so.
+
+    What was foretold of it must not matter.
+    """
+    cells: list[Cell] = []
+    while len(cells) < TRIES:
+        cells.append(measure())
+        if cells[-1].real.others <= quiet:
+            break
+    return min(cells, key=lambda cell: cell.real.others)
 
 
 def until(times: Iterator[float], end: float) -> Iterator[float]:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
 
 from benchmarks.rounds import Round
-from benchmarks.simulator import PLAN, Cell, targets
+from benchmarks.simulator import PLAN, Cell, calmest, targets
 
 CAME = Round(
     requests=100, errors=0, resent=0, seconds=1.0, rate=100.0, cpu=1.0, load=0.1, others=0.0,
@@ -39,3 +39,17 @@ def test_too_much_in_one_turn_does_not_make_up_for_too_little_in_another() -> No
 
 def test_a_figure_that_others_have_disturbed_says_nothing_however_near_it_is() -> None:
     assert verdicts("a handler, 50%", *[foretold(others=0.2)] * 3) == ["void", "void"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "kept"),
+    [
+        ([foretold(p99=3.0), foretold(p99=1.0)], 0),
+        ([foretold(p99=1.0, others=0.3), foretold(p99=3.0)], 1),
+        ([foretold(p99=3.0, others=0.2), foretold(p99=1.0, others=0.3)], 0),
+    ],
+)
+def test_a_cell_is_measured_again_because_of_others_and_never_because_of_the_prediction(
+    measured: list[Cell], kept: int
+) -> None:
+    assert calmest(iter(measured).__next__, PLAN.quiet) is measured[kept]
