@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush, heapreplace
-from math import ceil, inf, log2
+from math import ceil, inf
 from random import Random
 
 NOBODY = -2
@@ -14,6 +14,11 @@ BALANCING = -1
 
 TICK = 0.004
 """Seconds until an idle core hears that others have a queue (CONFIG_HZ=250)."""
+
+SLICE = TICK
+"""Seconds of a core while others wait for it. A slice of Linux 6.15 and later is shorter (0.7 ms of
+one core, 1.4 of two, 2.8 of eight or more: `se.slice` of /proc/PID/sched), but whether it is over
+the kernel looks at the next tick only."""
 
 FULL = 1.17
 """The kernel takes a use of 1 / 1.17 for full (`imbalance_pct` of the cores that share a cache)."""
@@ -46,7 +51,7 @@ class Processors:
         count = ceil(cores)
         self._count = count
         self._speed = cores / count
-        self._slice = base_slice(count) if slice_ is None else slice_
+        self._slice = SLICE if slice_ is None else slice_
         self._draw = random.random
         self._now = self._used = 0.0
         self._running = 0
@@ -208,14 +213,3 @@ class Processors:
             who, seconds = longest.popleft()
             self._put(core, who, seconds, self._now + self._slice)
         self._plan()
-
-
-def base_slice(cores: int) -> float:
-    """The seconds of a slice in Linux 6.15 and later, where nobody has changed them (`se.slice` of
-    /proc/PID/sched): 0.7 ms, times one and the binary logarithm of the cores, eight at most.
-
-    The kernel sees that a slice is over when somebody wakes up, or else at its next tick: where
-    nobody does, two who compute take turns of up to 4 ms (CONFIG_HZ=250), not of 1.4 ms. Here a
-    slice ends when it is over.
-    """
-    return 0.0007 * (1 + int(log2(min(cores, 8))))

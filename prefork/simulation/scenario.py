@@ -44,7 +44,7 @@ class Scenario:
     cores: float
     """That the pool may use; a part of one if there is a quota."""
     slice: float | None = None
-    """Seconds for which one has a core while others wait for it; `None`: as Linux 6 has it."""
+    """Seconds for which one has a core while others wait for it; `None`: a tick of the kernel."""
     seconds: float
     """For which requests come. All that have come are served."""
     threads: int = 1
