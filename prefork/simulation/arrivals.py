@@ -62,4 +62,4 @@ def spans(figure: float | Steps) -> list[tuple[float, float, float]]:
     """From when, until when, and how much."""
     steps = [(0.0, figure)] if isinstance(figure, (int, float)) else list(figure)
     ends = [start for start, _ in steps[1:]] + [inf]
-    return [(start, end, value) for (start, value), end in zip(steps, ends, strict=True)]
+    return [(start, end, value) for (start, value), end in zip(steps, ends, strict=False)]

@@ -34,7 +34,7 @@ from prefork.simulation.histogram import Histogram
 from prefork.simulation.line import Request, Worker
 from prefork.simulation.outcome import Outcome
 from prefork.simulation.processors import Processors
-from prefork.simulation.scenario import Scenario, Service
+from prefork.simulation.scenario import Scenario, ScenarioError, Service
 from prefork.simulation.staff import Staff
 from prefork.simulation.timers import (
     ASK,
@@ -55,6 +55,9 @@ SENDING = -1
 INSTANT = 1e-9
 """Seconds that floating point may leave over."""
 
+MOST_AT_ONCE = 1000
+"""Requests of one client at one moment, on average, from which on it is taken to ask for ever."""
+
 PATIENCE = 600.0
 """Seconds after the end for which a policy may leave requests in the backlog."""
 
@@ -63,6 +66,8 @@ def simulate(scenario: Scenario) -> Outcome:
     """Play a scenario; the same one has always the same outcome.
 
     A policy in it is used up: it remembers what it has decided.
+
+    Errors: `ScenarioError` where clients ask for ever at one moment.
     """
     return _Engine(scenario).run()
 
@@ -81,7 +86,7 @@ class _Engine:
         self._workers = self._staff.workers
         self._line = self._staff.line
         self._threads = self._staff.threads
-        self._turn = sys.getswitchinterval() if self._threads > 1 else inf
+        self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
@@ -89,6 +94,7 @@ class _Engine:
         self._arrived = self._answered = self._answered_in_time = 0
         self._clients = 0  # closed: those that there are
         self._clients_wanted = 0
+        self._asked, self._asked_at = 0, -inf  # so many requests at the last moment
         self._pauses = Random(f"{scenario.seed} pauses")
         self._opened = self._closed = (0.0, 0.0, 0.0)
         self._is_closed = isinstance(scenario.arrivals, Closed)
@@ -199,14 +205,14 @@ class _Engine:
 
     def _put_on_cpu(self, worker: Worker, request: Request, woken: bool = False) -> None:
         worker.on_cpu = request
-        self._cores.add(worker.number, min(request[0], self._turn), self._now, woken)
+        self._cores.add(worker.number, min(request[0], self._switch_interval), self._now, woken)
 
     def _computed(self, worker: Worker) -> None:
         """The thread on a core is done, or has to let the next one run."""
         assert worker.on_cpu is not None
         cpu, wait, after, came = worker.on_cpu
         worker.on_cpu = None
-        left = cpu - self._turn
+        left = cpu - self._switch_interval
         if left > INSTANT:
             worker.runnable.append((left, wait, after, came))
         if worker.runnable:
@@ -248,9 +254,21 @@ class _Engine:
 
     def _ask(self, *_: float) -> None:
         if self._now < self._scenario.seconds and self._clients <= self._clients_wanted:
+            self._see_that_time_passes()
             self._come(self._now)
         else:
             self._clients -= 1
+
+    def _see_that_time_passes(self) -> None:
+        """Whose request takes no time, or who is turned away at once, asks again at once."""
+        if self._now > self._asked_at:
+            self._asked, self._asked_at = 0, self._now
+        self._asked += 1
+        if self._asked > MOST_AT_ONCE * self._clients:
+            raise ScenarioError(
+                "Clients ask for ever at one moment: neither pauses, nor requests, nor being "
+                "turned away take time."
+            )
 
     def _change_clients(self, count: float, _: float) -> None:
         self._clients_wanted = int(count)
@@ -277,7 +295,7 @@ class _Engine:
         self._staff.settle_again(self._now)
 
     def _ready(self, number: float, _: float) -> None:
-        self._line.join(self._staff.ready(int(number), self._now))
+        self._staff.ready(int(number), self._now)
         while self._backlog and self._line:
             self._begin(self._workers[self._line.take()], self._backlog.popleft())
 

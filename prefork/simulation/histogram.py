@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from math import exp, log
 
 UNIT = 1e-6
@@ -10,15 +11,13 @@ UNIT = 1e-6
 PLACES_PER_E = 100
 """A place is a hundredth wider than the one before, so a duration is right within half of that."""
 
-LONGEST = 1e6
-PLACES = int(log(LONGEST / UNIT + 1.0) * PLACES_PER_E) + 1
-
 
 class Histogram:
     """How many durations there were of each length, in logarithmic places."""
 
     def __init__(self) -> None:
-        self.counts = [0] * PLACES
+        self.counts: defaultdict[int, int] = defaultdict(int)
+        """By place."""
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
@@ -36,11 +35,15 @@ class Histogram:
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """Seconds that so large a share (0 to 1) took at most, within 0.5 %; 0 of none."""
-        wanted, seen = share * self.count, 0
-        for place, count in enumerate(self.counts):
-            seen += count
-            if count and seen >= wanted:
+        """Seconds that so large a share (0 to 1) took at most, within 0.5 %; 0 of none.
+
+        Of few, the one whose rank is nearest, as HdrHistogram has it, by which real pools are
+        measured.
+        """
+        wanted, seen = max(1, int(share * self.count + 0.5)), 0
+        for place in sorted(self.counts):
+            seen += self.counts[place]
+            if seen >= wanted:
                 return min(_middle(place), self.longest)
         return self.longest
 

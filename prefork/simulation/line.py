@@ -10,7 +10,8 @@ Request = tuple[float, float, float, float]
 """What is left of one: CPU seconds until it waits, how long it waits, CPU seconds after that, and
 when it came."""
 
-MOST_WORKERS = 1 << 16
+MOST_WORKERS = 1 << 32
+"""Numbers that fit into a place; no number is given twice, so those who have left count too."""
 
 
 class Worker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush, heapreplace
-from math import ceil, inf, log2
+from math import ceil, inf
 from random import Random
 
 NOBODY = -2
@@ -14,6 +14,11 @@ BALANCING = -1
 
 TICK = 0.004
 """Seconds until an idle core hears that others have a queue (CONFIG_HZ=250)."""
+
+SLICE = TICK
+"""Seconds of a core while others wait for it. A slice of Linux 6.15 and later is shorter (0.7 ms of
+one core, 1.4 of two, 2.8 of eight or more: `se.slice` of /proc/PID/sched), but whether it is over
+the kernel looks at the next tick only."""
 
 FULL = 1.17
 """The kernel takes a use of 1 / 1.17 for full (`imbalance_pct` of the cores that share a cache)."""
@@ -34,7 +39,10 @@ class Processors:
     their share in use; above 60 % of two cores that is none, so the two waits in one queue while
     the other core is idle. Nobody leaves a queue but when a core has been idle for a tick.
 
-    A part of a core, as a quota gives it, makes all of them slower. An event costs O(log n).
+    A part of a core, as a quota gives it, makes all of them slower; the kernel stops them for the
+    rest of a period instead. All cores share one cache.
+
+    An event costs O(log n), a balance O(n) for each core that helps out.
     """
 
     def __init__(self, cores: float, slice_: float | None, random: Random) -> None:
@@ -43,7 +51,7 @@ class Processors:
         count = ceil(cores)
         self._count = count
         self._speed = cores / count
-        self._slice = base_slice(count) if slice_ is None else slice_
+        self._slice = SLICE if slice_ is None else slice_
         self._draw = random.random
         self._now = self._used = 0.0
         self._running = 0
@@ -52,8 +60,8 @@ class Processors:
         self._home: dict[int, int] = {}
         self._idle: dict[int, None] = dict.fromkeys(range(count))
         self._who = [NOBODY] * count
-        self._ends = [0.0] * count  # of the work of who is there
-        self._turns = [0.0] * count  # ends of the slices
+        self._work_ends = [0.0] * count  # of who is there
+        self._slice_ends = [0.0] * count
         self._queues: list[deque[tuple[int, float]]] = [deque() for _ in range(count)]
         self._queued = 0
         # What is to happen; of the events of one core, the one with its last stamp is valid.
@@ -76,7 +84,7 @@ class Processors:
         self.used(now)
         if who == self._holder:
             self._holder = NOBODY
-            self._put(self._held, who, seconds, self._turns[self._held])
+            self._put(self._held, who, seconds, self._slice_ends[self._held])
             return
         core = self._home.get(who, who % self._count)
         if core not in self._idle:
@@ -104,7 +112,7 @@ class Processors:
             heappop(self._events)
             self._balance()
             return NOBODY
-        left = self._ends[core] - now
+        left = self._work_ends[core] - now
         if left > 0:
             self._rotate(core, left)
             return NOBODY
@@ -118,10 +126,10 @@ class Processors:
         now, queue = self._now, self._queues[core]
         queue.append((self._who[core], left * self._speed))
         who, seconds = queue.popleft()
-        end, turn = now + seconds / self._speed, now + self._slice
-        self._who[core], self._ends[core], self._turns[core] = who, end, turn
+        end, slice_end = now + seconds / self._speed, now + self._slice
+        self._who[core], self._work_ends[core], self._slice_ends[core] = who, end, slice_end
         self._stamps[core] += 1
-        heapreplace(self._events, (min(end, turn), core, self._stamps[core]))
+        heapreplace(self._events, (min(end, slice_end), core, self._stamps[core]))
         self._plan()
 
     def release(self) -> None:
@@ -143,19 +151,19 @@ class Processors:
         self._queued -= 1
         self._put(core, who, seconds, self._now + self._slice)
 
-    def _put(self, core: int, who: int, seconds: float, turn: float) -> None:
+    def _put(self, core: int, who: int, seconds: float, slice_end: float) -> None:
         self._running += 1
         self._home[who] = core
         self._who[core] = who
-        self._ends[core] = self._now + seconds / self._speed
-        self._turns[core] = turn
+        self._work_ends[core] = self._now + seconds / self._speed
+        self._slice_ends[core] = slice_end
         self._note(core)
 
     def _note(self, core: int) -> None:
         """The next event of this core: the end of its work, or of its slice while others wait."""
-        when = self._ends[core]
+        when = self._work_ends[core]
         if self._queues[core]:
-            when = min(when, max(self._turns[core], self._now))
+            when = min(when, max(self._slice_ends[core], self._now))
         self._stamps[core] += 1
         heappush(self._events, (when, core, self._stamps[core]))
         self._plan()
@@ -205,9 +213,3 @@ class Processors:
             who, seconds = longest.popleft()
             self._put(core, who, seconds, self._now + self._slice)
         self._plan()
-
-
-def base_slice(cores: int) -> float:
-    """The seconds of a slice in Linux 6.6 and later, where nobody has changed them (`se.slice` of
-    /proc/PID/sched): 0.7 ms, times one and the binary logarithm of the cores, eight at most."""
-    return 0.0007 * (1 + int(log2(min(cores, 8))))

@@ -11,9 +11,10 @@ from prefork.policies.sizing.base import Sizing
 from prefork.simulation.arrivals import Closed, Open
 from prefork.workers.sources.base import Order
 
-TCP_RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds after which a client's kernel tries again to connect, each after the one before (tcp(7),
-`tcp_syn_retries`)."""
+TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Seconds after which a client's kernel tries again to connect, each after the one before. The
+first are a second apart since Linux 6.5 (`tcp_syn_linear_timeouts` and `tcp_syn_retries` in the
+kernel's ip-sysctl)."""
 
 
 class Service(NamedTuple):
@@ -43,7 +44,7 @@ class Scenario:
     cores: float
     """That the pool may use; a part of one if there is a quota."""
     slice: float | None = None
-    """Seconds for which one has a core while others wait for it; `None`: as Linux 6 has it."""
+    """Seconds for which one has a core while others wait for it; `None`: a tick of the kernel."""
     seconds: float
     """For which requests come. All that have come are served."""
     threads: int = 1
@@ -68,13 +69,20 @@ class Scenario:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        spans = (self.overhead, self.client_cpu, self.spawn, *self.retries)
+        measured = () if callable(self.services) else self.services
+        think = self.arrivals.think if isinstance(self.arrivals, Closed) else 0.0
         for wrong, sentence in (
-            (self.cores <= 0, "There must be a core, or a part of one."),
+            (not self.cores > 0, "There must be a core, or a part of one."),
             (isinstance(self.workers, int) and self.workers < 1, "There must be a worker."),
             (self.threads < 0, "A worker has one thread or more; 0 is any number."),
             (self.backlog < 0, "No fewer than none can wait in the backlog."),
+            (self.slice is not None and not self.slice > 0, "A slice of a core must take time."),
+            (min(spans) < 0, "Overhead, CPU, spawning and retries take no less than no time."),
+            (not callable(think) and think < 0, "Clients cannot pause for less than no time."),
             (not 0 <= self.warm_up < self.seconds, "The warm-up must end before the time does."),
-            (not callable(self.services) and not self.services, "No service was measured."),
+            (not callable(self.services) and not measured, "No service was measured."),
+            (any(min(each) < 0 for each in measured), "A service takes less than no time."),
         ):
             if wrong:
                 raise ScenarioError(sentence)

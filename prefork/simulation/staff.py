@@ -99,14 +99,17 @@ class Staff:
         self._settling = False
         self.settle(now)
 
-    def ready(self, number: int, now: float) -> Worker:
-        """A worker has started; whoever is still missing may start now."""
+    def ready(self, number: int, now: float) -> None:
+        """A worker has started; whoever is still missing may start now.
+
+        It is in line first: if nobody wants it any more, it may be the one that is retired.
+        """
         self._starting -= 1
         self._count(now)
         self.serving[number] = None
         self.workers[number].since = now
+        self.line.join(self.workers[number])
         self.settle(now)
-        return self.workers[number]
 
     def clocks(self, now: float) -> tuple[float, float, float]:
         """Seconds that workers were busy, and ready, and that the cores were used."""

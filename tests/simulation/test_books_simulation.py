@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
-from prefork.simulation import Closed, Given, Outcome, Poisson, Scenario, Service, simulate
+from prefork.simulation import (
+    Closed,
+    Given,
+    Histogram,
+    Outcome,
+    Poisson,
+    Scenario,
+    Service,
+    simulate,
+)
 from prefork.simulation.scenario import ScenarioError
 
 
@@ -66,8 +75,9 @@ def test_who_finds_no_place_comes_again_and_is_lost_at_last() -> None:
     crowd = Given([0.0] * 5)
     patient = played(crowd, [Service(0.0, 1.5)], backlog=0)
     assert (patient.answered, patient.lost, patient.largest_backlog) == (5, 0, 1)
-    # One is served, one waits. The others try at 1 s, at 3 s (one gets in), and at 7 s (both do).
-    assert patient.latencies.longest == pytest.approx(10.0)
+    # One is served, one waits. The others try each second: at 2 s, at 4 s, and at 5 s one gets in.
+    assert patient.turned_away == 3 + 3 + 2 + 2 + 1
+    assert patient.latencies.longest == pytest.approx(7.5)
     hasty = played(crowd, [Service(0.0, 1.5)], backlog=0, retries=())
     assert (hasty.answered, hasty.turned_away, hasty.lost) == (2, 3, 3)
 
@@ -129,6 +139,20 @@ def test_only_an_idle_worker_is_retired() -> None:
     assert at == pytest.approx(10.0, abs=0.051)
 
 
+def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() -> None:
+    """It was retired first, and joined the line afterwards."""
+    outcome = played(
+        Given([0.0, 3.0]),
+        [Service(0.0, 8.0)],
+        workers=Scripted(1, 2, 1),
+        seconds=20.0,
+        spawn=1.5,
+    )
+    assert outcome.served == [2, 0]
+    assert outcome.sizes == [(0.0, 1), (1.0, 2), (2.5, 1)]
+    assert outcome.latencies.longest == pytest.approx(13.0)
+
+
 def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
     outcome = played(Given([0.0, 5.0]), [Service(0.0, 1.0)], workers=Scripted(1, 1, 0), seconds=9.0)
     assert (outcome.answered, outcome.unanswered) == (1, 1)
@@ -142,14 +166,38 @@ def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
         ({"threads": -1}, "one thread or more"),
         ({"warm_up": 100.0}, "warm-up must end"),
         ({"services": []}, "No service"),
+        ({"services": [Service(0.1, -1e-9)]}, "service takes less than no time"),
+        ({"overhead": -0.1}, "no less than no time"),
+        ({"slice": 0.0}, "slice of a core must take time"),
+        ({"arrivals": Closed(1, think=-1.0)}, "cannot pause for less"),
     ],
 )
 def test_a_scenario_of_which_nothing_can_come_is_refused(
     wrong: dict[str, Any], sentence: str
 ) -> None:
-    known: dict[str, Any] = {"services": [Service(0.0, 1.0)], **wrong}
+    known: dict[str, Any] = {"arrivals": Given([]), "services": [Service(0.0, 1.0)], **wrong}
     with pytest.raises(ScenarioError, match=sentence):
-        played(Given([]), **known)
+        played(**known)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"services": [Service(0.0, 0.0)]},
+        {"services": [Service(0.0, 1.0)], "backlog": 0, "retries": ()},
+    ],
+)
+def test_clients_for_whom_no_time_passes_are_an_error_and_not_for_ever(
+    known: dict[str, Any],
+) -> None:
+    with pytest.raises(ScenarioError, match="for ever at one moment"):
+        played(Closed(3), **known)
+
+
+def test_where_nothing_comes_nothing_is_served() -> None:
+    for arrivals in (Poisson(0), Poisson([]), Poisson([(0, 0), (5, 0)]), Closed(0), Given([])):
+        outcome = played(arrivals, [Service(0.1, 0.1)])
+        assert (outcome.arrived, outcome.throughput, outcome.busy_share) == (0, 0, 0)
 
 
 SECONDS = st.floats(0.0, 0.5)
@@ -171,6 +219,7 @@ SCENARIOS = st.fixed_dictionaries(
         "backlog": st.integers(0, 8),
         "overhead": st.sampled_from([0.0, 0.001]),
         "client_cpu": st.sampled_from([0.0, 0.001]),
+        "spawn": st.sampled_from([0.0, 0.05, 1.5]),
         "seconds": st.just(10.0),
     }
 )
@@ -202,12 +251,25 @@ def test_a_scenario_has_always_the_same_outcome(known: dict[str, Any], seed: int
     assert once.served == again.served
 
 
-def test_a_quantile_is_right_within_half_a_percent() -> None:
-    outcome = played(Poisson(50.0), [Service(0.0, n / 1000) for n in range(1, 1001)], workers=400)
-    for share in (0.1, 0.5, 0.99, 0.999):
-        assert outcome.latencies.quantile(share) == pytest.approx(share, rel=0.05)
-    few = played(Given([0.0]), [Service(0.0, 0.123)])
-    assert few.latencies.quantile(0.5) == pytest.approx(0.123, rel=0.006)
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e9])
+def test_a_quantile_is_right_within_half_a_percent(unit: float) -> None:
+    durations = Histogram()
+    for number in range(1, 161):
+        durations.record(number * unit)
+    for share, rank in ((0.1, 16), (0.5, 80), (0.99, 158), (0.999, 160), (1.0, 160)):
+        assert durations.quantile(share) == pytest.approx(rank * unit, rel=0.006)
+    assert Histogram().quantile(0.5) == 0
+
+
+def test_one_who_waits_for_weeks_is_counted_too() -> None:
+    assert played(Given([0.0]), [Service(0.0, 3e6)]).latencies.longest == pytest.approx(3e6)
+
+
+def test_each_of_very_many_workers_has_a_request_of_its_own() -> None:
+    """From the 65,537th on they were taken for the first ones."""
+    many = (1 << 16) + 2
+    outcome = played(Given([0.0] * many), [Service(0.0, 1.0)], workers=many)
+    assert set(outcome.served) == {1}
 
 
 def test_policies_get_the_seconds_between_looks_that_they_ask_for() -> None:

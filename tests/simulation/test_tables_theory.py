@@ -43,13 +43,16 @@ def waiting(draw: Callable[[Random], float]) -> Services:
     return lambda random: Service(0.0, draw(random))
 
 
-def run(rate: float, services: Services, workers: int, cores: int) -> Outcome:
+def run(
+    rate: float, services: Services, workers: int, cores: int, slice_: float | None = None
+) -> Outcome:
     return simulate(
         Scenario(
             arrivals=Poisson(rate),
             services=services,
             workers=workers,
             cores=cores,
+            slice=slice_,
             seconds=REQUESTS / rate,
         )
     )
@@ -87,7 +90,7 @@ def test_on_a_shared_core_only_the_mean_of_the_services_counts(
     draw: Callable[[Random], float],
 ) -> None:
     load = 0.7
-    outcome = run(load / MEAN, on_cpu(draw), workers=1000, cores=1)
+    outcome = run(load / MEAN, on_cpu(draw), workers=1000, cores=1, slice_=0.0005)
     assert outcome.latencies.mean == pytest.approx(MEAN / (1 - load), rel=0.06)
     assert outcome.cpu_share == pytest.approx(load, rel=0.02)
 
