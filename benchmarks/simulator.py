@@ -46,7 +46,8 @@ from prefork.simulation import Outcome as Foretold
 CORES = len(os.sched_getaffinity(0))
 LEVELS = (0.5, 0.8, 0.95)
 LONGER = 3
-"""Times as long as the others are rounds with most requests, where queues come and go slowly."""
+"""Times as long as the crowd are the rounds that are judged: at half of the most, too, the slowest
+hundredth shall be some ten requests."""
 
 MOST = "most"
 """The name of a round with as many requests as are served."""
@@ -67,7 +68,7 @@ MOST_CLIENTS = 500
 AHEAD = 20_000
 """Cards for rounds of which nobody knows how many requests they have."""
 
-PLAN = Plan(rounds=3, seconds=1.3, clients=MOST_CLIENTS, quiet=0.05)
+PLAN = Plan(rounds=3, seconds=2.5, clients=MOST_CLIENTS, quiet=0.05)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class Turn:
 
     def _level(self, level: float, most: float) -> Cell:
         """With requests that come when they come, so much of the most in a second."""
-        seconds = self._plan.seconds * (LONGER if level == LEVELS[-1] else 1)
+        seconds = LONGER * self._plan.seconds
         times = list(until(Poisson(level * most).times(self._random), seconds))
         self._deal(len(times))
         load = Load(times=self._dealer.write_times(times))
