@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
 
-NOISE = 0.03
+NOISE = 0.02
 """Less than this part of the rate is no gain."""
 FINE = 1.2
 """Two numbers of workers are near enough when one is less than so many times the other."""
