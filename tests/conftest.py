@@ -1,6 +1,7 @@
 """Fixtures for every test; what they give is described where it is defined, in `tests.support`."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ from tests.support.deadlines import Deadline
 from tests.support.leaks import Surroundings
 from tests.support.serving import POLL_INTERVAL, serving
 
+# The first call finds the place of the process title, as long as nobody has changed the
+# environment, which lies behind it.
+setproctitle.getproctitle()
+
+# numpy, which the plots load, starts a thread for each core otherwise; and in a process with
+# threads no test would see a pool that forks its workers itself.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 Running = Callable[..., contextlib.AbstractContextManager[Any]]
 
 
@@ -23,13 +32,6 @@ Running = Callable[..., contextlib.AbstractContextManager[Any]]
 def adopts_orphans() -> None:
     """Grandchildren that lost their parent become our children, where the leak check sees them."""
     become_subreaper()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def has_titles() -> None:
-    """The first call finds the place of the process title, as long as nobody has changed the
-    environment, which lies behind it."""
-    setproctitle.getproctitle()
 
 
 @pytest.fixture(autouse=True)
