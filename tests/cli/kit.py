@@ -95,6 +95,9 @@ class Program:
 
     def dispose(self) -> None:
         if self.process.poll() is None:
+            # Stopped first: it may be about to fork one more.
+            self.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             workers = children_of(self.pid)
             self.process.kill()
             self.process.wait()
