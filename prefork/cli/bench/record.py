@@ -4,57 +4,37 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefork import __version__
 from prefork.cli.bench import plots
 from prefork.cli.bench.results import Result
 from prefork.cli.load import output
-from prefork.cli.load.machine import Machine
+from prefork.cli.load.asked import Asked
 from prefork.cli.load.turns import Turn
 
 NAME = "prefork-bench"
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, kw_only=True)
+class Record(Asked):
     """One run: what was asked, of which machine, and what came of it."""
 
-    target: str
-    scheme: str
-    client: str | None
-    request: bytes | None
     clients: int
     rounds: int
-    seconds: float
-    machine: Machine
-    others_percent: float
-    """What others took of it during the measurements."""
     results: Sequence[Result]
     turns: Sequence[Sequence[Turn]]
     """Of each result."""
     complaints: Sequence[tuple[str, str]]
     """The title of each cell with failures, and what was said about the first of them."""
     advice: str
-    when: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     def as_json(self) -> dict[str, object]:
         """Everything, the latencies of each turn as percentiles; rates per second, CPU and
         latencies in milliseconds."""
-        return {
-            "prefork": __version__,
-            "when": self.when.isoformat(timespec="seconds"),
-            "machine": asdict(self.machine),
-            "others_percent": self.others_percent,
-            "target": self.target,
-            "kind": self.scheme,
-            "client": self.client,
-            "request": None if self.request is None else self.request.decode("latin-1"),
+        return self.head_as_json() | {
             "clients": self.clients,
             "rounds": self.rounds,
-            "seconds": self.seconds,
             "advice": self.advice,
             "results": [
                 asdict(result) | {"turns": [turn.as_json() for turn in turns]}

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefork import __version__
 from prefork.advice.words import counted, in_time, shown
 from prefork.cli.load import output
-from prefork.cli.load.machine import Machine
+from prefork.cli.load.asked import Asked
 from prefork.cli.load.turns import Turn
 from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
@@ -22,20 +20,12 @@ NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
 """Less than this, of sigma and of kappa, costs no number of workers anything."""
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, kw_only=True)
+class Record(Asked):
     """One run: what was asked, of which machine, and what came of it."""
 
-    target: str
     extra: tuple[str, ...]
     """What else `prefork serve` has to be told to serve it."""
-    scheme: str
-    client: str | None
-    request: bytes | None
-    seconds: float
-    machine: Machine
-    others_percent: float
-    """What others took of it during the measurements."""
     wish: Wish
     sizes: Sequence[Size]
     turns: Sequence[Sequence[Turn]]
@@ -44,7 +34,6 @@ class Record:
     """`None` when no size has served without a failure."""
     complaint: str = ""
     """What was said about the first failure."""
-    when: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     @property
     def command(self) -> str:
@@ -89,16 +78,7 @@ class Record:
     def as_json(self) -> dict[str, object]:
         """Everything, the latencies of each turn as percentiles. Rates per second, memory in bytes;
         CPU and latencies of turns and sizes in milliseconds, all other times in seconds."""
-        said: dict[str, object] = {
-            "prefork": __version__,
-            "when": self.when.isoformat(timespec="seconds"),
-            "machine": asdict(self.machine),
-            "others_percent": self.others_percent,
-            "target": self.target,
-            "kind": self.scheme,
-            "client": self.client,
-            "request": None if self.request is None else self.request.decode("latin-1"),
-            "seconds": self.seconds,
+        said = self.head_as_json() | {
             "wanted": {"p99": self.wish.p99, "rate": self.wish.rate},
             "for": self.wish.place._asdict(),
             "sizes": [
