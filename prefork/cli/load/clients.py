@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -25,7 +26,7 @@ class Client:
         self.began = time.perf_counter()
         self.received = 0
         self._exchange = exchange
-        self._to_send = memoryview(exchange.request)
+        self._unsent: memoryview | None = memoryview(exchange.request)
         self._tail = b""
         kind = socket.SOCK_DGRAM if exchange.datagrams else socket.SOCK_STREAM
         self.sock = socket.socket(_family(address), kind)
@@ -35,23 +36,21 @@ class Client:
                 self.sock.bind("")  # the kernel finds a name, without which nobody could answer
             self.sock.connect(address)
             self.sock.setblocking(False)
-            if not self._to_send:
-                self._sent()
+            with contextlib.suppress(OSError):  # what fails fails again in advance()
+                self._send()
         except BaseException:
             self.sock.close()
             raise
 
     @property
     def waits_for(self) -> int:
-        return select.POLLOUT if self._to_send else select.POLLIN
+        return select.EPOLLIN if self._unsent is None else select.EPOLLOUT
 
     def advance(self) -> bool:
         """Send or receive what can be; whether the answer has ended."""
         try:
-            if self._to_send:
-                self._to_send = self._to_send[self.sock.send(self._to_send) :]
-                if not self._to_send:
-                    self._sent()
+            if self._unsent is not None:
+                self._send()
                 return False
             data = self.sock.recv(LARGEST_DATAGRAM if self._exchange.datagrams else 1 << 18)
         except BlockingIOError:
@@ -69,11 +68,10 @@ class Client:
             return "The connection was closed without an answer."
         return ""
 
-    def _sent(self) -> None:
-        if self._exchange.datagrams:
-            if not self._exchange.request:
-                self.sock.send(b"")
-        elif self._exchange.half_close:
+    def _send(self) -> None:
+        assert self._unsent is not None
+        self._unsent = self._unsent[self.sock.send(self._unsent) :] or None
+        if self._unsent is None and self._exchange.half_close and not self._exchange.datagrams:
             self.sock.shutdown(socket.SHUT_WR)
 
 
@@ -90,20 +88,21 @@ class Crowd:
         self.tally = Tally.of(order)
         self._order = order
         self._open: dict[int, Client] = {}  # in the order in which they began
-        self._poll = select.poll()
-        self._poll.register(0, select.POLLIN)
+        self._poll = select.epoll()
+        self._poll.register(0, select.EPOLLIN)
 
     def drive(self) -> Measured:
         """Obey the order. Errors: `SystemExit` when whoever gave it is gone."""
         clock = BusyClock()
-        for _ in range(self._order.clients):
-            self._begin()
-        while self._open:
-            for fd, _ in self._poll.poll(100):
-                if fd == 0:
-                    raise SystemExit(1)
-                self._advance(self._open[fd])
-            self._give_up_the_late()
+        with self._poll:
+            for _ in range(self._order.clients):
+                self._begin()
+            while self._open:
+                for fd, _ in self._poll.poll(0.1):
+                    if fd == 0:
+                        raise SystemExit(1)
+                    self._advance(self._open[fd])
+                self._give_up_the_late()
         return self.tally.measured(time.perf_counter(), clock.busy)
 
     def _begin(self) -> None:
@@ -144,9 +143,8 @@ class Crowd:
             )
 
     def _end(self, client: Client) -> None:
-        self._poll.unregister(client.sock)
         del self._open[client.sock.fileno()]
-        client.sock.close()
+        client.sock.close()  # and epoll forgets it
 
 
 def in_words(error: OSError) -> str:
