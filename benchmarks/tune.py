@@ -36,8 +36,6 @@ HANDLERS = {
     "DoesBoth": (2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20),
 }
 """The handlers of tuned.py, and the numbers of workers of the exhaustive sweep."""
-IN_TURNS = 0.75
-"""Times the seconds of the command for the two that are compared at the end."""
 LEAST_SHARE = 0.95
 MOST_SECONDS = 90.0
 PLAN = Plan(rounds=1, seconds=60, clients=0)
@@ -121,12 +119,12 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
     advised = run(name, "--seconds", str(seconds))
     took = time.monotonic() - began
     recommended = int(advised["advice"]["max_children"])
-    bar.at(0.35)
+    bar.at(0.33)
     swept = rates_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
     best = max(swept, key=lambda workers: swept[workers].value)
-    bar.at(0.7)
+    bar.at(0.67)
     both = listed({recommended, best})
-    compared = run(name, "--seconds", str(IN_TURNS * seconds), "--max-children", both)
+    compared = run(name, "--seconds", str(seconds), "--max-children", both)
     rates = rates_of(compared)
     mine, highest = rates[recommended], rates[best]
     share = mine.value / highest.value

@@ -16,6 +16,10 @@ from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
 
 NOISE = 0.02
 """Less than this part of the rate is no gain."""
+LOSS = 0.05
+"""The part of the rate that is never given up for fewer workers,"""
+SURE = 1.5
+"""not even if what was measured is off by so many standard errors."""
 FINE = 1.2
 """Two numbers of workers are near enough when one is less than so many times the other."""
 ROUNDING = 0.05
@@ -82,6 +86,15 @@ class Point(NamedTuple):
     workers: int
     rate: float
     """Requests a second."""
+    error: float = 0.0
+    """The standard error of that."""
+
+    def as_good_as(self, best: Point) -> bool:
+        """Whether no more is gained with the best of all: the less is known of the two, the less
+        may be between them."""
+        error = math.hypot(self.error, best.error) / best.rate if best.rate else 0.0
+        given_up = max(0.0, min(NOISE, LOSS - SURE * error))
+        return self.rate >= (1 - given_up) * best.rate
 
 
 class Prediction(NamedTuple):
@@ -158,7 +171,7 @@ def nature(profile: Profile, place: Place) -> str:
 def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> Choice:
     """The smallest number that serves as much as any, by a sweep of at least one point."""
     best = max(points, key=lambda point: point.rate)
-    as_good = [point for point in points if point.rate >= (1 - NOISE) * best.rate]
+    as_good = (point for point in points if point.as_good_as(best))
     taken = min(as_good, key=lambda point: point.workers)
     more = [point for point in points if point.workers > taken.workers]
     said = f"{counted(taken.workers, 'worker')} served {shown(taken.rate)} requests/s"

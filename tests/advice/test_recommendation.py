@@ -65,6 +65,23 @@ def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
     assert choice.reaches
 
 
+@pytest.mark.parametrize(
+    ("error", "taken"),
+    [
+        (0.0, 8),
+        (0.2, 8),
+        (2.0, 10),  # 8 may be too few: 1.6 and 1.5 standard errors of the difference are 5.8
+        (4.0, 12),  # nothing is given up for fewer
+    ],
+)
+def test_the_less_is_known_of_the_rates_the_less_is_given_up_for_fewer(
+    error: float, taken: int
+) -> None:
+    rates = {6: 95.0, 8: 98.4, 10: 99.9, 12: 100.0}
+    points = [Point(workers, rate, error) for workers, rate in rates.items()]
+    assert most_throughput(points, COMPUTING, TWO).workers == taken
+
+
 def test_the_reason_has_the_figures() -> None:
     points = [Point(1, 98), Point(2, 190), Point(3, 192), Point(4, 188)]
     assert most_throughput(points, COMPUTING, TWO).reasons == (

@@ -1,6 +1,8 @@
 """The arithmetic of the bench, and what it recommends."""
 
+import random
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
@@ -115,6 +117,15 @@ def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
     assert Figure.of([1.0, 50.0, 2.0]) == Figure(2.0, 1.0)
     assert Figure.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Figure(10.5, 0.5)
     assert Figure.of([]) == Figure(0.0)
+
+
+def test_the_more_turns_the_better_a_median_is_known() -> None:
+    chance = random.Random(1)
+    medians = [Figure.of([chance.gauss(100, 5) for _ in range(15)]) for _ in range(400)]
+    error = stdev(figure.value for figure in medians)
+    assert fmean(figure.error(15) for figure in medians) == pytest.approx(error, rel=0.1)
+    assert Figure(100.0, 2.0).error(16) == Figure(100.0, 4.0).error(64)
+    assert Figure(100.0).error(1) == 10  # nothing is known of a single one
 
 
 @pytest.mark.parametrize(

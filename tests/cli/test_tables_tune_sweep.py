@@ -30,7 +30,9 @@ MIXED = Law(0.020, 0.0055, 2)
         ({1: 100, 100: 4000}, 100, 500, 150),
         ({1: 100, 100: 4000, 150: 4000}, 100, 500, 10),  # between the two that hold the knee
         ({1: 100, 10: 1000, 100: 4000, 150: 4000}, 100, 500, 32),
-        ({1: 100, 84: 3800, 100: 4000, 150: 4000}, 100, 500, None),
+        ({1: 100, 84: 3800, 100: 4000, 150: 4000}, 100, 500, 122),  # on its other side, too
+        ({1: 100, 84: 3800, 100: 4000, 122: 4000, 150: 4000}, 100, 500, 110),
+        ({1: 100, 84: 3800, 100: 4000, 110: 4000, 150: 4000}, 100, 500, None),
         ({1: 100, 2: 99, 3: 98}, 2, 500, None),  # one is enough
         ({1: 100, 2: 99}, 2, 500, 3),  # but two points are no curve
         ({1: 0, 2: 0, 3: 0}, 2, 500, None),  # nothing is served at all
@@ -84,10 +86,13 @@ class ScriptedPool:
 
     def __init__(self, law: Law, each: int | None) -> None:
         self.now = 100.0
+        self.not_asked = 0
+        """Workers that no request can have reached."""
         self._law = law
         self._each = each
 
     def resize(self, workers: int) -> None:
+        self.not_asked = max(0, workers - self.workers)
         self.workers = workers
 
     def memory(self) -> int | None:
@@ -95,6 +100,10 @@ class ScriptedPool:
 
     def take(self, drivers: object, order: Order, progress: object) -> Turn:
         seconds = order.warm_up + order.seconds
+        if seconds:
+            assert not self.not_asked, "a turn with workers that have served nothing yet"
+        else:
+            self.not_asked -= min(self.not_asked, order.clients)
         self.now += seconds
         rate = self._law.rate(self.workers)
         exchanges = round(rate * seconds)

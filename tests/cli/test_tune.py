@@ -1,6 +1,7 @@
 """`prefork tune`, made short."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prefork.cli.tune.host import BEHIND_CLIENTS
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG
@@ -156,6 +158,8 @@ def test_nothing_is_left_of_a_sweep_that_is_interrupted(
     started = children_of(run.pid)
     eventually(lambda: any(map(children_of, started)))
     workers = {worker for pid in started for worker in children_of(pid)}
+    behind = min(19, os.getpriority(os.PRIO_PROCESS, 0) + BEHIND_CLIENTS)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in workers} == {behind}
     assert list(folder.iterdir())  # the log of the pool
     run.signal(number)
     assert run.exit_code() == (130 if number == signal.SIGINT else -number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -9,6 +10,10 @@ from typing import NamedTuple
 
 from prefork.cli.load.figures import percentiles
 from prefork.cli.load.orders import Measured
+
+NORMAL = 1.858
+"""Standard errors of a median times the root of what it is of, for a margin of 1: 1.4826 standard
+deviations, each times the root of pi / 2."""
 
 NOISE = 0.1
 """What two runs of the same may differ by, even if their own turns agree."""
@@ -33,6 +38,13 @@ class Figure:
             return cls(0.0)
         middle = median(values)
         return cls(middle, median(abs(value - middle) for value in values))
+
+    def error(self, turns: int) -> float:
+        """The standard error of the median of so many turns, as if they were normally distributed;
+        of a single one nothing is known but what turns differ by as a rule."""
+        if turns < 2:
+            return NOISE * self.value
+        return NORMAL * self.margin / math.sqrt(turns)
 
     @property
     def vague(self) -> bool:

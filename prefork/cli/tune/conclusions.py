@@ -24,7 +24,7 @@ from prefork.advice.recommendation import (
     most_throughput,
 )
 from prefork.advice.words import counted, in_bytes, shown
-from prefork.cli.load.turns import NOISE, Summary
+from prefork.cli.load.turns import Summary
 
 PART = 0.8
 """Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for
@@ -49,6 +49,13 @@ class Size:
     """Cores that the clients took beside it."""
     memory: int | None
     """Bytes of each worker."""
+    turns: int
+    """That were not disturbed."""
+
+    @property
+    def error(self) -> float:
+        """The standard error of its rate."""
+        return self.summary.rate.error(self.turns)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def conclude(
     """The advice for what was measured, of which one size at least has served without a failure;
     each worker takes so many `threads` requests at a time (0: any number)."""
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
-    points = [Point(size.workers, size.summary.rate.value) for size in served]
+    points = [Point(size.workers, size.summary.rate.value, size.error) for size in served]
     knee_size = max(served, key=lambda size: size.summary.rate.value)
     # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
     # for one.
@@ -185,9 +192,8 @@ def _fit(sizes: Sequence[Size], profile: Profile, place: Place, of_client: float
     """`of_client` are the seconds on a core that a client needs for a request."""
     points = []
     for size in sizes:
-        rate = size.summary.rate
-        off = rate.margin or NOISE * rate.value  # of a single turn nothing is known
-        points.append(usl.Measured(size.workers * profile.slots, rate.value, off))
+        rate = size.summary.rate.value
+        points.append(usl.Measured(size.workers * profile.slots, rate, size.error))
     return usl.fit(points, profile.service, profile.cpu + of_client, place.cores)
 
 

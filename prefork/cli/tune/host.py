@@ -25,6 +25,9 @@ from prefork.socketserver.pool import master_of
 ORDERS = 0
 """Standard input: a number of workers in each line."""
 POLL_INTERVAL = 0.5
+BEHIND_CLIENTS = 10
+"""Added to the pool's nice value, nice(2). Beside hundreds of workers that want a core its clients
+would get few turns on it, and the pool would wait for them; in earnest they are elsewhere."""
 
 
 class Orders(BaseServer):
@@ -73,6 +76,7 @@ def main() -> None:
     """`JOB`: announce the pool on standard output, serve until standard input ends."""
     job = Job.of(sys.argv[1])
     answers = own_output()
+    os.nice(BEHIND_CLIENTS)
     try:
         given, handler = find(job.target, job.options)
         with tempfile.TemporaryDirectory(prefix="prefork-tune-") as folder:

@@ -12,7 +12,7 @@ UP = 1.5
 """Times as many workers in the next step upwards."""
 FOR_A_CURVE = 3
 """Numbers that are tried at least: two points are no curve."""
-IN_TURNS = 6
+IN_TURNS = 5
 """Numbers that are measured again and again, around the knee."""
 
 
@@ -39,7 +39,8 @@ def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -
     """The number to try after those whose rates are known; `None` when the knee is found.
 
     First `start`, where the knee should be. From there on up, until nothing is gained; then between
-    the largest number that is too small and the smallest that is not, until they are near.
+    the largest number that is too small and the smallest that is not, and between this and the next
+    that is larger, until they are near.
     """
     start = min(max(start, least), most)
     tried = [number for number in rates if least <= number <= most]
@@ -51,9 +52,11 @@ def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -
     if least not in tried:
         return least
     enough, short = knee(rates, tried)
-    if enough - short <= 1 or enough < FINE * short:
-        return None
-    return round(math.sqrt(enough * short))
+    beyond = min((number for number in tried if number > enough), default=enough)
+    for low, high in ((short, enough), (enough, beyond)):
+        if high - low > 1 and high >= FINE * low:
+            return round(math.sqrt(low * high))
+    return None
 
 
 def gains(rates: Mapping[int, float], tried: list[int]) -> bool:

@@ -19,7 +19,7 @@ from prefork.cli.tune.search import fewest_turns, next_turn
 from prefork.cli.tune.words import Numbers
 from prefork.readings.memory import memory_left
 
-TURNS = 40
+TURNS = 50
 """For which the time is enough, as a rule."""
 LONG_ENOUGH = 6
 """Requests one after the other in a turn, at least: until each client has had its first answer the
@@ -66,7 +66,7 @@ class Sweep:
 
         Errors: `Refusal`, `ChildFailed`.
         """
-        self.pool.resize(1)
+        self._resize(1)
         alone = self._turn("1 worker, 1 client", 1, seconds / 2)
         self._short = bool(alone.measured.took) and fmean(alone.measured.took) < SHORT
         crowded = self._turn(self.pool.title, self._clients, seconds / 2)
@@ -102,7 +102,7 @@ class Sweep:
         seconds = max((until - time.monotonic()) / TURNS, LONG_ENOUGH * alone.profile.service)
         while (left := until - time.monotonic()) > seconds / 2:
             wanted = self._next(start)
-            self.pool.resize(wanted)
+            self._resize(wanted)
             turn = self._turn(self.pool.title, self._clients, min(left, seconds))
             self.turns.setdefault(wanted, []).append(turn)
             self._weigh()
@@ -110,13 +110,18 @@ class Sweep:
     def size(self, workers: int) -> Size:
         """What its turns say of one number of workers."""
         turns = self.turns[workers]
-        quiet = [turn for turn in undisturbed(turns) if turn.measured.exchanges]
-        cores = [turn.clients_cpu / turn.measured.exchanges * turn.measured.rate for turn in quiet]
-        summary = Summary.of(undisturbed(turns))._replace(
+        quiet = undisturbed(turns)
+        cores = [
+            turn.clients_cpu / turn.measured.exchanges * turn.measured.rate
+            for turn in quiet
+            if turn.measured.exchanges
+        ]
+        summary = Summary.of(quiet)._replace(
             requests=sum(turn.measured.exchanges for turn in turns),
             failures=sum(turn.measured.failures for turn in turns),
         )
-        return Size(workers, summary, median(cores) if cores else 0.0, self.memory.get(workers))
+        clients_cores = median(cores) if cores else 0.0
+        return Size(workers, summary, clients_cores, self.memory.get(workers), len(quiet))
 
     @property
     def most(self) -> int:
@@ -137,6 +142,15 @@ class Sweep:
         if listed := [n for n in self.numbers.listed if n <= most]:
             return fewest_turns(rates, listed, standing)
         return next_turn(rates, standing, start, min(self.numbers.least, most), most)
+
+    def _resize(self, workers: int) -> None:
+        """Those that are new are asked before they are measured: with its first request a worker
+        pays for the pages that it has from its master, some times over what a request costs."""
+        grows = workers > self.pool.workers
+        self.pool.resize(workers)
+        if grows:
+            one_each = Order(self.pool.address, self._clients, exchange=self.exchange)
+            self.pool.take(self.drivers, one_each, self.announce(self.pool.title))
 
     def _weigh(self) -> None:
         """Read what a worker takes, now that it has served, and what is left for more."""
