@@ -8,6 +8,7 @@ more, in turns with the one that was recommended; only that is compared.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from benchmarks.progress import bar
 from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
+from prefork.advice.recommendation import Point
 from prefork.cli.load.machine import BUSY
 from prefork.cli.load.turns import Figure
 from prefork.cli.tune.record import NO_COHERENCE, NO_CONTENTION, lost
@@ -51,8 +53,10 @@ class Tuned:
     recommended: int
     best: int
     """Of the exhaustive sweep."""
-    share: Figure
+    share: float
     """What the recommended number served of what the best one did."""
+    error: float
+    """The standard error of that."""
     law: tuple[str, str, str]
     """Sigma, kappa and R² of what was fitted."""
     others: float
@@ -88,13 +92,14 @@ def measure(plan: Plan = PLAN) -> Outcome:
                     one.name,
                     str(one.recommended),
                     str(one.best),
-                    f"{one.share.value:.3f} ±{one.share.margin:.3f}",
+                    f"{one.share:.3f} ±{one.error:.3f}",
                     f"{one.took:.0f}",
                     *one.law,
                 )
                 for one in found
             ),
-            "Workers; rates are medians of the turns that others did not disturb.",
+            "Workers; rates are medians of the turns that others did not disturb, ± is a standard "
+            "error.",
         ),
         targets=[
             target
@@ -102,15 +107,15 @@ def measure(plan: Plan = PLAN) -> Outcome:
             for target in (
                 Target(
                     f"{one.name}: the recommended number serves {{:.3f}} of the best",
-                    one.share.value,
-                    one.share.margin,
+                    one.share,
+                    one.error,
                     at_least=LEAST_SHARE,
                     valid=one.others <= BUSY,
                 ),
                 Target(f"{one.name}: it ends after {{:.0f}} s", one.took, at_most=MOST_SECONDS),
             )
         ],
-        figures={one.name: vars(one) | {"share": vars(one.share)} for one in found},
+        figures={one.name: vars(one) for one in found},
     )
 
 
@@ -120,26 +125,40 @@ def tuned(name: str, numbers: tuple[int, ...], seconds: float) -> Tuned:
     took = time.monotonic() - began
     recommended = int(advised["advice"]["max_children"])
     bar.at(0.33)
-    swept = rates_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
-    best = max(swept, key=lambda workers: swept[workers].value)
+    swept = points_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
+    best = max(swept, key=lambda workers: swept[workers].rate)
     bar.at(0.67)
     both = listed({recommended, best})
     compared = run(name, "--seconds", str(seconds), "--max-children", both)
-    rates = rates_of(compared)
-    mine, highest = rates[recommended], rates[best]
-    share = mine.value / highest.value
-    off = share * (mine.margin / mine.value + highest.margin / highest.value)
+    points = points_of(compared)
+    mine, highest = points[recommended], points[best]
+    share = mine.rate / highest.rate
+    error = share * math.hypot(mine.error / mine.rate, highest.error / highest.rate)
     others = max(advised["others_percent"], compared["others_percent"])
-    return Tuned(name, took, recommended, best, Figure(share, off), law_of(advised), others)
+    return Tuned(
+        name,
+        took,
+        recommended,
+        best,
+        share,
+        0.0 if mine is highest else error,
+        law_of(advised),
+        others,
+    )
 
 
 def listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, sorted(numbers)))
 
 
-def rates_of(said: dict[str, Any]) -> dict[int, Figure]:
-    """Requests per second, by workers."""
-    return {size["workers"]: Figure(**size["summary"]["rate"]) for size in said["sizes"]}
+def points_of(said: dict[str, Any]) -> dict[int, Point]:
+    """What was measured, by workers."""
+    points = {}
+    for size in said["sizes"]:
+        rate = Figure(**size["summary"]["rate"])
+        error = rate.error(size["quiet_turns"])
+        points[size["workers"]] = Point(size["workers"], rate.value, error)
+    return points
 
 
 def law_of(advised: dict[str, Any]) -> tuple[str, str, str]:

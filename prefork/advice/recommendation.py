@@ -17,7 +17,7 @@ from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
 NOISE = 0.02
 """Less than this part of the rate is no gain."""
 LOSS = 0.05
-"""The part of the rate that is never given up for fewer workers,"""
+"""The part of the rate that shall not be given up for fewer workers,"""
 SURE = 1.5
 """not even if what was measured is off by so many standard errors."""
 FINE = 1.2
@@ -87,7 +87,12 @@ class Point(NamedTuple):
     rate: float
     """Requests a second."""
     error: float = 0.0
-    """The standard error of that."""
+    """The standard error of that; 0 where nothing is known of it."""
+
+    @property
+    def at_least(self) -> float:
+        """The rate that is nearly sure."""
+        return self.rate - SURE * self.error
 
     def as_good_as(self, best: Point) -> bool:
         """Whether no more is gained with the best of all: the less is known of the two, the less
@@ -170,7 +175,8 @@ def nature(profile: Profile, place: Place) -> str:
 
 def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> Choice:
     """The smallest number that serves as much as any, by a sweep of at least one point."""
-    best = max(points, key=lambda point: point.rate)
+    # Not by its rate: what was measured only once may have been lucky.
+    best = max(points, key=lambda point: point.at_least)
     as_good = (point for point in points if point.as_good_as(best))
     taken = min(as_good, key=lambda point: point.workers)
     more = [point for point in points if point.workers > taken.workers]

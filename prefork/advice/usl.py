@@ -16,21 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefork.advice.queueing import repairman
+from prefork.advice.recommendation import Point
 
 MOST_CONTENTION, MOST_COHERENCE = 1.0, 0.1
 EXACT = 0.01
 """No rate is believed to be better known than this part of it."""
-
-
-class Measured(NamedTuple):
-    """The rate of so many workers, in requests a second, and by how much it may be off."""
-
-    workers: int
-    rate: float
-    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class Fit:
     """The part of the differences between the rates that it explains; 1 is all."""
 
 
-def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> Fit | None:
+def fit(points: Sequence[Point], service: float, cpu: float, cores: int) -> Fit | None:
     """The law for these points; `None` for fewer than three, which any law would go through.
 
     What was measured of a single request bounds what is looked for: `service` seconds, and `cpu`
@@ -78,7 +71,7 @@ def fit(points: Sequence[Measured], service: float, cpu: float, cores: int) -> F
     if len(points) < 3:
         return None
     rates = numpy.array([point.rate for point in points])
-    off = numpy.maximum([point.margin for point in points], EXACT * rates)
+    off = numpy.maximum([point.error for point in points], EXACT * rates)
 
     def law_of(found: Sequence[float]) -> Law:
         service, cpu, sigma, kappa = map(float, found)

@@ -120,8 +120,10 @@ def test_a_request_that_is_not_read_is_told(bench: Start, folder: Path) -> None:
     assert "which happens when not all of the request was read." in run.err
 
 
-def test_an_empty_answer_is_an_answer_if_the_first_is_empty_too(bench: Start) -> None:
-    run = bench("deaf", "--request", "", "--strategies", "accept", "--clients", 1)
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_an_empty_answer_is_an_answer_if_the_first_is_empty_too(bench: Start, kind: str) -> None:
+    said = ["--bind", kind, "--strategies", "accept", "--clients", 1]
+    run = bench("deaf", "--request", "", *said)
     assert run.exit_code(HANG) == 0, run.out + run.err
     assert "The answer to this request is empty" in " ".join(run.out.split())
 

@@ -161,7 +161,7 @@ def a_record(
             ),
             clients,
             8 * MB,
-            5,
+            quiet_turns=5,
         )
         for number in numbers
     ]

@@ -1,7 +1,8 @@
 """Which numbers of workers a sweep measures, and when it stops."""
 
+import math
 import random
-from statistics import median
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
 from prefork.advice.usl import Law
 from prefork.cli.load.orders import Exchange, Measured, Order
-from prefork.cli.load.turns import Turn
+from prefork.cli.load.turns import Figure, Summary, Turn
+from prefork.cli.tune.conclusions import Size, points_of
 from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.sweep import Sweep
 from prefork.cli.tune.words import Numbers
@@ -44,6 +46,21 @@ def test_the_next_number_to_try(
     assert next_number(rates, start, 1, most) == wanted
 
 
+@pytest.mark.parametrize(
+    ("rates", "least", "wanted"),
+    [
+        ({10: 190, 15: 190, 23: 191}, 10, None),  # the smallest that may be tried is enough
+        ({2: 190, 3: 190, 5: 191}, 2, None),
+        ({3: 190, 5: 190, 8: 191}, 2, 2),
+        ({10: 100, 15: 190, 23: 191}, 10, 12),
+    ],
+)
+def test_fewer_than_the_least_are_not_tried(
+    rates: dict[int, float], least: int, wanted: int | None
+) -> None:
+    assert next_number(rates, 2, least, 64) == wanted
+
+
 def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
     rates = {1: [100.0], 2: [200.0], 3: [202.0]}
     standing, order = 3, []
@@ -62,18 +79,41 @@ LAWS = [
 ]
 
 
+def a_size(workers: int, rates: list[float]) -> Size:
+    rate = Figure.of(rates)
+    return Size(workers, Summary(rate, Figure(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("noise", [0.01, 0.03])
 @pytest.mark.parametrize("law", LAWS)
-def test_a_sweep_finds_what_serves_nearly_as_much_as_any(law: Law) -> None:
-    chance = random.Random(1)
+def test_a_sweep_finds_the_fewest_that_serve_nearly_as_much_as_any(
+    law: Law, noise: float, seed: int
+) -> None:
+    chance = random.Random(seed)
     profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
     rates = {1: [law.rate(1)]}
     standing, start = 1, knee(profile, Place(law.cores))
     for _ in range(36):
         standing = next_turn(rates, standing, start, 1, 500)
-        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, 0.02))
-    points = [Point(number, median(each)) for number, each in rates.items()]
+        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, noise))
+    points = points_of([a_size(number, each) for number, each in rates.items()])
+    taken = most_throughput(points, profile, Place(law.cores)).workers
     best = max(law.rate(number) for number in range(1, 501))
-    assert law.rate(most_throughput(points, profile, Place(law.cores)).workers) > 0.95 * best
+    fewest = next(number for number in range(1, 501) if law.rate(number) > 0.98 * best)
+    assert law.rate(taken) > 0.95 * best
+    assert taken <= 1.5 * fewest
+
+
+def test_what_was_measured_once_is_as_uncertain_as_a_turn_of_the_others() -> None:
+    sizes = [a_size(1, [50.0]), a_size(2, [98.0, 100.0, 102.0]), a_size(3, [99.0, 100.0, 101.0])]
+    one, two, three = points_of(sizes)
+    assert one.error / 50 == pytest.approx(math.sqrt(3) * (two.error + three.error) / 2 / 100)
+    assert two.error == pytest.approx(2 * three.error)
+    assert points_of(sizes[:1]) == [Point(1, 50.0, 0.0)]
+    # It may have been luck.
+    lucky = points_of([*sizes, a_size(9, [101.0])])
+    assert most_throughput(lucky, Profile(0.02, 0.02), Place(2)).workers == 2
 
 
 class ScriptedPool:
@@ -98,7 +138,7 @@ class ScriptedPool:
     def memory(self) -> int | None:
         return self._each
 
-    def take(self, drivers: object, order: Order, progress: object) -> Turn:
+    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
         seconds = order.warm_up + order.seconds
         if seconds:
             assert not self.not_asked, "a turn with workers that have served nothing yet"
@@ -126,6 +166,26 @@ class ScriptedPool:
         return sweep
 
 
+class Reluctant(ScriptedPool):
+    """Fails while eight workers are asked for the first time."""
+
+    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
+        turn = super().take(drivers, order, progress)
+        if order.seconds or self.workers != 8:
+            return turn
+        return replace(turn, measured=Measured(failures=3))
+
+
+def test_requests_that_fail_before_workers_are_measured_are_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sweep = Reluctant(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
+    failed = {number: sweep.size(number).summary.failures for number in sweep.turns}
+    assert len(failed) > 3
+    assert failed.pop(8) % 3 == 0 < sweep.failed_before[8]
+    assert not any(failed.values())
+
+
 @pytest.mark.parametrize(
     ("each", "machine", "memory", "most"),
     [
@@ -141,7 +201,7 @@ def test_a_sweep_tries_no_more_workers_than_fit_into_memory(
     sweep = ScriptedPool(MIXED, each).swept(monkeypatch, machine, memory)
     assert max(sweep.turns) == most
     sizes = [sweep.size(number) for number in sorted(sweep.turns)]
-    points = [Point(size.workers, size.summary.rate.value) for size in sizes]
+    points = points_of(sizes)
     place = Place(2, sweep.memory_for_workers if each else None)
     choice = most_throughput(points, Profile(0.02, 0.005, memory=each), place)
     assert choice.workers == (3 if most == 3 else 11)

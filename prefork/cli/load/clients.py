@@ -70,7 +70,9 @@ class Client:
 
     def _send(self) -> None:
         assert self._unsent is not None
-        self._unsent = self._unsent[self.sock.send(self._unsent) :] or None
+        # Nothing is not sent on a stream: a server that has answered and left makes that an error.
+        sent = self.sock.send(self._unsent) if self._unsent or self._exchange.datagrams else 0
+        self._unsent = self._unsent[sent:] or None
         if self._unsent is None and self._exchange.half_close and not self._exchange.datagrams:
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -133,9 +135,7 @@ class Crowd:
 
     def _give_up_the_late(self) -> None:
         latest = time.perf_counter() - PATIENCE
-        for client in list(self._open.values()):
-            if client.began > latest:
-                break
+        while self._open and (client := next(iter(self._open.values()))).began <= latest:
             self._end(client)
             self.tally.failed(
                 f"There was no answer within {PATIENCE:g} s. Is the request complete, such as a "

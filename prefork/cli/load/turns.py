@@ -12,8 +12,8 @@ from prefork.cli.load.figures import percentiles
 from prefork.cli.load.orders import Measured
 
 NORMAL = 1.858
-"""Standard errors of a median times the root of what it is of, for a margin of 1: 1.4826 standard
-deviations, each times the root of pi / 2."""
+"""The standard error of a median, times the root of the number of turns, for a margin of 1. A margin
+is a standard deviation over 1.4826, and the root of pi / 2 is what a median is more off than a mean."""
 
 NOISE = 0.1
 """What two runs of the same may differ by, even if their own turns agree."""
@@ -41,9 +41,7 @@ class Figure:
 
     def error(self, turns: int) -> float:
         """The standard error of the median of so many turns, as if they were normally distributed;
-        of a single one nothing is known but what turns differ by as a rule."""
-        if turns < 2:
-            return NOISE * self.value
+        0 for a single one, of which nothing is known."""
         return NORMAL * self.margin / math.sqrt(turns)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from prefork.advice import usl
 from prefork.advice.forecast import Forecast, Sample
@@ -49,13 +50,8 @@ class Size:
     """Cores that the clients took beside it."""
     memory: int | None
     """Bytes of each worker."""
-    turns: int
-    """That were not disturbed."""
-
-    @property
-    def error(self) -> float:
-        """The standard error of its rate."""
-        return self.summary.rate.error(self.turns)
+    quiet_turns: int
+    """Turns that were not disturbed."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,7 @@ def conclude(
     """The advice for what was measured, of which one size at least has served without a failure;
     each worker takes so many `threads` requests at a time (0: any number)."""
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
-    points = [Point(size.workers, size.summary.rate.value, size.error) for size in served]
+    points = points_of(served)
     knee_size = max(served, key=lambda size: size.summary.rate.value)
     # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
     # for one.
@@ -153,12 +149,27 @@ def conclude(
         profile,
         here,
         best,
-        _fit(served, profile, here, knee_size.clients_cores / knee_size.summary.rate.value),
+        _fit(points, profile, here, knee_size.clients_cores / knee_size.summary.rate.value),
         rate,
         predict.answers,
         _model(choice.workers, rate, profile, wish.place),
         advice(choice, profile, wish.place, rate, said.queue, threads != 1),
     )
+
+
+def points_of(sizes: Sequence[Size]) -> list[Point]:
+    """What was measured, with the standard error: of a single turn, by what the turns of the other
+    sizes differ."""
+    known = [size for size in sizes if size.quiet_turns > 1]
+    off = median([s.summary.rate.error(1) / s.summary.rate.value for s in known]) if known else 0.0
+    return [
+        Point(
+            size.workers,
+            (rate := size.summary.rate).value,
+            rate.error(size.quiet_turns) if size.quiet_turns > 1 else off * rate.value,
+        )
+        for size in sizes
+    ]
 
 
 def at_most(workers: int, sizes: Sequence[Size]) -> Size:
@@ -188,13 +199,12 @@ def _for_elsewhere(choice: Choice, profile: Profile, place: Place) -> list[str]:
     return said
 
 
-def _fit(sizes: Sequence[Size], profile: Profile, place: Place, of_client: float) -> usl.Fit | None:
+def _fit(
+    points: Sequence[Point], profile: Profile, place: Place, of_client: float
+) -> usl.Fit | None:
     """`of_client` are the seconds on a core that a client needs for a request."""
-    points = []
-    for size in sizes:
-        rate = size.summary.rate.value
-        points.append(usl.Measured(size.workers * profile.slots, rate, size.error))
-    return usl.fit(points, profile.service, profile.cpu + of_client, place.cores)
+    in_hand = [point._replace(workers=point.workers * profile.slots) for point in points]
+    return usl.fit(in_hand, profile.service, profile.cpu + of_client, place.cores)
 
 
 def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:

@@ -51,5 +51,5 @@ class TuneOptions(LoadOptions):
     `--memory` for the memory that it has."""
 
     seconds: Annotated[float, SECONDS] = 60.0
-    """For all measurements together; some more go by until workers stand ready, and for the
-    simulations. Default: 60."""
+    """For all measurements together; some more go by until workers stand ready and have served
+    once, and for the simulations. Default: 60."""

@@ -14,7 +14,6 @@ from prefork.advice.recommendation import FINE, MOSTLY, knee
 from prefork.advice.words import counted, in_bytes, in_percent, shown
 from prefork.cli.charts import bars, fitting
 from prefork.cli.load.machine import BUSY
-from prefork.cli.load.turns import undisturbed
 from prefork.cli.tune.conclusions import Size, at_most
 from prefork.cli.tune.record import Record
 
@@ -48,17 +47,17 @@ def table(record: Record, figures: Sequence[str]) -> Table:
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
-    for size, turns in zip(record.sizes, record.turns, strict=True):
+    for size in record.sizes:
         style = "bold reverse" if is_taken(size, record) else ""
-        made.add_row(str(size.workers), *words(size, len(undisturbed(turns)), figures), style=style)
+        made.add_row(str(size.workers), *words(size, figures), style=style)
     return made
 
 
-def words(size: Size, turns: int, figures: Sequence[str]) -> list[str]:
+def words(size: Size, figures: Sequence[str]) -> list[str]:
     summary = size.summary
     said = [
         shown(summary.rate.value),
-        shown(summary.rate.margin) if turns > 1 else "-",
+        shown(summary.rate.margin) if size.quiet_turns > 1 else "-",
         *map(shown, (summary.cpu.value, summary.p50, summary.p99)),
         "-" if size.memory is None else in_bytes(size.memory),
         str(summary.failures),

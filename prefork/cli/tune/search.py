@@ -54,7 +54,7 @@ def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -
     enough, short = knee(rates, tried)
     beyond = min((number for number in tried if number > enough), default=enough)
     for low, high in ((short, enough), (enough, beyond)):
-        if high - low > 1 and high >= FINE * low:
+        if low and high - low > 1 and high >= FINE * low:
             return round(math.sqrt(low * high))
     return None
 

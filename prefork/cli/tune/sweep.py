@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean, median
@@ -53,6 +54,8 @@ class Sweep:
     announce: Announce
     turns: dict[int, list[Turn]] = field(default_factory=dict)
     """Of each number of workers that was tried."""
+    failed_before: Counter[int] = field(default_factory=Counter)
+    """Requests that failed in no turn, by the number of workers."""
     memory: dict[int, int] = field(default_factory=dict)
     """Bytes of a worker, with so many of them."""
     memory_for_workers: int | None = None
@@ -118,7 +121,7 @@ class Sweep:
         ]
         summary = Summary.of(quiet)._replace(
             requests=sum(turn.measured.exchanges for turn in turns),
-            failures=sum(turn.measured.failures for turn in turns),
+            failures=sum((turn.measured.failures for turn in turns), self.failed_before[workers]),
         )
         clients_cores = median(cores) if cores else 0.0
         return Size(workers, summary, clients_cores, self.memory.get(workers), len(quiet))
@@ -144,13 +147,14 @@ class Sweep:
         return next_turn(rates, standing, start, min(self.numbers.least, most), most)
 
     def _resize(self, workers: int) -> None:
-        """Those that are new are asked before they are measured: with its first request a worker
-        pays for the pages that it has from its master, some times over what a request costs."""
+        """Where some are new, as many requests as workers before they are measured: with its first
+        one a worker pays for the pages that it has from its master, and that is many times what
+        another costs."""
         grows = workers > self.pool.workers
         self.pool.resize(workers)
         if grows:
-            one_each = Order(self.pool.address, self._clients, exchange=self.exchange)
-            self.pool.take(self.drivers, one_each, self.announce(self.pool.title))
+            first = self.pool.take(self.drivers, self._order(self._in_hand))
+            self.failed_before[workers] += first.measured.failures
 
     def _weigh(self) -> None:
         """Read what a worker takes, now that it has served, and what is left for more."""
@@ -162,13 +166,20 @@ class Sweep:
         self.memory_for_workers = min((one for one in known if one is not None), default=None)
 
     @property
+    def _in_hand(self) -> int:
+        """Requests that the pool can have in hand at a time."""
+        return self.pool.workers * self._slots
+
+    @property
     def _clients(self) -> int:
-        in_hand = self.pool.workers * self._slots
         # Long requests would wait for longer than clients do, and short ones for clients.
-        return CLIENTS * (max(self.cores, in_hand) if self._short else in_hand)
+        return CLIENTS * (max(self.cores, self._in_hand) if self._short else self._in_hand)
 
     def _turn(self, what: str, clients: int, seconds: float) -> Turn:
+        return self.pool.take(self.drivers, self._order(clients, seconds), self.announce(what))
+
+    def _order(self, clients: int, seconds: float = 0.0) -> Order:
+        """With 0 seconds, a request of each client."""
         clients = clients if self.most_clients is None else min(clients, self.most_clients)
         warm_up, counted = WARM_UP * seconds, (1 - WARM_UP) * seconds
-        order = Order(self.pool.address, clients, warm_up, counted, self.exchange)
-        return self.pool.take(self.drivers, order, self.announce(what))
+        return Order(self.pool.address, clients, warm_up, counted, self.exchange)
