@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from prefork.advice.usl import Law, Measured, fit
+from prefork.advice.recommendation import Point
+from prefork.advice.usl import Law, fit
 
 PLENTY = 1_000_000
 

@@ -308,11 +308,8 @@ def test_a_loss_that_nobody_could_measure_is_none() -> None:
 
 def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:
     once = a_record()
-    once = dataclasses.replace(once, turns=[turns[:1] for turns in once.turns])
-    assert re.search(r" 12 +361 +- +5.00 ", said_of(once))
-    loud = dataclasses.replace(once.turns[0][0], others=1.0)
-    other = dataclasses.replace(once, turns=[[*turns, loud] for turns in once.turns])
-    assert re.search(r" 12 +361 +- +5.00 ", said_of(other))
+    sizes = [dataclasses.replace(size, quiet_turns=1) for size in once.sizes]
+    assert re.search(r" 12 +361 +- +5.00 ", said_of(dataclasses.replace(once, sizes=sizes)))
     assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
 
 

@@ -49,7 +49,7 @@ def test_the_next_number_to_try(
 @pytest.mark.parametrize(
     ("rates", "least", "wanted"),
     [
-        ({10: 190, 15: 190, 23: 191}, 10, None),  # the smallest that may be tried is enough
+        ({10: 190, 15: 190, 23: 191}, 10, 12),  # the smallest that may be tried is enough
         ({2: 190, 3: 190, 5: 191}, 2, None),
         ({3: 190, 5: 190, 8: 191}, 2, 2),
         ({10: 100, 15: 190, 23: 191}, 10, 12),
@@ -164,6 +164,17 @@ class ScriptedPool:
         sweep.measure(alone, 160.0)
         assert self.now == pytest.approx(160, abs=1)
         return sweep
+
+
+def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = ScriptedPool(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
+    before = sweep.size(8)
+    assert before.quiet_turns == len(sweep.turns[8]) > 1
+    sweep.turns[8].append(Turn(Measured([9.0], 0.1, 1), 1.0, others=1.0))
+    after = sweep.size(8)
+    assert after.quiet_turns == before.quiet_turns
+    assert after.summary.rate == before.summary.rate
+    assert after.summary.requests == before.summary.requests + 1
 
 
 class Reluctant(ScriptedPool):

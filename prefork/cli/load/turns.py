@@ -12,8 +12,8 @@ from prefork.cli.load.figures import percentiles
 from prefork.cli.load.orders import Measured
 
 NORMAL = 1.858
-"""The standard error of a median, times the root of the number of turns, for a margin of 1. A margin
-is a standard deviation over 1.4826, and the root of pi / 2 is what a median is more off than a mean."""
+"""The standard error of a median, times the root of the number of turns, for a margin of 1: that is
+a standard deviation over 1.4826, and a median is off by the root of pi / 2 times what a mean is."""
 
 NOISE = 0.1
 """What two runs of the same may differ by, even if their own turns agree."""
