@@ -10,13 +10,14 @@ What comes at 95 % of the most depends on small things: where requests take 1 % 
 is a fifth longer. The cores of a virtual machine change more than that from one second to the next,
 and a request costs less among others than alone, when nothing of it is in the caches. So the CPU
 of the profile is corrected by what requests took in a crowd, a moment ago: one factor for all
-cards, from a round that is over before the next one is foretold. All is measured in turns of
-profile, crowd, most, and levels; what is told is the median over the turns.
+cards, from a round that is over before the next one is foretold; the levels are parts of what it
+served. All is measured in turns of a profile, the most, and the levels, a crowd before each; what
+is told is the median over the turns.
 
 What this shows, and what it does not. The most is foretold: from what requests take, how many are
 served. At the levels as many are answered as come, and when they come is given; what is foretold
 there is how long they take. Nor is it foretold there how busy the cores are, or hardly: a level is
-a part of the most that was measured, and the CPU of a request was measured with it.
+a part of what was served a moment ago, and the CPU of a request was measured with it.
 """
 
 from __future__ import annotations
@@ -165,12 +166,9 @@ class Turn:
         self._services, self._client_cpu = self._profile()
 
     def cells(self) -> dict[str, Cell]:
-        self._crowd(self._plan.seconds)
-        self._calibrate()
         quiet = self._plan.quiet
         most = calmest(self._most, quiet)
-        self._calibrate()
-        levels = [calmest(partial(self._level, each, most.real.rate), quiet) for each in LEVELS]
+        levels = [calmest(partial(self._level, each), quiet) for each in LEVELS]
         names = [MOST, *(f"{level:.0%}" for level in LEVELS)]
         return {
             f"{self._kind.name}, {name}": cell
@@ -203,23 +201,27 @@ class Turn:
         return one_round(self._dealer.server, plan)
 
     def _most(self) -> Cell:
+        self._calibrated()
         seconds = LONGER * self._plan.seconds
         real = self._crowd(seconds)
         return self._cell(real, Closed(CROWD * self._kind.workers), seconds)
 
-    def _calibrate(self) -> None:
-        """Let requests take as much CPU as in the last round."""
+    def _calibrated(self) -> float:
+        """The most requests in a second now; the profile has as much CPU as they take in it."""
+        rate = self._crowd(self._plan.seconds).rate
         took = [note.cpu for note in self._dealer.notes()]
         expected = sum(self._services[card].cpu for card in self._cards_dealt[: len(took)])
         speed = sum(took) / expected
         self._services = {
             card: Service(speed * cpu, wait) for card, (cpu, wait) in self._services.items()
         }
+        return rate
 
-    def _level(self, level: float, most: float) -> Cell:
+    def _level(self, level: float) -> Cell:
         """With requests that come when they come, so much of the most in a second."""
+        rate = level * self._calibrated()
         seconds = LONGER * self._plan.seconds
-        times = list(until(Poisson(level * most).times(self._random), seconds))
+        times = list(until(Poisson(rate).times(self._random), seconds))
         self._deal(len(times))
         load = Load(times=self._dealer.write_times(times))
         real = one_round(self._dealer.server, replace(self._plan, load=load, seconds=seconds))
