@@ -70,7 +70,7 @@ class Client:
 
     def _send(self) -> None:
         assert self._unsent is not None
-        # Nothing is not sent on a stream: a server that has answered and left makes that an error.
+        # On a stream to a server that has answered and left, even sending nothing is an error.
         sent = self.sock.send(self._unsent) if self._unsent or self._exchange.datagrams else 0
         self._unsent = self._unsent[sent:] or None
         if self._unsent is None and self._exchange.half_close and not self._exchange.datagrams:
