@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ setproctitle.getproctitle()
 # numpy, which the plots load, starts a thread for each core otherwise; and in a process with
 # threads no test would see a pool that forks its workers itself.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them all programs
+# that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Running = Callable[..., contextlib.AbstractContextManager[Any]]
 
