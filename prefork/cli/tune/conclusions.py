@@ -86,7 +86,7 @@ class Conclusions:
     advice: Advice
 
 
-class Asked:
+class Remembering:
     """A forecast that remembers what it was asked."""
 
     def __init__(self, forecast: Forecast) -> None:
@@ -123,7 +123,7 @@ def conclude(
         else at_most(best.workers, served).summary.rate.value
     )
     sample = alone.sample.with_cpu(profile.cpu / alone.profile.cpu)
-    predict = Asked(Forecast(sample, wish.place, rate, threads))
+    predict = Remembering(Forecast(sample, wish.place, rate, threads))
     if wish.p99 is not None or wish.rate is not None:
         choice = least_for_target(wish.p99, rate, predict, profile, wish.place)
     elif wish.elsewhere:
