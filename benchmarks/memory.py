@@ -25,7 +25,7 @@ from benchmarks.progress import bar
 from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.watched import DEADLINE, watched
-from prefork.cli.load.cpu import tree
+from prefork.loadtest.process_tree import tree
 
 MEGABYTES = 150
 SIZES = (2, 4, 8, 16)

@@ -28,9 +28,9 @@ from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
 from prefork.advice.recommendation import Point
-from prefork.cli.load.machine import BUSY
-from prefork.cli.load.turns import Figure
 from prefork.cli.tune.record import NO_COHERENCE, NO_CONTENTION, lost
+from prefork.loadtest.machine import BUSY
+from prefork.loadtest.trials import Figure
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),

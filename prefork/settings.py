@@ -10,10 +10,7 @@ import functools
 import math
 from dataclasses import dataclass, replace
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from prefork.policies.sizing.base import Limits
-from prefork.workers.sources.base import Order
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 
 class SettingsError(ValueError):
@@ -37,6 +34,8 @@ class Range:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
 
 
+Order = Literal["fair", "hot"]
+"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
 SpawnName = Literal["auto", "fork", "refork"]
@@ -44,6 +43,23 @@ Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0, "seconds")]
 SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
+
+
+class Limits(NamedTuple):
+    """Between what a policy may choose: `max_children`, and what the settings of these names say.
+
+    `idle_timeout` is in seconds.
+    """
+
+    least: int
+    most: int
+    min_spare: int = 1
+    max_spare: int = 4
+    idle_timeout: float = 10.0
+
+    def bound(self, workers: int) -> int:
+        """The nearest number that is allowed."""
+        return max(self.least, min(workers, self.most))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,6 @@ else:
         ThreadingUnixDatagramServer,
         ThreadingUnixStreamServer,
     )
-    from prefork.socketserver.group import PreforkGroup
     from prefork.socketserver.handlers import (
         BaseRequestHandler,
         DatagramRequestHandler,
@@ -51,7 +50,8 @@ else:
     )
     from prefork.socketserver.mixins import _NoThreads as _NoThreads
     from prefork.socketserver.mixins import _Threads as _Threads
-    from prefork.socketserver.pool import PreforkMixIn
+    from prefork.socketserver.pool.group import PreforkGroup
+    from prefork.socketserver.pool.mixin import PreforkMixIn
     from prefork.socketserver.servers import (
         BaseServer,
         TCPServer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefork.socketserver.mixins import ForkingMixIn, ThreadingMixIn
-from prefork.socketserver.pool import PreforkMixIn
+from prefork.socketserver.pool.mixin import PreforkMixIn
 from prefork.socketserver.servers import (
     TCPServer,
     UDPServer,

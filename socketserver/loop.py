@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import prefork.socketserver as api
-from prefork.wakeup import Wakeup
-from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE
-from prefork.workers.service import Taker
+from prefork.linux.eventfd import Wakeup
+from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE
+from prefork.workers.server_in_worker import Taker
 
 logger = logging.getLogger("prefork")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
-from prefork.reaper import Reaper
-from prefork.socketserver.children import HandingOver, let_go_of_listener, serve_in_child
-from prefork.spawner import spawn
+from prefork.linux.fork import spawn
+from prefork.linux.reaper import Reaper
+from prefork.socketserver.in_child import HandingOver, let_go_of_listener, serve_in_child
 
 if TYPE_CHECKING:
     from prefork.socketserver.loop import Processes

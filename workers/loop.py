@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
-from prefork.workers.exits import ExitCode, Life
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Slot, State
-from prefork.workers.service import Service, Taker
+from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode, Life
+from prefork.workers.protocol.scoreboard import Slot, State
+from prefork.workers.server_in_worker import Service, Taker
 from prefork.workers.sources.base import Source
 from prefork.workers.title import SOON, Title
 

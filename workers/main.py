@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exits import ExitCode, Life
+from prefork.workers.in_flight import Room
 from prefork.workers.loop import Loop
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Slot, State
-from prefork.workers.service import Service
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode, Life
+from prefork.workers.protocol.scoreboard import Slot, State
+from prefork.workers.server_in_worker import Service
 from prefork.workers.sources.base import Source
 from prefork.workers.title import Title
 

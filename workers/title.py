@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from prefork.workers.scoreboard import Slot, State
+from prefork.workers.protocol.scoreboard import Slot, State
 
 INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""

@@ -16,7 +16,8 @@ from cyclopts.exceptions import (
 )
 
 from prefork import __version__
-from prefork.cli import configuration, reading
+from prefork.cli import configuration
+from prefork.cli import values as reading
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
@@ -155,7 +156,7 @@ def serve(
         can be called with (request, client_address, server). Under a server class that is no pool
         yet there will be one; a `PreforkMixIn` class is used as it is.
     """
-    from prefork.cli.serve import serve as begin
+    from prefork.cli.serve.command import serve as begin
 
     return begin(target, options)
 
@@ -180,7 +181,7 @@ def run(
         Make pools of its forking and threading servers; without --threads a worker serves one
         request at a time. The options below are for these pools.
     """
-    from prefork.cli.run import run as begin
+    from prefork.cli.run.command import run as begin
 
     return begin(program, pool, options)
 

@@ -31,11 +31,11 @@ from random import Random
 
 from prefork.simulation.arrivals import Closed, spans
 from prefork.simulation.histogram import Histogram
-from prefork.simulation.line import Request, Worker
+from prefork.simulation.idle_queue import Request, Worker
 from prefork.simulation.outcome import Outcome
 from prefork.simulation.processors import Processors
 from prefork.simulation.scenario import Scenario, ScenarioError, Service
-from prefork.simulation.staff import Staff
+from prefork.simulation.simulated_pool import Staff
 from prefork.simulation.timers import (
     ASK,
     CLIENTS,

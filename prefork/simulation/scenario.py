@@ -8,8 +8,8 @@ from random import Random
 from typing import NamedTuple
 
 from prefork.policies.sizing.base import Sizing
+from prefork.settings import Order
 from prefork.simulation.arrivals import Closed, Open
-from prefork.workers.sources.base import Order
 
 TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds after which a client's kernel tries again to connect, each after the one before. The

@@ -9,7 +9,7 @@ from benchmarks.output import Outcome, Target, plain
 from benchmarks.progress import Span
 from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
 from benchmarks.stored import Result
-from prefork.cli.load.machine import Machine
+from prefork.loadtest.machine import Machine
 
 MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
 

@@ -2,7 +2,7 @@
 
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.turns import Figure
+from prefork.loadtest.trials import Figure
 
 
 def a_result(

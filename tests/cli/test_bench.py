@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from prefork.cli.load.children import child
+from prefork.loadtest.processes import child
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG
@@ -215,7 +215,7 @@ def test_a_child_that_is_leaving_is_waited_for_whoever_presses_ctrl_c(
         return wait(*arguments)
 
     monkeypatch.setattr(select, "select", interrupted_at_first)
-    with child("prefork.cli.load.clients") as process:
+    with child("prefork.loadtest.clients") as process:
         pass
     assert len(waits) == 2
     assert process.returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.strategies import STRATEGIES
+from prefork.master.strategies import STRATEGIES
 from tests.cli.kit import Program
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of, exit_code, reap_orphans

@@ -6,15 +6,15 @@ from statistics import fmean, stdev
 
 import pytest
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench import plots
 from prefork.cli.bench.advice import advice, winner
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.figures import percentiles, steady
-from prefork.cli.load.orders import Exchange, Measured, Order, Tally
-from prefork.cli.load.served import handlers_part
-from prefork.cli.load.turns import Figure, Turn, undisturbed
+from prefork.loadtest.figures import percentiles, steady
+from prefork.loadtest.hosted_server import handlers_part
+from prefork.loadtest.protocol import Exchange, Measured, Order, Tally
+from prefork.loadtest.trials import Figure, Turn, undisturbed
 from tests.cli.results import TWO_CORES, a_result
 
 

@@ -14,11 +14,11 @@ from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result
-from prefork.cli.load import output
-from prefork.cli.load.machine import Machine
-from prefork.cli.load.orders import Measured
-from prefork.cli.load.turns import Figure, Turn
+from prefork.cli.measuring import output
 from prefork.cli.outcomes import Refusal
+from prefork.loadtest.machine import Machine
+from prefork.loadtest.protocol import Measured
+from prefork.loadtest.trials import Figure, Turn
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
 from tests.support.deadlines import HANG

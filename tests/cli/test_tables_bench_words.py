@@ -10,8 +10,10 @@ from prefork.cli import app as application
 from prefork.cli.addresses import Address
 from prefork.cli.bench.cells import STRATEGIES, Cell, cells_of, default_counts
 from prefork.cli.bench.options import BenchOptions
-from prefork.cli.load import plan, session, words
+from prefork.cli.measuring import parsing as words
+from prefork.cli.measuring import session
 from prefork.cli.outcomes import Refusal
+from prefork.loadtest import schedule as plan
 from prefork.settings import Settings
 
 Parse = Callable[..., tuple[str, BenchOptions]]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import prefork
-from prefork.cli import building
 from prefork.cli.addresses import parse
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
+from prefork.cli.target import server_class as building
 
 TCP = parse("tcp://127.0.0.1:0")
 

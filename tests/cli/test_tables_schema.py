@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from prefork.cli import main
 from prefork.cli.options import PoolOptions, ServeOptions, attribute_docstrings, options_of
 from prefork.cli.outcomes import Refusal
-from prefork.cli.reading import as_written
+from prefork.cli.values import as_written
 from prefork.settings import Count, Range, Rule, Settings, SettingsError, rules
 
 NAMES = [field.name for field in fields(Settings)]

@@ -15,15 +15,15 @@ from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile
 from prefork.advice.usl import Law
 from prefork.cli import app as application
-from prefork.cli.load.machine import Machine
-from prefork.cli.load.orders import Measured
-from prefork.cli.load.turns import Figure, Summary, Turn
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
+from prefork.cli.tune.counts import Numbers, Target, memory_of, numbers_of, target_of
 from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.record import Record
-from prefork.cli.tune.words import Numbers, Target, memory_of, numbers_of, target_of
+from prefork.loadtest.machine import Machine
+from prefork.loadtest.protocol import Measured
+from prefork.loadtest.trials import Figure, Summary, Turn
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 

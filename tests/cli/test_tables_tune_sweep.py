@@ -10,12 +10,12 @@ import pytest
 
 from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
 from prefork.advice.usl import Law
-from prefork.cli.load.orders import Exchange, Measured, Order
-from prefork.cli.load.turns import Figure, Summary, Turn
 from prefork.cli.tune.conclusions import Size, points_of
+from prefork.cli.tune.counts import Numbers
 from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.sweep import Sweep
-from prefork.cli.tune.words import Numbers
+from prefork.loadtest.protocol import Exchange, Measured, Order
+from prefork.loadtest.trials import Figure, Summary, Turn
 
 MB = 1 << 20
 MIXED = Law(0.020, 0.0055, 2)

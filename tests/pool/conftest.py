@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefork.policies import reforking
+from prefork.policies import rollout as reforking
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefork.lifecycle import WorkerEvent
-from prefork.pool import Pool, WorkerRecord
+from prefork.master.strategies.handoff import Handoff
 from prefork.settings import Settings
-from prefork.strategies.handoff import Handoff
-from prefork.workers.channel import Channel, Kind, Message, Parcel
+from prefork.state.lifecycle import WorkerEvent
+from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from tests.pool.fakes import FakeHost
 
 

@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from prefork.master import Master
+from prefork.linux.syscalls import System
+from prefork.master.master import Master
 from prefork.settings import Settings
-from prefork.system import System
-from prefork.workers.channel import Channel, Kind, Message, Parcel
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import _WORK, State
-from prefork.workers.service import Listening, Taker
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
+from prefork.workers.protocol.scoreboard import _WORK, State
+from prefork.workers.server_in_worker import Listening, Taker
 
 
 class FakeSystem(System):
@@ -183,7 +183,7 @@ class Stage:
             self._ends.append(Channel(copy))
             return ours, theirs
 
-        monkeypatch.setattr("prefork.crew.Channel.pair", pair)
+        monkeypatch.setattr("prefork.master.children.Channel.pair", pair)
 
     def start(self, *, ready: bool = True) -> None:
         self.master.start()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from prefork.crew import Crew
-from prefork.pool import Pool
-from prefork.system import SYSTEM
+from prefork.linux.syscalls import SYSTEM
+from prefork.master.children import Crew
+from prefork.state.worker_table import Pool
 
 
 def test_a_watch_that_was_cut_short_can_be_ended() -> None:

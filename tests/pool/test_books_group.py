@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from prefork import PreforkGroup, TCPServer
-from prefork.socketserver.members import GroupAdapter, Taken
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.service import Listening, Taker
+from prefork.socketserver.pool.members import GroupAdapter, Taken
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Listening, Taker
 from prefork.workers.sources.base import Rota
-from prefork.workers.sources.own import OwnListeners
+from prefork.workers.sources.reuseport import OwnListeners
 from prefork.workers.sources.several import SharedListeners
 from tests.pool.fakes import FakeHost
 from tests.pool.groups import BASES, Client, member

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.completions import Completions
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Scoreboard
-from prefork.workers.sources.handed import HandedOver
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.completions import Completions
+from prefork.workers.protocol.scoreboard import Scoreboard
+from prefork.workers.sources.handoff import HandedOver
 from tests.pool.fakes import FakeHost
 from tests.support.deadlines import EXCHANGE
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.lifecycle import WorkerEvent
-from prefork.strategies.handoff import MOST_IN_CHANNEL
-from prefork.workers.channel import MAX_BODY, Kind
+from prefork.master.strategies.handoff import MOST_IN_CHANNEL
+from prefork.state.lifecycle import WorkerEvent
+from prefork.workers.protocol.channel import MAX_BODY, Kind
 from tests.pool.desk import Desk
 from tests.pool.kit import messages
 

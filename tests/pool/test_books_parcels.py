@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prefork.socketserver.parcels import pack, unpack
+from prefork.socketserver.pool.packing import pack, unpack
 from tests.support.deadlines import EXCHANGE
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.policies.idle_order import turns_of
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing.steps import to_retire, to_start
-from prefork.policies.turns import turns_of
-from prefork.workers.scoreboard import Reading, State
-from prefork.workers.sources.base import Order
+from prefork.settings import Order
+from prefork.workers.protocol.scoreboard import Reading, State
 
 
 def reading(state: State, since: float) -> Reading:

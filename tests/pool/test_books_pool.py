@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefork.lifecycle import WorkerEvent, WorkerState
-from prefork.pool import Pool, WorkerRecord
-from prefork.reaper import Death
-from prefork.reports import report_death, status_of
 from prefork.settings import Settings, SettingsError
-from prefork.workers.channel import Channel
-from prefork.workers.exits import ExitCode
-from prefork.workers.scoreboard import Reading, State
+from prefork.state.lifecycle import WorkerEvent, WorkerState
+from prefork.state.reports import report_death, status_of
+from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.exit_codes import Death, ExitCode
+from prefork.workers.protocol.scoreboard import Reading, State
 
 
 @pytest.fixture

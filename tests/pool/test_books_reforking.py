@@ -6,15 +6,15 @@ import itertools
 
 import pytest
 
-from prefork.lifecycle import (
+from prefork.policies.rollout import BACK_OFF, LOOK_INTERVAL, Attempts, to_promote, to_replace
+from prefork.state.lifecycle import (
     REFORK_TRANSITIONS,
     LifecycleError,
     ReforkEvent,
     ReforkState,
     advance,
 )
-from prefork.policies.reforking import BACK_OFF, LOOK_INTERVAL, Attempts, to_promote, to_replace
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.protocol.scoreboard import Reading, State
 
 
 def reading(state: State, served: int = 0, since: float = 0.0) -> Reading:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prefork.workers.channel import MAX_BODY, Channel, Kind, Message
-from prefork.workers.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
+from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message
+from prefork.workers.protocol.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prefork.signals import held_back, let_in
+from prefork.linux.signal_mask import held_back, let_in
 
 
 def blocked() -> set[Any]:
@@ -56,7 +56,7 @@ def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
             raise KeyboardInterrupt
         return before
 
-    monkeypatch.setattr("prefork.signals.change_mask", interrupted)
+    monkeypatch.setattr("prefork.linux.signal_mask.change_mask", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt), held_back():
             pass

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from prefork import sizing
-from prefork.pool import WorkerRecord
-from prefork.sizing import Work
-from prefork.workers.scoreboard import Reading, State
+from prefork.master import sizer as sizing
+from prefork.master.sizer import Work
+from prefork.state.worker_table import WorkerRecord
+from prefork.workers.protocol.scoreboard import Reading, State
 
 Weigh = Callable[[dict[int, int], int], None]
 
@@ -67,7 +67,7 @@ def test_large_workers_are_weighed_less_often(
 ) -> None:
     machine = sizing.Machine()
     clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each time
-    monkeypatch.setattr("prefork.sizing.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("prefork.master.sizer.time.monotonic", lambda: next(clock))
     weigh({1: 100}, 100)
     assert machine.memory_room(100.0, 1, [seen(1, 1)]) == 1
     weigh({1: 100}, 900)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Limits, Load, Sizing
+from prefork.policies.sizing.base import Load, Sizing
 from prefork.policies.sizing.history import GAP, Average, Episodes, Peak
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE, Shrinking
-from prefork.settings import Settings, SettingsError
-from prefork.workers.scoreboard import Reading, State
+from prefork.settings import Limits, Settings, SettingsError
+from prefork.workers.protocol.scoreboard import Reading, State
 
 CORES = 4
 

@@ -9,12 +9,12 @@ import signal
 
 import pytest
 
-from prefork.lifecycle import PoolState
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
-from prefork.reports import StartError
 from prefork.settings import Settings
-from prefork.workers.channel import Kind, Message
-from prefork.workers.exits import ExitCode
+from prefork.state.lifecycle import PoolState
+from prefork.state.reports import StartError
+from prefork.workers.protocol.channel import Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode
 from tests.pool.fakes import MakeStage, Stage
 
 

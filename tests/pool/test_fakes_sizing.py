@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from prefork import sizing
+from prefork.master import sizer as sizing
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.settings import Settings, SettingsError
-from prefork.workers.channel import Kind, Message
-from prefork.workers.exits import ExitCode
-from prefork.workers.scoreboard import State
+from prefork.workers.protocol.channel import Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode
+from prefork.workers.protocol.scoreboard import State
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import LOOPBACK, messages
 
@@ -353,7 +353,7 @@ def test_out_of_descriptors_the_master_looks_by_the_clock(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as out_of_them:
-        out_of_them.setattr("prefork.doorbell.select.epoll", none_left)
+        out_of_them.setattr("prefork.master.arrival_watch.select.epoll", none_left)
         begin(stage, 2, sizing="ondemand")
     come(stage, clients, 1)
     assert look(stage) == 1

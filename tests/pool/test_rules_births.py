@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefork import StartError
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel, Kind, Message
 from tests.pool.kit import (
     idle_workers,
     pool_of,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from prefork import subreaper
-from prefork.spawner import divide
-from prefork.subreaper import taking_in_orphans
-from prefork.system import System
+from prefork.linux import subreaper
+from prefork.linux.fork import divide
+from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.syscalls import System
 from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
 from tests.support.children import child_running, children, children_of, exit_code
 

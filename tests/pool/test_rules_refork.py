@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import PreforkUDPServer, ThreadingMixIn
-from prefork.lifecycle import WorkerState
+from prefork.state.lifecycle import WorkerState
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import (
     LOOPBACK,

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings, sizing
+from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings
+from prefork.master import sizer as sizing
 from prefork.policies.sizing import POLICIES, load, ondemand, spare
 from prefork.policies.sizing.base import Decision, Load, Sizing
 from prefork.policies.sizing.steps import Shrinking
 from prefork.readings.cpu import CpuMeter
-from prefork.workers.scoreboard import State
+from prefork.workers.protocol.scoreboard import State
 from tests.pool import groups
 from tests.pool.kit import (
     STANDING,

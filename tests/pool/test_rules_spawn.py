@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from prefork import forker
-from prefork.origins import base
+from prefork.linux.fork import divide
+from prefork.master import fork_server as forker
+from prefork.master.origins import from_master as base
 from prefork.policies import restarts
-from prefork.spawner import divide
-from prefork.workers.channel import Channel
+from prefork.workers.protocol.channel import Channel
 from tests.pool.kit import (
     STANDING,
     idle_workers,

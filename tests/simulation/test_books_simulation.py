@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.settings import Limits
 from prefork.simulation import (
     Closed,
     Given,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from prefork.settings import Order
 from prefork.simulation import Given, Scenario, Service, simulate
-from prefork.workers.sources.base import Order
 from tests.pool.kit import idle_workers, pool_of, who
 from tests.support.children import state_of
 from tests.support.clients import ask

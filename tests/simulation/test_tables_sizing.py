@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Limits
+from prefork.settings import Limits
 from prefork.simulation import Closed, Outcome, Poisson, Scenario, Service, simulate
 
 WAITING = [Service(cpu=0.001, wait=0.2)]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from prefork.workers.channel import Channel, Message
-from prefork.workers.room import Room
-from prefork.workers.service import Taker
-
-Order = Literal["fair", "hot"]
-"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Message
+from prefork.workers.server_in_worker import Taker
 
 Serve = Callable[[Any, Any], None]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefork.workers.channel import Channel
-from prefork.workers.room import Room
-from prefork.workers.service import Service
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.server_in_worker import Service
 from prefork.workers.sources.shared import SharedListener
 
 

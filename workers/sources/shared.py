@@ -6,9 +6,9 @@ import select
 import time
 from typing import Any
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.room import Room
-from prefork.workers.service import Service, Taker
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Service, Taker
 from prefork.workers.sources.base import Ears, Rota, Serve
 
 MOST_UNASKED = 2_000_000

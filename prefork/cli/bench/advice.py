@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.machine import BUSY
+from prefork.loadtest.machine import BUSY
 
 UNEVEN = 1.5
 """From how many times another's p99 on a word is said about it."""

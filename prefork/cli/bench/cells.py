@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prefork.advice.words import counted
+from prefork.advice.phrasing import counted
 
 STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "accept": lambda workers: {},

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefork.advice.words import counted, shown
+from prefork.advice.phrasing import counted, shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.cells import STRATEGIES
 from prefork.cli.bench.results import Result
-from prefork.cli.load.turns import Figure
+from prefork.loadtest.trials import Figure
 
 if TYPE_CHECKING:
     from prefork.cli.bench.record import Record

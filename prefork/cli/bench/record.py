@@ -9,9 +9,9 @@ from pathlib import Path
 
 from prefork.cli.bench import plots
 from prefork.cli.bench.results import Result
-from prefork.cli.load import output
-from prefork.cli.load.asked import Asked
-from prefork.cli.load.turns import Turn
+from prefork.cli.measuring import output
+from prefork.cli.measuring.run_info import Asked
+from prefork.loadtest.trials import Turn
 
 NAME = "prefork-bench"
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result

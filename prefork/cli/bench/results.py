@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefork.cli.bench.cells import Cell
-from prefork.cli.load.turns import Figure, Summary, Turn
+from prefork.loadtest.trials import Figure, Summary, Turn
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefork.advice.words import counted, in_time, shown
-from prefork.cli.load import output
-from prefork.cli.load.asked import Asked
-from prefork.cli.load.turns import Turn
+from prefork.advice.phrasing import counted, in_time, shown
+from prefork.cli.measuring import output
+from prefork.cli.measuring.run_info import Asked
 from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
+from prefork.loadtest.trials import Turn
 
 NAME = "prefork-tune"
 NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8

@@ -10,14 +10,14 @@ from statistics import fmean, median
 
 from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile, knee
-from prefork.cli.load.drivers import Drivers, Progress
-from prefork.cli.load.orders import Exchange, Order
-from prefork.cli.load.plan import WARM_UP
-from prefork.cli.load.turns import Summary, Turn, undisturbed
 from prefork.cli.tune.conclusions import Alone, Size
-from prefork.cli.tune.pool import Pool
+from prefork.cli.tune.counts import Numbers
+from prefork.cli.tune.hosted_pool import Pool
 from prefork.cli.tune.search import fewest_turns, next_turn
-from prefork.cli.tune.words import Numbers
+from prefork.loadtest.drivers import Drivers, Progress
+from prefork.loadtest.protocol import Exchange, Order
+from prefork.loadtest.schedule import WARM_UP
+from prefork.loadtest.trials import Summary, Turn, undisturbed
 from prefork.readings.memory import memory_left
 
 TURNS = 50

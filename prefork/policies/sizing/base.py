@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from prefork.policies.sizing.history import Episodes
+from prefork.settings import Limits
 
 
 class Load(NamedTuple):
@@ -76,23 +77,6 @@ class Bound(NamedTuple):
     workers: int
     why: str
     figures: str
-
-
-class Limits(NamedTuple):
-    """Between what a policy may choose: `max_children`, and what the settings of these names say.
-
-    `idle_timeout` is in seconds.
-    """
-
-    least: int
-    most: int
-    min_spare: int = 1
-    max_spare: int = 4
-    idle_timeout: float = 10.0
-
-    def bound(self, workers: int) -> int:
-        """The nearest number that is allowed."""
-        return max(self.least, min(workers, self.most))
 
 
 class Sizing:

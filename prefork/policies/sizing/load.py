@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from prefork.policies.sizing.base import Bound, Decision, Limits, Load, Sizing, percent
+from prefork.policies.sizing.base import Bound, Decision, Load, Sizing, percent
 from prefork.policies.sizing.history import Average, Peak
+from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5

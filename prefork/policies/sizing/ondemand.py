@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.policies.sizing.base import Decision, Load, Sizing
 from prefork.policies.sizing.history import Peak
+from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5

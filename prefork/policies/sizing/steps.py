@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.protocol.scoreboard import Reading, State
 
 SURPLUS_INTERVAL = 0.05
 """Seconds between two looks for an idle worker to retire."""

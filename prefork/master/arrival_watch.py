@@ -1,0 +1,48 @@
+"""Tells the master of a request at listeners that it leaves alone."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterable
+
+from prefork.master.children import Crew
+
+
+class Doorbell:
+    """Rings once when there is a request, and has to be set again for the next one.
+
+    Each time it is a new epoll: what the program has closed meanwhile is registered in the old one
+    for as long as a worker holds it.
+    """
+
+    def __init__(self, crew: Crew, ring: Callable[[], None]) -> None:
+        self._crew = crew
+        self._ring = ring
+        self._epoll: select.epoll | None = None
+
+    def set(self, listeners: Iterable[int]) -> None:
+        """Ring when there is a request on any of these descriptors; also if there is one now.
+
+        Errors: `OSError` when there are no more descriptors: it will not ring.
+        """
+        self.put_away()
+        self._epoll = select.epoll()
+        for fd in listeners:
+            self._epoll.register(fd, select.EPOLLIN)
+        self._crew.watch(self._epoll.fileno(), self._rung)
+
+    def put_away(self) -> None:
+        """Do not ring."""
+        if self._epoll is not None:
+            self._crew.unwatch(self._epoll.fileno())
+            self.let_go()
+
+    def let_go(self) -> None:
+        """In a forked child: drop what belongs to the master."""
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+
+    def _rung(self) -> None:
+        self.put_away()
+        self._ring()

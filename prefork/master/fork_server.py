@@ -1,0 +1,155 @@
+"""A forker as the master sees it: a process without threads that forks workers on order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+from prefork.linux.listeners import Identity
+from prefork.linux.reaper import Reaper
+from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.syscalls import System
+from prefork.workers.main import Terms
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import Death, ExitCode
+from prefork.workers.server_in_worker import Lent
+
+Adopt = Callable[[int], None]
+"""Enters a worker in the books, by its pid."""
+
+BIRTH_TIMEOUT = 10.0
+"""Seconds that the master waits for a birth, which takes milliseconds; then the forker counts as
+stuck."""
+
+PATIENCE = 1.0
+"""Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
+
+CALLING_OFF = 0.3
+"""Seconds in which somebody who is forking one says so."""
+
+
+class ForkerError(Exception):
+    """It forks no more workers; the message says why."""
+
+
+class Forker:
+    """The ties to one: orders go through its channel, its end comes through its reaper."""
+
+    def __init__(self, channel: Channel, system: System) -> None:
+        self.pid = 0
+        self.channel = channel
+        self._system = system
+        self._reaper = Reaper(system)
+        self._is_stuck = False
+        self.listeners: list[Identity | None] = []
+        """Those that there were when it was forked."""
+        self.severity = logging.WARNING
+        """Of its end, for the log: somebody may have ended the whole group by SIGTERM."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when it has ended."""
+        return self._reaper.fileno()
+
+    def adopt(self, pid: int) -> None:
+        """It is there."""
+        self.pid = pid
+        self._reaper.adopt(pid)
+
+    def bear(self, terms: Terms, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent) -> None:
+        """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
+
+        Where other threads live somebody's exception may come in between (see `held_back`); who is
+        born all the same is in the books before that goes on.
+
+        Errors: `OSError` when there can be no more processes, `ForkerError` when this one is of no
+        more use.
+        """
+        orders = [Message(Kind.LEND, b"%d" % number, fd) for number, fd in lent]
+        orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
+        with taking_in_orphans():
+            try:
+                if not all(self.channel.send(order) for order in orders):
+                    raise self._error("takes no orders")
+                theirs.close()
+                adopt(self._newborn(ours))
+            except (OSError, ForkerError):
+                raise
+            except BaseException:
+                theirs.close()
+                with contextlib.suppress(OSError, ForkerError):
+                    adopt(self._newborn(ours))
+                raise
+
+    def _newborn(self, ours: Channel) -> int:
+        """The pid of the worker that is being forked."""
+        if not ours.wait(BIRTH_TIMEOUT):
+            raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
+        answer = ours.peek()  # whatever may come in between, its number is not lost
+        if answer is None:
+            raise self._error("has not forked a worker that it was told to fork")
+        if answer.kind is Kind.FAILED:
+            error = int(answer.body)
+            raise OSError(error, os.strerror(error))
+        return int(answer.body)
+
+    def news(self) -> Iterator[Message]:
+        """What it has said, before it forks workers.
+
+        Errors: `ForkerError` when it has ended.
+        """
+        while True:
+            try:
+                message = self.channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                raise ForkerError("it ended before it was ready")
+            yield message
+
+    def collect(self) -> Death | None:
+        """Its end, if that has come."""
+        deaths = self._reaper.collect()
+        if not deaths:
+            return None
+        if deaths[0].status == ExitCode.TERMINATED:
+            self.severity = logging.INFO
+        return deaths[0]
+
+    def call_off(self) -> None:
+        """It is not wanted any more, and may be there already: wait for a moment to be told.
+
+        A worker that is busy reads later that it shall fork none.
+        """
+        self.channel.say_no_more()
+        if self.channel.fileno() >= 0 and self.channel.wait(CALLING_OFF):
+            message = self.channel.receive()
+            if message is not None and message.kind is Kind.BORN:
+                self.adopt(int(message.body))
+
+    def _error(self, why: str) -> ForkerError:
+        """That it has ended is a better reason than any consequence of it."""
+        self._is_stuck = True
+        death = self.collect()
+        return ForkerError(why if death is None else death.sentence)
+
+    def end(self, *, at_once: bool = False) -> None:
+        """End it, and collect it: `at_once`, if it is not waiting for orders.
+
+        It leaves when its channel does, once it has collected whatever it has forked.
+        """
+        self.channel.close()
+        deadline = self._system.clock() + (0.0 if at_once or self._is_stuck else PATIENCE)
+        while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
+            self._reaper.collect(left)
+        self._reaper.send_signal(self.pid, signal.SIGKILL)
+        while len(self._reaper):
+            self._reaper.collect(None)
+        self._reaper.close()
+
+    def let_go(self) -> None:
+        """In a forked child: drop the master's ends."""
+        self.channel.close()
+        self._reaper.forget()

@@ -1,0 +1,243 @@
+"""`refork`: workers are forked from a warm worker, whose memory they share from then on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.syscalls import System
+from prefork.master.children import Crew
+from prefork.master.fork_server import Forker, ForkerError
+from prefork.master.origins.from_fork_server import FromForker
+from prefork.master.server_view import Host
+from prefork.master.strategies.base import Strategy
+from prefork.policies.rollout import Attempts, to_promote, to_replace
+from prefork.state.lifecycle import (
+    REFORK_TRANSITIONS,
+    ReforkEvent,
+    ReforkState,
+    WorkerState,
+    advance,
+)
+from prefork.state.worker_table import WorkerRecord
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Lent
+
+logger = logging.getLogger("prefork")
+
+
+class Growth:
+    """A mold that a worker was told to fork, until it is ready."""
+
+    def __init__(self, parent: WorkerRecord, deadline: float, system: System) -> None:
+        self.parent = parent
+        self.deadline = deadline
+        ours, theirs = Channel.pair()
+        self.mold = Forker(ours, system)
+        self._orphans = contextlib.ExitStack()
+        try:
+            # Until the mold says that it is there, and so a child of this process.
+            self._orphans.enter_context(taking_in_orphans())
+            parent.channel.send(Message(Kind.GROW, fd=theirs.fileno()))
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            theirs.close()
+
+    def is_ready(self, now: float) -> bool:
+        """Whether it has become a mold that forks workers.
+
+        Errors: `ForkerError` when it never will.
+        """
+        for message in self.mold.news():
+            if message.kind is Kind.BORN:
+                self.mold.adopt(int(message.body))
+                self._orphans.close()
+            elif message.kind is Kind.READY:
+                return True
+            else:
+                raise ForkerError(message.body.decode("utf-8", "replace"))
+        if now >= self.deadline:
+            raise ForkerError("it was not ready within the start_timeout")
+        return False
+
+    def end(self) -> None:
+        """Give up; one that is being forked just now is still taken in."""
+        if not self.mold.pid:
+            self.mold.call_off()
+        self._orphans.close()
+        self.mold.end(at_once=True)
+
+
+class FromMold(FromForker):
+    """From a mold, once there is one; until then as by `auto`.
+
+    A worker that has served `refork_after` requests forks a mold; when that is ready the workers
+    are replaced, `max_unavailable` at a time. They are the next generation, of which one worker
+    will be the next to fork a mold.
+    """
+
+    def __init__(self, host: Host, strategy: Strategy, crew: Crew, system: System) -> None:
+        super().__init__(host, strategy, crew, system)
+        self._state = ReforkState.RESTING
+        self._attempts = Attempts()
+        self._mold: Forker | None = None
+        self._growth: Growth | None = None
+        self._said = ""
+
+    def spawn_standing(self, lent: Lent) -> WorkerRecord:
+        if (mold := self._mold) is not None:
+            try:
+                if self.is_out_of_date(mold):
+                    raise ForkerError("has a listener that is closed by now")
+                return self.spawn_by(mold, lent)
+            except ForkerError as error:
+                self._lose_mold(mold, str(error))
+        return super().spawn_standing(lent)
+
+    def turn(self, wanted: int) -> list[WorkerRecord]:
+        now = self.system.clock()
+        if self._growth is not None and now >= self._growth.deadline:
+            self._hear(self._growth)
+        if self._state is ReforkState.RESTING and self._attempts.look(now):
+            self._promote(now)
+        if self._state is not ReforkState.ROLLING:
+            return []
+        if not self._outdated_left():
+            self._note(ReforkEvent.ROLLED)
+        return self._to_retire(wanted)
+
+    def due(self, wanted: int) -> float | None:
+        now = self.system.clock()
+        if self._growth is not None:
+            return max(self._growth.deadline - now, 0.0)
+        if self._state is ReforkState.RESTING:
+            return self._attempts.due(now)
+        return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
+
+    def note_failed_start(self, record: WorkerRecord) -> None:
+        """What is in the mold's memory may be the reason, and would be so for ever."""
+        if self._mold is not None and not self._is_outdated(record):
+            self._lose_mold(self._mold, "has forked a worker that could not start")
+
+    def end(self) -> None:
+        if self._growth is not None:
+            self._abandon(self._growth)
+        self._dismiss_forkers()
+
+    def let_go(self) -> None:
+        super().let_go()
+        if self._growth is not None:
+            self._growth.mold.let_go()
+        if self._mold is not None:
+            self._mold.let_go()
+
+    def _to_retire(self, wanted: int) -> list[WorkerRecord]:
+        serving = self._serving()
+        outdated = ((r.slot, self.crew.reading(r)) for r in serving if self._is_outdated(r))
+        missing = wanted - len(serving)
+        slots = to_replace(outdated, missing, self.host.settings().max_unavailable)
+        return [self.strategy.pool.by_slot(slot) for slot in slots]
+
+    def _outdated_left(self) -> bool:
+        return any(r.standing and self._is_outdated(r) for r in self.strategy.pool)
+
+    def _serving(self) -> list[WorkerRecord]:
+        pool = self.strategy.pool
+        return [r for r in pool if r.standing and r.state is WorkerState.SERVING]
+
+    def _is_outdated(self, record: WorkerRecord) -> bool:
+        return record.generation < self.generation
+
+    def _promote(self, now: float) -> None:
+        """Have a worker fork a mold, if one is warm."""
+        settings = self.host.settings()
+        current = (r for r in self._serving() if not self._is_outdated(r))
+        readings = ((record.slot, self.crew.reading(record)) for record in current)
+        slot = to_promote(readings, settings.refork_after)
+        if slot is None:
+            return
+        parent = self.strategy.pool.by_slot(slot)
+        try:
+            growth = Growth(parent, now + settings.start_timeout, self.system)
+        except OSError as error:
+            self._attempts.note_end(now)
+            self._report_failure(parent, str(error))
+            return
+        growth.mold.listeners = self.listeners()
+        self._growth = growth
+        self._note(ReforkEvent.ORDERED)
+        self.crew.watch(growth.mold.channel.fileno(), lambda: self._hear(growth))
+
+    def _hear(self, growth: Growth) -> None:
+        try:
+            if not growth.is_ready(self.system.clock()):
+                return
+        except ForkerError as error:
+            self._abandon(growth)
+            self._note(ReforkEvent.FAILED)
+            self._report_failure(growth.parent, str(error))
+            return
+        self.crew.unwatch(growth.mold.channel.fileno())
+        self._dismiss_forkers()
+        mold = self._mold = growth.mold
+        self._growth = None
+        self._note(ReforkEvent.GROWN)
+        self.crew.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
+        self.generation += 1
+        logger.info(
+            "Workers of generation %d are forked from process %d, which was forked from worker %d "
+            "(pid %d).",
+            self.generation,
+            mold.pid,
+            growth.parent.slot,
+            growth.parent.pid,
+        )
+
+    def _abandon(self, growth: Growth) -> None:
+        self.crew.unwatch(growth.mold.channel.fileno())
+        growth.end()
+        self._growth = None
+
+    def _note_end_of_mold(self, mold: Forker) -> None:
+        if (death := mold.collect()) is not None:
+            self._lose_mold(mold, death.sentence)
+
+    def _lose_mold(self, mold: Forker, why: str) -> None:
+        self.dismiss(mold)
+        self._mold = None
+        self._note(ReforkEvent.LOST)
+        logger.log(
+            mold.severity,
+            "The process that workers were forked from (pid %d) %s; until there is another one, "
+            "they are forked as at the start.",
+            mold.pid,
+            why,
+        )
+
+    def _dismiss_forkers(self) -> None:
+        """Nothing more is to be forked from where workers have come from until now."""
+        super().end()
+        if self._mold is not None:
+            self.dismiss(self._mold)
+            self._mold = None
+
+    def _note(self, event: ReforkEvent) -> None:
+        self._state = advance(REFORK_TRANSITIONS, self._state, event)
+        if self._state is ReforkState.RESTING:
+            self._attempts.note_end(self.system.clock())
+
+    def _report_failure(self, parent: WorkerRecord, why: str) -> None:
+        """In a sentence, and the traceback if there is one; the same again is no news."""
+        reason, _, rest = why.partition("\n")
+        logger.log(
+            logging.DEBUG if reason == self._said else logging.WARNING,
+            "No worker can be forked from worker %d (pid %d): %s; they are forked as before.%s",
+            parent.slot,
+            parent.pid,
+            reason,
+            f"\n{rest}" if rest else "",
+        )
+        self._said = reason

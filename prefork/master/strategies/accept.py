@@ -1,0 +1,48 @@
+"""`accept`: the workers take requests from the listener they share; the kernel balances."""
+
+from __future__ import annotations
+
+from prefork.linux.listeners import something_waits
+from prefork.master.strategies.base import Strategy
+from prefork.policies.idle_order import turns_of
+from prefork.readings.backlog import waiting_at_most
+from prefork.state.worker_table import WorkerRecord
+from prefork.workers.in_flight import Room
+from prefork.workers.main import Assignment
+from prefork.workers.protocol.channel import Message
+from prefork.workers.server_in_worker import Lent
+from prefork.workers.sources.base import Source
+from prefork.workers.sources.several import SharedListeners
+from prefork.workers.sources.shared import SharedDatagrams, SharedListener
+
+
+class Accept(Strategy):
+    workers_take = True
+
+    def standing(self, most: int) -> int:
+        return most
+
+    def wants_listener(self, most: int) -> bool:
+        return False
+
+    def something_waits(self) -> bool:
+        return something_waits(self.listening())
+
+    def waiting_at_most(self) -> int:
+        return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.host.listeners())
+
+    def last_order(self, record: WorkerRecord) -> Message:
+        # Those in hand count too: a client may have come in their place meanwhile.
+        return Message.drain(self.waiting_at_most() + len(self.pool))
+
+    def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
+        return self.shared(given, room)
+
+    def shared(self, given: Assignment, room: Room | None) -> SharedListener:
+        """The listener that workers share, or the listeners of a group."""
+        first, *others = self.host.listeners()
+        kind = SharedDatagrams if first.tries_cheaply() else SharedListener
+        if others:
+            kind = SharedListeners
+        turns = turns_of(self.host.settings().order, self.host.max_children())
+        return kind(self.host, given.channel, room, turns)

@@ -1,0 +1,1 @@
+"""The pool behind a documented server: `PreforkMixIn`, `PreforkGroup`, and how others see them."""

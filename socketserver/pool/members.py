@@ -1,0 +1,140 @@
+"""Presents a group of servers to the pool, as `adapter` does with a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from prefork.socketserver.loop import members_of
+from prefork.socketserver.pool.adapter import Adapter
+from prefork.socketserver.pool.mixin import PreforkMixIn, count_in, count_no_more, has_threads
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Parcel
+from prefork.workers.server_in_worker import Listening, Taker
+
+
+class Taken(NamedTuple):
+    """A request to a group: the number of the member that it came to, and what that one took."""
+
+    number: int
+    request: Any
+
+
+class MemberAdapter(Adapter):
+    """One member; a request that is taken from it says so."""
+
+    def __init__(self, member: Any, number: int) -> None:
+        super().__init__(member)
+        self._number = number
+
+    def has_threads(self) -> bool:
+        return has_threads(self._server)
+
+    def join(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        """This process is a worker of the group from now on."""
+        self.end_loop()
+        if isinstance(self._server, PreforkMixIn):
+            self._server._prefork_enter_worker(None, ask_stop)
+        if room is not None:
+            count_in(self._server, room)
+
+    def started(self) -> None:
+        self._call("worker_started")
+
+    def promoted(self) -> None:
+        count_no_more(self._server)
+        self._call("worker_promoted")
+
+    def leaving(self) -> None:
+        self._call("worker_leaving")
+
+    def taker(self) -> Taker:
+        take, number = super().taker(), self._number
+
+        def take_from_member() -> tuple[Any, Any]:
+            request, client_address = take()
+            return Taken(number, request), client_address
+
+        return take_from_member
+
+    def _call(self, hook: str) -> None:
+        """A member need not be a pool, and have one."""
+        if (call := getattr(self._server, hook, None)) is not None:
+            call()
+
+
+class GroupAdapter(Adapter):
+    """The group; what concerns one request is its member's business."""
+
+    def __init__(self, group: Any) -> None:
+        super().__init__(group)
+        self._members: list[MemberAdapter] = [
+            MemberAdapter(m, n) for n, m in enumerate(members_of(group))
+        ]
+
+    # -- for the master ----------------------------------------------------------------------
+
+    def may_cut_off(self) -> bool:
+        """Only if none of those with threads minds."""
+        return all(member.may_cut_off() for member in self._members if member.has_threads())
+
+    def pack(self, request: Taken, client_address: Any) -> Parcel | None:
+        number, inner = request
+        parcel = self._members[number].pack(inner, client_address)
+        if parcel is None:
+            return None
+        body, fd = parcel
+        return b"%d:%b" % (number, body), fd
+
+    def let_go(self) -> None:
+        super().let_go()
+        for member in self._members:
+            member.let_go()
+        self._server._prefork_stop_watching()
+
+    # -- for a worker ------------------------------------------------------------------------
+
+    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+        super().enter(None, ask_stop)
+        for member in self._members:
+            member.join(room, ask_stop)
+
+    def started(self) -> None:
+        super().started()
+        for member in self._members:
+            member.started()
+
+    def promoted(self) -> None:
+        super().promoted()
+        for member in self._members:
+            member.promoted()
+
+    def leaving(self) -> None:
+        for member in self._members:
+            member.leaving()
+        super().leaving()
+
+    def listeners(self) -> Sequence[Listening]:
+        return self._members
+
+    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+        number, _, body = parcel.partition(b":")
+        member = int(number)
+        request, client_address = self._members[member].unpack(body, fd)
+        return Taken(member, request), client_address
+
+    def let_go_of_listener(self) -> None:
+        for member in self._members:
+            member.let_go_of_listener()
+
+    def serve_one(self, request: Taken, client_address: Any, whole: bool) -> int:
+        # Whole in any case: a member's own `process_request()` forks nothing, so it was left out;
+        # but a thread that it started would be cut off.
+        member = self._members[request.number]
+        for other in self._members:
+            if other is not member:
+                other.let_go_of_listener()
+        return member.serve_one(request.request, client_address, not member.has_threads())
+
+    def stop_asked(self) -> bool:
+        return any([super().stop_asked(), *[member.stop_asked() for member in self._members]])

@@ -1,0 +1,107 @@
+"""Where a worker takes nothing itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections import deque
+from typing import Any
+
+from prefork.workers.in_flight import Room
+from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
+from prefork.workers.protocol.completions import Completions
+from prefork.workers.server_in_worker import Service
+from prefork.workers.sources.base import Ears, Serve
+
+
+class HandedOver:
+    """Requests that the master takes and hands over, through the channel.
+
+    Whenever one is served that is said to `completions`, just before the wait for the next; not so
+    the last one before a worker reaches its limit, for nothing more shall be handed to it.
+    """
+
+    at_once = True
+
+    def __init__(
+        self, service: Service, channel: Channel, room: Room | None, completions: Completions
+    ) -> None:
+        # Born without room for a descriptor it would lose every request: better not at all.
+        os.close(os.dup(channel.fileno()))
+        service.let_go_of_listener()
+        self._service = service
+        self._channel = channel
+        self._completions = completions
+        self._pid = os.getpid()
+        self._ears = Ears(channel, room)
+        self._poll = self._ears.epoll.poll
+        self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
+        self._held: deque[Parcel] = deque()
+        self._orders: deque[Message | None] = deque()
+        self._unsaid = False  # whether a request is served of which that is not said yet
+        self.serve: Serve = self._serve_alone
+        if room is not None:
+            room.departed = self._say_done
+            self.serve = service.serve_verified
+
+    def take(self) -> tuple[Any, Any]:
+        try:
+            return self._service.unpack(*self._held.popleft())
+        except OSError:
+            # It had no room for the descriptor, so the next one would be lost as well.
+            self._channel.send_surely(Message(Kind.LEAVING))
+            raise
+
+    def wait(self, timeout: float | None) -> bool:
+        if self._unsaid:
+            self._say_done()
+        if not self._held:
+            if self._poll(timeout) != self._only_the_channel:
+                self._ears.forget_departures()
+            try:
+                self._sort(self._channel.receive())
+            except BlockingIOError:
+                return False
+        return bool(self._held)
+
+    def something_waits(self) -> bool:
+        return bool(self._held)
+
+    def wait_for_others(self, timeout: float | None) -> None:
+        self._ears.wait(timeout)
+
+    def next_order(self) -> Message | None:
+        while not self._orders:
+            self._sort(self._channel.receive())
+        return self._orders.popleft()
+
+    def may_leave(self) -> bool:
+        self._unsaid = False
+        self._channel.send(Message(Kind.LEAVING))
+        return False
+
+    def holds_some(self) -> bool:
+        return bool(self._held)
+
+    def let_go(self) -> None:
+        self._ears.let_go()
+        for _, fd in self._held:
+            if fd is not None:
+                os.close(fd)
+        self._held.clear()
+
+    def _sort(self, message: Message | None) -> None:
+        if message is not None and message.kind is Kind.TAKE:
+            self._held.append((message.body, message.fd))
+        else:
+            self._orders.append(message)
+
+    def _serve_alone(self, request: Any, client_address: Any) -> None:
+        self._service.serve_verified(request, client_address)
+        self._unsaid = True
+
+    def _say_done(self) -> None:
+        self._unsaid = False
+        with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
+            self._completions.say(self._pid)
