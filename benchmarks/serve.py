@@ -135,7 +135,7 @@ def standard(prefix: str) -> Callable[[Task], None]:
 
 KINDS: dict[str, Callable[[Task], None]] = {
     "prefork": ours(),
-    "hot": ours(order="hot"),
+    "lifo": ours(idle_order="lifo"),
     "handoff": ours(strategy="handoff"),
     "reuseport": ours(strategy="reuseport"),
     "fork": ours(strategy="fork"),

@@ -34,7 +34,7 @@ class Range:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
 
 
-Order = Literal["fair", "hot"]
+IdleOrder = Literal["fifo", "lifo"]
 """Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
@@ -79,9 +79,9 @@ class Settings:
     which forks a worker for each; `handoff`, the master, which hands it to an idle worker;
     `reuseport`, the workers, each from a listener of its own."""
 
-    order: Order = "fair"
-    """Which idle worker is next, with `accept` and `handoff`: `fair`, the one that has waited
-    longest; `hot`, the one that has just served, so that the others have rest."""
+    idle_order: IdleOrder = "fifo"
+    """Which idle worker is next, with `accept` and `handoff`: `fifo`, the one that has waited
+    longest; `lifo`, the one that has just served, so that the others have rest."""
 
     spare: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-from prefork.settings import Order
+from prefork.settings import IdleOrder
 
 LEAST = 8
 
 
-def turns_of(order: Order, workers: int) -> float:
+def turns_of(order: IdleOrder, workers: int) -> float:
     """Waits after which one of so many workers goes to the end of the line.
 
-    Every few are enough to be `fair`. In a large pool a worker's memory has left the caches by the
+    Every few are enough to be `fifo`. In a large pool a worker's memory has left the caches by the
     time that its turn comes again: it serves some more while it is warm.
     """
-    return math.inf if order == "hot" else max(LEAST, workers // 4)
+    return math.inf if order == "lifo" else max(LEAST, workers // 4)

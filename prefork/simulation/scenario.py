@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from prefork.policies.sizing.base import Sizing
-from prefork.settings import Order
+from prefork.settings import IdleOrder
 from prefork.simulation.arrivals import Closed, Open
 
 TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -49,7 +49,7 @@ class Scenario:
     """For which requests come. All that have come are served."""
     threads: int = 1
     """Requests that a worker has in hand at a time; 0: any number."""
-    order: Order = "fair"
+    idle_order: IdleOrder = "fifo"
     backlog: int = 1024
     """As in listen(2); one more than this may wait."""
     retries: Sequence[float] = TCP_RETRIES

@@ -26,7 +26,7 @@ class Staff:
         self._cores = ceil(scenario.cores)
         self.sizing = None if isinstance(scenario.workers, int) else scenario.workers
         wanted, most = bounds(scenario.workers)
-        self.line = Line(turns_of(scenario.order, most))
+        self.line = Line(turns_of(scenario.idle_order, most))
         self.threads: float = scenario.threads or inf
         self.workers = [Worker(number) for number in range(wanted)]
         self.serving = dict.fromkeys(range(wanted))

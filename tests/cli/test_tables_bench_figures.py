@@ -90,8 +90,11 @@ def test_a_busy_machine_is_said_in_the_recommendation() -> None:
 @pytest.mark.parametrize(
     ("results", "taken"),
     [
-        ([a_result("accept", 2, 100), a_result("accept-hot", 2, 108)], "accept with 2 workers"),
-        ([a_result("accept", 2, 100), a_result("accept-hot", 2, 120)], "accept-hot with 2 workers"),
+        ([a_result("accept", 2, 100), a_result("accept-lifo", 2, 108)], "accept with 2 workers"),
+        (
+            [a_result("accept", 2, 100), a_result("accept-lifo", 2, 120)],
+            "accept-lifo with 2 workers",
+        ),
         (
             [a_result("accept", 2, 100, 10), a_result("handoff", 2, 120, 12)],
             "accept with 2 workers",

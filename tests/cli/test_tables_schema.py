@@ -73,7 +73,7 @@ class Later:
 
     spare: Count = 3
     """Idle workers to keep."""
-    order: Literal["fair", "hot"] = "fair"
+    idle_order: Literal["fifo", "lifo"] = "fifo"
     quick: bool = False
     """Whether it is."""
 
@@ -89,10 +89,10 @@ def test_a_field_that_is_added_is_an_option_without_another_word(
 
     command.__annotations__["said"] = Annotated[options_of(Later), Parameter(name="*")]
     app.default(command)
-    app(["--order", "hot", "--quick"], result_action="return_none")
-    assert heard == [{"order": "hot", "quick": True}]
-    with pytest.raises(Refusal, match=r"--order 'hto': it must be one of: fair, hot\."):
-        app(["--order", "hto"])
+    app(["--idle-order", "lifo", "--quick"], result_action="return_none")
+    assert heard == [{"idle_order": "lifo", "quick": True}]
+    with pytest.raises(Refusal, match=r"--idle-order 'hto': it must be one of: fifo, lifo\."):
+        app(["--idle-order", "hto"])
     with pytest.raises(Refusal, match=r"--spare '-1': it must be a whole number from 0 up\."):
         app(["--spare", "-1"])
     app.help_print([])

@@ -92,6 +92,6 @@ def test_the_rules_are_able_to_fail(tmp_path: Path) -> None:
     module.write_text(source)
     assert sorted(found[1:] for found in imports(module)) == [
         (1, "prefork"),
-        (3, "prefork.state.worker_table"),
+        (3, "prefork.pool"),
         (4, "..a.b"),
     ]

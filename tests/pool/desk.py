@@ -84,10 +84,10 @@ class Worker:
 class Desk:
     """Where requests are handed out, and the workers who take them."""
 
-    def __init__(self, bound: int | None = None, order: str = "fair") -> None:
+    def __init__(self, bound: int | None = None, order: str = "fifo") -> None:
         self.host = Host()
         self.host.bound = bound
-        self.host.set = Settings(order=order)  # type: ignore[arg-type]
+        self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
         self._pool = Pool()
         self.handoff = Handoff(self.host, self._pool)
         self._workers: list[Worker] = []

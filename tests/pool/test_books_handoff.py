@@ -45,7 +45,7 @@ def test_a_request_that_is_on_its_way_is_known_before_the_worker_shows_it(desk: 
 
 
 def test_with_the_order_hot_it_is_who_was_done_last() -> None:
-    desk = Desk(order="hot")
+    desk = Desk(order="lifo")
     first, second = desk.hire(), desk.hire()
     for name in (b"a", b"b", b"c"):
         assert desk.place(name)
@@ -56,7 +56,7 @@ def test_with_the_order_hot_it_is_who_was_done_last() -> None:
 
 
 def test_with_threads_too_who_was_done_last_is_hot() -> None:
-    desk = Desk(bound=3, order="hot")
+    desk = Desk(bound=3, order="lifo")
     first, second = desk.hire(), desk.hire()
     assert desk.place(b"a", b"b", b"c", b"d")
     assert (second.handed(), first.handed()) == ([b"a", b"b", b"c"], [b"d"])

@@ -198,7 +198,7 @@ def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_pat
 
 def test_hot_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
     group = group_of_each("accept", short_path, say_who, workers=4)
-    group.prefork_settings = Settings(order="hot")
+    group.prefork_settings = Settings(idle_order="lifo")
     with running(group):
         idle_workers(group, 4)
         served = Counter(ask(s).split()[1] for _ in range(50) for s in group.members)

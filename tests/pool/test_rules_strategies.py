@@ -41,12 +41,12 @@ def test_fair_idle_workers_take_turns(strategy: str, running: Any) -> None:
 
 
 # A client hears the end before the worker is back: then a second one is hot, or even a third.
-@pytest.mark.parametrize(("strategy", "hot", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
+@pytest.mark.parametrize(("strategy", "lifo", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
 def test_hot_few_workers_do_most_of_what_there_is_to_do(
     strategy: str, hot: int, least: int, running: Any
 ) -> None:
     """So that the others can be retired; of 200, a fair share is 50 for each."""
-    server = pool_of(who, strategy=strategy, workers=4, settings={"order": "hot"})
+    server = pool_of(who, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
         assert sum(served_by(server, 200)[:hot]) >= least

@@ -66,8 +66,8 @@ def test_threads_that_compute_for_long_take_turns() -> None:
 
 def test_hot_keeps_to_one_worker_and_fair_gives_each_its_share() -> None:
     one_by_one = Given([0.1 * n for n in range(720)])
-    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="hot")
-    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="fair")
+    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="lifo")
+    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="fifo")
     assert sorted(hot.served) == [0, 0, 0, 720]
     assert fair.served == [180, 180, 180, 180]
 
@@ -216,7 +216,7 @@ SCENARIOS = st.fixed_dictionaries(
         ),
         "cores": st.sampled_from([0.5, 1, 2, 3]),
         "threads": st.integers(0, 3),
-        "order": st.sampled_from(["fair", "hot"]),
+        "idle_order": st.sampled_from(["fifo", "lifo"]),
         "backlog": st.integers(0, 8),
         "overhead": st.sampled_from([0.0, 0.001]),
         "client_cpu": st.sampled_from([0.0, 0.001]),

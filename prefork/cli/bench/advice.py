@@ -1,7 +1,7 @@
 """One sentence: which cell to take, and why; nothing that the figures do not say.
 
 More requests per second win. What is within the noise of the best is as good, and of these the
-simplest is taken: accept, fair, with few workers.
+simplest is taken: accept, fifo, with few workers.
 """
 
 from __future__ import annotations

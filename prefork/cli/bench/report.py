@@ -19,7 +19,7 @@ from prefork.cli.charts import bars, fitting
 
 COLOURS = {
     "accept": "green",
-    "accept-hot": "bright_green",
+    "accept-lifo": "bright_green",
     "handoff": "cyan",
     "reuseport": "blue",
     "fork": "yellow",

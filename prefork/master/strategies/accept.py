@@ -44,5 +44,5 @@ class Accept(Strategy):
         kind = SharedDatagrams if first.tries_cheaply() else SharedListener
         if others:
             kind = SharedListeners
-        turns = turns_of(self.host.settings().order, self.host.max_children())
+        turns = turns_of(self.host.settings().idle_order, self.host.max_children())
         return kind(self.host, given.channel, room, turns)

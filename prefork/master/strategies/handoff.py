@@ -31,7 +31,7 @@ logger = logging.getLogger("prefork")
 class Handoff(Strategy):
     """Keeps how many requests each worker has in hand, and a line of those with room for more.
 
-    First in line is who has waited longest or, with the order `hot`, who was done last. A worker
+    First in line is who has waited longest or, with the order `lifo`, who was done last. A worker
     says when it is done, so this is exact: no request waits behind another while a worker is idle,
     and the master takes none before one is.
     """
@@ -152,7 +152,7 @@ class Handoff(Strategy):
         return None
 
     def _is_hot(self) -> bool:
-        return self.host.settings().order == "hot"
+        return self.host.settings().idle_order == "lifo"
 
     def _join_line(self, record: WorkerRecord) -> None:
         if self._in_hand[record.pid] < self._most_in_hand:
