@@ -38,7 +38,7 @@ IdleOrder = Literal["fifo", "lifo"]
 """Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
-SpawnName = Literal["auto", "fork", "refork"]
+ForkFrom = Literal["auto", "master", "mold"]
 Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0, "seconds")]
@@ -105,17 +105,17 @@ class Settings:
     """With the sizings `ondemand` and `load`: seconds for which workers are kept that are not
     needed."""
 
-    spawn: SpawnName = "auto"
-    """Where the memory of workers that stand ready comes from: `fork`, from the master; `auto`,
+    fork_from: ForkFrom = "auto"
+    """Where the memory of workers that stand ready comes from: `master`, from the master; `auto`,
     the same while the master has a single thread, otherwise from a process without threads that is
-    forked at the start; `refork`, from a worker that is warm."""
+    forked at the start; `mold`, from a worker that is warm."""
 
     refork_after: SomeCount = 1000
-    """With `refork`: requests after which a worker is warm, so that those of the next generation
+    """With `mold`: requests after which a worker is warm, so that those of the next generation
     are forked from it."""
 
     max_unavailable: SomeCount = 1
-    """With `refork`: workers that may be out at a time while a generation replaces another."""
+    """With `mold`: workers that may be out at a time while a generation replaces another."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""

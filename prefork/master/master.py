@@ -90,7 +90,7 @@ class Master:
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
-            origin = ORIGINS[self._host.settings().spawn]
+            origin = ORIGINS[self._host.settings().fork_from]
             self._origin = origin(self._host, self.strategy, self._crew, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)

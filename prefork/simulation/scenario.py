@@ -59,7 +59,7 @@ class Scenario:
     """CPU seconds of a request in its worker beside the handler: the server's own, the kernel's."""
     client_cpu: float = 0.0
     """CPU seconds of a request that its client takes from the same cores, before it is sent."""
-    spawn: float = 0.05
+    start_time: float = 0.05
     """Seconds from fork to ready. The first workers are ready when the time begins."""
     memory: int | None = None
     """Bytes that the workers may have together; `None`: nobody asks."""
@@ -69,7 +69,7 @@ class Scenario:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        spans = (self.overhead, self.client_cpu, self.spawn, *self.retries)
+        spans = (self.overhead, self.client_cpu, self.start_time, *self.retries)
         measured = () if callable(self.services) else self.services
         think = self.arrivals.think if isinstance(self.arrivals, Closed) else 0.0
         for wrong, sentence in (

@@ -87,7 +87,7 @@ class Staff:
             self._starting += 1
             worker = Worker(len(self.workers))
             self.workers.append(worker)
-            ready = now + self._scenario.spawn
+            ready = now + self._scenario.start_time
             heappush(self._timers, (ready, READY, worker.number, 0.0))
         surplus = before - self._wanted
         if surplus > 0:

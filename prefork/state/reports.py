@@ -43,7 +43,7 @@ class WorkerStatus:
     busy: float
     in_flight: int
     generation: int
-    """How often the pool had been renewed when this worker was forked (`spawn = "refork"`)."""
+    """How often the pool had been renewed when this worker was forked (`fork_from = "mold"`)."""
 
 
 def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatus:

@@ -68,7 +68,7 @@ class PreforkMixIn(ForkingMixIn):
         """
 
     def worker_promoted(self) -> None:
-        """Called, with `spawn = "refork"`, in a process that was forked from a warm worker.
+        """Called, with `fork_from = "mold"`, in a process that was forked from a warm worker.
 
         It serves no request; the next workers are forked from it. The place to close what they must
         not share with each other and with that worker: connections, above all. Each of them runs

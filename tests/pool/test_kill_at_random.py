@@ -61,14 +61,14 @@ def kinds_of_descriptors() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("spawn", ["auto", "fork", "refork"])
+@pytest.mark.parametrize("fork_from", ["auto", "master", "mold"])
 def test_workers_killed_at_random_cost_their_own_request_only(
-    strategy: str, spawn: str, errors: Any
+    strategy: str, fork_from: str, errors: Any
 ) -> None:
     """Nobody else notices, and nothing is left of the dead."""
-    if spawn == "refork" and strategy not in STANDING:
+    if fork_from == "mold" and strategy not in STANDING:
         pytest.skip("no worker gets warm")
-    settings = {"spawn": spawn, "refork_after": 100}
+    settings = {"fork_from": fork_from, "refork_after": 100}
     server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
     if strategy in STANDING:
@@ -130,12 +130,12 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("errors", "no_pauses")
-@pytest.mark.parametrize("spawn", ["auto", "refork"])
+@pytest.mark.parametrize("fork_from", ["auto", "mold"])
 def test_workers_ended_politely_at_random_cost_nobody_anything(
-    strategy: str, spawn: str, running: Any
+    strategy: str, fork_from: str, running: Any
 ) -> None:
     """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
-    settings = {"spawn": spawn, "refork_after": 10}
+    settings = {"fork_from": fork_from, "refork_after": 10}
     pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     with running(pool) as server:
         load = Load(server.server_address)

@@ -363,11 +363,11 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
     within(server.server_close)
 
 
-@pytest.mark.parametrize("spawn", ["auto", "fork"])
-def test_the_port_of_a_server_that_begins_later_becomes_free(spawn: str, running: Any) -> None:
+@pytest.mark.parametrize("fork_from", ["auto", "master"])
+def test_the_port_of_a_server_that_begins_later_becomes_free(fork_from: str, running: Any) -> None:
     """Both were made before either served: the processes of the first have a copy of both."""
     second = pool_of(who)
-    with running(pool_of(who, settings={"spawn": spawn})) as first:
+    with running(pool_of(who, settings={"fork_from": fork_from})) as first:
         idle_workers(first, 2)
         with running(second):
             idle_workers(second, 2)

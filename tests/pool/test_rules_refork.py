@@ -189,7 +189,7 @@ def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) 
     kinds = (Tcp,) if strategy == "handoff" else (Tcp, Threads)
     members = [kind(LOOPBACK, count_threads) for kind in kinds]
     group = group_of(*members, strategy=strategy)
-    group.prefork_settings = replace(group.prefork_settings, spawn="refork", refork_after=10)
+    group.prefork_settings = replace(group.prefork_settings, fork_from="mold", refork_after=10)
     with running(group):
 
         def renewed() -> bool:

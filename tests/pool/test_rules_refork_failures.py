@@ -149,7 +149,7 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
 
 
 def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
-    code = HOLDING.replace("strategy={strategy!r}", "spawn='refork', refork_after=5")
+    code = HOLDING.replace("strategy={strategy!r}", "fork_from='mold', refork_after=5")
     code += "from prefork.policies import reforking\nreforking.LOOK_INTERVAL = 0.01\n"
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
@@ -178,7 +178,7 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
         with connect(server.server_address) as client:
             client.sendall(b"h")
             pid = int(told.wait_for(b"held"))
-            server.prefork_settings = type(server.prefork_settings)(spawn="refork", refork_after=4)
+            server.prefork_settings = type(server.prefork_settings)(fork_from="mold", refork_after=4)
             eventually(lambda: is_growing(server), what="an attempt")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""

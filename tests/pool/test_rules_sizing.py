@@ -238,9 +238,9 @@ def test_workers_with_threads_are_as_many_as_there_is_room_needed(
 
 
 @pytest.mark.usefixtures("soon", "no_pauses")
-@pytest.mark.parametrize("spawn", ["fork", "refork"])
-def test_workers_come_from_wherever_they_are_wanted_from(spawn: str, running: Any) -> None:
-    settings = {"spawn": spawn, "refork_after": 2, "min_children": 1}
+@pytest.mark.parametrize("fork_from", ["master", "mold"])
+def test_workers_come_from_wherever_they_are_wanted_from(fork_from: str, running: Any) -> None:
+    settings = {"fork_from": fork_from, "refork_after": 2, "min_children": 1}
     server = pool_by("ondemand", settings=settings)
 
     def generations() -> set[int]:
@@ -249,6 +249,6 @@ def test_workers_come_from_wherever_they_are_wanted_from(spawn: str, running: An
     with running(server):
         for _ in range(10):
             assert int(ask(server.server_address)) > 0
-        if spawn == "refork":
+        if fork_from == "mold":
             eventually(lambda: generations() > {0} or min(generations()) > 0)
         size_becomes(server, 1)

@@ -110,7 +110,7 @@ def test_spawn_fork_forks_from_the_master_and_names_its_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Workers then have its memory as it is, at the price that is in the log."""
-    with running(pool_of(who, settings={"spawn": "fork"})) as server:
+    with running(pool_of(who, settings={"fork_from": "master"})) as server:
         idle_workers(server, 2)
         assert not forkers_here()
     assert [text for text in messages(caplog.records) if "'MainThread'" in text]

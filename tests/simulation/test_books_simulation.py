@@ -116,7 +116,7 @@ def test_a_policy_sees_the_load_and_has_its_way() -> None:
         [Service(0.1, 0.0)],
         workers=policy,
         seconds=5.0,
-        spawn=0.25,
+        start_time=0.25,
         memory=1000,
         memory_of_worker=300,
     )
@@ -147,7 +147,7 @@ def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() ->
         [Service(0.0, 8.0)],
         workers=Scripted(1, 2, 1),
         seconds=20.0,
-        spawn=1.5,
+        start_time=1.5,
     )
     assert outcome.served == [2, 0]
     assert outcome.sizes == [(0.0, 1), (1.0, 2), (2.5, 1)]
@@ -220,7 +220,7 @@ SCENARIOS = st.fixed_dictionaries(
         "backlog": st.integers(0, 8),
         "overhead": st.sampled_from([0.0, 0.001]),
         "client_cpu": st.sampled_from([0.0, 0.001]),
-        "spawn": st.sampled_from([0.0, 0.05, 1.5]),
+        "start_time": st.sampled_from([0.0, 0.05, 1.5]),
         "seconds": st.just(10.0),
     }
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefork.master.origins.from_fork_server import FromForker
 from prefork.master.origins.from_master import Origin
 from prefork.master.origins.from_mold import FromMold
-from prefork.settings import SpawnName
+from prefork.settings import ForkFrom
 
-ORIGINS: dict[SpawnName, type[Origin]] = {
+ORIGINS: dict[ForkFrom, type[Origin]] = {
     "auto": FromForker,
-    "fork": Origin,
-    "refork": FromMold,
+    "master": Origin,
+    "mold": FromMold,
 }

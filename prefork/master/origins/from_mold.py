@@ -1,4 +1,4 @@
-"""`refork`: workers are forked from a warm worker, whose memory they share from then on."""
+"""`mold`: workers are forked from a warm worker, whose memory they share from then on."""
 
 from __future__ import annotations
 
