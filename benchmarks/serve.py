@@ -139,7 +139,7 @@ KINDS: dict[str, Callable[[Task], None]] = {
     "handoff": ours(strategy="handoff"),
     "reuseport": ours(strategy="reuseport"),
     "fork": ours(strategy="fork"),
-    "ahead": ours(strategy="fork", spare=2),
+    "ahead": ours(strategy="fork", fork_ahead=2),
     "recycled": ours(max_requests=50),
     "threaded": threaded_server,
     "forking": standard("Forking"),

@@ -15,7 +15,7 @@ NAMES = {
     "lifo": "accept, lifo",
     "reuseport": "reuseport",
     "handoff": "handoff",
-    "ahead": "fork, spare 2",
+    "ahead": "fork, 2 ahead",
     "fork": "fork",
 }
 

@@ -83,7 +83,7 @@ class Settings:
     """Which idle worker is next, with `accept` and `handoff`: `fifo`, the one that has waited
     longest; `lifo`, the one that has just served, so that the others have rest."""
 
-    spare: Count = 0
+    fork_ahead: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
     that it will serve; 0 to fork when a request has come."""
 

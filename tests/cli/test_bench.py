@@ -39,7 +39,7 @@ def test_it_ends_with_a_table_a_chart_a_sentence_and_files(bench: Start, folder:
     said = ["--request", r"hello\n", "--seconds", 2, "--clients", 3, "--output", "results"]
     run = bench("Echo", *said)
     assert run.exit_code(HANG) == 0, run.out + run.err
-    for words in ("accept-lifo", "fork-spare", "ForkingTCPServer", "CPU ms", "█", "Take "):
+    for words in ("accept-lifo", "fork-ahead", "ForkingTCPServer", "CPU ms", "█", "Take "):
         assert words in run.out
     assert "The request: 'hello\\n'." in " ".join(run.out.split())
     assert "Round 2 of 2" in run.out

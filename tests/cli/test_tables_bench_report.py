@@ -94,7 +94,7 @@ def test_figures_that_differ_widely_are_drawn_so_that_small_ones_can_be_compared
 
 
 @pytest.mark.parametrize(
-    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-spare", 1, 9, cpu=900.0)]]
+    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-ahead", 1, 9, cpu=900.0)]]
 )
 def test_there_is_a_picture_of_very_little_and_of_much(
     tmp_path: Path, results: list[Result]

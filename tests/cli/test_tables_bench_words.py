@@ -176,11 +176,11 @@ def test_what_does_not_fit_is_left_out_with_a_sentence(scheme: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) -> None:
     said: Any = Cell(name, 4).settings
-    assert set(said) == {"strategy", "idle_order", "spare", "sizing"}
+    assert set(said) == {"strategy", "idle_order", "fork_ahead", "sizing"}
     settings = Settings(**said)
     assert name.startswith(settings.strategy)
     assert (settings.idle_order == "lifo") == (name == "accept-lifo")
-    assert settings.spare == (4 if name == "fork-spare" else 0)
+    assert settings.fork_ahead == (4 if name == "fork-ahead" else 0)
 
 
 @pytest.mark.parametrize(

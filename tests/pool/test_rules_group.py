@@ -71,7 +71,7 @@ def test_each_kind_is_served_by_its_own_handler_from_one_pool(
 def test_workers_forked_ahead_serve_one_request_each_of_any_member(
     short_path: Path, running: Any
 ) -> None:
-    group = group_of_each("fork", short_path, say_who, workers=4, spare=2)
+    group = group_of_each("fork", short_path, say_who, workers=4, fork_ahead=2)
     kinds = [kind_of(server) for server in group.members]
     with running(group):
         answers = [ask(server) for _ in range(3) for server in group.members]

@@ -178,7 +178,9 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
         with connect(server.server_address) as client:
             client.sendall(b"h")
             pid = int(told.wait_for(b"held"))
-            server.prefork_settings = type(server.prefork_settings)(fork_from="mold", refork_after=4)
+            server.prefork_settings = type(server.prefork_settings)(
+                fork_from="mold", refork_after=4
+            )
             eventually(lambda: is_growing(server), what="an attempt")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""

@@ -129,7 +129,7 @@ def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
 
 
 def test_spare_workers_come_from_the_forker(running: Any) -> None:
-    pool = pool_of(who, strategy="fork", workers=4, settings={"spare": 2})
+    pool = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(pool) as server:
         idle_workers(server, 2)
         the_forker()

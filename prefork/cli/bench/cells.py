@@ -13,13 +13,13 @@ STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "handoff": lambda workers: {"strategy": "handoff"},
     "reuseport": lambda workers: {"strategy": "reuseport"},
     "fork": lambda workers: {"strategy": "fork"},
-    "fork-spare": lambda workers: {"strategy": "fork", "spare": workers},
+    "fork-ahead": lambda workers: {"strategy": "fork", "fork_ahead": workers},
 }
 """The settings of each, for so many workers; the simpler ones first."""
 PLAIN: dict[str, object] = {
     "strategy": "accept",
     "idle_order": "fifo",
-    "spare": 0,
+    "fork_ahead": 0,
     "sizing": "static",
 }
 """What they are put over, whatever a server class has chosen."""

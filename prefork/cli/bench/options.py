@@ -22,7 +22,7 @@ class BenchOptions(LoadOptions):
     strategies: Annotated[tuple[str, ...], words.option(strategies_of, "NAME,NAME,...")] = tuple(
         STRATEGIES
     )
-    """Which to compare, of accept, accept-lifo, handoff, reuseport, fork, fork-spare. Default: all
+    """Which to compare, of accept, accept-lifo, handoff, reuseport, fork, fork-ahead. Default: all
     of them."""
 
     max_children: Annotated[

@@ -23,7 +23,7 @@ COLOURS = {
     "handoff": "cyan",
     "reuseport": "blue",
     "fork": "yellow",
-    "fork-spare": "bright_yellow",
+    "fork-ahead": "bright_yellow",
 }
 REFERENCE = "red"
 CLIENTS_BUSY = 0.9

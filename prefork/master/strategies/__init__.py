@@ -19,6 +19,6 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
 
 def strategy_of(settings: Settings) -> type[Strategy]:
     """The class that does what the settings say."""
-    if settings.strategy == "fork" and settings.spare:
+    if settings.strategy == "fork" and settings.fork_ahead:
         return ForkAhead
     return STRATEGIES[settings.strategy]

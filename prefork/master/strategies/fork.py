@@ -18,10 +18,10 @@ class Fork(Strategy):
 
 
 class ForkAhead(Accept):
-    """`spare` workers wait for the one request that each will serve.
+    """`fork_ahead` workers wait for the one request that each will serve.
 
     As soon as one has it, it does not count as standing any more and the next one is forked: no
-    client waits for a fork as long as fewer than `spare` come at a time. The backlog that is left
+    client waits for a fork as long as fewer than `fork_ahead` come at a time. The backlog that is left
     at the end is taken by the master, for these workers would leave after one request.
     """
 
@@ -29,7 +29,7 @@ class ForkAhead(Accept):
     requests_at_most = 1
 
     def standing(self, most: int) -> int:
-        return min(most, self.host.settings().spare)
+        return min(most, self.host.settings().fork_ahead)
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         assert message.kind is Kind.TAKEN, message
