@@ -129,18 +129,18 @@ class Settings:
     bound it leaves the next one to the others. 0 for no limit (200 with `handoff`). Any number but
     1, said to the command, adds `ThreadingMixIn` to a server that has none."""
 
-    grace: Seconds | None = None
+    graceful_timeout: Seconds | None = None
     """Seconds that workers have to finish when the server ends; then they are killed. `None`: as
     long as it takes, as documented for `block_on_close`."""
 
     start_timeout: SomeSeconds = 60.0
     """Seconds within which a new worker must be ready; then it is killed and counts as failed."""
 
-    freeze: bool = True
+    gc_freeze: bool = True
     """Keep the garbage collector away from what workers share with the master: a collection
     would copy it page by page."""
 
-    titles: bool = True
+    process_titles: bool = True
     """Show in `ps` what each worker is doing, and under the command the master too."""
 
     name: str = ""

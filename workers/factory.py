@@ -84,9 +84,9 @@ class Nursery:
             channel.send(Message(Kind.FAILED, encoded(text)[:MAX_BODY]))
             return ExitCode.BOOT_FAILED
         gc.collect()
-        if terms.freeze:
+        if terms.gc_freeze:
             gc.freeze()
-        if terms.titles:
+        if terms.process_titles:
             title.show_role("mold", terms.name)
         channel.send(Message(Kind.READY))
         return self._serve_births(channel)
@@ -125,6 +125,6 @@ class Nursery:
             return None
         slot = self.scoreboard.slot(terms.number)
         assignment = Assignment(terms=terms, slot=slot, channel=newborn)
-        if terms.titles:
+        if terms.process_titles:
             assignment.title().show(0)  # until it has more to say: it is a forker no longer
         return functools.partial(self.live, assignment, lent)

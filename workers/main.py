@@ -33,10 +33,10 @@ class Terms:
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
     may_cut_off: bool
     max_requests: int
-    freeze: bool
+    gc_freeze: bool
     """Whether the garbage collector is kept away from what processes share."""
     name: str
-    titles: bool
+    process_titles: bool
 
     def packed(self) -> bytes:
         """As they travel between processes of one interpreter; see `unpacked()`."""
@@ -57,7 +57,7 @@ class Assignment:
 
     def title(self) -> Title:
         terms = self.terms
-        return Title(terms.number, terms.name, self.slot, terms.titles)
+        return Title(terms.number, terms.name, self.slot, terms.process_titles)
 
     def room(self) -> Room | None:
         threads = self.terms.threads

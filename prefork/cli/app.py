@@ -49,14 +49,14 @@ SERVE_EPILOGUE = """\
 Each option can also be said in the environment, and in `prefork.toml`. Flags come first, then the
 environment, then the file; what none of them says is left to the server class.
 
-    PREFORK_MAX_CHILDREN=8 PREFORK_FREEZE=no prefork serve app:Handler
+    PREFORK_MAX_CHILDREN=8 PREFORK_GC_FREEZE=no prefork serve app:Handler
 
 The file:
 
     target = "app:Handler"
     bind = ["tcp://127.0.0.1:9999", "unix:///run/app.sock"]
     max-children = 8
-    freeze = false
+    gc-freeze = false
 
 **Signals**
 
@@ -66,7 +66,8 @@ The file:
 **Exit codes**
 
 - 0: stopped, and drained.
-- 1: ended by force (a second signal, or the grace was over), or by an error in the server class.
+- 1: ended by force (a second signal, or the graceful_timeout was over), or by an error in the
+  server class.
 - 2: a wrong argument, or what it names cannot be had; nothing was served.
 - 3: no worker could start; the log has the traceback of one.
 """

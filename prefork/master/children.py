@@ -158,7 +158,7 @@ class Crew:
                 reset_signals(theirs)
 
             given = Assignment(terms=terms, slot=slot, channel=theirs)
-            with self._ready_to_fork(terms.titles, terms.freeze):
+            with self._ready_to_fork(terms.process_titles, terms.gc_freeze):
                 spawn(lambda: live(given), adopt, prepare, self._system)
 
         slot = self.scoreboard.slot(terms.number)
@@ -218,10 +218,10 @@ class Crew:
             reset_signals(theirs)
 
         def live() -> int | Life:
-            return nursery.forker(theirs, settings.name, settings.titles)
+            return nursery.forker(theirs, settings.name, settings.process_titles)
 
         try:
-            with self._ready_to_fork(settings.titles, settings.freeze):
+            with self._ready_to_fork(settings.process_titles, settings.gc_freeze):
                 spawn(live, forker.adopt, prepare, self._system)
             theirs.close()
         except BaseException:

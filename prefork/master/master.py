@@ -190,7 +190,7 @@ class Master:
                     self._origin.spawn_for(request, client_address)
                     return
             with let_in():
-                self._crew.wait(self._grace_left())
+                self._crew.wait(self._graceful_time_left())
             self.turn()
 
     def drain(self) -> None:
@@ -200,9 +200,9 @@ class Master:
         self._drainer_due = True
 
     def wait(self) -> None:
-        """Wait until every worker is gone; when the grace is over the rest is killed."""
+        """Wait until every worker is gone; when the graceful_timeout is over the rest is killed."""
         while len(self._pool) or self.send_drainers():
-            self._crew.wait(self._grace_left())
+            self._crew.wait(self._graceful_time_left())
             self.collect()
 
     def send_drainers(self) -> bool:
@@ -355,17 +355,17 @@ class Master:
         for record in self._pool.starting():
             if now >= self._start_deadline(record):
                 self._kill(record, "it is not ready within the start_timeout")
-        if self._grace_left() == 0.0 or self.state is PoolState.STOPPING:
-            self.kill("it has not finished within the grace")
+        if self._graceful_time_left() == 0.0 or self.state is PoolState.STOPPING:
+            self.kill("it has not finished within the graceful_timeout")
 
     def _start_deadline(self, record: WorkerRecord) -> float:
         return record.started + self._host.settings().start_timeout
 
-    def _grace_left(self) -> float | None:
-        grace = self._host.settings().grace
-        if grace is None or self.state is not PoolState.DRAINING:
+    def _graceful_time_left(self) -> float | None:
+        timeout = self._host.settings().graceful_timeout
+        if timeout is None or self.state is not PoolState.DRAINING:
             return None
-        return max(self._drain_began + grace - self._clock(), 0.0)
+        return max(self._drain_began + timeout - self._clock(), 0.0)
 
     # -- act ---------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ holds. Whoever misses a deadline is *killed*. Death needs no permission: from ea
 worker may be found *gone*, and its slot is free again.
 
 The pool is *new* until it serves, then *running*; when the loop ends it is *draining*: the workers
-finish, and take what waits in the backlog. When the grace is over, or somebody asks a second time,
-it is *stopping*: the rest is killed. Without workers it is *closed*. It may run again from any of
-these: `serve_forever()` may be called a second time.
+finish, and take what waits in the backlog. When the graceful_timeout is over, or somebody asks a
+second time, it is *stopping*: the rest is killed. Without workers it is *closed*. It may run again
+from any of these: `serve_forever()` may be called a second time.
 
 Where workers are forked from a warm one, each generation is *resting* until one of its workers is
 warm, *growing* while that forks a mold, and *rolling* while the older workers are replaced.

@@ -163,7 +163,8 @@ class PreforkMixIn(ForkingMixIn):
     def server_close(self) -> None:
         """Serve what waits in the backlog, close the listener, and wait for the workers.
 
-        The wait is left out when `block_on_close` is false; `prefork_settings.grace` bounds it.
+        The wait is left out when `block_on_close` is false; `prefork_settings.graceful_timeout`
+        bounds it.
         """
         master = master_of(self)
         if master is not None:

@@ -69,7 +69,7 @@ def test_a_second_signal_ends_at_once(serve: Start, told: Told, strategy: str) -
 def test_the_grace_ends_what_does_not_end_by_itself(
     serve: Start, told: Told, strategy: str
 ) -> None:
-    server = serve("AtGate", *TWO, "--strategy", strategy, "--grace", 0.05)
+    server = serve("AtGate", *TWO, "--strategy", strategy, "--graceful-timeout", 0.05)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         server.signal(signal.SIGTERM)
@@ -79,7 +79,7 @@ def test_the_grace_ends_what_does_not_end_by_itself(
 
 
 def test_a_grace_that_is_not_needed_is_no_force(serve: Start, told: Told, gate: Gate) -> None:
-    server = serve("AtGate", *TWO, "--grace", 60)
+    server = serve("AtGate", *TWO, "--graceful-timeout", 60)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         server.signal(signal.SIGTERM)

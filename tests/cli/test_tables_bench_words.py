@@ -75,7 +75,7 @@ def test_few_words(parsed: Parse) -> None:
         ("a:H --request x --strategies acept", " Did you mean 'accept'?"),
         (
             "a:H --request x --strategies accept,lifo",
-            "--strategies 'accept,lifo': there is no strategy 'lifo', only accept, accept-lifo, hand",
+            "--strategies 'accept,lifo': there is no strategy 'lifo', only accept, accept-lifo, ",
         ),
         ("a:H --request x --max-children 1,0", "it must be whole numbers from 1 up, such as 1,2,4"),
         ("a:H --request x --max-children 1,,2", "it must be whole numbers from 1 up"),

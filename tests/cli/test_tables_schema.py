@@ -105,17 +105,22 @@ def test_a_class_without_source_has_options_without_texts() -> None:
     assert attribute_docstrings(type("Made", (), {})) == {}
 
 
-BASE = Settings(strategy="fork", grace=3.0, titles=False, name="base", max_requests=5)
+BASE = Settings(
+    strategy="fork", graceful_timeout=3.0, process_titles=False, name="base", max_requests=5
+)
 
 
 @pytest.mark.parametrize(
     ("said", "changed"),
     [
         ({}, {}),
-        ({"grace": 4.0, "name": "said"}, {"grace": 4.0, "name": "said"}),
+        ({"graceful_timeout": 4.0, "name": "said"}, {"graceful_timeout": 4.0, "name": "said"}),
         # What is said counts, also where it is the default.
-        ({"grace": None}, {"grace": None}),
-        ({"strategy": "accept", "titles": True}, {"strategy": "accept", "titles": True}),
+        ({"graceful_timeout": None}, {"graceful_timeout": None}),
+        (
+            {"strategy": "accept", "process_titles": True},
+            {"strategy": "accept", "process_titles": True},
+        ),
         ({"max_requests": 0, "name": ""}, {"max_requests": 0, "name": ""}),
         ({"max_requests_jitter": 2}, {"max_requests_jitter": 2}),
     ],
@@ -167,12 +172,12 @@ def test_limits_of_a_sizing_that_decides_nothing_are_refused(
 def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
     class Particular(Settings):
         def __post_init__(self) -> None:
-            if self.threads > 3 and not self.freeze:
+            if self.threads > 3 and not self.gc_freeze:
                 raise SettingsError("it must be cold for many threads.")
 
-    assert PoolOptions(said={"freeze": False}).over(Particular(threads=2)).threads == 2
+    assert PoolOptions(said={"gc_freeze": False}).over(Particular(threads=2)).threads == 2
     with pytest.raises(Refusal, match="it must be cold for many threads"):
-        PoolOptions(said={"freeze": False}).over(Particular(threads=4))
+        PoolOptions(said={"gc_freeze": False}).over(Particular(threads=4))
 
 
 SOME_SECONDS = Annotated[float, Range(0, "seconds", excluded=True)]

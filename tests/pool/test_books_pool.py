@@ -74,7 +74,7 @@ def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Ch
         ("max_requests", 1.5),
         ("max_requests_jitter", -1),
         ("threads", True),
-        ("grace", -0.1),
+        ("graceful_timeout", -0.1),
         ("start_timeout", 0),
         ("start_timeout", math.inf),
     ],

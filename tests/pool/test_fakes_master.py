@@ -187,7 +187,7 @@ def test_resting_asks_everybody_to_drain_and_ends_closed(stage: Stage) -> None:
 
 
 def test_whoever_outlasts_the_grace_is_killed(stage: Stage) -> None:
-    stage.host.set = Settings(grace=3.0)
+    stage.host.set = Settings(graceful_timeout=3.0)
     stage.start()
     stage.master.rest()
     stage.turn(seconds=2.9)
@@ -197,8 +197,8 @@ def test_whoever_outlasts_the_grace_is_killed(stage: Stage) -> None:
     assert stage.master.state is PoolState.STOPPING
 
 
-def test_a_second_rest_does_not_prolong_the_grace(stage: Stage) -> None:
-    stage.host.set = Settings(grace=3.0)
+def test_a_second_rest_does_not_prolong_the_graceful_timeout(stage: Stage) -> None:
+    stage.host.set = Settings(graceful_timeout=3.0)
     stage.start()
     stage.master.rest()
     stage.system.now += 2.0

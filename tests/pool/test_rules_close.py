@@ -183,7 +183,7 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """A handler that hangs must not keep a service manager waiting."""
-    server = pool_of(held, strategy=strategy, settings={"grace": 0.05})
+    server = pool_of(held, strategy=strategy, settings={"graceful_timeout": 0.05})
     thread = start_serving(server)
     with connect(server.server_address) as client:
         pid = int(told.wait_for(b"entered"))
@@ -191,14 +191,14 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
         within(server.server_close)
         gone({pid})
         assert answer(client) == b""
-    assert "grace" in caplog.text
+    assert "graceful_timeout" in caplog.text
 
 
 def test_grace_bounds_the_wait_even_when_more_clients_wait(
     strategy: str, held: Handler, told: Told
 ) -> None:
-    """The next one from the backlog would hang as well: the grace is for all of them."""
-    server = pool_of(held, strategy=strategy, workers=1, settings={"grace": 0.1})
+    """The next one from the backlog would hang as well: the graceful_timeout is for all of them."""
+    server = pool_of(held, strategy=strategy, workers=1, settings={"graceful_timeout": 0.1})
     thread = start_serving(server)
     with connect(server.server_address), connect(server.server_address):
         told.wait_for(b"entered")

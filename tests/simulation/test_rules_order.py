@@ -20,7 +20,7 @@ REQUESTS = 60
 
 def served_in_reality(order: IdleOrder, running: Any) -> list[int]:
     """Requests of each worker when one comes after the other, each when all of them sleep again."""
-    server = pool_of(who, workers=WORKERS, settings={"idle_order": order, "titles": False})
+    server = pool_of(who, workers=WORKERS, settings={"idle_order": order, "process_titles": False})
     served: Counter[int] = Counter()
     with running(server):
         for _ in range(REQUESTS):

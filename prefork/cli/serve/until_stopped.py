@@ -28,7 +28,7 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
 
     Then every pool drains; the servers are closed.
     """
-    title = MasterTitle(name, [one for one in servers if one.prefork_settings.titles])
+    title = MasterTitle(name, [one for one in servers if one.prefork_settings.process_titles])
     signals.every_turn = title.show
     exit_code = Exit.DONE
     try:
@@ -68,10 +68,12 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
 
 
 def _patience(servers: Sequence[Any]) -> str:
-    graces = {server.prefork_settings.grace for server in servers}
-    if graces == {None}:
+    timeouts = {server.prefork_settings.graceful_timeout for server in servers}
+    if timeouts == {None}:
         return ""
-    return ", within " + " or ".join(f"{grace:g} s" for grace in graces if grace is not None)
+    return ", within " + " or ".join(
+        f"{timeout:g} s" for timeout in timeouts if timeout is not None
+    )
 
 
 def kill_by_number(masters: Sequence[Master]) -> None:

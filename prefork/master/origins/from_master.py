@@ -91,14 +91,14 @@ class Origin:
         host, settings = self.host, self.host.settings()
         limit = self.strategy.requests_at_most
         return Terms(
-            freeze=settings.freeze,
+            gc_freeze=settings.gc_freeze,
             number=self.strategy.pool.free_slot(),
             standing=standing,
             threads=host.threads() if standing else None,
             may_cut_off=host.may_cut_off(),
             max_requests=settings.drawn_max_requests() if limit is None else limit,
             name=settings.name,
-            titles=settings.titles,
+            process_titles=settings.process_titles,
         )
 
     def nursery(self) -> Nursery:

@@ -21,8 +21,8 @@ class ForkAhead(Accept):
     """`fork_ahead` workers wait for the one request that each will serve.
 
     As soon as one has it, it does not count as standing any more and the next one is forked: no
-    client waits for a fork as long as fewer than `fork_ahead` come at a time. The backlog that is left
-    at the end is taken by the master, for these workers would leave after one request.
+    client waits for a fork as long as fewer than `fork_ahead` come at a time. The backlog that is
+    left at the end is taken by the master, for these workers would leave after one request.
     """
 
     workers_take = False
