@@ -20,7 +20,7 @@ from prefork.workers.main import Assignment, Terms
 from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message, encoded
 from prefork.workers.protocol.exit_codes import ExitCode, Life
 from prefork.workers.protocol.scoreboard import Scoreboard
-from prefork.workers.server_in_worker import Lent, Service
+from prefork.workers.server_in_worker import Lent, ServerInWorker
 from prefork.workers.sources.base import Source
 
 
@@ -28,7 +28,7 @@ from prefork.workers.sources.base import Source
 class Nursery:
     """What workers are made of, wherever they are forked."""
 
-    service: Service
+    service: ServerInWorker
     scoreboard: Scoreboard
     live: Callable[[Assignment, Lent], int | Life]
     """The life of a standing worker, with the descriptors that it was lent."""

@@ -15,7 +15,7 @@ from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode, Life
 from prefork.workers.protocol.scoreboard import Slot, State
-from prefork.workers.server_in_worker import Service, Taker
+from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Source
 from prefork.workers.title import SOON, Title
 
@@ -27,7 +27,7 @@ class Loop:
 
     def __init__(
         self,
-        service: Service,
+        service: ServerInWorker,
         source: Source,
         slot: Slot,
         channel: Channel,

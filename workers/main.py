@@ -15,7 +15,7 @@ from prefork.workers.loop import Loop
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode, Life
 from prefork.workers.protocol.scoreboard import Slot, State
-from prefork.workers.server_in_worker import Service
+from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Source
 from prefork.workers.title import Title
 
@@ -69,7 +69,7 @@ Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
 
 
 def serve_many(
-    service: Service,
+    service: ServerInWorker,
     given: Assignment,
     source_of: Callable[[Assignment, Room | None], Source],
     grow: Grow,
@@ -95,7 +95,7 @@ def serve_many(
 
 
 def serve_one(
-    service: Service, given: Assignment, request: Any, client_address: Any, whole: bool
+    service: ServerInWorker, given: Assignment, request: Any, client_address: Any, whole: bool
 ) -> int | Life:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
@@ -121,7 +121,7 @@ def serve_one(
 
 
 def _live(
-    service: Service,
+    service: ServerInWorker,
     given: Assignment,
     room: Room | None,
     prepare: Callable[[], Life],

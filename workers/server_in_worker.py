@@ -17,7 +17,7 @@ Lent = tuple[tuple[int, int], ...]
 by its number, and the descriptor."""
 
 
-class Listening(Protocol):
+class Listener(Protocol):
     """One listener of a server, and how requests are taken from it."""
 
     def fileno(self) -> int:
@@ -39,10 +39,10 @@ class Listening(Protocol):
         """Whether to try costs less than to ask first whether there is a request."""
 
 
-class Service(Protocol):
+class ServerInWorker(Protocol):
     """One server object, as its workers see it."""
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         """Where its requests arrive: at one place, or with a group of servers at several."""
 
     def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Crew
 from prefork.master.origins import ORIGINS
 from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.sizer import Sizer
 from prefork.master.strategies import strategy_of
 from prefork.master.strategies.base import Strategy
@@ -49,7 +49,9 @@ logger = logging.getLogger("prefork")
 class Master:
     """The pool of one server object, from the first fork to the last wait."""
 
-    def __init__(self, host: Host, system: System = SYSTEM, cores: int | None = None) -> None:
+    def __init__(
+        self, host: ServerInMaster, system: System = SYSTEM, cores: int | None = None
+    ) -> None:
         self._host = host
         self._system = system
         self._clock = system.clock

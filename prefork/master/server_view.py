@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from prefork.settings import Settings
 from prefork.workers.protocol.channel import Parcel
-from prefork.workers.server_in_worker import Service
+from prefork.workers.server_in_worker import ServerInWorker
 
 
-class Host(Service, Protocol):
+class ServerInMaster(ServerInWorker, Protocol):
     """The server above, as the master sees it. Everything is asked for when it is needed."""
 
     def fileno(self) -> int:

@@ -10,7 +10,7 @@ from prefork.linux.listeners import something_waits
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import Doorbell
 from prefork.master.children import Crew
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
 from prefork.policies.sizing.base import Load, Sizing
@@ -102,7 +102,9 @@ class Sizer:
     each wait; `wanted()` is how many there shall be.
     """
 
-    def __init__(self, host: Host, pool: Pool, crew: Crew, system: System, cores: int) -> None:
+    def __init__(
+        self, host: ServerInMaster, pool: Pool, crew: Crew, system: System, cores: int
+    ) -> None:
         self._host = host
         self._pool = pool
         self._crew = crew

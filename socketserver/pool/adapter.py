@@ -1,5 +1,5 @@
-"""Presents any server object with the documented hooks to the pool: to the master as its `Host`, to
-a worker as its `Service`."""
+"""Presents any server object with the documented hooks to the pool: to the master as its
+`ServerInMaster`, to a worker as its `ServerInWorker`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.pool.packing import pack, unpack
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Parcel
-from prefork.workers.server_in_worker import Listening, Taker
+from prefork.workers.server_in_worker import Listener, Taker
 
 
 class Adapter:
@@ -103,7 +103,7 @@ class Adapter:
     def leaving(self) -> None:
         self._server.worker_leaving()
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return (self,)
 
     def fileno(self) -> int:

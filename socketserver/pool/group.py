@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefork.linux.listeners import allow_siblings
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.socketserver.pool.members import GroupAdapter, Taken
@@ -143,7 +143,7 @@ class PreforkGroup(PreforkMixIn, Group):
                 with contextlib.suppress(OSError):  # said in a sentence when they are opened
                     allow_siblings(member.fileno())
 
-    def _prefork_host(self) -> Host:
+    def _prefork_host(self) -> ServerInMaster:
         return GroupAdapter(self)
 
     def _prefork_has_threads(self) -> bool:

@@ -10,7 +10,7 @@ from prefork.socketserver.pool.adapter import Adapter
 from prefork.socketserver.pool.mixin import PreforkMixIn, count_in, count_no_more, has_threads
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Parcel
-from prefork.workers.server_in_worker import Listening, Taker
+from prefork.workers.server_in_worker import Listener, Taker
 
 
 class Taken(NamedTuple):
@@ -114,7 +114,7 @@ class GroupAdapter(Adapter):
             member.leaving()
         super().leaving()
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return self._members
 
     def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefork.linux.listeners import allow_siblings, something_waits
 from prefork.linux.signal_mask import held_back
 from prefork.master.master import Master
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.readings.backlog import NOTHING, total, waiting_at_most
 from prefork.settings import Settings
@@ -183,7 +183,7 @@ class PreforkMixIn(ForkingMixIn):
         if master is not None and master.close():
             vars(self).pop("_prefork_master", None)
 
-    def _prefork_host(self) -> Host:
+    def _prefork_host(self) -> ServerInMaster:
         return Adapter(self)
 
     def _prefork_processes(self, standing: bool) -> loop.Processes:

@@ -128,7 +128,11 @@ def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence
             "is no option of `prefork serve`. Did you mean PREFORK_MAX_CHILDREN?",
         ),
         ("NO_GC_FREEZE", "1", "is no option of `prefork serve`. Did you mean PREFORK_GC_FREEZE?"),
-        ("GRACEFUL_TIMEOUT_X", "1", "option of `prefork serve`. Did you mean PREFORK_GRACEFUL_TIMEOUT?"),
+        (
+            "GRACEFUL_TIMEOUT_X",
+            "1",
+            "option of `prefork serve`. Did you mean PREFORK_GRACEFUL_TIMEOUT?",
+        ),
         ("WORKERS", "3", "PREFORK_WORKERS in the environment is no option of `prefork serve`."),
         ("PORT", "8000", "PREFORK_PORT in the environment is no option of `prefork serve`."),
         ("", "", "PREFORK_ in the environment is no option of `prefork serve`."),

@@ -12,7 +12,7 @@ from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from tests.pool.fakes import FakeHost
 
 
-class Host(FakeHost):
+class ServerInMaster(FakeHost):
     """Its requests are parcels already, or `None`: one that cannot travel."""
 
     bound: int | None = None
@@ -85,7 +85,7 @@ class Desk:
     """Where requests are handed out, and the workers who take them."""
 
     def __init__(self, bound: int | None = None, order: str = "fifo") -> None:
-        self.host = Host()
+        self.host = ServerInMaster()
         self.host.bound = bound
         self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
         self._pool = Pool()

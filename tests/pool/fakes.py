@@ -20,7 +20,7 @@ from prefork.settings import Settings
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from prefork.workers.protocol.scoreboard import _WORK, State
-from prefork.workers.server_in_worker import Listening, Taker
+from prefork.workers.server_in_worker import Listener, Taker
 
 
 class FakeSystem(System):
@@ -120,7 +120,7 @@ class FakeHost:
     def stop(self) -> None:
         self.stopped = True
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return (self,)
 
     def fileno(self) -> int:

@@ -14,7 +14,7 @@ import pytest
 from prefork import PreforkGroup, TCPServer
 from prefork.socketserver.pool.members import GroupAdapter, Taken
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.server_in_worker import Listening, Taker
+from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import Rota
 from prefork.workers.sources.reuseport import OwnListeners
 from prefork.workers.sources.several import SharedListeners
@@ -63,7 +63,7 @@ class Several(FakeHost):
         super().__init__()
         self.queues = queues
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return self.queues
 
 

@@ -19,7 +19,7 @@ from tests.pool.fakes import FakeHost
 from tests.support.deadlines import EXCHANGE
 
 
-class Host(FakeHost):
+class ServerInMaster(FakeHost):
     def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
         return parcel, fd
 
@@ -28,7 +28,7 @@ class AtWork:
     """The worker's side: its source of requests, and the master's end of the channel."""
 
     def __init__(self, room: Room | None = None) -> None:
-        self.host = Host()
+        self.host = ServerInMaster()
         self.master, self._channel = Channel.pair()
         self._completions = Completions()
         self.source = HandedOver(self.host, self._channel, room, self._completions)

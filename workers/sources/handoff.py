@@ -11,7 +11,7 @@ from typing import Any
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from prefork.workers.protocol.completions import Completions
-from prefork.workers.server_in_worker import Service
+from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Ears, Serve
 
 
@@ -25,7 +25,7 @@ class HandedOver:
     at_once = True
 
     def __init__(
-        self, service: Service, channel: Channel, room: Room | None, completions: Completions
+        self, service: ServerInWorker, channel: Channel, room: Room | None, completions: Completions
     ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))

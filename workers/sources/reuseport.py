@@ -9,7 +9,7 @@ from typing import Any
 
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.server_in_worker import Service, Taker
+from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Ears, Rota, Serve
 
 
@@ -23,7 +23,7 @@ class OwnListeners:
 
     def __init__(
         self,
-        service: Service,
+        service: ServerInWorker,
         channel: Channel,
         room: Room | None,
         listeners: Sequence[tuple[int, int]],

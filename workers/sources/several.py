@@ -6,7 +6,7 @@ from typing import Any
 
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel
-from prefork.workers.server_in_worker import Service
+from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.shared import SharedListener
 
 
@@ -19,7 +19,9 @@ class SharedListeners(SharedListener):
     find nothing, and this one would wait although somebody is idle.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+    def __init__(
+        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+    ) -> None:
         super().__init__(service, channel, room, turns)
         self.take = self._take_chosen
         self._chosen = -1

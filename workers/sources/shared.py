@@ -8,7 +8,7 @@ from typing import Any
 
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.server_in_worker import Service, Taker
+from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Ears, Rota, Serve
 
 MOST_UNASKED = 2_000_000
@@ -32,7 +32,9 @@ class SharedListener:
     finds nothing makes and frees a socket all the same, and costs five times the question.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+    def __init__(
+        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+    ) -> None:
         listeners = [one for one in service.listeners() if one.fileno() >= 0]
         takers = [one.taker() for one in listeners]  # which may put other sockets in place
         self._takers: dict[int, Taker] = {
@@ -97,7 +99,9 @@ class SharedDatagrams(SharedListener):
     As long as tries succeed a worker does not ask, but for a look at its orders now and then.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
+    def __init__(
+        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+    ) -> None:
         super().__init__(service, channel, room, turns)
         self._receive = self.take
         self.take = self._try

@@ -11,7 +11,7 @@ from prefork.linux.syscalls import System
 from prefork.master.children import Crew
 from prefork.master.fork_server import Forker, ForkerError
 from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.server_in_worker import Lent
@@ -27,7 +27,9 @@ class FromForker(Origin):
     in which no other thread can hold a lock.
     """
 
-    def __init__(self, host: Host, strategy: Strategy, crew: Crew, system: System) -> None:
+    def __init__(
+        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+    ) -> None:
         super().__init__(host, strategy, crew, system)
         self._forker: Forker | None = None
         self._given_up = False

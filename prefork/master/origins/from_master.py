@@ -12,7 +12,7 @@ from typing import Any
 from prefork.linux.fork import divide
 from prefork.linux.syscalls import System
 from prefork.master.children import Crew
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
@@ -28,7 +28,9 @@ class Origin:
     generation = 0
     """How often the pool was renewed; workers that are forked now belong to it."""
 
-    def __init__(self, host: Host, strategy: Strategy, crew: Crew, system: System) -> None:
+    def __init__(
+        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+    ) -> None:
         self.host = host
         self.strategy = strategy
         self.crew = crew

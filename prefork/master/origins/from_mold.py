@@ -10,7 +10,7 @@ from prefork.linux.syscalls import System
 from prefork.master.children import Crew
 from prefork.master.fork_server import Forker, ForkerError
 from prefork.master.origins.from_fork_server import FromForker
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.rollout import Attempts, to_promote, to_replace
 from prefork.state.lifecycle import (
@@ -79,7 +79,9 @@ class FromMold(FromForker):
     will be the next to fork a mold.
     """
 
-    def __init__(self, host: Host, strategy: Strategy, crew: Crew, system: System) -> None:
+    def __init__(
+        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+    ) -> None:
         super().__init__(host, strategy, crew, system)
         self._state = ReforkState.RESTING
         self._attempts = Attempts()

@@ -15,12 +15,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from prefork.linux.listeners import Sharing
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers.in_flight import Room
 from prefork.workers.main import Assignment
 from prefork.workers.protocol.channel import Kind, Message
-from prefork.workers.server_in_worker import Lent, Listening
+from prefork.workers.server_in_worker import Lent, Listener
 from prefork.workers.sources.base import Source
 
 
@@ -39,10 +39,10 @@ class Strategy:
     has_siblings = False
     """Whether there are other listeners beside the server's, on the same port."""
 
-    def __init__(self, host: Host, pool: Pool) -> None:
+    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
         self.host = host
         self.pool = pool
-        self._sharings: dict[Listening, Sharing] = {}
+        self._sharings: dict[Listener, Sharing] = {}
 
     # -- for the master ----------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import Pool, WorkerRecord
@@ -38,7 +38,7 @@ class Handoff(Strategy):
 
     hands_over = True
 
-    def __init__(self, host: Host, pool: Pool) -> None:
+    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
         super().__init__(host, pool)
         self._in_hand: dict[int, int] = {}
         self._most_in_hand = 1

@@ -14,7 +14,7 @@ from prefork.linux.listeners import (
     something_waits,
     spread_clients,
 )
-from prefork.master.server_view import Host
+from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.accept import Accept
 from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
@@ -41,7 +41,7 @@ class Reuseport(Accept):
 
     has_siblings = True
 
-    def __init__(self, host: Host, pool: Pool) -> None:
+    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
         super().__init__(host, pool)
         self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
         self._adopted_by: dict[Place, int] = {}  # slot of the worker
