@@ -28,7 +28,7 @@ from prefork.workers.sources.base import Source
 class Nursery:
     """What workers are made of, wherever they are forked."""
 
-    service: ServerInWorker
+    server: ServerInWorker
     scoreboard: Scoreboard
     live: Callable[[Assignment, Lent], int | Life]
     """The life of a standing worker, with the descriptors that it was lent."""
@@ -37,7 +37,7 @@ class Nursery:
 
     def forker(self, channel: Channel, name: str, titles: bool) -> int | Life:
         """The life of a forker that the master has forked itself."""
-        self.service.keep_out()
+        self.server.keep_out()
         if titles:
             title.show_role("forker", name)
         return self._serve_births(channel)
@@ -76,7 +76,7 @@ class Nursery:
         if channel.wait(0):
             return ExitCode.ORPHANED  # the master has given up
         try:
-            self.service.promoted()
+            self.server.promoted()
             if (count := threads.count()) > 1:
                 raise RuntimeError(f"it has left {count} threads, where there may be one")
         except BaseException as error:

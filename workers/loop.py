@@ -27,7 +27,7 @@ class Loop:
 
     def __init__(
         self,
-        service: ServerInWorker,
+        server: ServerInWorker,
         source: Source,
         slot: Slot,
         channel: Channel,
@@ -36,7 +36,7 @@ class Loop:
         max_requests: int,
         grow: Callable[[Message], Life | None],
     ) -> None:
-        self._service = service
+        self._server = server
         self._source = source
         self._slot = slot
         self._channel = channel
@@ -59,7 +59,7 @@ class Loop:
         if self._room is None and not self._source.at_once:
             take = self._busy_while(take)
         slot, room, title = self._slot, self._room, self._title
-        stop_asked = self._service.stop_asked
+        stop_asked = self._server.stop_asked
         taken = 0
         slot.enter(State.IDLE)
         self._read_orders()
@@ -116,7 +116,7 @@ class Loop:
         if self._title.enabled:
             # Out of a long sleep: something has changed, and may be shown when it has settled.
             self._patience = SOON if self._patience is None else self._title.settle()
-        if self._service.stop_asked():  # in a thread that has just finished
+        if self._server.stop_asked():  # in a thread that has just finished
             self._channel.send(Message(Kind.STOP))
         self._read_orders()
 

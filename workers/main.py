@@ -69,7 +69,7 @@ Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
 
 
 def serve_many(
-    service: ServerInWorker,
+    server: ServerInWorker,
     given: Assignment,
     source_of: Callable[[Assignment, Room | None], Source],
     grow: Grow,
@@ -80,7 +80,7 @@ def serve_many(
         source = source_of(given, room)
         title = given.title()
         return Loop(
-            service,
+            server,
             source,
             given.slot,
             given.channel,
@@ -91,11 +91,11 @@ def serve_many(
         ).run
 
     room = given.room()
-    return _live(service, given, room, prepare)
+    return _live(server, given, room, prepare)
 
 
 def serve_one(
-    service: ServerInWorker, given: Assignment, request: Any, client_address: Any, whole: bool
+    server: ServerInWorker, given: Assignment, request: Any, client_address: Any, whole: bool
 ) -> int | Life:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
@@ -107,21 +107,21 @@ def serve_one(
         now = given.slot.take(client_address)
         if title.enabled:
             title.show(now)
-        status = service.serve_one(request, client_address, whole)
+        status = server.serve_one(request, client_address, whole)
         given.slot.done()
-        if service.stop_asked():
+        if server.stop_asked():
             given.channel.send(Message(Kind.STOP))
         return status
 
     title = given.title()
-    status = _live(service, given, None, lambda: work)
+    status = _live(server, given, None, lambda: work)
     if status == ExitCode.BOOT_FAILED:
-        service.drop(request)
+        server.drop(request)
     return status
 
 
 def _live(
-    service: ServerInWorker,
+    server: ServerInWorker,
     given: Assignment,
     room: Room | None,
     prepare: Callable[[], Life],
@@ -129,10 +129,10 @@ def _live(
     number = given.terms.number
     try:
         current.slot = given.slot
-        service.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
+        server.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()
-        service.started()
+        server.started()
     except BaseException:
         given.channel.send(Message.failed(traceback.format_exc()))
         return ExitCode.BOOT_FAILED
@@ -149,7 +149,7 @@ def _live(
     if status != ExitCode.CRASHED:
         given.slot.enter(State.LEAVING)
     try:
-        service.leaving()
+        server.leaving()
     except Exception:
         logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", number)
     return status

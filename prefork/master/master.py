@@ -50,20 +50,20 @@ class Master:
     """The pool of one server object, from the first fork to the last wait."""
 
     def __init__(
-        self, host: ServerInMaster, system: System = SYSTEM, cores: int | None = None
+        self, server: ServerInMaster, system: System = SYSTEM, cores: int | None = None
     ) -> None:
-        self._host = host
+        self._server = server
         self._system = system
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
         self._pool = Pool()
         self._crew = Crew(self._pool, system)
         self._restarts = Restarts()
-        self.strategy: Strategy = Fork(host, self._pool)
-        self._origin = Origin(host, self.strategy, self._crew, system)
+        self.strategy: Strategy = Fork(server, self._pool)
+        self._origin = Origin(server, self.strategy, self._crew, system)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
-        self._sizer = Sizer(host, self._pool, self._crew, system, self._cores)
+        self._sizer = Sizer(server, self._pool, self._crew, system, self._cores)
         self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
         self._drain_began = 0.0
         self._has_begun = self._drainer_due = False
@@ -83,17 +83,17 @@ class Master:
         """
         with self._lock:
             self.collect()
-            wanted = strategy_of(self._host.settings())
+            wanted = strategy_of(self._server.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
                 self._crew.follow(-1, self.strategy.listen)
                 self.strategy.close()
-                self.strategy = wanted(self._host, self._pool)
+                self.strategy = wanted(self._server, self._pool)
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
-            origin = ORIGINS[self._host.settings().fork_from]
-            self._origin = origin(self._host, self.strategy, self._crew, self._system)
+            origin = ORIGINS[self._server.settings().fork_from]
+            self._origin = origin(self._server, self.strategy, self._crew, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._drainer_due = self.forced = False
@@ -147,7 +147,7 @@ class Master:
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
-            wanted = self.strategy.wants_listener(self._host.max_children())
+            wanted = self.strategy.wants_listener(self._server.max_children())
             self._crew.follow(self.strategy.fileno(), self.strategy.listen)
             return wanted
 
@@ -158,7 +158,7 @@ class Master:
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
-        return len(self._pool) < self._host.max_children()
+        return len(self._pool) < self._server.max_children()
 
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
@@ -218,7 +218,7 @@ class Master:
                 return False
             self._drainer_due = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            for _ in range(min(self._host.max_children(), self.strategy.waiting_at_most())):
+            for _ in range(min(self._server.max_children(), self.strategy.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
             return len(self._pool) > 0
@@ -248,7 +248,7 @@ class Master:
         self._origin.let_go()
         self._sizer.let_go()
         self.strategy.let_go()
-        self._host.let_go()
+        self._server.let_go()
 
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
@@ -267,7 +267,7 @@ class Master:
             record.failure = message.body.decode("utf-8", "replace")
         elif message.kind is Kind.STOP:
             if record.may_stop_now:
-                self._host.stop()
+                self._server.stop()
         else:
             self.strategy.hear(record, message)
 
@@ -299,7 +299,7 @@ class Master:
             self._drainer_due |= death.status != ExitCode.DONE
         self._pool.remove(record)
         self.strategy.forget(record)
-        self._host.workers_changed(self._pool.pids())
+        self._server.workers_changed(self._pool.pids())
         self._note_if_empty()
 
     def _nobody_starts(self) -> bool:
@@ -330,7 +330,7 @@ class Master:
 
     def _size(self) -> tuple[int, int]:
         """The standing workers to keep, and the processes there may be at most."""
-        most = self._host.max_children()
+        most = self._server.max_children()
         return self.strategy.standing(self._sizer.wanted(most)), most
 
     def _keep_size(self) -> None:
@@ -361,10 +361,10 @@ class Master:
             self.kill("it has not finished within the graceful_timeout")
 
     def _start_deadline(self, record: WorkerRecord) -> float:
-        return record.started + self._host.settings().start_timeout
+        return record.started + self._server.settings().start_timeout
 
     def _graceful_time_left(self) -> float | None:
-        timeout = self._host.settings().graceful_timeout
+        timeout = self._server.settings().graceful_timeout
         if timeout is None or self.state is not PoolState.DRAINING:
             return None
         return max(self._drain_began + timeout - self._clock(), 0.0)

@@ -103,9 +103,9 @@ class Sizer:
     """
 
     def __init__(
-        self, host: ServerInMaster, pool: Pool, crew: Crew, system: System, cores: int
+        self, server: ServerInMaster, pool: Pool, crew: Crew, system: System, cores: int
     ) -> None:
-        self._host = host
+        self._server = server
         self._pool = pool
         self._crew = crew
         self._clock = system.clock
@@ -120,7 +120,7 @@ class Sizer:
 
         Errors: `SettingsError` when there must be more workers than there may be.
         """
-        settings, most, now = self._host.settings(), self._host.max_children(), self._clock()
+        settings, most, now = self._server.settings(), self._server.max_children(), self._clock()
         settings.check_least(most)
         self.end()
         self._strategy = strategy
@@ -160,11 +160,11 @@ class Sizer:
         now = self._clock()
         if self._next_look is None or now < self._next_look:
             return
-        most = self._host.max_children()
+        most = self._server.max_children()
         if not self._strategy.standing(most):
             self.end()  # requests cannot be handed over: nobody stands ready any more
             return
-        policy.limits = self._host.settings().limits(most)
+        policy.limits = self._server.settings().limits(most)
         before = policy.wanted
         load = self._load(now)
         wanted, reason = policy.decide(load)
@@ -221,7 +221,7 @@ class Sizer:
         With threads that is how full they are now; a worker that serves one at a time is full for
         as long as it is busy.
         """
-        threads = self._host.threads()
+        threads = self._server.threads()
         if threads is None:
             busy = sum(reading.state is State.BUSY for _, reading in ready)
             return busy, self._work.share(now, ready)

@@ -143,7 +143,7 @@ class PreforkGroup(PreforkMixIn, Group):
                 with contextlib.suppress(OSError):  # said in a sentence when they are opened
                     allow_siblings(member.fileno())
 
-    def _prefork_host(self) -> ServerInMaster:
+    def _prefork_in_master(self) -> ServerInMaster:
         return GroupAdapter(self)
 
     def _prefork_has_threads(self) -> bool:

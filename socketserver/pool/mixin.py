@@ -183,7 +183,7 @@ class PreforkMixIn(ForkingMixIn):
         if master is not None and master.close():
             vars(self).pop("_prefork_master", None)
 
-    def _prefork_host(self) -> ServerInMaster:
+    def _prefork_in_master(self) -> ServerInMaster:
         return Adapter(self)
 
     def _prefork_processes(self, standing: bool) -> loop.Processes:
@@ -228,7 +228,7 @@ class PreforkMixIn(ForkingMixIn):
 
     def __master(self) -> Master:
         if (master := master_of(self)) is None:
-            master = vars(self)["_prefork_master"] = Master(self._prefork_host())
+            master = vars(self)["_prefork_master"] = Master(self._prefork_in_master())
         return master
 
     def __serve_backlog(self, master: Master) -> None:
@@ -237,7 +237,7 @@ class PreforkMixIn(ForkingMixIn):
             return
         # A second time, for those who came meanwhile; but not for ever.
         for _ in range(2):
-            listeners = master.strategy.host.listeners()
+            listeners = master.strategy.server.listeners()
             most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
             for _ in range(most):
                 if master.forced or not something_waits(one.fileno() for one in listeners):

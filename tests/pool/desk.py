@@ -9,10 +9,10 @@ from prefork.settings import Settings
 from prefork.state.lifecycle import WorkerEvent
 from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
-from tests.pool.fakes import FakeHost
+from tests.pool.fakes import FakeServer
 
 
-class ServerInMaster(FakeHost):
+class DeskServer(FakeServer):
     """Its requests are parcels already, or `None`: one that cannot travel."""
 
     bound: int | None = None
@@ -85,7 +85,7 @@ class Desk:
     """Where requests are handed out, and the workers who take them."""
 
     def __init__(self, bound: int | None = None, order: str = "fifo") -> None:
-        self.host = ServerInMaster()
+        self.host = DeskServer()
         self.host.bound = bound
         self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
         self._pool = Pool()

@@ -81,7 +81,7 @@ class FakeSystem(System):
                 os.eventfd_write(fd, 1)
 
 
-class FakeHost:
+class FakeServer:
     """A server that is nothing but a listener and settings."""
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 8) -> None:
         self.system = FakeSystem()
-        self.host = FakeHost()
+        self.host = FakeServer()
         self.master = Master(self.host, self.system, cores)
         self._ends: list[Channel] = []
         self._ready: set[int] = set()

@@ -18,7 +18,7 @@ from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import Rota
 from prefork.workers.sources.reuseport import OwnListeners
 from prefork.workers.sources.several import SharedListeners
-from tests.pool.fakes import FakeHost
+from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
 from tests.support.deadlines import EXCHANGE
 
@@ -58,7 +58,7 @@ class Queue:
         self._theirs.close()
 
 
-class Several(FakeHost):
+class Several(FakeServer):
     def __init__(self, *queues: Queue) -> None:
         super().__init__()
         self.queues = queues

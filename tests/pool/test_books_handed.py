@@ -15,11 +15,11 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.completions import Completions
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.sources.handoff import HandedOver
-from tests.pool.fakes import FakeHost
+from tests.pool.fakes import FakeServer
 from tests.support.deadlines import EXCHANGE
 
 
-class ServerInMaster(FakeHost):
+class DeskServer(FakeServer):
     def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
         return parcel, fd
 
@@ -28,7 +28,7 @@ class AtWork:
     """The worker's side: its source of requests, and the master's end of the channel."""
 
     def __init__(self, room: Room | None = None) -> None:
-        self.host = ServerInMaster()
+        self.host = DeskServer()
         self.master, self._channel = Channel.pair()
         self._completions = Completions()
         self.source = HandedOver(self.host, self._channel, room, self._completions)

@@ -25,12 +25,12 @@ class HandedOver:
     at_once = True
 
     def __init__(
-        self, service: ServerInWorker, channel: Channel, room: Room | None, completions: Completions
+        self, server: ServerInWorker, channel: Channel, room: Room | None, completions: Completions
     ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))
-        service.let_go_of_listener()
-        self._service = service
+        server.let_go_of_listener()
+        self._server = server
         self._channel = channel
         self._completions = completions
         self._pid = os.getpid()
@@ -43,11 +43,11 @@ class HandedOver:
         self.serve: Serve = self._serve_alone
         if room is not None:
             room.departed = self._say_done
-            self.serve = service.serve_verified
+            self.serve = server.serve_verified
 
     def take(self) -> tuple[Any, Any]:
         try:
-            return self._service.unpack(*self._held.popleft())
+            return self._server.unpack(*self._held.popleft())
         except OSError:
             # It had no room for the descriptor, so the next one would be lost as well.
             self._channel.send_surely(Message(Kind.LEAVING))
@@ -98,7 +98,7 @@ class HandedOver:
             self._orders.append(message)
 
     def _serve_alone(self, request: Any, client_address: Any) -> None:
-        self._service.serve_verified(request, client_address)
+        self._server.serve_verified(request, client_address)
         self._unsaid = True
 
     def _say_done(self) -> None:

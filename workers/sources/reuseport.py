@@ -14,21 +14,21 @@ from prefork.workers.sources.base import Ears, Rota, Serve
 
 
 class OwnListeners:
-    """Several listeners for each of the service's, which has one at a time under its descriptor.
+    """Several listeners for each of the server's, which has one at a time under its descriptor.
 
-    They are given as pairs: the number of the service's listener that they are like, and a
+    They are given as pairs: the number of the server's listener that they are like, and a
     descriptor. One event is asked for at a time: then the kernel goes round all that have a request
     (epoll_wait(2)).
     """
 
     def __init__(
         self,
-        service: ServerInWorker,
+        server: ServerInWorker,
         channel: Channel,
         room: Room | None,
         listeners: Sequence[tuple[int, int]],
     ) -> None:
-        self._places = service.listeners()
+        self._places = server.listeners()
         self._channel = channel
         self._ears = Ears(channel, room)
         self._poll = self._ears.epoll.poll
@@ -36,7 +36,7 @@ class OwnListeners:
         self._rota = Rota()
         self._like: dict[int, int] = {}
         for number, fd in listeners:
-            # The service's own descriptor will stand for one after the other: it needs a twin.
+            # The server's own descriptor will stand for one after the other: it needs a twin.
             self._listen(number, os.dup(fd) if fd == self._places[number].fileno() else fd)
         self._in_place: dict[int, int] = {}
         self._takers: dict[int, Taker] = {}
@@ -47,7 +47,7 @@ class OwnListeners:
         self._current = -1
         self._turn_to(min(self._like))
         self.take: Taker = self._take_in_turn if len(self._takers) > 1 else self._take_it
-        self.serve: Serve = service.serve
+        self.serve: Serve = server.serve
         self.at_once = all(self._places[number].takes_at_once() for number in self._takers)
 
     def wait(self, timeout: float | None) -> bool:

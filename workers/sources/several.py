@@ -20,9 +20,9 @@ class SharedListeners(SharedListener):
     """
 
     def __init__(
-        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+        self, server: ServerInWorker, channel: Channel, room: Room | None, turns: float
     ) -> None:
-        super().__init__(service, channel, room, turns)
+        super().__init__(server, channel, room, turns)
         self.take = self._take_chosen
         self._chosen = -1
 

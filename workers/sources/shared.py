@@ -33,15 +33,15 @@ class SharedListener:
     """
 
     def __init__(
-        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+        self, server: ServerInWorker, channel: Channel, room: Room | None, turns: float
     ) -> None:
-        listeners = [one for one in service.listeners() if one.fileno() >= 0]
+        listeners = [one for one in server.listeners() if one.fileno() >= 0]
         takers = [one.taker() for one in listeners]  # which may put other sockets in place
         self._takers: dict[int, Taker] = {
             one.fileno(): take for one, take in zip(listeners, takers, strict=True)
         }
         self.take: Taker = takers[0]
-        self.serve: Serve = service.serve
+        self.serve: Serve = server.serve
         self.at_once = all(one.takes_at_once() for one in listeners)
         self.next_order = channel.receive
         self._ears = Ears(channel, room)
@@ -100,9 +100,9 @@ class SharedDatagrams(SharedListener):
     """
 
     def __init__(
-        self, service: ServerInWorker, channel: Channel, room: Room | None, turns: float
+        self, server: ServerInWorker, channel: Channel, room: Room | None, turns: float
     ) -> None:
-        super().__init__(service, channel, room, turns)
+        super().__init__(server, channel, room, turns)
         self._receive = self.take
         self.take = self._try
         self._to_ask = 0  # so many times before it tries again without asking

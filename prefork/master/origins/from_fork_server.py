@@ -28,9 +28,9 @@ class FromForker(Origin):
     """
 
     def __init__(
-        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
     ) -> None:
-        super().__init__(host, strategy, crew, system)
+        super().__init__(server, strategy, crew, system)
         self._forker: Forker | None = None
         self._given_up = False
 
@@ -70,7 +70,7 @@ class FromForker(Origin):
 
     def listeners(self) -> list[Identity | None]:
         """The listeners that there are now."""
-        return [identity(one.fileno()) for one in self.host.listeners()]
+        return [identity(one.fileno()) for one in self.server.listeners()]
 
     def dismiss(self, forker: Forker) -> None:
         """It is not needed any more.
@@ -83,7 +83,7 @@ class FromForker(Origin):
     def _new_forker(self) -> Forker | None:
         if self._given_up or self.system.threads() == 1:
             return None
-        forker = self._forker = self.crew.spawn_forker(self.nursery(), self.host.settings())
+        forker = self._forker = self.crew.spawn_forker(self.nursery(), self.server.settings())
         forker.listeners = self.listeners()
         self.crew.watch(forker.fileno(), lambda: self._note_end(forker))
         logger.info(

@@ -29,9 +29,9 @@ class Origin:
     """How often the pool was renewed; workers that are forked now belong to it."""
 
     def __init__(
-        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
     ) -> None:
-        self.host = host
+        self.server = server
         self.strategy = strategy
         self.crew = crew
         self.system = system
@@ -54,9 +54,9 @@ class Origin:
 
         Errors: those of `spawn()`.
         """
-        host = self.host
-        whole = self.strategy.hands_over and host.threads() is None
-        return self.spawn(lambda given: serve_one(host, given, request, client_address, whole))
+        server = self.server
+        whole = self.strategy.hands_over and server.threads() is None
+        return self.spawn(lambda given: serve_one(server, given, request, client_address, whole))
 
     def spawn_standing(self, lent: Lent) -> WorkerRecord:
         """Fork a standing worker from where they come from, with the descriptors `lent` to it.
@@ -84,20 +84,20 @@ class Origin:
 
     def entered(self, record: WorkerRecord) -> WorkerRecord:
         """Note what is to be known of a worker that was entered in the pool."""
-        record.may_stop = self.host.serves_on()
+        record.may_stop = self.server.serves_on()
         record.generation = self.generation
-        self.host.workers_changed(self.strategy.pool.pids())
+        self.server.workers_changed(self.strategy.pool.pids())
         return record
 
     def terms(self, standing: bool) -> Terms:
-        host, settings = self.host, self.host.settings()
+        server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
         return Terms(
             gc_freeze=settings.gc_freeze,
             number=self.strategy.pool.free_slot(),
             standing=standing,
-            threads=host.threads() if standing else None,
-            may_cut_off=host.may_cut_off(),
+            threads=server.threads() if standing else None,
+            may_cut_off=server.may_cut_off(),
             max_requests=settings.drawn_max_requests() if limit is None else limit,
             name=settings.name,
             process_titles=settings.process_titles,
@@ -105,9 +105,9 @@ class Origin:
 
     def nursery(self) -> Nursery:
         """What standing workers are made of."""
-        return Nursery(self.host, self.crew.scoreboard, self._live, divide)
+        return Nursery(self.server, self.crew.scoreboard, self._live, divide)
 
     def _live(self, given: Assignment, lent: Lent) -> int | Life:
         """The life of a standing worker."""
         source = functools.partial(self.strategy.source, lent=lent)
-        return serve_many(self.host, given, source, self.nursery().grow)
+        return serve_many(self.server, given, source, self.nursery().grow)

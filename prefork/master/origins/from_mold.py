@@ -80,9 +80,9 @@ class FromMold(FromForker):
     """
 
     def __init__(
-        self, host: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
     ) -> None:
-        super().__init__(host, strategy, crew, system)
+        super().__init__(server, strategy, crew, system)
         self._state = ReforkState.RESTING
         self._attempts = Attempts()
         self._mold: Forker | None = None
@@ -140,7 +140,7 @@ class FromMold(FromForker):
         serving = self._serving()
         outdated = ((r.slot, self.crew.reading(r)) for r in serving if self._is_outdated(r))
         missing = wanted - len(serving)
-        slots = to_replace(outdated, missing, self.host.settings().max_unavailable)
+        slots = to_replace(outdated, missing, self.server.settings().max_unavailable)
         return [self.strategy.pool.by_slot(slot) for slot in slots]
 
     def _outdated_left(self) -> bool:
@@ -155,7 +155,7 @@ class FromMold(FromForker):
 
     def _promote(self, now: float) -> None:
         """Have a worker fork a mold, if one is warm."""
-        settings = self.host.settings()
+        settings = self.server.settings()
         current = (r for r in self._serving() if not self._is_outdated(r))
         readings = ((record.slot, self.crew.reading(record)) for record in current)
         slot = to_promote(readings, settings.refork_after)

@@ -29,7 +29,7 @@ class Accept(Strategy):
         return something_waits(self.listening())
 
     def waiting_at_most(self) -> int:
-        return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.host.listeners())
+        return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.server.listeners())
 
     def last_order(self, record: WorkerRecord) -> Message:
         # Those in hand count too: a client may have come in their place meanwhile.
@@ -40,9 +40,9 @@ class Accept(Strategy):
 
     def shared(self, given: Assignment, room: Room | None) -> SharedListener:
         """The listener that workers share, or the listeners of a group."""
-        first, *others = self.host.listeners()
+        first, *others = self.server.listeners()
         kind = SharedDatagrams if first.tries_cheaply() else SharedListener
         if others:
             kind = SharedListeners
-        turns = turns_of(self.host.settings().idle_order, self.host.max_children())
-        return kind(self.host, given.channel, room, turns)
+        turns = turns_of(self.server.settings().idle_order, self.server.max_children())
+        return kind(self.server, given.channel, room, turns)

@@ -39,8 +39,8 @@ class Strategy:
     has_siblings = False
     """Whether there are other listeners beside the server's, on the same port."""
 
-    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
-        self.host = host
+    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+        self.server = server
         self.pool = pool
         self._sharings: dict[Listener, Sharing] = {}
 
@@ -105,7 +105,7 @@ class Strategy:
         Errors: `SettingsError` when the strategy is not for such a server; `OSError` when it has no
         listener any more.
         """
-        listeners = [one for one in self.host.listeners() if one.fileno() >= 0]
+        listeners = [one for one in self.server.listeners() if one.fileno() >= 0]
         if not listeners:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         for one in listeners:
@@ -132,7 +132,7 @@ class Strategy:
 
     def listening(self) -> Collection[int]:
         """The descriptors at which requests wait."""
-        return [fd for one in self.host.listeners() if (fd := one.fileno()) >= 0]
+        return [fd for one in self.server.listeners() if (fd := one.fileno()) >= 0]
 
     def something_waits(self) -> bool:
         """Whether there is a request now that only a worker can take."""

@@ -29,7 +29,7 @@ class ForkAhead(Accept):
     requests_at_most = 1
 
     def standing(self, most: int) -> int:
-        return min(most, self.host.settings().fork_ahead)
+        return min(most, self.server.settings().fork_ahead)
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         assert message.kind is Kind.TAKEN, message

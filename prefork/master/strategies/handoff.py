@@ -38,8 +38,8 @@ class Handoff(Strategy):
 
     hands_over = True
 
-    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
-        super().__init__(host, pool)
+    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+        super().__init__(server, pool)
         self._in_hand: dict[int, int] = {}
         self._most_in_hand = 1
         self._line: OrderedDict[int, WorkerRecord] = OrderedDict()
@@ -67,7 +67,7 @@ class Handoff(Strategy):
         return self._first_in_line() is not None
 
     def place(self, request: Any, client_address: Any) -> bool:
-        parcel = self.host.pack(request, client_address)
+        parcel = self.server.pack(request, client_address)
         if parcel is None or len(parcel[0]) > MAX_BODY:
             self._note_that_requests_stay()
             return False
@@ -91,7 +91,7 @@ class Handoff(Strategy):
 
     def ready(self, record: WorkerRecord) -> None:
         if record.standing:
-            threads = self.host.threads()
+            threads = self.server.threads()
             self._most_in_hand = (
                 1 if threads is None else min(threads or MOST_IN_CHANNEL, MOST_IN_CHANNEL)
             )
@@ -137,7 +137,7 @@ class Handoff(Strategy):
         return Message.drain(0)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return HandedOver(self.host, given.channel, room, self._completions)
+        return HandedOver(self.server, given.channel, room, self._completions)
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""
@@ -152,7 +152,7 @@ class Handoff(Strategy):
         return None
 
     def _is_hot(self) -> bool:
-        return self.host.settings().idle_order == "lifo"
+        return self.server.settings().idle_order == "lifo"
 
     def _join_line(self, record: WorkerRecord) -> None:
         if self._in_hand[record.pid] < self._most_in_hand:

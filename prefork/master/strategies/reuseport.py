@@ -41,8 +41,8 @@ class Reuseport(Accept):
 
     has_siblings = True
 
-    def __init__(self, host: ServerInMaster, pool: Pool) -> None:
-        super().__init__(host, pool)
+    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+        super().__init__(server, pool)
         self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
         self._adopted_by: dict[Place, int] = {}  # slot of the worker
         self._ended = False
@@ -50,7 +50,7 @@ class Reuseport(Accept):
     def begin(self) -> None:
         self._ended = False
         self.open()
-        for one in self.host.listeners():
+        for one in self.server.listeners():
             spread_clients(one.fileno())
 
     def end(self) -> None:
@@ -61,8 +61,8 @@ class Reuseport(Accept):
             return
         self._forget_replaced()
         super().open()
-        for number, one in enumerate(self.host.listeners()):
-            for slot in range(1, self.host.max_children()):
+        for number, one in enumerate(self.server.listeners()):
+            for slot in range(1, self.server.max_children()):
                 if (slot, number) in self._siblings or one.fileno() < 0:
                     continue
                 try:
@@ -78,7 +78,7 @@ class Reuseport(Accept):
         # Who comes now goes to the server's listener. Where somebody waits there will be a worker
         # again; the other siblings can be closed without anybody noticing.
         if self._siblings:
-            for one in self.host.listeners():
+            for one in self.server.listeners():
                 send_clients_to_first(one.fileno())
         for place, other in list(self._siblings.items()):
             if not something_waits([other.fileno()]):
@@ -129,23 +129,23 @@ class Reuseport(Accept):
         return self._listeners().values()
 
     def waiting_at_most(self) -> int:
-        backlogs = [one.backlog() for one in self.host.listeners()]
+        backlogs = [one.backlog() for one in self.server.listeners()]
         listeners = self._listeners().items()
         return sum(waiting_at_most(fd, backlogs[number]) for (_, number), fd in listeners)
 
     def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        return OwnListeners(self.host, given.channel, room, lent)
+        return OwnListeners(self.server, given.channel, room, lent)
 
     def _listeners(self) -> dict[Place, int]:
         """The descriptors of all that are open, by their places."""
-        firsts = enumerate(one.fileno() for one in self.host.listeners())
+        firsts = enumerate(one.fileno() for one in self.server.listeners())
         all_of_them = {(0, number): fd for number, fd in firsts if fd >= 0}
         siblings = dict(self._siblings)  # at once: a reading may come from another thread
         return all_of_them | {place: sock.fileno() for place, sock in siblings.items()}
 
     def _forget_replaced(self) -> None:
         """Close the siblings of a socket that the program has closed, or put another for."""
-        for number, one in enumerate(self.host.listeners()):
+        for number, one in enumerate(self.server.listeners()):
             sharing = self._sharings.get(one)
             if sharing is not None and not sharing.is_of(one.fileno()):
                 del self._sharings[one]
