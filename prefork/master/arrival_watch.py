@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Iterable
 
-from prefork.master.children import Crew
+from prefork.master.children import Children
 
 
 class Doorbell:
@@ -15,8 +15,8 @@ class Doorbell:
     for as long as a worker holds it.
     """
 
-    def __init__(self, crew: Crew, ring: Callable[[], None]) -> None:
-        self._crew = crew
+    def __init__(self, children: Children, ring: Callable[[], None]) -> None:
+        self._children = children
         self._ring = ring
         self._epoll: select.epoll | None = None
 
@@ -29,12 +29,12 @@ class Doorbell:
         self._epoll = select.epoll()
         for fd in listeners:
             self._epoll.register(fd, select.EPOLLIN)
-        self._crew.watch(self._epoll.fileno(), self._rung)
+        self._children.watch(self._epoll.fileno(), self._rung)
 
     def put_away(self) -> None:
         """Do not ring."""
         if self._epoll is not None:
-            self._crew.unwatch(self._epoll.fileno())
+            self._children.unwatch(self._epoll.fileno())
             self.let_go()
 
     def let_go(self) -> None:

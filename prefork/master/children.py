@@ -33,7 +33,7 @@ FROZEN_AT_FIRST = gc.get_freeze_count()
 """Objects frozen before any program could have done so: CPython 3.12 starts with some hundred."""
 
 
-class Crew:
+class Children:
     """The processes behind the records of a pool."""
 
     def __init__(self, pool: Pool, system: System) -> None:
@@ -49,7 +49,7 @@ class Crew:
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the crew is closed."""
+        """The descriptor to wait for, -1 once the children is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
     @property

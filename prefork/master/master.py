@@ -19,7 +19,7 @@ from typing import Any
 from prefork.linux.at_fork import watch_over
 from prefork.linux.signal_mask import held_back, let_in
 from prefork.linux.syscalls import SYSTEM, System
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.master.origins import ORIGINS
 from prefork.master.origins.from_master import Origin
 from prefork.master.server_view import ServerInMaster
@@ -57,13 +57,13 @@ class Master:
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
         self._pool = Pool()
-        self._crew = Crew(self._pool, system)
+        self._children = Children(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(server, self._pool)
-        self._origin = Origin(server, self.strategy, self._crew, system)
+        self._origin = Origin(server, self.strategy, self._children, system)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
-        self._sizer = Sizer(server, self._pool, self._crew, system, self._cores)
+        self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
         self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
         self._drain_began = 0.0
         self._has_begun = self._drainer_due = False
@@ -74,7 +74,7 @@ class Master:
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        return self._crew.fileno()
+        return self._children.fileno()
 
     def start(self) -> None:
         """The loop begins: keep workers from the next turn on.
@@ -86,14 +86,14 @@ class Master:
             wanted = strategy_of(self._server.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
-                self._crew.follow(-1, self.strategy.listen)
+                self._children.follow(-1, self.strategy.listen)
                 self.strategy.close()
                 self.strategy = wanted(self._server, self._pool)
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
             origin = ORIGINS[self._server.settings().fork_from]
-            self._origin = origin(self._server, self.strategy, self._crew, self._system)
+            self._origin = origin(self._server, self.strategy, self._children, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
             self._drainer_due = self.forced = False
@@ -117,15 +117,15 @@ class Master:
     def collect(self) -> None:
         """Note what happened."""
         with self._lock:
-            if self._is_settled and self._crew.is_quiet:
+            if self._is_settled and self._children.is_quiet:
                 return
             with held_back():
-                if len(self._pool) or self._crew.watches_others:
-                    stirred = self._crew.stirred()
-                    for record, message in self._crew.messages(stirred):
+                if len(self._pool) or self._children.watches_others:
+                    stirred = self._children.stirred()
+                    for record, message in self._children.messages(stirred):
                         self._hear(record, message)
-                    if self._crew.someone_died(stirred):
-                        self._bury(self._crew.deaths())
+                    if self._children.someone_died(stirred):
+                        self._bury(self._children.deaths())
                 if not self._is_settled:
                     self._enforce_deadlines(self._clock())
 
@@ -148,7 +148,7 @@ class Master:
         """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
             wanted = self.strategy.wants_listener(self._server.max_children())
-            self._crew.follow(self.strategy.fileno(), self.strategy.listen)
+            self._children.follow(self.strategy.fileno(), self.strategy.listen)
             return wanted
 
     def goes_on(self) -> bool:
@@ -192,7 +192,7 @@ class Master:
                     self._origin.spawn_for(request, client_address)
                     return
             with let_in():
-                self._crew.wait(self._graceful_time_left())
+                self._children.wait(self._graceful_time_left())
             self.turn()
 
     def drain(self) -> None:
@@ -204,7 +204,7 @@ class Master:
     def wait(self) -> None:
         """Wait until every worker is gone; when the graceful_timeout is over the rest is killed."""
         while len(self._pool) or self.send_drainers():
-            self._crew.wait(self._graceful_time_left())
+            self._children.wait(self._graceful_time_left())
             self.collect()
 
     def send_drainers(self) -> bool:
@@ -237,14 +237,14 @@ class Master:
         with self._lock:
             self._origin.end()
             if not len(self._pool):
-                self._crew.follow(-1, self.strategy.listen)
-                self._crew.close()
+                self._children.follow(-1, self.strategy.listen)
+                self._children.close()
                 self.strategy.close()
             return not len(self._pool)
 
     def let_go(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
-        self._crew.forget_all()
+        self._children.forget_all()
         self._origin.let_go()
         self._sizer.let_go()
         self.strategy.let_go()
@@ -253,7 +253,7 @@ class Master:
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
         with self._lock:
-            now, reading = self._clock(), self._crew.reading
+            now, reading = self._clock(), self._children.reading
             return [status_of(r, reading(r), now) for r in self._pool.by_slots()]
 
     # -- note --------------------------------------------------------------------------------
@@ -285,11 +285,11 @@ class Master:
             raise StartError.of(failed)
 
     def _bury_one(self, record: WorkerRecord, death: Death) -> None:
-        for message in self._crew.last_words(record):
+        for message in self._children.last_words(record):
             self._hear(record, message)
-        self._crew.forget(record)
+        self._children.forget(record)
         now = self._clock()
-        reading = self._crew.reading(record)
+        reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
         # Before it has begun, the traceback is StartError's to tell.
@@ -336,7 +336,7 @@ class Master:
     def _keep_size(self) -> None:
         now = self._clock()
         for record in self._pool:
-            if not record.proved and not record.is_newborn(self._crew.reading(record), now):
+            if not record.proved and not record.is_newborn(self._children.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
         wanted, most = size = self._size()
@@ -398,4 +398,4 @@ class Master:
         if record.state is not WorkerState.KILLED:
             logger.warning("Killing worker %d (pid %d): %s.", record.slot, record.pid, why)
             self._pool.note(record, WorkerEvent.KILLED)
-            self._crew.send_signal(record, signal.SIGKILL)
+            self._children.send_signal(record, signal.SIGKILL)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from prefork.linux.listeners import something_waits
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import Doorbell
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
@@ -103,16 +103,16 @@ class Sizer:
     """
 
     def __init__(
-        self, server: ServerInMaster, pool: Pool, crew: Crew, system: System, cores: int
+        self, server: ServerInMaster, pool: Pool, children: Children, system: System, cores: int
     ) -> None:
         self._server = server
         self._pool = pool
-        self._crew = crew
+        self._children = children
         self._clock = system.clock
         self._cores = cores
         self.policy: Sizing | None = None  # with `static`
         self._shrinking = Shrinking()
-        self._doorbell = Doorbell(crew, self._look_now)
+        self._doorbell = Doorbell(children, self._look_now)
         self._next_look: float | None = None
 
     def begin(self, strategy: Strategy) -> None:
@@ -232,7 +232,7 @@ class Sizer:
     def _ready(self) -> Iterator[Seen]:
         for record in self._pool:
             if record.standing and record.state is WorkerState.SERVING:
-                yield record, self._crew.reading(record)
+                yield record, self._children.reading(record)
 
     def _look_now(self) -> None:
         self._next_look = self._clock()

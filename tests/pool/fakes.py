@@ -209,7 +209,7 @@ class Stage:
     def shows(self, pid: int, state: State, *, busy: float = 0.0, served: int = 0) -> None:
         """The worker writes on the scoreboard what it does from now on, and what it has done."""
         (slot,) = (worker.slot for worker in self.master.status() if worker.pid == pid)
-        place = self.master._crew.scoreboard.slot(slot)
+        place = self.master._children.scoreboard.slot(slot)
         words = int(self.system.now * 1e9), served, int(busy * 1e9), int(state is State.BUSY)
         _WORK.pack_into(place._memory, place._at, state, *words)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from prefork.linux.syscalls import SYSTEM
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.state.worker_table import Pool
 
 
@@ -14,7 +14,7 @@ def test_a_watch_that_was_cut_short_can_be_ended() -> None:
 
     The server could not be closed any more: each try ended with a KeyError.
     """
-    crew = Crew(Pool(), SYSTEM)
+    crew = Children(Pool(), SYSTEM)
     fd = os.eventfd(0)
     try:
         crew.unwatch(fd)

@@ -8,7 +8,7 @@ import threading
 
 from prefork.linux.listeners import Identity, identity
 from prefork.linux.syscalls import System
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.master.fork_server import Forker, ForkerError
 from prefork.master.origins.from_master import Origin
 from prefork.master.server_view import ServerInMaster
@@ -28,9 +28,9 @@ class FromForker(Origin):
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
     ) -> None:
-        super().__init__(server, strategy, crew, system)
+        super().__init__(server, strategy, children, system)
         self._forker: Forker | None = None
         self._given_up = False
 
@@ -59,7 +59,7 @@ class FromForker(Origin):
         Errors: as those of `Forker.bear()`.
         """
         bear = functools.partial(forker.bear, lent=lent)
-        return self.entered(self.crew.spawn_elsewhere(self.terms(standing=True), bear))
+        return self.entered(self.children.spawn_elsewhere(self.terms(standing=True), bear))
 
     def is_out_of_date(self, forker: Forker) -> bool:
         """Whether it has a listener that is closed by now, or lacks one.
@@ -77,15 +77,15 @@ class FromForker(Origin):
 
         It is to be forgotten after that: somebody's exception in here lets it be done again.
         """
-        self.crew.unwatch(forker.fileno())
+        self.children.unwatch(forker.fileno())
         forker.end()
 
     def _new_forker(self) -> Forker | None:
         if self._given_up or self.system.threads() == 1:
             return None
-        forker = self._forker = self.crew.spawn_forker(self.nursery(), self.server.settings())
+        forker = self._forker = self.children.spawn_forker(self.nursery(), self.server.settings())
         forker.listeners = self.listeners()
-        self.crew.watch(forker.fileno(), lambda: self._note_end(forker))
+        self.children.watch(forker.fileno(), lambda: self._note_end(forker))
         logger.info(
             "Other threads are alive (%s), so workers are forked by a process without them, pid "
             "%d.",

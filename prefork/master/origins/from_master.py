@@ -11,7 +11,7 @@ from typing import Any
 
 from prefork.linux.fork import divide
 from prefork.linux.syscalls import System
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
@@ -29,11 +29,11 @@ class Origin:
     """How often the pool was renewed; workers that are forked now belong to it."""
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
     ) -> None:
         self.server = server
         self.strategy = strategy
-        self.crew = crew
+        self.children = children
         self.system = system
         self._warned = False
 
@@ -47,7 +47,7 @@ class Origin:
         if not self._warned:
             self._warned = True
             warn_of_threads()
-        return self.entered(self.crew.spawn(self.terms(standing), live))
+        return self.entered(self.children.spawn(self.terms(standing), live))
 
     def spawn_for(self, request: Any, client_address: Any) -> WorkerRecord:
         """Fork a worker, always from the master, for a request that the master has taken.
@@ -105,7 +105,7 @@ class Origin:
 
     def nursery(self) -> Nursery:
         """What standing workers are made of."""
-        return Nursery(self.server, self.crew.scoreboard, self._live, divide)
+        return Nursery(self.server, self.children.scoreboard, self._live, divide)
 
     def _live(self, given: Assignment, lent: Lent) -> int | Life:
         """The life of a standing worker."""

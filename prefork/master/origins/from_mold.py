@@ -7,7 +7,7 @@ import logging
 
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
-from prefork.master.children import Crew
+from prefork.master.children import Children
 from prefork.master.fork_server import Forker, ForkerError
 from prefork.master.origins.from_fork_server import FromForker
 from prefork.master.server_view import ServerInMaster
@@ -80,9 +80,9 @@ class FromMold(FromForker):
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, crew: Crew, system: System
+        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
     ) -> None:
-        super().__init__(server, strategy, crew, system)
+        super().__init__(server, strategy, children, system)
         self._state = ReforkState.RESTING
         self._attempts = Attempts()
         self._mold: Forker | None = None
@@ -138,7 +138,7 @@ class FromMold(FromForker):
 
     def _to_retire(self, wanted: int) -> list[WorkerRecord]:
         serving = self._serving()
-        outdated = ((r.slot, self.crew.reading(r)) for r in serving if self._is_outdated(r))
+        outdated = ((r.slot, self.children.reading(r)) for r in serving if self._is_outdated(r))
         missing = wanted - len(serving)
         slots = to_replace(outdated, missing, self.server.settings().max_unavailable)
         return [self.strategy.pool.by_slot(slot) for slot in slots]
@@ -157,7 +157,7 @@ class FromMold(FromForker):
         """Have a worker fork a mold, if one is warm."""
         settings = self.server.settings()
         current = (r for r in self._serving() if not self._is_outdated(r))
-        readings = ((record.slot, self.crew.reading(record)) for record in current)
+        readings = ((record.slot, self.children.reading(record)) for record in current)
         slot = to_promote(readings, settings.refork_after)
         if slot is None:
             return
@@ -171,7 +171,7 @@ class FromMold(FromForker):
         growth.mold.listeners = self.listeners()
         self._growth = growth
         self._note(ReforkEvent.ORDERED)
-        self.crew.watch(growth.mold.channel.fileno(), lambda: self._hear(growth))
+        self.children.watch(growth.mold.channel.fileno(), lambda: self._hear(growth))
 
     def _hear(self, growth: Growth) -> None:
         try:
@@ -182,12 +182,12 @@ class FromMold(FromForker):
             self._note(ReforkEvent.FAILED)
             self._report_failure(growth.parent, str(error))
             return
-        self.crew.unwatch(growth.mold.channel.fileno())
+        self.children.unwatch(growth.mold.channel.fileno())
         self._dismiss_forkers()
         mold = self._mold = growth.mold
         self._growth = None
         self._note(ReforkEvent.GROWN)
-        self.crew.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
+        self.children.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
         self.generation += 1
         logger.info(
             "Workers of generation %d are forked from process %d, which was forked from worker %d "
@@ -199,7 +199,7 @@ class FromMold(FromForker):
         )
 
     def _abandon(self, growth: Growth) -> None:
-        self.crew.unwatch(growth.mold.channel.fileno())
+        self.children.unwatch(growth.mold.channel.fileno())
         growth.end()
         self._growth = None
 
