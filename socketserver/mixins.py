@@ -70,7 +70,7 @@ class ForkingMixIn(_Mixin):
             reaper.close()
 
     def _prefork_processes(self, standing: bool) -> Processes:
-        return _Children(self)
+        return _ForkedChildren(self)
 
     def __adopt(self, pid: int) -> None:
         if self.active_children is None:
@@ -86,7 +86,7 @@ class ForkingMixIn(_Mixin):
         return serve_in_child(self, request, client_address)
 
 
-class _Children:
+class _ForkedChildren:
     """What a forking server serves with: it wants no request while every place is taken."""
 
     def __init__(self, server: ForkingMixIn) -> None:

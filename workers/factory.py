@@ -1,4 +1,4 @@
-"""The inside of a forker: a process that serves no request, and forks workers on order.
+"""The inside of a fork_server: a process that serves no request, and forks workers on order.
 
 It has one thread, so no lock can be held by another one at a fork. The master forks one before
 others have threads to fear; a worker that is warm forks one with all that it has in memory, a mold.
@@ -35,11 +35,11 @@ class Nursery:
     divide: Callable[[Callable[[], None]], bool]
     """Forks a child of the master's, whose first act is given; whether this is it."""
 
-    def forker(self, channel: Channel, name: str, titles: bool) -> int | Life:
-        """The life of a forker that the master has forked itself."""
+    def fork_server(self, channel: Channel, name: str, titles: bool) -> int | Life:
+        """The life of a fork server that the master has forked itself."""
         self.server.keep_out()
         if titles:
-            title.show_role("forker", name)
+            title.show_role("fork server", name)
         return self._serve_births(channel)
 
     def grow(
@@ -72,7 +72,7 @@ class Nursery:
         return None
 
     def _mold(self, terms: Terms, channel: Channel) -> int | Life:
-        """The life of a mold, which is that of a forker when it is ready."""
+        """The life of a mold, which is that of a fork server when it is ready."""
         if channel.wait(0):
             return ExitCode.ORPHANED  # the master has given up
         try:
@@ -126,5 +126,5 @@ class Nursery:
         slot = self.scoreboard.slot(terms.number)
         assignment = Assignment(terms=terms, slot=slot, channel=newborn)
         if terms.process_titles:
-            assignment.title().show(0)  # until it has more to say: it is a forker no longer
+            assignment.title().show(0)  # until it has more to say: it is a fork server no longer
         return functools.partial(self.live, assignment, lent)

@@ -22,7 +22,7 @@ def load() -> None:
 
 
 def show_role(role: str, name: str) -> None:
-    """The title of a process that is no worker: `prefork: forker [app]`."""
+    """The title of a process that is no worker: `prefork: fork_server [app]`."""
     from setproctitle import setproctitle
 
     setproctitle(f"prefork: {role}" + (f" [{name}]" if name else ""))

@@ -15,7 +15,7 @@ from prefork.linux.fork import spawn
 from prefork.linux.reaper import Reaper, a_slice
 from prefork.linux.signal_mask import held_back
 from prefork.linux.syscalls import System
-from prefork.master.fork_server import Adopt, Forker
+from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
 from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers import title
@@ -205,30 +205,30 @@ class Children:
             theirs.close()
         return self._pool.by_slot(terms.number)
 
-    def spawn_forker(self, nursery: Nursery, settings: Settings) -> Forker:
+    def start_fork_server(self, nursery: Nursery, settings: Settings) -> ForkServer:
         """Fork a process that forks workers on order, and is none.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
         ours, theirs = Channel.pair()
-        forker = Forker(ours, self._system)
+        fork_server = ForkServer(ours, self._system)
 
         def prepare() -> None:
             ours.close()
             reset_signals(theirs)
 
         def live() -> int | Life:
-            return nursery.forker(theirs, settings.name, settings.process_titles)
+            return nursery.fork_server(theirs, settings.name, settings.process_titles)
 
         try:
             with self._ready_to_fork(settings.process_titles, settings.gc_freeze):
-                spawn(live, forker.adopt, prepare, self._system)
+                spawn(live, fork_server.adopt, prepare, self._system)
             theirs.close()
         except BaseException:
             theirs.close()
-            forker.end()
+            fork_server.end()
             raise
-        return forker
+        return fork_server
 
     @contextlib.contextmanager
     def _ready_to_fork(self, titles: bool, freeze: bool) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A forker as the master sees it: a process without threads that forks workers on order."""
+"""A fork server as the master sees it: a process without threads that forks workers on order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Adopt = Callable[[int], None]
 """Enters a worker in the books, by its pid."""
 
 BIRTH_TIMEOUT = 10.0
-"""Seconds that the master waits for a birth, which takes milliseconds; then the forker counts as
-stuck."""
+"""Seconds that the master waits for a birth, which takes milliseconds; then the fork server counts
+as stuck."""
 
 PATIENCE = 1.0
 """Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
@@ -31,11 +31,11 @@ CALLING_OFF = 0.3
 """Seconds in which somebody who is forking one says so."""
 
 
-class ForkerError(Exception):
+class ForkServerError(Exception):
     """It forks no more workers; the message says why."""
 
 
-class Forker:
+class ForkServer:
     """The ties to one: orders go through its channel, its end comes through its reaper."""
 
     def __init__(self, channel: Channel, system: System) -> None:
@@ -64,8 +64,8 @@ class Forker:
         Where other threads live somebody's exception may come in between (see `held_back`); who is
         born all the same is in the books before that goes on.
 
-        Errors: `OSError` when there can be no more processes, `ForkerError` when this one is of no
-        more use.
+        Errors: `OSError` when there can be no more processes, `ForkServerError` when this one is of
+        no more use.
         """
         orders = [Message(Kind.LEND, b"%d" % number, fd) for number, fd in lent]
         orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
@@ -75,11 +75,11 @@ class Forker:
                     raise self._error("takes no orders")
                 theirs.close()
                 adopt(self._newborn(ours))
-            except (OSError, ForkerError):
+            except (OSError, ForkServerError):
                 raise
             except BaseException:
                 theirs.close()
-                with contextlib.suppress(OSError, ForkerError):
+                with contextlib.suppress(OSError, ForkServerError):
                     adopt(self._newborn(ours))
                 raise
 
@@ -98,7 +98,7 @@ class Forker:
     def news(self) -> Iterator[Message]:
         """What it has said, before it forks workers.
 
-        Errors: `ForkerError` when it has ended.
+        Errors: `ForkServerError` when it has ended.
         """
         while True:
             try:
@@ -106,7 +106,7 @@ class Forker:
             except BlockingIOError:
                 return
             if message is None:
-                raise ForkerError("it ended before it was ready")
+                raise ForkServerError("it ended before it was ready")
             yield message
 
     def collect(self) -> Death | None:
@@ -129,11 +129,11 @@ class Forker:
             if message is not None and message.kind is Kind.BORN:
                 self.adopt(int(message.body))
 
-    def _error(self, why: str) -> ForkerError:
+    def _error(self, why: str) -> ForkServerError:
         """That it has ended is a better reason than any consequence of it."""
         self._is_stuck = True
         death = self.collect()
-        return ForkerError(why if death is None else death.sentence)
+        return ForkServerError(why if death is None else death.sentence)
 
     def end(self, *, at_once: bool = False) -> None:
         """End it, and collect it: `at_once`, if it is not waiting for orders.

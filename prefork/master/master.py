@@ -1,6 +1,6 @@
 """The master: keeps the pool at its size, reaps it, drains it, and does nothing on a request's way.
 
-    wait    on one descriptor, the crew's                                   (`fileno()`)
+    wait    on one descriptor, of `Children`                               (`fileno()`)
     note    each event: ready, failed, a handler wants the end, a death     (`collect()`)
     decide  too few, too many, overdue                                      (`_keep_size()`)
     act     spawn, retire, kill

@@ -68,8 +68,8 @@ def test_its_first_act_comes_when_it_is() -> None:
             os._exit(0 if signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []) else 1)
         assert not children_of(os.getpid())
 
-    with taking_in_orphans(), child_running(run) as forker:
-        assert forker.exit_code() == 0
+    with taking_in_orphans(), child_running(run) as fork_server:
+        assert fork_server.exit_code() == 0
         (newborn,) = children()
         assert exit_code(newborn) == 0
 
@@ -80,8 +80,8 @@ def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
             divide(lambda: None, SecondForkFails())
         assert not children_of(os.getpid())
 
-    with child_running(run) as forker:
-        assert forker.exit_code() == 0
+    with child_running(run) as fork_server:
+        assert fork_server.exit_code() == 0
 
 
 def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:

@@ -23,8 +23,8 @@ from tests.pool.kit import (
 )
 from tests.pool.load import Load
 from tests.pool.programs import (
-    forkers_here,
-    the_forker,
+    fork_servers_here,
+    the_fork_server,
     workers_here,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
@@ -133,7 +133,7 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
     with running(server):
         first = idle_workers(server, 2)
         all_renewed(server)
-        mold = the_forker()
+        mold = the_fork_server()
         assert command_of(mold) == "prefork: mold"
         assert mold not in server.active_children
         workers = idle_workers(server, 2)
@@ -156,7 +156,7 @@ def test_one_mold_replaces_another_and_nothing_piles_up(running: Any) -> None:
         all_renewed(server, 1)
         before = ask(server.server_address)
         all_renewed(server, 5)
-        the_forker()
+        the_fork_server()
         assert ask(server.server_address) == before
 
 
@@ -234,7 +234,7 @@ def test_a_server_may_close_while_a_mold_grows(
     thread.shut_down()
     within(server.server_close)
     assert thread.raised is None
-    assert not workers_here() | forkers_here()
+    assert not workers_here() | fork_servers_here()
 
 
 @pytest.mark.parametrize("strategy", STANDING)
@@ -251,7 +251,7 @@ def test_a_server_may_close_while_workers_are_replaced(
         within(server.server_close)
         assert answer(client).isdigit()
     assert thread.raised is None
-    assert not workers_here() | forkers_here()
+    assert not workers_here() | fork_servers_here()
 
 
 def test_datagram_servers_are_renewed_as_well(running: Any) -> None:

@@ -23,7 +23,7 @@ from tests.pool.programs import (
     HOLDING,
     orphans_end,
     program,
-    the_forker,
+    the_fork_server,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
 from tests.support.announcements import Told
@@ -114,7 +114,7 @@ def test_a_killed_mold_costs_nobody_anything(
     with running(reforking_pool(who, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
         all_renewed(server)
-        mold = the_forker()
+        mold = the_fork_server()
         os.kill(mold, signal.SIGKILL)
         eventually(lambda: not state_of(mold), what="end of the mold")
         victim = min(idle_workers(server, 2))
@@ -153,8 +153,8 @@ def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
     code += "from prefork.policies import reforking\nreforking.LOOK_INTERVAL = 0.01\n"
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
-        eventually(lambda: ask(address) and len(it.forkers()) == 1, what="a mold")
-        everybody = it.workers(2) | it.forkers()
+        eventually(lambda: ask(address) and len(it.fork_servers()) == 1, what="a mold")
+        everybody = it.workers(2) | it.fork_servers()
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
         assert orphans_end(everybody, AT_ONCE)

@@ -45,9 +45,10 @@ class Kind(IntEnum):
     TAKEN = 9
     """From a worker: it has taken the one request that it is there for."""
     LEND = 10
-    """To a forker: a listener of the master's that the next worker is to have, as with ADOPT."""
+    """To a fork_server: a listener of the master's that the next worker is to have, as with
+    ADOPT."""
     BEAR = 11
-    """To a forker: fork a worker on these terms; the descriptor is its end of its channel."""
+    """To a fork_server: fork a worker on these terms; the descriptor is its end of its channel."""
     BORN = 12
     """From a process that was forked on order: it is there; the body is its pid."""
     GROW = 13

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from prefork.master.origins.from_fork_server import FromForker
+from prefork.master.origins.from_fork_server import FromForkServer
 from prefork.master.origins.from_master import Origin
 from prefork.master.origins.from_mold import FromMold
 from prefork.settings import ForkFrom
 
 ORIGINS: dict[ForkFrom, type[Origin]] = {
-    "auto": FromForker,
+    "auto": FromForkServer,
     "master": Origin,
     "mold": FromMold,
 }

@@ -9,7 +9,7 @@ import threading
 from prefork.linux.listeners import Identity, identity
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.fork_server import Forker, ForkerError
+from prefork.master.fork_server import ForkServer, ForkServerError
 from prefork.master.origins.from_master import Origin
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
@@ -19,8 +19,8 @@ from prefork.workers.server_in_worker import Lent
 logger = logging.getLogger("prefork")
 
 
-class FromForker(Origin):
-    """From the master while it has one thread; otherwise from a forker (`auto`).
+class FromForkServer(Origin):
+    """From the master while it has one thread; otherwise from a fork_server (`auto`).
 
     That is forked when the first worker is wanted, with all the threads alive: this one fork is no
     safer than any other. But the workers, and all who ever replace them, then come from a process
@@ -31,80 +31,82 @@ class FromForker(Origin):
         self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
     ) -> None:
         super().__init__(server, strategy, children, system)
-        self._forker: Forker | None = None
+        self._fork_server: ForkServer | None = None
         self._given_up = False
 
     def spawn_standing(self, lent: Lent) -> WorkerRecord:
-        if self._forker is not None and self.is_out_of_date(self._forker):
-            FromForker.end(self)
-        if (forker := self._forker or self._new_forker()) is not None:
+        if self._fork_server is not None and self.is_out_of_date(self._fork_server):
+            FromForkServer.end(self)
+        if (fork_server := self._fork_server or self._new_fork_server()) is not None:
             try:
-                return self.spawn_by(forker, lent)
-            except ForkerError as error:
-                self._give_up(forker, str(error))
+                return self.spawn_by(fork_server, lent)
+            except ForkServerError as error:
+                self._give_up(fork_server, str(error))
         return super().spawn_standing(lent)
 
     def end(self) -> None:
-        if self._forker is not None:
-            self.dismiss(self._forker)
-            self._forker = None
+        if self._fork_server is not None:
+            self.dismiss(self._fork_server)
+            self._fork_server = None
 
     def let_go(self) -> None:
-        if self._forker is not None:
-            self._forker.let_go()
+        if self._fork_server is not None:
+            self._fork_server.let_go()
 
-    def spawn_by(self, forker: Forker, lent: Lent) -> WorkerRecord:
+    def spawn_by(self, fork_server: ForkServer, lent: Lent) -> WorkerRecord:
         """Have it fork a worker.
 
-        Errors: as those of `Forker.bear()`.
+        Errors: as those of `ForkServer.bear()`.
         """
-        bear = functools.partial(forker.bear, lent=lent)
+        bear = functools.partial(fork_server.bear, lent=lent)
         return self.entered(self.children.spawn_elsewhere(self.terms(standing=True), bear))
 
-    def is_out_of_date(self, forker: Forker) -> bool:
+    def is_out_of_date(self, fork_server: ForkServer) -> bool:
         """Whether it has a listener that is closed by now, or lacks one.
 
         It would keep the port taken, and give it to workers.
         """
-        return forker.listeners != self.listeners()
+        return fork_server.listeners != self.listeners()
 
     def listeners(self) -> list[Identity | None]:
         """The listeners that there are now."""
         return [identity(one.fileno()) for one in self.server.listeners()]
 
-    def dismiss(self, forker: Forker) -> None:
+    def dismiss(self, fork_server: ForkServer) -> None:
         """It is not needed any more.
 
         It is to be forgotten after that: somebody's exception in here lets it be done again.
         """
-        self.children.unwatch(forker.fileno())
-        forker.end()
+        self.children.unwatch(fork_server.fileno())
+        fork_server.end()
 
-    def _new_forker(self) -> Forker | None:
+    def _new_fork_server(self) -> ForkServer | None:
         if self._given_up or self.system.threads() == 1:
             return None
-        forker = self._forker = self.children.spawn_forker(self.nursery(), self.server.settings())
-        forker.listeners = self.listeners()
-        self.children.watch(forker.fileno(), lambda: self._note_end(forker))
+        fork_server = self._fork_server = self.children.start_fork_server(
+            self.nursery(), self.server.settings()
+        )
+        fork_server.listeners = self.listeners()
+        self.children.watch(fork_server.fileno(), lambda: self._note_end(fork_server))
         logger.info(
             "Other threads are alive (%s), so workers are forked by a process without them, pid "
             "%d.",
             ", ".join(t.name for t in threading.enumerate() if t is not threading.current_thread()),
-            forker.pid,
+            fork_server.pid,
         )
-        return forker
+        return fork_server
 
-    def _note_end(self, forker: Forker) -> None:
-        if (death := forker.collect()) is not None:
-            self._give_up(forker, death.sentence)
+    def _note_end(self, fork_server: ForkServer) -> None:
+        if (death := fork_server.collect()) is not None:
+            self._give_up(fork_server, death.sentence)
 
-    def _give_up(self, forker: Forker, why: str) -> None:
+    def _give_up(self, fork_server: ForkServer, why: str) -> None:
         self._given_up = True
-        self.dismiss(forker)
-        self._forker = None
+        self.dismiss(fork_server)
+        self._fork_server = None
         logger.log(
-            forker.severity,
+            fork_server.severity,
             "The process that forks workers (pid %d) %s; from now on the master forks them itself.",
-            forker.pid,
+            fork_server.pid,
             why,
         )

@@ -8,8 +8,8 @@ import logging
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.fork_server import Forker, ForkerError
-from prefork.master.origins.from_fork_server import FromForker
+from prefork.master.fork_server import ForkServer, ForkServerError
+from prefork.master.origins.from_fork_server import FromForkServer
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.rollout import Attempts, to_promote, to_replace
@@ -34,7 +34,7 @@ class Growth:
         self.parent = parent
         self.deadline = deadline
         ours, theirs = Channel.pair()
-        self.mold = Forker(ours, system)
+        self.mold = ForkServer(ours, system)
         self._orphans = contextlib.ExitStack()
         try:
             # Until the mold says that it is there, and so a child of this process.
@@ -49,7 +49,7 @@ class Growth:
     def is_ready(self, now: float) -> bool:
         """Whether it has become a mold that forks workers.
 
-        Errors: `ForkerError` when it never will.
+        Errors: `ForkServerError` when it never will.
         """
         for message in self.mold.news():
             if message.kind is Kind.BORN:
@@ -58,9 +58,9 @@ class Growth:
             elif message.kind is Kind.READY:
                 return True
             else:
-                raise ForkerError(message.body.decode("utf-8", "replace"))
+                raise ForkServerError(message.body.decode("utf-8", "replace"))
         if now >= self.deadline:
-            raise ForkerError("it was not ready within the start_timeout")
+            raise ForkServerError("it was not ready within the start_timeout")
         return False
 
     def end(self) -> None:
@@ -71,7 +71,7 @@ class Growth:
         self.mold.end(at_once=True)
 
 
-class FromMold(FromForker):
+class FromMold(FromForkServer):
     """From a mold, once there is one; until then as by `auto`.
 
     A worker that has served `refork_after` requests forks a mold; when that is ready the workers
@@ -85,7 +85,7 @@ class FromMold(FromForker):
         super().__init__(server, strategy, children, system)
         self._state = ReforkState.RESTING
         self._attempts = Attempts()
-        self._mold: Forker | None = None
+        self._mold: ForkServer | None = None
         self._growth: Growth | None = None
         self._said = ""
 
@@ -93,9 +93,9 @@ class FromMold(FromForker):
         if (mold := self._mold) is not None:
             try:
                 if self.is_out_of_date(mold):
-                    raise ForkerError("has a listener that is closed by now")
+                    raise ForkServerError("has a listener that is closed by now")
                 return self.spawn_by(mold, lent)
-            except ForkerError as error:
+            except ForkServerError as error:
                 self._lose_mold(mold, str(error))
         return super().spawn_standing(lent)
 
@@ -127,7 +127,7 @@ class FromMold(FromForker):
     def end(self) -> None:
         if self._growth is not None:
             self._abandon(self._growth)
-        self._dismiss_forkers()
+        self._dismiss_fork_servers()
 
     def let_go(self) -> None:
         super().let_go()
@@ -177,13 +177,13 @@ class FromMold(FromForker):
         try:
             if not growth.is_ready(self.system.clock()):
                 return
-        except ForkerError as error:
+        except ForkServerError as error:
             self._abandon(growth)
             self._note(ReforkEvent.FAILED)
             self._report_failure(growth.parent, str(error))
             return
         self.children.unwatch(growth.mold.channel.fileno())
-        self._dismiss_forkers()
+        self._dismiss_fork_servers()
         mold = self._mold = growth.mold
         self._growth = None
         self._note(ReforkEvent.GROWN)
@@ -203,11 +203,11 @@ class FromMold(FromForker):
         growth.end()
         self._growth = None
 
-    def _note_end_of_mold(self, mold: Forker) -> None:
+    def _note_end_of_mold(self, mold: ForkServer) -> None:
         if (death := mold.collect()) is not None:
             self._lose_mold(mold, death.sentence)
 
-    def _lose_mold(self, mold: Forker, why: str) -> None:
+    def _lose_mold(self, mold: ForkServer, why: str) -> None:
         self.dismiss(mold)
         self._mold = None
         self._note(ReforkEvent.LOST)
@@ -219,7 +219,7 @@ class FromMold(FromForker):
             why,
         )
 
-    def _dismiss_forkers(self) -> None:
+    def _dismiss_fork_servers(self) -> None:
         """Nothing more is to be forked from where workers have come from until now."""
         super().end()
         if self._mold is not None:

@@ -14,16 +14,16 @@ def test_a_watch_that_was_cut_short_can_be_ended() -> None:
 
     The server could not be closed any more: each try ended with a KeyError.
     """
-    crew = Children(Pool(), SYSTEM)
+    children = Children(Pool(), SYSTEM)
     fd = os.eventfd(0)
     try:
-        crew.unwatch(fd)
-        crew._others[fd] = lambda: None  # it came before the epoll was told
-        crew.unwatch(fd)
-        crew.watch(fd, lambda: None)
-        crew.unwatch(fd)
+        children.unwatch(fd)
+        children._others[fd] = lambda: None  # it came before the epoll was told
+        children.unwatch(fd)
+        children.watch(fd, lambda: None)
+        children.unwatch(fd)
         os.eventfd_write(fd, 1)
-        assert crew.stirred() == set()
+        assert children.stirred() == set()
     finally:
-        crew.close()
+        children.close()
         os.close(fd)
