@@ -25,7 +25,7 @@ from prefork.workers.sources.base import Source
 
 
 @dataclass(frozen=True)
-class Nursery:
+class WorkerFactory:
     """What workers are made of, wherever they are forked."""
 
     server: ServerInWorker
@@ -40,7 +40,7 @@ class Nursery:
         self.server.keep_out()
         if titles:
             title.show_role("fork server", name)
-        return self._serve_births(channel)
+        return self._serve_orders(channel)
 
     def grow(
         self, given: Assignment, source: Source, room: Room | None, order: Message
@@ -54,7 +54,7 @@ class Nursery:
                 room.let_go()
             current.slot = None
             reset_signals(channel)
-            channel.send(Message.born())
+            channel.send(Message.forked())
 
         if order.fd is None:  # out of descriptors
             return None
@@ -89,19 +89,21 @@ class Nursery:
         if terms.process_titles:
             title.show_role("mold", terms.name)
         channel.send(Message(Kind.READY))
-        return self._serve_births(channel)
+        return self._serve_orders(channel)
 
-    def _serve_births(self, channel: Channel) -> int | Life:
+    def _serve_orders(self, channel: Channel) -> int | Life:
         """Fork a worker for each order, until the master is gone."""
         lent: list[tuple[int, int]] = []
         while channel.wait(None) and (message := channel.receive()) is not None:
             if message.fd is None:
                 break  # out of descriptors: the master sees that the worker's end is gone
-            if message.kind is Kind.LEND:
+            if message.kind is Kind.PASS_LISTENER:
                 lent.append((int(message.body), message.fd))
-            elif message.kind is Kind.BEAR:
+            elif message.kind is Kind.FORK_WORKER:
                 newborn = Channel.over(message.fd)
-                life = self._bear(Terms.unpacked(message.body), newborn, tuple(lent), channel)
+                life = self._fork_worker(
+                    Terms.unpacked(message.body), newborn, tuple(lent), channel
+                )
                 if life is not None:
                     return life
                 newborn.close()
@@ -109,13 +111,15 @@ class Nursery:
                     os.close(lent.pop()[1])
         return ExitCode.TERMINATED if channel.hung_up else ExitCode.ORPHANED
 
-    def _bear(self, terms: Terms, newborn: Channel, lent: Lent, channel: Channel) -> Life | None:
+    def _fork_worker(
+        self, terms: Terms, newborn: Channel, lent: Lent, channel: Channel
+    ) -> Life | None:
         """Fork a worker; in the worker, the life that it is to lead."""
 
         def prepare() -> None:
             channel.close()
             reset_signals(newborn)
-            newborn.send(Message.born())
+            newborn.send(Message.forked())
 
         try:
             if not self.divide(prepare):

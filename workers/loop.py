@@ -160,7 +160,7 @@ class Loop:
                 self._leaving = self._when_retired
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
-            elif message.kind is Kind.GROW:
+            elif message.kind is Kind.FORK_MOLD:
                 self._leaving = self._grow(message)
 
     def _recycle(self) -> None:

@@ -20,7 +20,7 @@ from prefork.settings import Settings
 from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
-from prefork.workers.factory import Nursery
+from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import Assignment, Terms
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import Death, Life
@@ -94,7 +94,7 @@ class Children:
             if message is None:
                 self._hang_up(record)
                 return
-            if message.kind is not Kind.BORN:  # that it is there is in the books
+            if message.kind is not Kind.FORKED:  # that it is there is in the books
                 yield message
 
     def someone_died(self, stirred: set[int]) -> bool:
@@ -165,18 +165,19 @@ class Children:
         return self._enter(terms, fork)
 
     def spawn_elsewhere(
-        self, terms: Terms, bear: Callable[[Terms, Channel, Channel, Adopt], None]
+        self, terms: Terms, fork_worker: Callable[[Terms, Channel, Channel, Adopt], None]
     ) -> WorkerRecord:
         """Have a worker forked by another process, and enter it in the pool.
 
-        `bear()` does that with both ends of its channel, and has its pid adopted, perhaps twice.
+        `fork_worker()` does that with both ends of its channel, and has its pid adopted, perhaps
+        twice.
 
-        Errors: `OSError` when there can be no more descriptors, and those of `bear()`.
+        Errors: `OSError` when there can be no more descriptors, and those of `fork_worker()`.
         """
 
         def order(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
             with held_back():
-                bear(terms, ours, theirs, adopt)
+                fork_worker(terms, ours, theirs, adopt)
 
         return self._enter(terms, order)
 
@@ -205,7 +206,7 @@ class Children:
             theirs.close()
         return self._pool.by_slot(terms.number)
 
-    def start_fork_server(self, nursery: Nursery, settings: Settings) -> ForkServer:
+    def start_fork_server(self, factory: WorkerFactory, settings: Settings) -> ForkServer:
         """Fork a process that forks workers on order, and is none.
 
         Errors: `OSError` when there can be no more processes or descriptors.
@@ -218,7 +219,7 @@ class Children:
             reset_signals(theirs)
 
         def live() -> int | Life:
-            return nursery.fork_server(theirs, settings.name, settings.process_titles)
+            return factory.fork_server(theirs, settings.name, settings.process_titles)
 
         try:
             with self._ready_to_fork(settings.process_titles, settings.gc_freeze):

@@ -20,7 +20,7 @@ from prefork.workers.server_in_worker import Lent
 Adopt = Callable[[int], None]
 """Enters a worker in the books, by its pid."""
 
-BIRTH_TIMEOUT = 10.0
+FORK_TIMEOUT = 10.0
 """Seconds that the master waits for a birth, which takes milliseconds; then the fork server counts
 as stuck."""
 
@@ -58,7 +58,9 @@ class ForkServer:
         self.pid = pid
         self._reaper.adopt(pid)
 
-    def bear(self, terms: Terms, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent) -> None:
+    def fork_worker(
+        self, terms: Terms, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent
+    ) -> None:
         """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
 
         Where other threads live somebody's exception may come in between (see `held_back`); who is
@@ -67,26 +69,26 @@ class ForkServer:
         Errors: `OSError` when there can be no more processes, `ForkServerError` when this one is of
         no more use.
         """
-        orders = [Message(Kind.LEND, b"%d" % number, fd) for number, fd in lent]
-        orders.append(Message(Kind.BEAR, terms.packed(), theirs.fileno()))
+        orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in lent]
+        orders.append(Message(Kind.FORK_WORKER, terms.packed(), theirs.fileno()))
         with taking_in_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
                     raise self._error("takes no orders")
                 theirs.close()
-                adopt(self._newborn(ours))
+                adopt(self._forked_pid(ours))
             except (OSError, ForkServerError):
                 raise
             except BaseException:
                 theirs.close()
                 with contextlib.suppress(OSError, ForkServerError):
-                    adopt(self._newborn(ours))
+                    adopt(self._forked_pid(ours))
                 raise
 
-    def _newborn(self, ours: Channel) -> int:
+    def _forked_pid(self, ours: Channel) -> int:
         """The pid of the worker that is being forked."""
-        if not ours.wait(BIRTH_TIMEOUT):
-            raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
+        if not ours.wait(FORK_TIMEOUT):
+            raise self._error(f"has not forked a worker within {FORK_TIMEOUT:g} s")
         answer = ours.peek()  # whatever may come in between, its number is not lost
         if answer is None:
             raise self._error("has not forked a worker that it was told to fork")
@@ -126,7 +128,7 @@ class ForkServer:
         self.channel.say_no_more()
         if self.channel.fileno() >= 0 and self.channel.wait(CALLING_OFF):
             message = self.channel.receive()
-            if message is not None and message.kind is Kind.BORN:
+            if message is not None and message.kind is Kind.FORKED:
                 self.adopt(int(message.body))
 
     def _error(self, why: str) -> ForkServerError:

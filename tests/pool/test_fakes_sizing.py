@@ -322,14 +322,16 @@ def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers
     """Those of the former run counted as given still, and nobody took the clients of the new."""
     begin(stage, 3, strategy="reuseport", sizing="spare")
     (pid,) = stage.host.workers
-    assert orders(stage, pid) == [Kind.ADOPT] * 2
+    assert orders(stage, pid) == [Kind.ADD_LISTENER] * 2
     stage.master.rest()
     stage.dies(pid, ExitCode.DONE)
     begin(stage, 1, strategy="reuseport", sizing="spare")
     stage.host.most = 3
     stage.host.set = replace(stage.host.set, min_children=2)
     assert look(stage) == 2
-    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [Kind.ADOPT]
+    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [
+        Kind.ADD_LISTENER
+    ]
 
 
 @pytest.mark.usefixtures("port")
@@ -343,7 +345,7 @@ def test_reuseport_the_listener_of_who_dies_as_fewer_are_wanted_is_given_to_anot
     stage.host.set = replace(stage.host.set, min_children=1, max_spare=1)
     stage.system.now += stage.master.due() or 0.0
     stage.dies(pids.pop(), ExitCode.DONE)
-    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADOPT]
+    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADD_LISTENER]
 
 
 def test_out_of_descriptors_the_master_looks_by_the_clock(

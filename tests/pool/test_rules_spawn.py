@@ -162,7 +162,7 @@ def test_a_stuck_fork_server_does_not_hold_up_the_master(
     with running(pool_of(who)) as server:
         workers = idle_workers(server, 2)
         stuck = the_fork_server()
-        monkeypatch.setattr(fork_server, "BIRTH_TIMEOUT", 0.05)
+        monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.05)
         os.kill(stuck, signal.SIGSTOP)
         os.kill(min(workers), signal.SIGKILL)
         replaced(server, min(workers))

@@ -39,19 +39,19 @@ class Kind(IntEnum):
     """To a worker: serve this request; the body and the descriptor are the request."""
     LEAVING = 7
     """From a worker: it has reached a limit, and waits for the order to retire."""
-    ADOPT = 8
+    ADD_LISTENER = 8
     """To a worker: take requests from this listener as well; which of the server's listeners it is
     like, by its number."""
     TAKEN = 9
     """From a worker: it has taken the one request that it is there for."""
-    LEND = 10
+    PASS_LISTENER = 10
     """To a fork_server: a listener of the master's that the next worker is to have, as with
-    ADOPT."""
-    BEAR = 11
+    ADD_LISTENER."""
+    FORK_WORKER = 11
     """To a fork_server: fork a worker on these terms; the descriptor is its end of its channel."""
-    BORN = 12
+    FORKED = 12
     """From a process that was forked on order: it is there; the body is its pid."""
-    GROW = 13
+    FORK_MOLD = 13
     """To a worker: fork a mold, whose end of its channel is the descriptor."""
 
 
@@ -74,8 +74,8 @@ class Message(NamedTuple):
         return cls(Kind.DRAIN, b"%d" % most)
 
     @classmethod
-    def born(cls) -> Message:
-        return cls(Kind.BORN, b"%d" % os.getpid())
+    def forked(cls) -> Message:
+        return cls(Kind.FORKED, b"%d" % os.getpid())
 
     @classmethod
     def failed(cls, traceback: str) -> Message:

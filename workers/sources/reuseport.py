@@ -73,7 +73,7 @@ class OwnListeners:
 
     def next_order(self) -> Message | None:
         message = self._channel.receive()
-        while message is not None and message.kind is Kind.ADOPT and message.fd is not None:
+        while message is not None and message.kind is Kind.ADD_LISTENER and message.fd is not None:
             self._listen(int(message.body), message.fd)
             message = self._channel.receive()
         return message

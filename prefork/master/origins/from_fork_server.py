@@ -56,10 +56,10 @@ class FromForkServer(Origin):
     def spawn_by(self, fork_server: ForkServer, lent: Lent) -> WorkerRecord:
         """Have it fork a worker.
 
-        Errors: as those of `ForkServer.bear()`.
+        Errors: as those of `ForkServer.fork_worker()`.
         """
-        bear = functools.partial(fork_server.bear, lent=lent)
-        return self.entered(self.children.spawn_elsewhere(self.terms(standing=True), bear))
+        fork_worker = functools.partial(fork_server.fork_worker, lent=lent)
+        return self.entered(self.children.spawn_elsewhere(self.terms(standing=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:
         """Whether it has a listener that is closed by now, or lacks one.
@@ -84,7 +84,7 @@ class FromForkServer(Origin):
         if self._given_up or self.system.threads() == 1:
             return None
         fork_server = self._fork_server = self.children.start_fork_server(
-            self.nursery(), self.server.settings()
+            self.factory(), self.server.settings()
         )
         fork_server.listeners = self.listeners()
         self.children.watch(fork_server.fileno(), lambda: self._note_end(fork_server))

@@ -16,7 +16,7 @@ from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
-from prefork.workers.factory import Nursery
+from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import Assignment, Terms, serve_many, serve_one
 from prefork.workers.protocol.exit_codes import Life
 from prefork.workers.server_in_worker import Lent
@@ -103,11 +103,11 @@ class Origin:
             process_titles=settings.process_titles,
         )
 
-    def nursery(self) -> Nursery:
+    def factory(self) -> WorkerFactory:
         """What standing workers are made of."""
-        return Nursery(self.server, self.children.scoreboard, self._live, divide)
+        return WorkerFactory(self.server, self.children.scoreboard, self._live, divide)
 
     def _live(self, given: Assignment, lent: Lent) -> int | Life:
         """The life of a standing worker."""
         source = functools.partial(self.strategy.source, lent=lent)
-        return serve_many(self.server, given, source, self.nursery().grow)
+        return serve_many(self.server, given, source, self.factory().grow)

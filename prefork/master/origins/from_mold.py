@@ -39,7 +39,7 @@ class Growth:
         try:
             # Until the mold says that it is there, and so a child of this process.
             self._orphans.enter_context(taking_in_orphans())
-            parent.channel.send(Message(Kind.GROW, fd=theirs.fileno()))
+            parent.channel.send(Message(Kind.FORK_MOLD, fd=theirs.fileno()))
         except BaseException:
             self.end()
             raise
@@ -52,7 +52,7 @@ class Growth:
         Errors: `ForkServerError` when it never will.
         """
         for message in self.mold.news():
-            if message.kind is Kind.BORN:
+            if message.kind is Kind.FORKED:
                 self.mold.adopt(int(message.body))
                 self._orphans.close()
             elif message.kind is Kind.READY:

@@ -105,7 +105,7 @@ class Reuseport(Accept):
             if keepers and slot not in here and self._adopted_by.get(place) not in here:
                 load = Counter(self._adopted_by.values())
                 keeper = min(keepers, key=lambda s: load[s])
-                if keepers[keeper].channel.send(Message(Kind.ADOPT, b"%d" % number, fd)):
+                if keepers[keeper].channel.send(Message(Kind.ADD_LISTENER, b"%d" % number, fd)):
                     self._adopted_by[place] = keeper
 
     @contextlib.contextmanager
