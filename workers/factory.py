@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
 from prefork.workers.in_flight import Room
-from prefork.workers.main import Assignment, Terms
+from prefork.workers.main import WorkerConfig, WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message, encoded
-from prefork.workers.protocol.exit_codes import ExitCode, Life
+from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.server_in_worker import Lent, ServerInWorker
 from prefork.workers.sources.base import Source
@@ -30,12 +30,12 @@ class WorkerFactory:
 
     server: ServerInWorker
     scoreboard: Scoreboard
-    live: Callable[[Assignment, Lent], int | Life]
+    live: Callable[[WorkerContext, Lent], int | ProcessMain]
     """The life of a standing worker, with the descriptors that it was lent."""
-    divide: Callable[[Callable[[], None]], bool]
+    double_fork: Callable[[Callable[[], None]], bool]
     """Forks a child of the master's, whose first act is given; whether this is it."""
 
-    def fork_server(self, channel: Channel, name: str, titles: bool) -> int | Life:
+    def fork_server(self, channel: Channel, name: str, titles: bool) -> int | ProcessMain:
         """The life of a fork server that the master has forked itself."""
         self.server.keep_out()
         if titles:
@@ -43,12 +43,12 @@ class WorkerFactory:
         return self._serve_orders(channel)
 
     def grow(
-        self, given: Assignment, source: Source, room: Room | None, order: Message
-    ) -> Life | None:
+        self, context: WorkerContext, source: Source, room: Room | None, order: Message
+    ) -> ProcessMain | None:
         """Fork a mold from this worker, which goes on; in the mold, the life that it is to lead."""
 
         def prepare() -> None:
-            given.channel.close()
+            context.channel.close()
             source.let_go()
             if room is not None:
                 room.let_go()
@@ -64,14 +64,14 @@ class WorkerFactory:
                 return None  # the master has given up
             if (count := threads.count()) > 1:
                 channel.send(Message(Kind.FAILED, b"it has %d threads" % count))
-            elif self.divide(prepare):
-                return functools.partial(self._mold, given.terms, channel)
+            elif self.double_fork(prepare):
+                return functools.partial(self._mold, context.config, channel)
         except OSError as error:
             channel.send(Message(Kind.FAILED, f"it could not fork it: {error.strerror}".encode()))
         channel.close()
         return None
 
-    def _mold(self, terms: Terms, channel: Channel) -> int | Life:
+    def _mold(self, config: WorkerConfig, channel: Channel) -> int | ProcessMain:
         """The life of a mold, which is that of a fork server when it is ready."""
         if channel.wait(0):
             return ExitCode.ORPHANED  # the master has given up
@@ -84,14 +84,14 @@ class WorkerFactory:
             channel.send(Message(Kind.FAILED, encoded(text)[:MAX_BODY]))
             return ExitCode.BOOT_FAILED
         gc.collect()
-        if terms.gc_freeze:
+        if config.gc_freeze:
             gc.freeze()
-        if terms.process_titles:
-            title.show_role("mold", terms.name)
+        if config.process_titles:
+            title.show_role("mold", config.name)
         channel.send(Message(Kind.READY))
         return self._serve_orders(channel)
 
-    def _serve_orders(self, channel: Channel) -> int | Life:
+    def _serve_orders(self, channel: Channel) -> int | ProcessMain:
         """Fork a worker for each order, until the master is gone."""
         lent: list[tuple[int, int]] = []
         while channel.wait(None) and (message := channel.receive()) is not None:
@@ -102,7 +102,7 @@ class WorkerFactory:
             elif message.kind is Kind.FORK_WORKER:
                 newborn = Channel.over(message.fd)
                 life = self._fork_worker(
-                    Terms.unpacked(message.body), newborn, tuple(lent), channel
+                    WorkerConfig.unpacked(message.body), newborn, tuple(lent), channel
                 )
                 if life is not None:
                     return life
@@ -112,8 +112,8 @@ class WorkerFactory:
         return ExitCode.TERMINATED if channel.hung_up else ExitCode.ORPHANED
 
     def _fork_worker(
-        self, terms: Terms, newborn: Channel, lent: Lent, channel: Channel
-    ) -> Life | None:
+        self, config: WorkerConfig, newborn: Channel, lent: Lent, channel: Channel
+    ) -> ProcessMain | None:
         """Fork a worker; in the worker, the life that it is to lead."""
 
         def prepare() -> None:
@@ -122,13 +122,13 @@ class WorkerFactory:
             newborn.send(Message.forked())
 
         try:
-            if not self.divide(prepare):
+            if not self.double_fork(prepare):
                 return None
         except OSError as error:
             newborn.send(Message(Kind.FAILED, b"%d" % (error.errno or 0)))
             return None
-        slot = self.scoreboard.slot(terms.number)
-        assignment = Assignment(terms=terms, slot=slot, channel=newborn)
-        if terms.process_titles:
-            assignment.title().show(0)  # until it has more to say: it is a fork server no longer
-        return functools.partial(self.live, assignment, lent)
+        slot = self.scoreboard.slot(config.number)
+        context = WorkerContext(config=config, slot=slot, channel=newborn)
+        if config.process_titles:
+            context.title().show(0)  # until it has more to say: it is a fork server no longer
+        return functools.partial(self.live, context, lent)

@@ -13,7 +13,7 @@ from typing import Any
 from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
 from prefork.workers.in_flight import Room
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.protocol.exit_codes import ExitCode, Life
+from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
 from prefork.workers.protocol.scoreboard import Slot, State
 from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Source
@@ -34,7 +34,7 @@ class Loop:
         room: Room | None,
         title: Title,
         max_requests: int,
-        grow: Callable[[Message], Life | None],
+        grow: Callable[[Message], ProcessMain | None],
     ) -> None:
         self._server = server
         self._source = source
@@ -45,12 +45,12 @@ class Loop:
         self._max_requests = max_requests
         self._grow = grow
         self._left_to_drain: int | None = None
-        self._leaving: ExitCode | Life | None = None
+        self._leaving: ExitCode | ProcessMain | None = None
         self._when_retired = ExitCode.DONE
         self._exhausted = False
         self._patience: float | None = None
 
-    def run(self) -> ExitCode | Life:
+    def run(self) -> ExitCode | ProcessMain:
         """Serve until there is a reason to leave; the reason is returned.
 
         It is returned in a mold too, which has been forked in here, and is the life of that.

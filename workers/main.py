@@ -13,7 +13,7 @@ from prefork.workers import current
 from prefork.workers.in_flight import Room
 from prefork.workers.loop import Loop
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.protocol.exit_codes import ExitCode, Life
+from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
 from prefork.workers.protocol.scoreboard import Slot, State
 from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Source
@@ -23,7 +23,7 @@ logger = logging.getLogger("prefork")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class WorkerConfig:
     """What a new worker is told: its place and its limits."""
 
     number: int
@@ -43,60 +43,60 @@ class Terms:
         return marshal.dumps(asdict(self))
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Terms:
+    def unpacked(cls, data: bytes) -> WorkerConfig:
         return cls(**marshal.loads(data))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """What a new worker is given: its terms, and its ties to the master."""
+class WorkerContext:
+    """What a new worker is given: its configuration, and its ties to the master."""
 
-    terms: Terms
+    config: WorkerConfig
     slot: Slot
     channel: Channel
 
     def title(self) -> Title:
-        terms = self.terms
-        return Title(terms.number, terms.name, self.slot, terms.process_titles)
+        config = self.config
+        return Title(config.number, config.name, self.slot, config.process_titles)
 
     def room(self) -> Room | None:
-        threads = self.terms.threads
-        return None if threads is None else Room(threads, self.terms.may_cut_off, self.slot)
+        threads = self.config.threads
+        return None if threads is None else Room(threads, self.config.may_cut_off, self.slot)
 
 
-Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
+Grow = Callable[[WorkerContext, Source, Room | None, Message], ProcessMain | None]
 """What a worker does when it is told to fork a mold; in the mold, what that is to live."""
 
 
 def serve_many(
     server: ServerInWorker,
-    given: Assignment,
-    source_of: Callable[[Assignment, Room | None], Source],
+    context: WorkerContext,
+    source_of: Callable[[WorkerContext, Room | None], Source],
     grow: Grow,
-) -> int | Life:
+) -> int | ProcessMain:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
-    def prepare() -> Life:
-        source = source_of(given, room)
-        title = given.title()
+    def prepare() -> ProcessMain:
+        source = source_of(context, room)
+        title = context.title()
         return Loop(
             server,
             source,
-            given.slot,
-            given.channel,
+            context.slot,
+            context.channel,
             room,
             title,
-            given.terms.max_requests,
-            lambda order: grow(given, source, room, order),
+            context.config.max_requests,
+            lambda order: grow(context, source, room, order),
         ).run
 
-    room = given.room()
-    return _live(server, given, room, prepare)
+    room = context.room()
+    return _live(server, context, room, prepare)
 
 
 def serve_one(
-    server: ServerInWorker, given: Assignment, request: Any, client_address: Any, whole: bool
-) -> int | Life:
+    server: ServerInWorker, context: WorkerContext, request: Any, client_address: Any, whole: bool
+) -> int | ProcessMain:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
     `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
@@ -104,17 +104,17 @@ def serve_one(
     """
 
     def work() -> int:
-        now = given.slot.take(client_address)
+        now = context.slot.take(client_address)
         if title.enabled:
             title.show(now)
         status = server.serve_one(request, client_address, whole)
-        given.slot.done()
+        context.slot.done()
         if server.stop_asked():
-            given.channel.send(Message(Kind.STOP))
+            context.channel.send(Message(Kind.STOP))
         return status
 
-    title = given.title()
-    status = _live(server, given, None, lambda: work)
+    title = context.title()
+    status = _live(server, context, None, lambda: work)
     if status == ExitCode.BOOT_FAILED:
         server.drop(request)
     return status
@@ -122,21 +122,21 @@ def serve_one(
 
 def _live(
     server: ServerInWorker,
-    given: Assignment,
+    context: WorkerContext,
     room: Room | None,
-    prepare: Callable[[], Life],
-) -> int | Life:
-    number = given.terms.number
+    prepare: Callable[[], ProcessMain],
+) -> int | ProcessMain:
+    number = context.config.number
     try:
-        current.slot = given.slot
-        server.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
+        current.slot = context.slot
+        server.enter(room, lambda: context.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()
         server.started()
     except BaseException:
-        given.channel.send(Message.failed(traceback.format_exc()))
+        context.channel.send(Message.failed(traceback.format_exc()))
         return ExitCode.BOOT_FAILED
-    given.channel.send(Message(Kind.READY))
+    context.channel.send(Message(Kind.READY))
     try:
         status = work()
     except Exception:
@@ -147,7 +147,7 @@ def _live(
     if callable(status):
         return status  # this is a mold by now, and the worker lives on elsewhere
     if status != ExitCode.CRASHED:
-        given.slot.enter(State.LEAVING)
+        context.slot.enter(State.LEAVING)
     try:
         server.leaving()
     except Exception:

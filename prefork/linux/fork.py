@@ -12,11 +12,11 @@ from typing import NoReturn
 
 from prefork.linux.signal_mask import Mask, held_back, let_through
 from prefork.linux.syscalls import SYSTEM, System
-from prefork.workers.protocol.exit_codes import Life
+from prefork.workers.protocol.exit_codes import ProcessMain
 
 
 def spawn(
-    child: Life,
+    child: ProcessMain,
     adopt: Callable[[int], None],
     prepare: Callable[[], None] = lambda: None,
     system: System = SYSTEM,
@@ -43,7 +43,7 @@ def spawn(
         adopt(pid)
 
 
-def divide(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
+def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     """Fork a process that becomes the child of another one above; whether this is it.
 
     It is forked twice, and the process in between ends at once: the new one then belongs to the
@@ -51,7 +51,7 @@ def divide(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     when it runs `prepare()`, its first act, before any signal is delivered there.
 
     The new process returns from here, too. It has to give up whatever it finds itself in, and to
-    return what it will live from now on to the bottom of its stack: see `Life`.
+    return what it will live from now on to the bottom of its stack: see `ProcessMain`.
 
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
@@ -97,7 +97,7 @@ def _status_of(pid: int) -> int:
 
 
 def _live(
-    child: Life,
+    child: ProcessMain,
     prepare: Callable[[], None],
     mask: Mask,
     system: System,

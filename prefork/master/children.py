@@ -21,9 +21,9 @@ from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
 from prefork.workers.factory import WorkerFactory
-from prefork.workers.main import Assignment, Terms
+from prefork.workers.main import WorkerConfig, WorkerContext
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.protocol.exit_codes import Death, Life
+from prefork.workers.protocol.exit_codes import Death, ProcessMain
 from prefork.workers.protocol.scoreboard import Reading, Scoreboard
 
 Fork = Callable[[Channel, Channel, Adopt], None]
@@ -146,8 +146,10 @@ class Children:
                 self.watch(fd, note)
             self._followed = fd
 
-    def spawn(self, terms: Terms, live: Callable[[Assignment], int | Life]) -> WorkerRecord:
-        """Fork a worker that lives on these terms, and enter it in the pool.
+    def spawn(
+        self, config: WorkerConfig, live: Callable[[WorkerContext], int | ProcessMain]
+    ) -> WorkerRecord:
+        """Fork a worker that lives with this configuration, and enter it in the pool.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -157,15 +159,17 @@ class Children:
                 ours.close()
                 reset_signals(theirs)
 
-            given = Assignment(terms=terms, slot=slot, channel=theirs)
-            with self._ready_to_fork(terms.process_titles, terms.gc_freeze):
-                spawn(lambda: live(given), adopt, prepare, self._system)
+            context = WorkerContext(config=config, slot=slot, channel=theirs)
+            with self._ready_to_fork(config.process_titles, config.gc_freeze):
+                spawn(lambda: live(context), adopt, prepare, self._system)
 
-        slot = self.scoreboard.slot(terms.number)
-        return self._enter(terms, fork)
+        slot = self.scoreboard.slot(config.number)
+        return self._enter(config, fork)
 
     def spawn_elsewhere(
-        self, terms: Terms, fork_worker: Callable[[Terms, Channel, Channel, Adopt], None]
+        self,
+        config: WorkerConfig,
+        fork_worker: Callable[[WorkerConfig, Channel, Channel, Adopt], None],
     ) -> WorkerRecord:
         """Have a worker forked by another process, and enter it in the pool.
 
@@ -177,20 +181,20 @@ class Children:
 
         def order(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
             with held_back():
-                fork_worker(terms, ours, theirs, adopt)
+                fork_worker(config, ours, theirs, adopt)
 
-        return self._enter(terms, order)
+        return self._enter(config, order)
 
-    def _enter(self, terms: Terms, fork: Fork) -> WorkerRecord:
+    def _enter(self, config: WorkerConfig, fork: Fork) -> WorkerRecord:
         """Fork a worker into a slot."""
-        self.scoreboard.slot(terms.number).clear()
+        self.scoreboard.slot(config.number).clear()
         ours, theirs = Channel.pair()
 
         def adopt(pid: int) -> None:
-            if self._pool.holds(terms.number):
+            if self._pool.holds(config.number):
                 return
             started = self._system.clock()
-            record = WorkerRecord(terms.number, pid, ours, started, terms.standing)
+            record = WorkerRecord(config.number, pid, ours, started, config.standing)
             self._pool.add(record)
             self._reaper.adopt(pid)
             self._channels[ours.fileno()] = record
@@ -199,12 +203,12 @@ class Children:
         try:
             fork(ours, theirs, adopt)
         except BaseException:
-            if not self._pool.holds(terms.number):
+            if not self._pool.holds(config.number):
                 ours.close()
             raise
         finally:
             theirs.close()
-        return self._pool.by_slot(terms.number)
+        return self._pool.by_slot(config.number)
 
     def start_fork_server(self, factory: WorkerFactory, settings: Settings) -> ForkServer:
         """Fork a process that forks workers on order, and is none.
@@ -218,7 +222,7 @@ class Children:
             ours.close()
             reset_signals(theirs)
 
-        def live() -> int | Life:
+        def live() -> int | ProcessMain:
             return factory.fork_server(theirs, settings.name, settings.process_titles)
 
         try:

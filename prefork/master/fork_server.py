@@ -12,7 +12,7 @@ from prefork.linux.listeners import Identity
 from prefork.linux.reaper import Reaper
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
-from prefork.workers.main import Terms
+from prefork.workers.main import WorkerConfig
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
 from prefork.workers.server_in_worker import Lent
@@ -59,7 +59,7 @@ class ForkServer:
         self._reaper.adopt(pid)
 
     def fork_worker(
-        self, terms: Terms, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent
+        self, config: WorkerConfig, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent
     ) -> None:
         """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
 
@@ -70,7 +70,7 @@ class ForkServer:
         no more use.
         """
         orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in lent]
-        orders.append(Message(Kind.FORK_WORKER, terms.packed(), theirs.fileno()))
+        orders.append(Message(Kind.FORK_WORKER, config.packed(), theirs.fileno()))
         with taking_in_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):

@@ -39,7 +39,7 @@ def to_replace(
     return to_retire(outdated, surplus, busy_too=surplus)
 
 
-class Attempts:
+class PromotionBackoff:
     """When there may be another attempt, and when to look for a worker to make it with."""
 
     def __init__(self) -> None:

@@ -6,7 +6,13 @@ import itertools
 
 import pytest
 
-from prefork.policies.rollout import BACK_OFF, LOOK_INTERVAL, Attempts, to_promote, to_replace
+from prefork.policies.rollout import (
+    BACK_OFF,
+    LOOK_INTERVAL,
+    PromotionBackoff,
+    to_promote,
+    to_replace,
+)
 from prefork.state.lifecycle import (
     REFORK_TRANSITIONS,
     LifecycleError,
@@ -71,7 +77,7 @@ def test_no_more_workers_are_out_than_allowed(
 
 
 def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt() -> None:
-    attempts = Attempts()
+    attempts = PromotionBackoff()
     assert attempts.look(100.0)
     assert not attempts.look(100.0 + LOOK_INTERVAL / 2)
     assert attempts.due(100.0) == LOOK_INTERVAL

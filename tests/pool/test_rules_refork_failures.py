@@ -52,14 +52,14 @@ def test_a_worker_with_a_thread_of_its_own_is_not_forked_from(
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and "it has 2 threads" in caplog.text  # noqa: E731
         eventually(refused, what="the reason in the log")
-        eventually(lambda: ask(server.server_address) and _attempts(caplog) > 2, what="attempts")
+        eventually(lambda: ask(server.server_address) and _backoff(caplog) > 2, what="attempts")
         assert server.active_children == workers
         assert set(generations(server)) == {0}
     said = messages(caplog.records, logging.WARNING)
     assert len([text for text in said if "threads" in text]) == 1
 
 
-def _attempts(caplog: pytest.LogCaptureFixture) -> int:
+def _backoff(caplog: pytest.LogCaptureFixture) -> int:
     return len([text for text in messages(caplog.records) if "No worker can be forked" in text])
 
 
@@ -69,7 +69,7 @@ def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixtu
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         workers = idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _attempts(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
         assert server.active_children == workers
     text = next(t for t in messages(caplog.records) if "No worker can be forked" in t)
@@ -86,7 +86,7 @@ def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCapt
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _attempts(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
     assert "it has left 2 threads, where there may be one" in caplog.text
 
@@ -190,7 +190,7 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
 
 
 def is_growing(server: Any) -> bool:
-    return server._prefork_master._origin._growth is not None
+    return server._prefork_master._origin._promotion is not None
 
 
 def test_a_thread_that_python_does_not_know_counts_as_well() -> None:

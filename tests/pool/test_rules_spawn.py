@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prefork.linux.fork import divide
+from prefork.linux.fork import double_fork
 from prefork.master import fork_server as fork_server
 from prefork.master.origins import from_master as base
 from prefork.policies import restarts
@@ -180,9 +180,9 @@ def test_a_fork_server_without_room_for_a_process_is_asked_again_later(
     def divide_if_there_is_room(prepare: Any) -> bool:
         if full.exists():
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return divide(prepare)
+        return double_fork(prepare)
 
-    monkeypatch.setattr(base, "divide", divide_if_there_is_room)
+    monkeypatch.setattr(base, "double_fork", divide_if_there_is_room)
     monkeypatch.setattr(restarts, "FACTOR", 0.1)
     with running(pool_of(who)) as server:
         workers = idle_workers(server, 2)

@@ -45,10 +45,11 @@ class Kind(IntEnum):
     TAKEN = 9
     """From a worker: it has taken the one request that it is there for."""
     PASS_LISTENER = 10
-    """To a fork_server: a listener of the master's that the next worker is to have, as with
+    """To a fork server: a listener of the master's that the next worker is to have, as with
     ADD_LISTENER."""
     FORK_WORKER = 11
-    """To a fork_server: fork a worker on these terms; the descriptor is its end of its channel."""
+    """To a fork server: fork a worker with this configuration; the descriptor is its end of its
+    channel."""
     FORKED = 12
     """From a process that was forked on order: it is there; the body is its pid."""
     FORK_MOLD = 13

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     """The master is gone."""
 
 
-Life = Callable[[], "int | Life"]
+ProcessMain = Callable[[], "int | ProcessMain"]
 """What a process does, to the last: it gives an exit status or, in a process that was forked
 meanwhile, what that one does. So no process lives on top of another one's stack."""
 

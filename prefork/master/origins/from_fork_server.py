@@ -59,7 +59,7 @@ class FromForkServer(Origin):
         Errors: as those of `ForkServer.fork_worker()`.
         """
         fork_worker = functools.partial(fork_server.fork_worker, lent=lent)
-        return self.entered(self.children.spawn_elsewhere(self.terms(standing=True), fork_worker))
+        return self.entered(self.children.spawn_elsewhere(self.config(standing=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:
         """Whether it has a listener that is closed by now, or lacks one.

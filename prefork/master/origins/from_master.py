@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from prefork.linux.fork import divide
+from prefork.linux.fork import double_fork
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
@@ -17,8 +17,8 @@ from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.factory import WorkerFactory
-from prefork.workers.main import Assignment, Terms, serve_many, serve_one
-from prefork.workers.protocol.exit_codes import Life
+from prefork.workers.main import WorkerConfig, WorkerContext, serve_many, serve_one
+from prefork.workers.protocol.exit_codes import ProcessMain
 from prefork.workers.server_in_worker import Lent
 
 
@@ -38,7 +38,7 @@ class Origin:
         self._warned = False
 
     def spawn(
-        self, live: Callable[[Assignment], int | Life], *, standing: bool = False
+        self, live: Callable[[WorkerContext], int | ProcessMain], *, standing: bool = False
     ) -> WorkerRecord:
         """Fork a worker from the master.
 
@@ -47,7 +47,7 @@ class Origin:
         if not self._warned:
             self._warned = True
             warn_of_threads()
-        return self.entered(self.children.spawn(self.terms(standing), live))
+        return self.entered(self.children.spawn(self.config(standing), live))
 
     def spawn_for(self, request: Any, client_address: Any) -> WorkerRecord:
         """Fork a worker, always from the master, for a request that the master has taken.
@@ -56,14 +56,16 @@ class Origin:
         """
         server = self.server
         whole = self.strategy.hands_over and server.threads() is None
-        return self.spawn(lambda given: serve_one(server, given, request, client_address, whole))
+        return self.spawn(
+            lambda context: serve_one(server, context, request, client_address, whole)
+        )
 
     def spawn_standing(self, lent: Lent) -> WorkerRecord:
         """Fork a standing worker from where they come from, with the descriptors `lent` to it.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        return self.spawn(lambda given: self._live(given, lent), standing=True)
+        return self.spawn(lambda context: self._live(context, lent), standing=True)
 
     def turn(self, wanted: int) -> list[WorkerRecord]:
         """Decide what is due in a pool of `wanted` workers; those to retire now."""
@@ -89,10 +91,10 @@ class Origin:
         self.server.workers_changed(self.strategy.pool.pids())
         return record
 
-    def terms(self, standing: bool) -> Terms:
+    def config(self, standing: bool) -> WorkerConfig:
         server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
-        return Terms(
+        return WorkerConfig(
             gc_freeze=settings.gc_freeze,
             number=self.strategy.pool.free_slot(),
             standing=standing,
@@ -105,9 +107,9 @@ class Origin:
 
     def factory(self) -> WorkerFactory:
         """What standing workers are made of."""
-        return WorkerFactory(self.server, self.children.scoreboard, self._live, divide)
+        return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
 
-    def _live(self, given: Assignment, lent: Lent) -> int | Life:
+    def _live(self, context: WorkerContext, lent: Lent) -> int | ProcessMain:
         """The life of a standing worker."""
         source = functools.partial(self.strategy.source, lent=lent)
-        return serve_many(self.server, given, source, self.factory().grow)
+        return serve_many(self.server, context, source, self.factory().grow)

@@ -12,7 +12,7 @@ from prefork.master.fork_server import ForkServer, ForkServerError
 from prefork.master.origins.from_fork_server import FromForkServer
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
-from prefork.policies.rollout import Attempts, to_promote, to_replace
+from prefork.policies.rollout import PromotionBackoff, to_promote, to_replace
 from prefork.state.lifecycle import (
     REFORK_TRANSITIONS,
     ReforkEvent,
@@ -27,7 +27,7 @@ from prefork.workers.server_in_worker import Lent
 logger = logging.getLogger("prefork")
 
 
-class Growth:
+class MoldPromotion:
     """A mold that a worker was told to fork, until it is ready."""
 
     def __init__(self, parent: WorkerRecord, deadline: float, system: System) -> None:
@@ -84,9 +84,9 @@ class FromMold(FromForkServer):
     ) -> None:
         super().__init__(server, strategy, children, system)
         self._state = ReforkState.RESTING
-        self._attempts = Attempts()
+        self._backoff = PromotionBackoff()
         self._mold: ForkServer | None = None
-        self._growth: Growth | None = None
+        self._promotion: MoldPromotion | None = None
         self._said = ""
 
     def spawn_standing(self, lent: Lent) -> WorkerRecord:
@@ -101,9 +101,9 @@ class FromMold(FromForkServer):
 
     def turn(self, wanted: int) -> list[WorkerRecord]:
         now = self.system.clock()
-        if self._growth is not None and now >= self._growth.deadline:
-            self._hear(self._growth)
-        if self._state is ReforkState.RESTING and self._attempts.look(now):
+        if self._promotion is not None and now >= self._promotion.deadline:
+            self._hear(self._promotion)
+        if self._state is ReforkState.RESTING and self._backoff.look(now):
             self._promote(now)
         if self._state is not ReforkState.ROLLING:
             return []
@@ -113,10 +113,10 @@ class FromMold(FromForkServer):
 
     def due(self, wanted: int) -> float | None:
         now = self.system.clock()
-        if self._growth is not None:
-            return max(self._growth.deadline - now, 0.0)
+        if self._promotion is not None:
+            return max(self._promotion.deadline - now, 0.0)
         if self._state is ReforkState.RESTING:
-            return self._attempts.due(now)
+            return self._backoff.due(now)
         return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
 
     def note_failed_start(self, record: WorkerRecord) -> None:
@@ -125,14 +125,14 @@ class FromMold(FromForkServer):
             self._lose_mold(self._mold, "has forked a worker that could not start")
 
     def end(self) -> None:
-        if self._growth is not None:
-            self._abandon(self._growth)
+        if self._promotion is not None:
+            self._abandon(self._promotion)
         self._dismiss_fork_servers()
 
     def let_go(self) -> None:
         super().let_go()
-        if self._growth is not None:
-            self._growth.mold.let_go()
+        if self._promotion is not None:
+            self._promotion.mold.let_go()
         if self._mold is not None:
             self._mold.let_go()
 
@@ -163,29 +163,29 @@ class FromMold(FromForkServer):
             return
         parent = self.strategy.pool.by_slot(slot)
         try:
-            growth = Growth(parent, now + settings.start_timeout, self.system)
+            promotion = MoldPromotion(parent, now + settings.start_timeout, self.system)
         except OSError as error:
-            self._attempts.note_end(now)
+            self._backoff.note_end(now)
             self._report_failure(parent, str(error))
             return
-        growth.mold.listeners = self.listeners()
-        self._growth = growth
+        promotion.mold.listeners = self.listeners()
+        self._promotion = promotion
         self._note(ReforkEvent.ORDERED)
-        self.children.watch(growth.mold.channel.fileno(), lambda: self._hear(growth))
+        self.children.watch(promotion.mold.channel.fileno(), lambda: self._hear(promotion))
 
-    def _hear(self, growth: Growth) -> None:
+    def _hear(self, promotion: MoldPromotion) -> None:
         try:
-            if not growth.is_ready(self.system.clock()):
+            if not promotion.is_ready(self.system.clock()):
                 return
         except ForkServerError as error:
-            self._abandon(growth)
+            self._abandon(promotion)
             self._note(ReforkEvent.FAILED)
-            self._report_failure(growth.parent, str(error))
+            self._report_failure(promotion.parent, str(error))
             return
-        self.children.unwatch(growth.mold.channel.fileno())
+        self.children.unwatch(promotion.mold.channel.fileno())
         self._dismiss_fork_servers()
-        mold = self._mold = growth.mold
-        self._growth = None
+        mold = self._mold = promotion.mold
+        self._promotion = None
         self._note(ReforkEvent.GROWN)
         self.children.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
         self.generation += 1
@@ -194,14 +194,14 @@ class FromMold(FromForkServer):
             "(pid %d).",
             self.generation,
             mold.pid,
-            growth.parent.slot,
-            growth.parent.pid,
+            promotion.parent.slot,
+            promotion.parent.pid,
         )
 
-    def _abandon(self, growth: Growth) -> None:
-        self.children.unwatch(growth.mold.channel.fileno())
-        growth.end()
-        self._growth = None
+    def _abandon(self, promotion: MoldPromotion) -> None:
+        self.children.unwatch(promotion.mold.channel.fileno())
+        promotion.end()
+        self._promotion = None
 
     def _note_end_of_mold(self, mold: ForkServer) -> None:
         if (death := mold.collect()) is not None:
@@ -229,7 +229,7 @@ class FromMold(FromForkServer):
     def _note(self, event: ReforkEvent) -> None:
         self._state = advance(REFORK_TRANSITIONS, self._state, event)
         if self._state is ReforkState.RESTING:
-            self._attempts.note_end(self.system.clock())
+            self._backoff.note_end(self.system.clock())
 
     def _report_failure(self, parent: WorkerRecord, why: str) -> None:
         """In a sentence, and the traceback if there is one; the same again is no news."""

@@ -6,7 +6,7 @@ from prefork.master.strategies.accept import Accept
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.in_flight import Room
-from prefork.workers.main import Assignment
+from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.server_in_worker import Lent
 from prefork.workers.sources.base import Source
@@ -41,7 +41,7 @@ class ForkAhead(Accept):
     def last_order(self, record: WorkerRecord) -> Message:
         return Message(Kind.RETIRE)
 
-    def source(self, given: Assignment, room: Room | None, lent: Lent) -> Source:
-        source = self.shared(given, room)
-        source.take = say_taken(source.take, given.channel)
+    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
+        source = self.shared(context, room)
+        source.take = say_taken(source.take, context.channel)
         return source

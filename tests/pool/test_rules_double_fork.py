@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from prefork.linux import subreaper
-from prefork.linux.fork import divide
+from prefork.linux.fork import double_fork
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
@@ -39,7 +39,7 @@ def divided(body: Callable[[], object]) -> Callable[[], None]:
     """What divides itself; `body` runs in the new process, which then ends with 7."""
 
     def run() -> None:
-        if divide(lambda: None):
+        if double_fork(lambda: None):
             body()
             os._exit(7)
 
@@ -64,7 +64,7 @@ def test_its_first_act_comes_when_it_is() -> None:
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGTERM}
 
     def run() -> None:
-        if divide(prepare):
+        if double_fork(prepare):
             os._exit(0 if signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []) else 1)
         assert not children_of(os.getpid())
 
@@ -77,7 +77,7 @@ def test_its_first_act_comes_when_it_is() -> None:
 def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
     def run() -> None:
         with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
-            divide(lambda: None, SecondForkFails())
+            double_fork(lambda: None, SecondForkFails())
         assert not children_of(os.getpid())
 
     with child_running(run) as fork_server:
