@@ -1,4 +1,4 @@
-"""The inside of a fork_server: a process that serves no request, and forks workers on order.
+"""The inside of a fork server: a process that serves no request, and forks workers on order.
 
 It has one thread, so no lock can be held by another one at a fork. The master forks one before
 others have threads to fear; a worker that is warm forks one with all that it has in memory, a mold.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerConfig, WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message, encoded
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
@@ -43,15 +43,15 @@ class WorkerFactory:
         return self._serve_orders(channel)
 
     def grow(
-        self, context: WorkerContext, source: Source, room: Room | None, order: Message
+        self, context: WorkerContext, source: Source, in_flight: InFlight | None, order: Message
     ) -> ProcessMain | None:
         """Fork a mold from this worker, which goes on; in the mold, the life that it is to lead."""
 
         def prepare() -> None:
             context.channel.close()
             source.let_go()
-            if room is not None:
-                room.let_go()
+            if in_flight is not None:
+                in_flight.let_go()
             current.slot = None
             reset_signals(channel)
             channel.send(Message.forked())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from prefork.workers.protocol.scoreboard import Slot
 
 
-class Room:
+class InFlight:
     """Counts requests in and out; its descriptor is readable when one has left.
 
     `bound` is how many may be inside at a time, 0 for no limit. `may_cut_off` says whether the end
@@ -24,11 +24,11 @@ class Room:
         self._slot = slot
         self._inside: set[int] = set()
         self._lock = threading.Lock()
-        self.departed: Callable[[], object] = lambda: None  # called when a request has left
-        self._departures = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.on_finished: Callable[[], object] = lambda: None  # called when a request has left
+        self._finished = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def fileno(self) -> int:
-        return self._departures
+        return self._finished
 
     def enter(self, key: int, client_address: object) -> None:
         """The request known by `key` is in hand; said twice, it still counts once."""
@@ -43,26 +43,26 @@ class Room:
                 return
             self._inside.discard(key)
             self._slot.done_of_many(len(self._inside))
-        os.eventfd_write(self._departures, 1)
-        self.departed()
+        os.eventfd_write(self._finished, 1)
+        self.on_finished()
 
-    def forget_departures(self) -> None:
+    def clear_finished(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._departures)
+            os.eventfd_read(self._finished)
 
-    def wait_for_departure(self) -> None:
+    def wait_for_finished(self) -> None:
         poll = select.poll()
-        poll.register(self._departures, select.POLLIN)
+        poll.register(self._finished, select.POLLIN)
         poll.poll()
-        self.forget_departures()
+        self.clear_finished()
 
     def wait_until_empty(self) -> None:
         while self._inside:
-            self.wait_for_departure()
+            self.wait_for_finished()
 
     def let_go(self) -> None:
         """In a process forked from this worker: drop the descriptor."""
-        os.close(self._departures)
+        os.close(self._finished)
 
     @property
     def full(self) -> bool:

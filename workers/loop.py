@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
 from prefork.workers.protocol.scoreboard import Slot, State
@@ -31,7 +31,7 @@ class Loop:
         source: Source,
         slot: Slot,
         channel: Channel,
-        room: Room | None,
+        in_flight: InFlight | None,
         title: Title,
         max_requests: int,
         grow: Callable[[Message], ProcessMain | None],
@@ -40,7 +40,7 @@ class Loop:
         self._source = source
         self._slot = slot
         self._channel = channel
-        self._room = room
+        self._in_flight = in_flight
         self._title = title
         self._max_requests = max_requests
         self._grow = grow
@@ -56,9 +56,9 @@ class Loop:
         It is returned in a mold too, which has been forked in here, and is the life of that.
         """
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
-        if self._room is None and not self._source.at_once:
+        if self._in_flight is None and not self._source.at_once:
             take = self._busy_while(take)
-        slot, room, title = self._slot, self._room, self._title
+        slot, in_flight, title = self._slot, self._in_flight, self._title
         stop_asked = self._server.stop_asked
         taken = 0
         slot.enter(State.IDLE)
@@ -78,7 +78,7 @@ class Loop:
                 self._not_taken(error)
                 continue
             taken += 1
-            if room is None:
+            if in_flight is None:
                 now = slot.take(client_address)
                 if now >= title.due:
                     title.show(now)
@@ -86,7 +86,7 @@ class Loop:
                 slot.done()
             else:
                 serve(request, client_address)
-                self._wait_for_room(room)
+                self._wait_for_capacity(in_flight)
             self._patience = title.patience
             if stop_asked():
                 self._channel.send(Message(Kind.STOP))
@@ -94,8 +94,10 @@ class Loop:
                 self._drained_one()
             elif taken == self._max_requests:
                 self._recycle()
-        if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
-            room.wait_until_empty()
+        if in_flight is not None and not (
+            in_flight.may_cut_off and self._left_to_drain is not None
+        ):
+            in_flight.wait_until_empty()
         return self._leaving
 
     def _busy_while(self, take: Taker) -> Taker:
@@ -139,13 +141,13 @@ class Loop:
             self._source.wait_for_others(EXHAUSTED_PAUSE)
             self._read_orders()
 
-    def _wait_for_room(self, room: Room) -> None:
-        while room.full and self._leaving is None:
+    def _wait_for_capacity(self, in_flight: InFlight) -> None:
+        while in_flight.full and self._leaving is None:
             if self._left_to_drain is None:
                 self._source.wait_for_others(None)
                 self._read_orders()
             else:
-                room.wait_for_departure()
+                in_flight.wait_for_finished()
 
     def _read_orders(self) -> None:
         while self._leaving is None and self._left_to_drain is None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.loop import Loop
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
@@ -59,39 +59,39 @@ class WorkerContext:
         config = self.config
         return Title(config.number, config.name, self.slot, config.process_titles)
 
-    def room(self) -> Room | None:
+    def in_flight(self) -> InFlight | None:
         threads = self.config.threads
-        return None if threads is None else Room(threads, self.config.may_cut_off, self.slot)
+        return None if threads is None else InFlight(threads, self.config.may_cut_off, self.slot)
 
 
-Grow = Callable[[WorkerContext, Source, Room | None, Message], ProcessMain | None]
+Grow = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
 """What a worker does when it is told to fork a mold; in the mold, what that is to live."""
 
 
 def serve_many(
     server: ServerInWorker,
     context: WorkerContext,
-    source_of: Callable[[WorkerContext, Room | None], Source],
+    source_of: Callable[[WorkerContext, InFlight | None], Source],
     grow: Grow,
 ) -> int | ProcessMain:
     """The life of a standing worker: serve what its source brings. Its exit status."""
 
     def prepare() -> ProcessMain:
-        source = source_of(context, room)
+        source = source_of(context, in_flight)
         title = context.title()
         return Loop(
             server,
             source,
             context.slot,
             context.channel,
-            room,
+            in_flight,
             title,
             context.config.max_requests,
-            lambda order: grow(context, source, room, order),
+            lambda order: grow(context, source, in_flight, order),
         ).run
 
-    room = context.room()
-    return _live(server, context, room, prepare)
+    in_flight = context.in_flight()
+    return _live(server, context, in_flight, prepare)
 
 
 def serve_one(
@@ -123,13 +123,13 @@ def serve_one(
 def _live(
     server: ServerInWorker,
     context: WorkerContext,
-    room: Room | None,
+    in_flight: InFlight | None,
     prepare: Callable[[], ProcessMain],
 ) -> int | ProcessMain:
     number = context.config.number
     try:
         current.slot = context.slot
-        server.enter(room, lambda: context.channel.send(Message(Kind.STOP)))
+        server.enter(in_flight, lambda: context.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()
         server.started()

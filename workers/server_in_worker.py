@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 
 Taker = Callable[[], tuple[Any, Any]]
 """Gives `(request, client_address)`; raises `BlockingIOError` when none is waiting, another
@@ -45,10 +45,10 @@ class ServerInWorker(Protocol):
     def listeners(self) -> Sequence[Listener]:
         """Where its requests arrive: at one place, or with a group of servers at several."""
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
         """This process is a worker from now on.
 
-        Requests are counted in `room`, if there is one; `ask_stop()` tells the master that a
+        Requests are counted in `in_flight`, if there is one; `ask_stop()` tells the master that a
         handler wants the end of the whole server, from any thread.
         """
 

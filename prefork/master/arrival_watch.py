@@ -8,30 +8,30 @@ from collections.abc import Callable, Iterable
 from prefork.master.children import Children
 
 
-class Doorbell:
+class ArrivalWatch:
     """Rings once when there is a request, and has to be set again for the next one.
 
     Each time it is a new epoll: what the program has closed meanwhile is registered in the old one
     for as long as a worker holds it.
     """
 
-    def __init__(self, children: Children, ring: Callable[[], None]) -> None:
+    def __init__(self, children: Children, notify: Callable[[], None]) -> None:
         self._children = children
-        self._ring = ring
+        self._notify = notify
         self._epoll: select.epoll | None = None
 
-    def set(self, listeners: Iterable[int]) -> None:
+    def arm(self, listeners: Iterable[int]) -> None:
         """Ring when there is a request on any of these descriptors; also if there is one now.
 
         Errors: `OSError` when there are no more descriptors: it will not ring.
         """
-        self.put_away()
+        self.disarm()
         self._epoll = select.epoll()
         for fd in listeners:
             self._epoll.register(fd, select.EPOLLIN)
-        self._children.watch(self._epoll.fileno(), self._rung)
+        self._children.watch(self._epoll.fileno(), self._note)
 
-    def put_away(self) -> None:
+    def disarm(self) -> None:
         """Do not ring."""
         if self._epoll is not None:
             self._children.unwatch(self._epoll.fileno())
@@ -43,6 +43,6 @@ class Doorbell:
             self._epoll.close()
             self._epoll = None
 
-    def _rung(self) -> None:
-        self.put_away()
-        self._ring()
+    def _note(self) -> None:
+        self.disarm()
+        self._notify()

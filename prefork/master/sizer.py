@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prefork.linux.listeners import something_waits
 from prefork.linux.syscalls import System
-from prefork.master.arrival_watch import Doorbell
+from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
@@ -28,7 +28,7 @@ GROWN_AFTER = 5.0
 MOST_TIME_TO_WEIGH = 1 / 200
 """Share of the time for looks at the memory: the kernel walks all pages of a worker for each."""
 
-WITHOUT_DOORBELL = 0.25
+WITHOUT_ARRIVAL_WATCH = 0.25
 """Seconds between two looks where the master cannot hear the next client."""
 
 UNBOUNDED = 200
@@ -112,7 +112,7 @@ class Sizer:
         self._cores = cores
         self.policy: Sizing | None = None  # with `static`
         self._shrinking = Shrinking()
-        self._doorbell = Doorbell(children, self._look_now)
+        self._arrival_watch = ArrivalWatch(children, self._look_now)
         self._next_look: float | None = None
 
     def begin(self, strategy: Strategy) -> None:
@@ -136,11 +136,11 @@ class Sizer:
         """The loop has ended: who is there finishes, and nobody decides any more."""
         self.policy = None
         self._next_look = None
-        self._doorbell.put_away()
+        self._arrival_watch.disarm()
 
     def let_go(self) -> None:
         """In a forked child: drop what belongs to the master."""
-        self._doorbell.let_go()
+        self._arrival_watch.let_go()
 
     def wanted(self, most: int) -> int:
         """How many workers there shall be, of `most` allowed."""
@@ -173,13 +173,13 @@ class Sizer:
         elif reason:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)
         self._next_look = None if policy.interval is None else now + policy.interval
-        self._doorbell.put_away()
+        self._arrival_watch.disarm()
         nobody_idle = load.busy == load.standing or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
             try:
-                self._doorbell.set(self._strategy.listening())
+                self._arrival_watch.arm(self._strategy.listening())
             except OSError:
-                self._next_look = now + WITHOUT_DOORBELL
+                self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
         """The workers to retire, of so many that are more than wanted: idle ones only.

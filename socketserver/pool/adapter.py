@@ -21,7 +21,7 @@ from prefork.socketserver.in_child import (
 )
 from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.pool.packing import pack, unpack
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Parcel
 from prefork.workers.server_in_worker import Listener, Taker
 
@@ -82,10 +82,10 @@ class Adapter:
                 # This process lives on when that server closes: its port must become free.
                 let_go_of_socket(sock)
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
         self.keep_out()
         self.end_loop()
-        self._server._prefork_enter_worker(room, ask_stop)
+        self._server._prefork_enter_worker(in_flight, ask_stop)
 
     def end_loop(self) -> None:
         """A handler's `shutdown()` must find nothing to wait for: the loop is the master's."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from prefork.socketserver.loop import members_of
 from prefork.socketserver.pool.adapter import Adapter
 from prefork.socketserver.pool.mixin import PreforkMixIn, count_in, count_no_more, has_threads
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Parcel
 from prefork.workers.server_in_worker import Listener, Taker
 
@@ -30,13 +30,13 @@ class MemberAdapter(Adapter):
     def has_threads(self) -> bool:
         return has_threads(self._server)
 
-    def join(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def join(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
         """This process is a worker of the group from now on."""
         self.end_loop()
         if isinstance(self._server, PreforkMixIn):
             self._server._prefork_enter_worker(None, ask_stop)
-        if room is not None:
-            count_in(self._server, room)
+        if in_flight is not None:
+            count_in(self._server, in_flight)
 
     def started(self) -> None:
         self._call("worker_started")
@@ -94,10 +94,10 @@ class GroupAdapter(Adapter):
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
         super().enter(None, ask_stop)
         for member in self._members:
-            member.join(room, ask_stop)
+            member.join(in_flight, ask_stop)
 
     def started(self) -> None:
         super().started()

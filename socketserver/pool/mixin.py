@@ -20,7 +20,7 @@ from prefork.socketserver.in_child import HandingOver
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.socketserver.pool.adapter import Adapter, is_documented, note_pool, plain_taker
 from prefork.state.reports import WorkerStatus
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.sources.base import Serve
 
 if TYPE_CHECKING:
@@ -189,15 +189,17 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_processes(self, standing: bool) -> loop.Processes:
         return _Standing(self.__master()) if standing else _Single(self.__master())
 
-    def _prefork_enter_worker(self, room: Room | None, ask_stop: Callable[[], object]) -> None:
+    def _prefork_enter_worker(
+        self, in_flight: InFlight | None, ask_stop: Callable[[], object]
+    ) -> None:
         state = vars(self)
         state["_prefork_ask_stop"] = ask_stop
         serve = state["_prefork_serve"] = without_processes(type(self)).process_request
         if type(self).process_request is PreforkMixIn.process_request:
             state.setdefault("process_request", serve.__get__(self))
         state["active_children"] = None
-        if room is not None:
-            count_in(self, room)
+        if in_flight is not None:
+            count_in(self, in_flight)
 
     def _prefork_leave_worker(self) -> None:
         count_no_more(self)
@@ -274,16 +276,16 @@ def has_threads(server: Any) -> bool:
 COUNTED = ("process_request", "process_request_thread")
 
 
-def count_in(server: Any, room: Room) -> None:
-    """Have each request enter the room, and leave it when it is served."""
+def count_in(server: Any, in_flight: InFlight) -> None:
+    """Count each request in flight from when it is taken until it is served."""
     # In the instance, so that whatever a subclass does in its own is counted.
     state = vars(server)
     state["_prefork_uncounted"] = {name: state.get(name) for name in COUNTED}
     if has_threads(server):
-        state["process_request"] = entering(server.process_request, room)
-        state["process_request_thread"] = leaving(server.process_request_thread, room)
+        state["process_request"] = entering(server.process_request, in_flight)
+        state["process_request_thread"] = leaving(server.process_request_thread, in_flight)
     else:
-        state["process_request"] = leaving(server.process_request, room)
+        state["process_request"] = leaving(server.process_request, in_flight)
 
 
 def count_no_more(server: Any) -> None:
@@ -295,30 +297,30 @@ def count_no_more(server: Any) -> None:
             state[name] = before
 
 
-def entering(serve: Serve, room: Room) -> Serve:
-    """`process_request()` that enters the room; the thread that it starts will leave it."""
+def entering(serve: Serve, in_flight: InFlight) -> Serve:
+    """`process_request()` that counts a request in; the thread that it starts counts it out."""
 
     def process_request(request: Any, client_address: Any) -> None:
-        room.enter(id(request), client_address)
+        in_flight.enter(id(request), client_address)
         try:
             serve(request, client_address)
         except BaseException:
-            room.leave(id(request))
+            in_flight.leave(id(request))
             raise
 
     return process_request
 
 
-def leaving(serve: Serve, room: Room) -> Serve:
-    """What serves a request to its end, such that it leaves the room then."""
+def leaving(serve: Serve, in_flight: InFlight) -> Serve:
+    """What serves a request to its end, such that it leaves the in_flight then."""
 
     def serve_and_leave(request: Any, client_address: Any) -> None:
         # Entered already, but for the threads of a program that bring requests here themselves.
-        room.enter(id(request), client_address)
+        in_flight.enter(id(request), client_address)
         try:
             serve(request, client_address)
         finally:
-            room.leave(id(request))
+            in_flight.leave(id(request))
 
     return serve_and_leave
 

@@ -17,7 +17,7 @@ import pytest
 from prefork.linux.syscalls import System
 from prefork.master.master import Master
 from prefork.settings import Settings
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from prefork.workers.protocol.scoreboard import _WORK, State
 from prefork.workers.server_in_worker import Listener, Taker
@@ -126,7 +126,7 @@ class FakeServer:
     def fileno(self) -> int:
         return self.listener.fileno()
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None: ...
+    def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None: ...
 
     def keep_out(self) -> None: ...
 

@@ -15,7 +15,7 @@ from prefork import PreforkGroup, TCPServer
 from prefork.socketserver.pool.members import GroupAdapter, Taken
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Listener, Taker
-from prefork.workers.sources.base import Rota
+from prefork.workers.sources.base import RoundRobin
 from prefork.workers.sources.reuseport import OwnListeners
 from prefork.workers.sources.several import SharedListeners
 from tests.pool.fakes import FakeServer
@@ -94,7 +94,7 @@ class AtWork:
     def close(self) -> None:
         for one in (self.a, self.b, self.master, self._channel, self.host.listener):
             one.close()
-        self.source._ears.epoll.close()
+        self.source._poller.epoll.close()
         if isinstance(self.source, OwnListeners):
             self.source._others.epoll.close()
             for twin in self.source._like:
@@ -142,7 +142,7 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
 def test_a_rota_goes_round_those_that_have_a_request() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
-    rota = Rota(fds)
+    rota = RoundRobin(fds)
     assert rota.look() == -1
     queues[1].put(1)
     assert [rota.look() for _ in range(2)] == [fds[1], fds[1]]

@@ -1,4 +1,4 @@
-"""The scoreboard, the channel and the room, within one process."""
+"""The scoreboard, the channel and the counter of requests, within one process."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ import select
 from collections import deque
 from typing import Any
 
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
 from prefork.workers.protocol.completions import Completions
 from prefork.workers.server_in_worker import ServerInWorker
-from prefork.workers.sources.base import Ears, Serve
+from prefork.workers.sources.base import Serve, WorkerPoller
 
 
 class HandedOver:
@@ -25,7 +25,11 @@ class HandedOver:
     at_once = True
 
     def __init__(
-        self, server: ServerInWorker, channel: Channel, room: Room | None, completions: Completions
+        self,
+        server: ServerInWorker,
+        channel: Channel,
+        in_flight: InFlight | None,
+        completions: Completions,
     ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))
@@ -34,15 +38,15 @@ class HandedOver:
         self._channel = channel
         self._completions = completions
         self._pid = os.getpid()
-        self._ears = Ears(channel, room)
-        self._poll = self._ears.epoll.poll
+        self._poller = WorkerPoller(channel, in_flight)
+        self._poll = self._poller.epoll.poll
         self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
         self._held: deque[Parcel] = deque()
         self._orders: deque[Message | None] = deque()
         self._unsaid = False  # whether a request is served of which that is not said yet
         self.serve: Serve = self._serve_alone
-        if room is not None:
-            room.departed = self._say_done
+        if in_flight is not None:
+            in_flight.on_finished = self._say_done
             self.serve = server.serve_verified
 
     def take(self) -> tuple[Any, Any]:
@@ -58,7 +62,7 @@ class HandedOver:
             self._say_done()
         if not self._held:
             if self._poll(timeout) != self._only_the_channel:
-                self._ears.forget_departures()
+                self._poller.clear_finished()
             try:
                 self._sort(self._channel.receive())
             except BlockingIOError:
@@ -69,7 +73,7 @@ class HandedOver:
         return bool(self._held)
 
     def wait_for_others(self, timeout: float | None) -> None:
-        self._ears.wait(timeout)
+        self._poller.wait(timeout)
 
     def next_order(self) -> Message | None:
         while not self._orders:
@@ -85,7 +89,7 @@ class HandedOver:
         return bool(self._held)
 
     def let_go(self) -> None:
-        self._ears.let_go()
+        self._poller.let_go()
         for _, fd in self._held:
             if fd is not None:
                 os.close(fd)

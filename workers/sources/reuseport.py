@@ -7,10 +7,10 @@ import select
 from collections.abc import Sequence
 from typing import Any
 
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import ServerInWorker, Taker
-from prefork.workers.sources.base import Ears, Rota, Serve
+from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 
 class OwnListeners:
@@ -25,15 +25,15 @@ class OwnListeners:
         self,
         server: ServerInWorker,
         channel: Channel,
-        room: Room | None,
+        in_flight: InFlight | None,
         listeners: Sequence[tuple[int, int]],
     ) -> None:
         self._places = server.listeners()
         self._channel = channel
-        self._ears = Ears(channel, room)
-        self._poll = self._ears.epoll.poll
-        self._others = Ears(channel, room)
-        self._rota = Rota()
+        self._poller = WorkerPoller(channel, in_flight)
+        self._poll = self._poller.epoll.poll
+        self._others = WorkerPoller(channel, in_flight)
+        self._round_robin = RoundRobin()
         self._like: dict[int, int] = {}
         for number, fd in listeners:
             # The server's own descriptor will stand for one after the other: it needs a twin.
@@ -58,11 +58,11 @@ class OwnListeners:
             if fd in self._like:
                 self._turn_to(fd)
                 return True
-        self._ears.forget_departures()
+        self._poller.clear_finished()
         return False
 
     def something_waits(self) -> bool:
-        fd = self._rota.look()
+        fd = self._round_robin.look()
         if fd < 0:
             return False
         self._turn_to(fd)
@@ -85,15 +85,15 @@ class OwnListeners:
         return False
 
     def let_go(self) -> None:
-        self._ears.let_go()
+        self._poller.let_go()
         self._others.let_go()
         for fd in self._like:
             os.close(fd)
 
     def _listen(self, number: int, fd: int) -> None:
         self._like[fd] = number
-        self._ears.epoll.register(fd, select.EPOLLIN)
-        self._rota.add(fd)
+        self._poller.epoll.register(fd, select.EPOLLIN)
+        self._round_robin.add(fd)
 
     def _turn_to(self, fd: int) -> None:
         if fd == self._current:

@@ -6,10 +6,10 @@ import select
 import time
 from typing import Any
 
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import ServerInWorker, Taker
-from prefork.workers.sources.base import Ears, Rota, Serve
+from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 MOST_UNASKED = 2_000_000
 """Nanoseconds for which a worker may take datagrams without a look at anything else."""
@@ -33,7 +33,7 @@ class SharedListener:
     """
 
     def __init__(
-        self, server: ServerInWorker, channel: Channel, room: Room | None, turns: float
+        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
     ) -> None:
         listeners = [one for one in server.listeners() if one.fileno() >= 0]
         takers = [one.taker() for one in listeners]  # which may put other sockets in place
@@ -44,10 +44,10 @@ class SharedListener:
         self.serve: Serve = server.serve
         self.at_once = all(one.takes_at_once() for one in listeners)
         self.next_order = channel.receive
-        self._ears = Ears(channel, room)
-        self._epoll = self._ears.epoll
+        self._poller = WorkerPoller(channel, in_flight)
+        self._epoll = self._poller.epoll
         self._poll = self._epoll.poll
-        self._rota = Rota(self._takers)
+        self._round_robin = RoundRobin(self._takers)
         self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
         self._turns_at_most = turns
@@ -59,15 +59,15 @@ class SharedListener:
             self._join_line()
         if self._poll(timeout) == self._only_a_request:
             return True
-        self._ears.forget_departures()
+        self._poller.clear_finished()
         return False
 
     def something_waits(self) -> bool:
-        return self._rota.look() >= 0
+        return self._round_robin.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
-        self._ears.wait(timeout)
+        self._poller.wait(timeout)
 
     def may_leave(self) -> bool:
         return True
@@ -76,7 +76,7 @@ class SharedListener:
         return False
 
     def let_go(self) -> None:
-        self._ears.let_go()
+        self._poller.let_go()
 
     def _join_line(self) -> None:
         self._leave_line()
@@ -100,9 +100,9 @@ class SharedDatagrams(SharedListener):
     """
 
     def __init__(
-        self, server: ServerInWorker, channel: Channel, room: Room | None, turns: float
+        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
     ) -> None:
-        super().__init__(server, channel, room, turns)
+        super().__init__(server, channel, in_flight, turns)
         self._receive = self.take
         self.take = self._try
         self._to_ask = 0  # so many times before it tries again without asking

@@ -7,7 +7,7 @@ from prefork.master.strategies.base import Strategy
 from prefork.policies.idle_order import turns_of
 from prefork.readings.backlog import waiting_at_most
 from prefork.state.worker_table import WorkerRecord
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Message
 from prefork.workers.server_in_worker import Lent
@@ -35,14 +35,14 @@ class Accept(Strategy):
         # Those in hand count too: a client may have come in their place meanwhile.
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
-    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
-        return self.shared(context, room)
+    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+        return self.shared(context, in_flight)
 
-    def shared(self, context: WorkerContext, room: Room | None) -> SharedListener:
+    def shared(self, context: WorkerContext, in_flight: InFlight | None) -> SharedListener:
         """The listener that workers share, or the listeners of a group."""
         first, *others = self.server.listeners()
         kind = SharedDatagrams if first.tries_cheaply() else SharedListener
         if others:
             kind = SharedListeners
         turns = turns_of(self.server.settings().idle_order, self.server.max_children())
-        return kind(self.server, context.channel, room, turns)
+        return kind(self.server, context.channel, in_flight, turns)

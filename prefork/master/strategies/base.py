@@ -17,7 +17,7 @@ from typing import Any
 from prefork.linux.listeners import Sharing
 from prefork.master.server_view import ServerInMaster
 from prefork.state.worker_table import Pool, WorkerRecord
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.server_in_worker import Lent, Listener
@@ -148,7 +148,7 @@ class Strategy:
 
     # -- in a worker -------------------------------------------------------------------------
 
-    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
+    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
         """Where a worker that stands ready finds its requests.
 
         Errors: `AssertionError`: here none does.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefork.master.strategies.accept import Accept
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.server_in_worker import Lent
@@ -41,7 +41,7 @@ class ForkAhead(Accept):
     def last_order(self, record: WorkerRecord) -> Message:
         return Message(Kind.RETIRE)
 
-    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
-        source = self.shared(context, room)
+    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+        source = self.shared(context, in_flight)
         source.take = say_taken(source.take, context.channel)
         return source

@@ -10,7 +10,7 @@ from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import Pool, WorkerRecord
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Kind, Message
 from prefork.workers.protocol.completions import Completions
@@ -136,8 +136,8 @@ class Handoff(Strategy):
         # Nothing more than it holds already; unlike RETIRE it lets daemon threads be cut off.
         return Message.drain(0)
 
-    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
-        return HandedOver(self.server, context.channel, room, self._completions)
+    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+        return HandedOver(self.server, context.channel, in_flight, self._completions)
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""

@@ -20,7 +20,7 @@ from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import Pool
-from prefork.workers.in_flight import Room
+from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.server_in_worker import Lent
@@ -133,8 +133,8 @@ class Reuseport(Accept):
         listeners = self._listeners().items()
         return sum(waiting_at_most(fd, backlogs[number]) for (_, number), fd in listeners)
 
-    def source(self, context: WorkerContext, room: Room | None, lent: Lent) -> Source:
-        return OwnListeners(self.server, context.channel, room, lent)
+    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+        return OwnListeners(self.server, context.channel, in_flight, lent)
 
     def _listeners(self) -> dict[Place, int]:
         """The descriptors of all that are open, by their places."""
