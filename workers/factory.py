@@ -20,7 +20,7 @@ from prefork.workers.main import WorkerConfig, WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message, encoded
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
 from prefork.workers.protocol.scoreboard import Scoreboard
-from prefork.workers.server_in_worker import Lent, ServerInWorker
+from prefork.workers.server_in_worker import PassedFds, ServerInWorker
 from prefork.workers.sources.base import Source
 
 
@@ -30,8 +30,8 @@ class WorkerFactory:
 
     server: ServerInWorker
     scoreboard: Scoreboard
-    live: Callable[[WorkerContext, Lent], int | ProcessMain]
-    """The life of a standing worker, with the descriptors that it was lent."""
+    live: Callable[[WorkerContext, PassedFds], int | ProcessMain]
+    """The life of a standing worker, with the descriptors that it was passed_fds."""
     double_fork: Callable[[Callable[[], None]], bool]
     """Forks a child of the master's, whose first act is given; whether this is it."""
 
@@ -93,26 +93,26 @@ class WorkerFactory:
 
     def _serve_orders(self, channel: Channel) -> int | ProcessMain:
         """Fork a worker for each order, until the master is gone."""
-        lent: list[tuple[int, int]] = []
+        passed_fds: list[tuple[int, int]] = []
         while channel.wait(None) and (message := channel.receive()) is not None:
             if message.fd is None:
                 break  # out of descriptors: the master sees that the worker's end is gone
             if message.kind is Kind.PASS_LISTENER:
-                lent.append((int(message.body), message.fd))
+                passed_fds.append((int(message.body), message.fd))
             elif message.kind is Kind.FORK_WORKER:
                 newborn = Channel.over(message.fd)
                 life = self._fork_worker(
-                    WorkerConfig.unpacked(message.body), newborn, tuple(lent), channel
+                    WorkerConfig.unpacked(message.body), newborn, tuple(passed_fds), channel
                 )
                 if life is not None:
                     return life
                 newborn.close()
-                while lent:
-                    os.close(lent.pop()[1])
+                while passed_fds:
+                    os.close(passed_fds.pop()[1])
         return ExitCode.TERMINATED if channel.hung_up else ExitCode.ORPHANED
 
     def _fork_worker(
-        self, config: WorkerConfig, newborn: Channel, lent: Lent, channel: Channel
+        self, config: WorkerConfig, newborn: Channel, passed_fds: PassedFds, channel: Channel
     ) -> ProcessMain | None:
         """Fork a worker; in the worker, the life that it is to lead."""
 
@@ -131,4 +131,4 @@ class WorkerFactory:
         context = WorkerContext(config=config, slot=slot, channel=newborn)
         if config.process_titles:
             context.title().show(0)  # until it has more to say: it is a fork server no longer
-        return functools.partial(self.live, context, lent)
+        return functools.partial(self.live, context, passed_fds)

@@ -12,7 +12,7 @@ Taker = Callable[[], tuple[Any, Any]]
 `OSError` when taking it failed."""
 
 
-Lent = tuple[tuple[int, int], ...]
+PassedFds = tuple[tuple[int, int], ...]
 """Listeners of the master's that are one worker's own: which of the server's listeners it is like,
 by its number, and the descriptor."""
 
@@ -73,7 +73,7 @@ class ServerInWorker(Protocol):
         Errors: what is not an `Exception`, and what no hook may raise, ends the worker.
         """
 
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         """The request, and whose it is, that the master has packed."""
 
     def serve_verified(self, request: Any, client_address: Any) -> None:

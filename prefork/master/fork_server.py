@@ -15,7 +15,7 @@ from prefork.linux.syscalls import System
 from prefork.workers.main import WorkerConfig
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 
 Adopt = Callable[[int], None]
 """Enters a worker in the books, by its pid."""
@@ -59,7 +59,12 @@ class ForkServer:
         self._reaper.adopt(pid)
 
     def fork_worker(
-        self, config: WorkerConfig, ours: Channel, theirs: Channel, adopt: Adopt, lent: Lent
+        self,
+        config: WorkerConfig,
+        ours: Channel,
+        theirs: Channel,
+        adopt: Adopt,
+        passed_fds: PassedFds,
     ) -> None:
         """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
 
@@ -69,7 +74,7 @@ class ForkServer:
         Errors: `OSError` when there can be no more processes, `ForkServerError` when this one is of
         no more use.
         """
-        orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in lent]
+        orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in passed_fds]
         orders.append(Message(Kind.FORK_WORKER, config.packed(), theirs.fileno()))
         with taking_in_orphans():
             try:

@@ -374,8 +374,8 @@ class Master:
     def _start_worker(self) -> None:
         try:
             self.strategy.open()
-            with self.strategy.lending(self._pool.free_slot()) as lent:
-                self._origin.spawn_standing(lent)
+            with self.strategy.passing_fds(self._pool.free_slot()) as passed_fds:
+                self._origin.spawn_standing(passed_fds)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from prefork.settings import Settings
-from prefork.workers.protocol.channel import Parcel
+from prefork.workers.protocol.channel import PackedRequest
 from prefork.workers.server_in_worker import ServerInWorker
 
 
@@ -25,7 +25,7 @@ class ServerInMaster(ServerInWorker, Protocol):
     def may_cut_off(self) -> bool:
         """Whether the end of the server may cut off requests that threads still serve."""
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         """A request as bytes and a descriptor; `None` for one that cannot leave this process."""
 
     def let_go(self) -> None:

@@ -22,7 +22,7 @@ from prefork.socketserver.in_child import (
 from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.pool.packing import pack, unpack
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Parcel
+from prefork.workers.protocol.channel import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
 
 
@@ -52,7 +52,7 @@ class Adapter:
     def may_cut_off(self) -> bool:
         return bool(getattr(self._server, "daemon_threads", False))
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         return pack(self._server, request, client_address)
 
     def let_go(self) -> None:
@@ -143,8 +143,8 @@ class Adapter:
         server = self._server
         serve_taken(server, request, client_address, server.process_request)
 
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
-        return unpack(self._server, parcel, fd)
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
+        return unpack(self._server, packed, fd)
 
     def serve_verified(self, request: Any, client_address: Any) -> None:
         server = self._server

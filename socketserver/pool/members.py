@@ -9,7 +9,7 @@ from prefork.socketserver.loop import members_of
 from prefork.socketserver.pool.adapter import Adapter
 from prefork.socketserver.pool.mixin import PreforkMixIn, count_in, count_no_more, has_threads
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Parcel
+from prefork.workers.protocol.channel import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
 
 
@@ -78,12 +78,12 @@ class GroupAdapter(Adapter):
         """Only if none of those with threads minds."""
         return all(member.may_cut_off() for member in self._members if member.has_threads())
 
-    def pack(self, request: Taken, client_address: Any) -> Parcel | None:
+    def pack(self, request: Taken, client_address: Any) -> PackedRequest | None:
         number, inner = request
-        parcel = self._members[number].pack(inner, client_address)
-        if parcel is None:
+        packed = self._members[number].pack(inner, client_address)
+        if packed is None:
             return None
-        body, fd = parcel
+        body, fd = packed
         return b"%d:%b" % (number, body), fd
 
     def let_go(self) -> None:
@@ -117,8 +117,8 @@ class GroupAdapter(Adapter):
     def listeners(self) -> Sequence[Listener]:
         return self._members
 
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
-        number, _, body = parcel.partition(b":")
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
+        number, _, body = packed.partition(b":")
         member = int(number)
         request, client_address = self._members[member].unpack(body, fd)
         return Taken(member, request), client_address

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import prefork.socketserver as api
-from prefork.workers.protocol.channel import Parcel
+from prefork.workers.protocol.channel import PackedRequest
 
 # As numbers: what `socket.socket` says of itself, it makes enums of.
 _family: Callable[[socket.socket], int] = vars(socket.SocketType)["family"].__get__
 _type: Callable[[socket.socket], int] = vars(socket.SocketType)["type"].__get__
 
 
-def pack(server: Any, request: Any, client_address: Any) -> Parcel | None:
+def pack(server: Any, request: Any, client_address: Any) -> PackedRequest | None:
     """`None` for a request that is more than bytes and a descriptor: a TLS connection, say.
 
     What travels is a plain socket other than the server's own, or a datagram of that one; and an
@@ -39,13 +39,13 @@ def pack(server: Any, request: Any, client_address: Any) -> Parcel | None:
     return None
 
 
-def unpack(server: Any, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+def unpack(server: Any, packed: bytes, fd: int | None) -> tuple[Any, Any]:
     """The request, and whose it is.
 
     Errors: `OSError` (EMFILE) when the descriptor was lost: this process has no room for it, and
     the kernel closes what it cannot hand over (unix(7)).
     """
-    client_address, content, timeout = marshal.loads(parcel)
+    client_address, content, timeout = marshal.loads(packed)
     if type(content) is bytes:
         return (content, server.socket), client_address
     if fd is None:

@@ -8,7 +8,7 @@ from prefork.master.strategies.handoff import Handoff
 from prefork.settings import Settings
 from prefork.state.lifecycle import WorkerEvent
 from prefork.state.worker_table import Pool, WorkerRecord
-from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
 from tests.pool.fakes import FakeServer
 
 
@@ -20,9 +20,9 @@ class DeskServer(FakeServer):
     def threads(self) -> int | None:
         return self.bound
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
-        parcel: Parcel | None = request
-        return parcel
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
+        packed: PackedRequest | None = request
+        return packed
 
 
 class Worker:

@@ -18,7 +18,7 @@ from prefork.linux.syscalls import System
 from prefork.master.master import Master
 from prefork.settings import Settings
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
 from prefork.workers.protocol.scoreboard import _WORK, State
 from prefork.workers.server_in_worker import Listener, Taker
 
@@ -106,7 +106,7 @@ class FakeServer:
     def may_cut_off(self) -> bool:
         return False
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         return None
 
     def let_go(self) -> None: ...
@@ -149,7 +149,7 @@ class FakeServer:
 
     def serve(self, request: Any, client_address: Any) -> None: ...
 
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         raise AssertionError("no fake process runs")
 
     def serve_verified(self, request: Any, client_address: Any) -> None: ...

@@ -16,7 +16,7 @@ from prefork.socketserver.pool.members import GroupAdapter, Taken
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import RoundRobin
-from prefork.workers.sources.reuseport import OwnListeners
+from prefork.workers.sources.reuseport import ReuseportSource
 from prefork.workers.sources.several import SharedListeners
 from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
@@ -79,9 +79,9 @@ class AtWork:
     def _shared(self) -> SharedListeners:
         return SharedListeners(self.host, self._channel, None, turns=8)
 
-    def _own(self) -> OwnListeners:
+    def _own(self) -> ReuseportSource:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))
-        return OwnListeners(self.host, self._channel, None, listeners)
+        return ReuseportSource(self.host, self._channel, None, listeners)
 
     def taken(self, count: int) -> bytes:
         """The queues of the next requests, as the worker's loop takes them."""
@@ -95,7 +95,7 @@ class AtWork:
         for one in (self.a, self.b, self.master, self._channel, self.host.listener):
             one.close()
         self.source._poller.epoll.close()
-        if isinstance(self.source, OwnListeners):
+        if isinstance(self.source, ReuseportSource):
             self.source._others.epoll.close()
             for twin in self.source._like:
                 os.close(twin)
@@ -166,9 +166,9 @@ def test_a_request_travels_with_the_number_of_its_member(group: PreforkGroup) ->
         taken, client_address = group.get_request()
         assert isinstance(taken, Taken)
         assert taken.number == number
-        parcel = adapter.pack(taken, client_address)
-        assert parcel is not None
-        body, fd = parcel
+        packed = adapter.pack(taken, client_address)
+        assert packed is not None
+        body, fd = packed
         arrived, whose = adapter.unpack(body, None if fd is None else os.dup(fd))
         assert (arrived.number, whose) == (number, client_address)
         if fd is None:

@@ -14,14 +14,14 @@ from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.completions import Completions
 from prefork.workers.protocol.scoreboard import Scoreboard
-from prefork.workers.sources.handoff import HandedOver
+from prefork.workers.sources.handoff import HandoffSource
 from tests.pool.fakes import FakeServer
 from tests.support.deadlines import EXCHANGE
 
 
 class DeskServer(FakeServer):
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
-        return parcel, fd
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
+        return packed, fd
 
 
 class AtWork:
@@ -31,7 +31,7 @@ class AtWork:
         self.host = DeskServer()
         self.master, self._channel = Channel.pair()
         self._completions = Completions()
-        self.source = HandedOver(self.host, self._channel, in_flight, self._completions)
+        self.source = HandoffSource(self.host, self._channel, in_flight, self._completions)
 
     def hears(self, *messages: Message) -> None:
         for message in messages:
@@ -109,7 +109,7 @@ def test_a_worker_that_cannot_open_a_request_wants_to_leave(
 ) -> None:
     """The next one would be lost as well."""
 
-    def fail(parcel: bytes, fd: int | None) -> Any:
+    def fail(packed: bytes, fd: int | None) -> Any:
         raise OSError("no in_flight")
 
     monkeypatch.setattr(at_work.host, "unpack", fail)

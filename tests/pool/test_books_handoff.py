@@ -213,13 +213,13 @@ def test_whatever_happens_a_request_is_taken_just_when_a_worker_has_room_and_goe
 # -- what cannot travel ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parcel", [None, (bytes(MAX_BODY + 1), None)])
+@pytest.mark.parametrize("packed", [None, (bytes(MAX_BODY + 1), None)])
 def test_after_a_request_that_cannot_travel_workers_are_forked_and_it_is_said_once(
-    desk: Desk, caplog: pytest.LogCaptureFixture, parcel: tuple[bytes, None] | None
+    desk: Desk, caplog: pytest.LogCaptureFixture, packed: tuple[bytes, None] | None
 ) -> None:
     desk.hire()
     for _ in range(3):
-        assert not desk.handoff.place(parcel, None)
+        assert not desk.handoff.place(packed, None)
     assert desk.handoff.standing(8) == 0
     assert desk.handoff.wants_listener(2)
     assert not desk.handoff.wants_listener(1)

@@ -56,7 +56,7 @@ class Kind(IntEnum):
     """To a worker: fork a mold, whose end of its channel is the descriptor."""
 
 
-Parcel = tuple[bytes, int | None]
+PackedRequest = tuple[bytes, int | None]
 """A request as it travels: bytes, and a descriptor if there is one."""
 
 # Bound once: with some strategies these are needed for every request.

@@ -9,13 +9,13 @@ from collections import deque
 from typing import Any
 
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message, Parcel
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
 from prefork.workers.protocol.completions import Completions
 from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Serve, WorkerPoller
 
 
-class HandedOver:
+class HandoffSource:
     """Requests that the master takes and hands over, through the channel.
 
     Whenever one is served that is said to `completions`, just before the wait for the next; not so
@@ -41,7 +41,7 @@ class HandedOver:
         self._poller = WorkerPoller(channel, in_flight)
         self._poll = self._poller.epoll.poll
         self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
-        self._held: deque[Parcel] = deque()
+        self._held: deque[PackedRequest] = deque()
         self._orders: deque[Message | None] = deque()
         self._unsaid = False  # whether a request is served of which that is not said yet
         self.serve: Serve = self._serve_alone

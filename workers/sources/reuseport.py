@@ -13,7 +13,7 @@ from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 
-class OwnListeners:
+class ReuseportSource:
     """Several listeners for each of the server's, which has one at a time under its descriptor.
 
     They are given as pairs: the number of the server's listener that they are like, and a

@@ -14,7 +14,7 @@ from prefork.master.origins.from_master import Origin
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 
 logger = logging.getLogger("prefork")
 
@@ -34,15 +34,15 @@ class FromForkServer(Origin):
         self._fork_server: ForkServer | None = None
         self._given_up = False
 
-    def spawn_standing(self, lent: Lent) -> WorkerRecord:
+    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
         if self._fork_server is not None and self.is_out_of_date(self._fork_server):
             FromForkServer.end(self)
         if (fork_server := self._fork_server or self._new_fork_server()) is not None:
             try:
-                return self.spawn_by(fork_server, lent)
+                return self.spawn_by(fork_server, passed_fds)
             except ForkServerError as error:
                 self._give_up(fork_server, str(error))
-        return super().spawn_standing(lent)
+        return super().spawn_standing(passed_fds)
 
     def end(self) -> None:
         if self._fork_server is not None:
@@ -53,12 +53,12 @@ class FromForkServer(Origin):
         if self._fork_server is not None:
             self._fork_server.let_go()
 
-    def spawn_by(self, fork_server: ForkServer, lent: Lent) -> WorkerRecord:
+    def spawn_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
         """Have it fork a worker.
 
         Errors: as those of `ForkServer.fork_worker()`.
         """
-        fork_worker = functools.partial(fork_server.fork_worker, lent=lent)
+        fork_worker = functools.partial(fork_server.fork_worker, passed_fds=passed_fds)
         return self.entered(self.children.spawn_elsewhere(self.config(standing=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:

@@ -19,7 +19,7 @@ from prefork.state.worker_table import WorkerRecord
 from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import WorkerConfig, WorkerContext, serve_many, serve_one
 from prefork.workers.protocol.exit_codes import ProcessMain
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 
 
 class Origin:
@@ -60,12 +60,13 @@ class Origin:
             lambda context: serve_one(server, context, request, client_address, whole)
         )
 
-    def spawn_standing(self, lent: Lent) -> WorkerRecord:
-        """Fork a standing worker from where they come from, with the descriptors `lent` to it.
+    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
+        """Fork a standing worker from where they come from, with the descriptors `passed_fds` to
+        it.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        return self.spawn(lambda context: self._live(context, lent), standing=True)
+        return self.spawn(lambda context: self._live(context, passed_fds), standing=True)
 
     def turn(self, wanted: int) -> list[WorkerRecord]:
         """Decide what is due in a pool of `wanted` workers; those to retire now."""
@@ -109,7 +110,7 @@ class Origin:
         """What standing workers are made of."""
         return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
 
-    def _live(self, context: WorkerContext, lent: Lent) -> int | ProcessMain:
+    def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
         """The life of a standing worker."""
-        source = functools.partial(self.strategy.source, lent=lent)
+        source = functools.partial(self.strategy.source, passed_fds=passed_fds)
         return serve_many(self.server, context, source, self.factory().grow)

@@ -22,7 +22,7 @@ from prefork.state.lifecycle import (
 )
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.protocol.channel import Channel, Kind, Message
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 
 logger = logging.getLogger("prefork")
 
@@ -89,15 +89,15 @@ class FromMold(FromForkServer):
         self._promotion: MoldPromotion | None = None
         self._said = ""
 
-    def spawn_standing(self, lent: Lent) -> WorkerRecord:
+    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
         if (mold := self._mold) is not None:
             try:
                 if self.is_out_of_date(mold):
                     raise ForkServerError("has a listener that is closed by now")
-                return self.spawn_by(mold, lent)
+                return self.spawn_by(mold, passed_fds)
             except ForkServerError as error:
                 self._lose_mold(mold, str(error))
-        return super().spawn_standing(lent)
+        return super().spawn_standing(passed_fds)
 
     def turn(self, wanted: int) -> list[WorkerRecord]:
         now = self.system.clock()

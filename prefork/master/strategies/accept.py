@@ -10,7 +10,7 @@ from prefork.state.worker_table import WorkerRecord
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Message
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.several import SharedListeners
 from prefork.workers.sources.shared import SharedDatagrams, SharedListener
@@ -35,7 +35,9 @@ class Accept(Strategy):
         # Those in hand count too: a client may have come in their place meanwhile.
         return Message.drain(self.waiting_at_most() + len(self.pool))
 
-    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+    def source(
+        self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
+    ) -> Source:
         return self.shared(context, in_flight)
 
     def shared(self, context: WorkerContext, in_flight: InFlight | None) -> SharedListener:

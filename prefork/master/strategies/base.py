@@ -20,7 +20,7 @@ from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
-from prefork.workers.server_in_worker import Lent, Listener
+from prefork.workers.server_in_worker import Listener, PassedFds
 from prefork.workers.sources.base import Source
 
 
@@ -115,7 +115,7 @@ class Strategy:
             sharing.begin(one.fileno())
 
     @contextlib.contextmanager
-    def lending(self, slot: int) -> Iterator[Lent]:
+    def passing_fds(self, slot: int) -> Iterator[PassedFds]:
         """What the worker that is forked now for `slot` is to keep when it lets go of the rest."""
         yield ()
 
@@ -148,7 +148,9 @@ class Strategy:
 
     # -- in a worker -------------------------------------------------------------------------
 
-    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+    def source(
+        self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
+    ) -> Source:
         """Where a worker that stands ready finds its requests.
 
         Errors: `AssertionError`: here none does.

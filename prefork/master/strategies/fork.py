@@ -8,7 +8,7 @@ from prefork.state.worker_table import WorkerRecord
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.shared import say_taken
 
@@ -41,7 +41,9 @@ class ForkAhead(Accept):
     def last_order(self, record: WorkerRecord) -> Message:
         return Message(Kind.RETIRE)
 
-    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
+    def source(
+        self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
+    ) -> Source:
         source = self.shared(context, in_flight)
         source.take = say_taken(source.take, context.channel)
         return source

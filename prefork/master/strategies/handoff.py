@@ -14,9 +14,9 @@ from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Kind, Message
 from prefork.workers.protocol.completions import Completions
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.handoff import HandedOver
+from prefork.workers.sources.handoff import HandoffSource
 
 MOST_IN_CHANNEL = 200
 """Requests in hand of one worker, at most: so many fit into a channel (unix(7): SO_SNDBUF) even if
@@ -67,11 +67,11 @@ class Handoff(Strategy):
         return self._first_in_line() is not None
 
     def place(self, request: Any, client_address: Any) -> bool:
-        parcel = self.server.pack(request, client_address)
-        if parcel is None or len(parcel[0]) > MAX_BODY:
+        packed = self.server.pack(request, client_address)
+        if packed is None or len(packed[0]) > MAX_BODY:
             self._note_that_requests_stay()
             return False
-        message = Message(Kind.TAKE, *parcel)
+        message = Message(Kind.TAKE, *packed)
         placed = False
         passed_over = []
         while not placed and (record := self._first_in_line()) is not None:
@@ -136,8 +136,10 @@ class Handoff(Strategy):
         # Nothing more than it holds already; unlike RETIRE it lets daemon threads be cut off.
         return Message.drain(0)
 
-    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
-        return HandedOver(self.server, context.channel, in_flight, self._completions)
+    def source(
+        self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
+    ) -> Source:
+        return HandoffSource(self.server, context.channel, in_flight, self._completions)
 
     def _first_in_line(self) -> WorkerRecord | None:
         """Who is to have the next request; retired workers lose their place."""

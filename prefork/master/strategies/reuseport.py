@@ -23,9 +23,9 @@ from prefork.state.worker_table import Pool
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
-from prefork.workers.server_in_worker import Lent
+from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.reuseport import OwnListeners
+from prefork.workers.sources.reuseport import ReuseportSource
 
 Place = tuple[int, int]
 """Where a listener belongs: a slot, and the number of the server's listener that it is like."""
@@ -109,7 +109,7 @@ class Reuseport(Accept):
                     self._adopted_by[place] = keeper
 
     @contextlib.contextmanager
-    def lending(self, slot: int) -> Iterator[Lent]:
+    def passing_fds(self, slot: int) -> Iterator[PassedFds]:
         """Its own listeners and those it inherits; at the end of the pool all that there are."""
         listeners = self._listeners()
         if not self._ended:
@@ -118,12 +118,12 @@ class Reuseport(Accept):
                     self._adopted_by.pop(place, None)
             heirs = {place for place, keeper in self._adopted_by.items() if keeper == slot}
             listeners = {p: fd for p, fd in listeners.items() if p[0] == slot or p in heirs}
-        # The child lets go of what is not lent.
-        lent = {p: self._siblings.pop(p) for p in listeners if p in self._siblings}
+        # The child lets go of what is not passed_fds.
+        passed_fds = {p: self._siblings.pop(p) for p in listeners if p in self._siblings}
         try:
             yield tuple((number, fd) for (_, number), fd in listeners.items())
         finally:
-            self._siblings.update(lent)
+            self._siblings.update(passed_fds)
 
     def listening(self) -> Collection[int]:
         return self._listeners().values()
@@ -133,8 +133,10 @@ class Reuseport(Accept):
         listeners = self._listeners().items()
         return sum(waiting_at_most(fd, backlogs[number]) for (_, number), fd in listeners)
 
-    def source(self, context: WorkerContext, in_flight: InFlight | None, lent: Lent) -> Source:
-        return OwnListeners(self.server, context.channel, in_flight, lent)
+    def source(
+        self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
+    ) -> Source:
+        return ReuseportSource(self.server, context.channel, in_flight, passed_fds)
 
     def _listeners(self) -> dict[Place, int]:
         """The descriptors of all that are open, by their places."""

@@ -43,9 +43,9 @@ def test_a_connection_travels_with_its_timeout_and_its_address(
     request.settimeout(timeout)
     with socket.socket() as listener:
         server = SimpleNamespace(socket=listener)
-        parcel = pack(server, request, address)
-        assert parcel is not None
-        body, fd = parcel
+        packed = pack(server, request, address)
+        assert packed is not None
+        body, fd = packed
         assert fd == request.fileno()
         arrived, client_address = unpack(server, body, os.dup(fd))
     with arrived:
@@ -62,9 +62,9 @@ def test_a_connection_without_a_timeout_gets_none_from_the_program(connection: P
     server = SimpleNamespace(socket=connection[1])
     socket.setdefaulttimeout(EXCHANGE)
     try:
-        parcel = pack(server, connection[0], None)
-        assert parcel is not None
-        arrived, _ = unpack(server, parcel[0], os.dup(connection[0].fileno()))
+        packed = pack(server, connection[0], None)
+        assert packed is not None
+        arrived, _ = unpack(server, packed[0], os.dup(connection[0].fileno()))
     finally:
         socket.setdefaulttimeout(None)
     with arrived:
@@ -77,10 +77,10 @@ def test_a_datagram_travels_with_its_address_and_meets_the_servers_socket(data: 
         socket.socket(type=socket.SOCK_DGRAM) as ours,
         socket.socket(type=socket.SOCK_DGRAM) as its,
     ):
-        parcel = pack(SimpleNamespace(socket=ours), (data, ours), ("127.0.0.1", 53))
-        assert parcel is not None
-        assert parcel[1] is None
-        request, address = unpack(SimpleNamespace(socket=its), *parcel)
+        packed = pack(SimpleNamespace(socket=ours), (data, ours), ("127.0.0.1", 53))
+        assert packed is not None
+        assert packed[1] is None
+        request, address = unpack(SimpleNamespace(socket=its), *packed)
         assert request == (data, its)
         assert address == ("127.0.0.1", 53)
 
@@ -88,10 +88,10 @@ def test_a_datagram_travels_with_its_address_and_meets_the_servers_socket(data: 
 def test_a_descriptor_that_was_lost_on_the_way_is_an_error(connection: Pair) -> None:
     """The kernel delivers the rest of the message: it must not be taken for a datagram."""
     server = SimpleNamespace(socket=connection[1])
-    parcel = pack(server, connection[0], None)
-    assert parcel is not None
+    packed = pack(server, connection[0], None)
+    assert packed is not None
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-        unpack(server, parcel[0], None)
+        unpack(server, packed[0], None)
 
 
 def test_a_connection_that_is_closed_already_is_an_error(connection: Pair) -> None:
