@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from prefork.linux.signal_mask import Mask, held_back, let_through
+from prefork.linux.signal_mask import Mask, restore_mask, signals_blocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import ProcessMain
 
@@ -36,7 +36,7 @@ def spawn(
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
     flush_standard_streams()
-    with held_back() as mask:
+    with signals_blocked() as mask:
         pid = system.fork()
         if pid == 0:
             _live(child, prepare, mask, system)
@@ -56,7 +56,7 @@ def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
     """
     flush_standard_streams()
-    with held_back():
+    with signals_blocked():
         between = system.fork()
         if between:
             if error := _status_of(between):
@@ -105,7 +105,7 @@ def _live(
     status = 1
     try:
         prepare()
-        let_through(mask)
+        restore_mask(mask)
         outcome = child()
         while callable(outcome):
             outcome = outcome()

@@ -23,7 +23,7 @@ class _Outermost(threading.local):
 _outermost = _Outermost()
 
 
-class held_back:
+class signals_blocked:
     """Let no signal reach this thread in the block; gives the mask as it is outside.
 
     A KeyboardInterrupt, or whatever else a handler raises, would leave books half written, or a
@@ -43,16 +43,16 @@ class held_back:
             # This call runs the handlers that are due, and may raise what they raise.
             change_mask(signal.SIG_BLOCK, EVERY)
         except BaseException:
-            let_through(mask)
+            restore_mask(mask)
             raise
         return mask
 
     def __exit__(self, *_: object) -> None:
         if self._mask is not None:
-            let_through(self._mask)
+            restore_mask(self._mask)
 
 
-class let_in:
+class signals_unblocked:
     """Let signals through in a part of such a block after all, as for a long wait."""
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class let_in:
             change_mask(signal.SIG_BLOCK, EVERY)
 
 
-def let_through(mask: Mask) -> None:
+def restore_mask(mask: Mask) -> None:
     """Put the mask back; in a process forked in such a block, which it never leaves."""
     _outermost.mask = None
     change_mask(signal.SIG_SETMASK, mask)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from prefork.linux.fork import spawn
 from prefork.linux.reaper import Reaper, a_slice
-from prefork.linux.signal_mask import held_back
+from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
@@ -180,7 +180,7 @@ class Children:
         """
 
         def order(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
-            with held_back():
+            with signals_blocked():
                 fork_worker(config, ours, theirs, adopt)
 
         return self._enter(config, order)

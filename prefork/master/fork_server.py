@@ -68,8 +68,8 @@ class ForkServer:
     ) -> None:
         """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
 
-        Where other threads live somebody's exception may come in between (see `held_back`); who is
-        born all the same is in the books before that goes on.
+        Where other threads live somebody's exception may come in between (see `signals_blocked`);
+        who is born all the same is in the books before that goes on.
 
         Errors: `OSError` when there can be no more processes, `ForkServerError` when this one is of
         no more use.

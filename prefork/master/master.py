@@ -17,7 +17,7 @@ import threading
 from typing import Any
 
 from prefork.linux.at_fork import watch_over
-from prefork.linux.signal_mask import held_back, let_in
+from prefork.linux.signal_mask import signals_blocked, signals_unblocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Children
 from prefork.master.origins import ORIGINS
@@ -119,7 +119,7 @@ class Master:
         with self._lock:
             if self._is_settled and self._children.is_quiet:
                 return
-            with held_back():
+            with signals_blocked():
                 if len(self._pool) or self._children.watches_others:
                     stirred = self._children.stirred()
                     for record, message in self._children.messages(stirred):
@@ -162,7 +162,7 @@ class Master:
 
     def rest(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
-        with self._lock, held_back():
+        with self._lock, signals_blocked():
             before = self.state
             self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
             self.strategy.end()
@@ -183,7 +183,7 @@ class Master:
         Errors: `OSError` when there can be no more processes.
         """
         while True:
-            with self._lock, held_back():
+            with self._lock, signals_blocked():
                 if self.forced:
                     return  # the request has waited in vain
                 if self.strategy.place(request, client_address):
@@ -191,7 +191,7 @@ class Master:
                 if self.has_room():
                     self._origin.spawn_for(request, client_address)
                     return
-            with let_in():
+            with signals_unblocked():
                 self._children.wait(self._graceful_time_left())
             self.turn()
 
@@ -225,7 +225,7 @@ class Master:
 
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
-        with self._lock, held_back():
+        with self._lock, signals_blocked():
             self.forced = True
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
             for record in self._pool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prefork.linux.listeners import allow_siblings, something_waits
-from prefork.linux.signal_mask import held_back
+from prefork.linux.signal_mask import signals_blocked
 from prefork.master.master import Master
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies import strategy_of
@@ -218,7 +218,7 @@ class PreforkMixIn(ForkingMixIn):
         # No code of the program's runs in between then, and no signal has to wait for it.
         hooks = "verify_request", "close_request"
         undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
-        with held_back() if undisturbed else contextlib.nullcontext():
+        with signals_blocked() if undisturbed else contextlib.nullcontext():
             for _ in range(1 if take is None else MOST_IN_A_TURN):
                 taken = loop.handle_waiting_request(self, self.__dispatch, take)
                 if not taken or self._BaseServer__shutdown_request or not master.goes_on():

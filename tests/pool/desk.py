@@ -13,7 +13,7 @@ from tests.pool.fakes import FakeServer
 
 
 class DeskServer(FakeServer):
-    """Its requests are parcels already, or `None`: one that cannot travel."""
+    """Its requests are packed already, or `None`: one that cannot travel."""
 
     bound: int | None = None
 
