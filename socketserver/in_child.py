@@ -49,7 +49,7 @@ def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
     return status
 
 
-def let_go_of_listener(server: Any, request: Any) -> None:
+def release_listener(server: Any, request: Any) -> None:
     """Drop a forked child's copy of the listener.
 
     A listener that lives on in a child keeps the port taken, and takes in clients whom nobody will
@@ -60,10 +60,10 @@ def let_go_of_listener(server: Any, request: Any) -> None:
     listener = getattr(server, "socket", None)
     if listener is None or listener is request or not is_listening(listener):
         return
-    let_go_of_socket(listener)
+    release_socket(listener)
 
 
-def let_go_of_socket(sock: Any) -> None:
+def release_socket(sock: Any) -> None:
     """Drop this process's copy of a socket; a fresh one goes into its place, where there can be."""
     if sock is None or sock.fileno() < 0:
         return

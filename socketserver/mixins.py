@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import prefork.socketserver as api
 from prefork.linux.fork import spawn
 from prefork.linux.reaper import Reaper
-from prefork.socketserver.in_child import HandingOver, let_go_of_listener, serve_in_child
+from prefork.socketserver.in_child import HandingOver, release_listener, serve_in_child
 
 if TYPE_CHECKING:
     from prefork.socketserver.loop import Processes
@@ -82,7 +82,7 @@ class ForkingMixIn(_Mixin):
         """What the child does."""
         if reaper := _taken_reaper(self):
             reaper.forget()
-        let_go_of_listener(self, request)
+        release_listener(self, request)
         return serve_in_child(self, request, client_address)
 
 

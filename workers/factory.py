@@ -37,7 +37,7 @@ class WorkerFactory:
 
     def fork_server(self, channel: Channel, name: str, titles: bool) -> int | ProcessMain:
         """The life of a fork server that the master has forked itself."""
-        self.server.keep_out()
+        self.server.close_foreign_listeners()
         if titles:
             title.show_role("fork server", name)
         return self._serve_orders(channel)
@@ -49,9 +49,9 @@ class WorkerFactory:
 
         def prepare() -> None:
             context.channel.close()
-            source.let_go()
+            source.close_in_child()
             if in_flight is not None:
-                in_flight.let_go()
+                in_flight.close_in_child()
             current.slot = None
             reset_signals(channel)
             channel.send(Message.forked())

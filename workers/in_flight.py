@@ -60,7 +60,7 @@ class InFlight:
         while self._inside:
             self.wait_for_finished()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a process forked from this worker: drop the descriptor."""
         os.close(self._finished)
 

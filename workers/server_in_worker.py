@@ -52,7 +52,7 @@ class ServerInWorker(Protocol):
         handler wants the end of the whole server, from any thread.
         """
 
-    def keep_out(self) -> None:
+    def close_foreign_listeners(self) -> None:
         """This process lives on beside the workers: drop what belongs to other servers."""
 
     def started(self) -> None:
@@ -79,7 +79,7 @@ class ServerInWorker(Protocol):
     def serve_verified(self, request: Any, client_address: Any) -> None:
         """The same as `serve()` for a request that was verified before it came here."""
 
-    def let_go_of_listener(self) -> None:
+    def release_listener(self) -> None:
         """Drop this process's copy of it: it will never take a request itself."""
 
     def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:

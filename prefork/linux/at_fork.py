@@ -13,26 +13,26 @@ import weakref
 from typing import Protocol
 
 
-class Heirloom(Protocol):
+class ForkAware(Protocol):
     """Something of this process that its children inherit, and shall drop."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a child: drop it, without touching what the parent has."""
 
 
-_living: weakref.WeakSet[Heirloom] = weakref.WeakSet()
+_living: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
-def watch_over(heirloom: Heirloom) -> None:
+def register(one: ForkAware) -> None:
     """Have it dropped in every child, as long as somebody refers to it."""
-    _living.add(heirloom)
+    _living.add(one)
 
 
-def _let_go_in_child() -> None:
-    for heirloom in list(_living):
+def _close_in_child() -> None:
+    for one in list(_living):
         # EBADF: another thread was closing it when the fork came. The others must go all the same.
         with contextlib.suppress(OSError):
-            heirloom.let_go()
+            one.close_in_child()
 
 
-os.register_at_fork(after_in_child=_let_go_in_child)
+os.register_at_fork(after_in_child=_close_in_child)

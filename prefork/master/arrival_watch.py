@@ -35,9 +35,9 @@ class ArrivalWatch:
         """Do not ring."""
         if self._epoll is not None:
             self._children.unwatch(self._epoll.fileno())
-            self.let_go()
+            self.close_in_child()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master."""
         if self._epoll is not None:
             self._epoll.close()

@@ -70,21 +70,21 @@ class Children:
         """Whether nobody has anything to say, and nobody has died."""
         return not (self._epoll.poll(0) or self.someone_died(set()))
 
-    def stirred(self) -> set[int]:
+    def ready_fds(self) -> set[int]:
         """The descriptors on which there is something now: news from workers, or a death."""
         return {fd for fd, _ in self._epoll.poll(0)}
 
-    def messages(self, stirred: set[int]) -> Iterator[tuple[WorkerRecord, Message]]:
-        """What the workers whose channels are among `stirred` have said since the last time."""
-        for fd in stirred:
+    def messages(self, ready_fds: set[int]) -> Iterator[tuple[WorkerRecord, Message]]:
+        """What the workers whose channels are among `ready_fds` have said since the last time."""
+        for fd in ready_fds:
             if fd in self._channels:
                 record = self._channels[fd]
-                for message in self.last_words(record):
+                for message in self.drain_messages(record):
                     yield record, message
             elif fd in self._others:
                 self._others[fd]()
 
-    def last_words(self, record: WorkerRecord) -> Iterator[Message]:
+    def drain_messages(self, record: WorkerRecord) -> Iterator[Message]:
         """What one worker has said; at the end of file only its death is left to come."""
         while record.channel.fileno() in self._channels:
             try:
@@ -97,10 +97,12 @@ class Children:
             if message.kind is not Kind.FORKED:  # that it is there is in the books
                 yield message
 
-    def someone_died(self, stirred: set[int]) -> bool:
+    def someone_died(self, ready_fds: set[int]) -> bool:
         """Whether `deaths()` may have something to say."""
         reaper = self._reaper
-        return reaper.fileno() in stirred or reaper.must_be_asked or len(reaper) != len(self._pool)
+        return (
+            reaper.fileno() in ready_fds or reaper.must_be_asked or len(reaper) != len(self._pool)
+        )
 
     def deaths(self) -> list[Death]:
         """Who has ended since the last time.

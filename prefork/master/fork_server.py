@@ -156,7 +156,7 @@ class ForkServer:
             self._reaper.collect(None)
         self._reaper.close()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop the master's ends."""
         self.channel.close()
         self._reaper.forget()

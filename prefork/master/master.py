@@ -16,7 +16,7 @@ import signal
 import threading
 from typing import Any
 
-from prefork.linux.at_fork import watch_over
+from prefork.linux import at_fork
 from prefork.linux.signal_mask import signals_blocked, signals_unblocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Children
@@ -69,7 +69,7 @@ class Master:
         self._has_begun = self._drainer_due = False
         self.forced = False  # whether the present run's workers were killed by us
         self.state = PoolState.NEW
-        watch_over(self)
+        at_fork.register(self)
 
     # -- for the loop ------------------------------------------------------------------------
 
@@ -121,11 +121,11 @@ class Master:
                 return
             with signals_blocked():
                 if len(self._pool) or self._children.watches_others:
-                    stirred = self._children.stirred()
-                    for record, message in self._children.messages(stirred):
+                    ready_fds = self._children.ready_fds()
+                    for record, message in self._children.messages(ready_fds):
                         self._hear(record, message)
-                    if self._children.someone_died(stirred):
-                        self._bury(self._children.deaths())
+                    if self._children.someone_died(ready_fds):
+                        self._reap(self._children.deaths())
                 if not self._is_settled:
                     self._enforce_deadlines(self._clock())
 
@@ -242,13 +242,13 @@ class Master:
                 self.strategy.close()
             return not len(self._pool)
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In any child that is forked with this process's memory: drop the master's ends."""
         self._children.forget_all()
-        self._origin.let_go()
-        self._sizer.let_go()
-        self.strategy.let_go()
-        self._server.let_go()
+        self._origin.close_in_child()
+        self._sizer.close_in_child()
+        self.strategy.close_in_child()
+        self._server.close_in_child()
 
     def status(self) -> list[WorkerStatus]:
         """What every worker is doing, by slot."""
@@ -271,21 +271,21 @@ class Master:
         else:
             self.strategy.hear(record, message)
 
-    def _bury(self, deaths: list[Death]) -> None:
+    def _reap(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
         failed: WorkerRecord | None = None
         for death in deaths:
             record = self._pool.by_pid(death.pid)
             if record is not None:
-                self._bury_one(record, death)
+                self._reap_one(record, death)
                 if record.standing and not record.was_ready:
                     self._origin.note_failed_start(record)
                     failed = record
         if failed is not None and self._nobody_starts():
             raise StartError.of(failed)
 
-    def _bury_one(self, record: WorkerRecord, death: Death) -> None:
-        for message in self._children.last_words(record):
+    def _reap_one(self, record: WorkerRecord, death: Death) -> None:
+        for message in self._children.drain_messages(record):
             self._hear(record, message)
         self._children.forget(record)
         now = self._clock()

@@ -28,7 +28,7 @@ class ServerInMaster(ServerInWorker, Protocol):
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         """A request as bytes and a descriptor; `None` for one that cannot leave this process."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master's loop."""
 
     def workers_changed(self, pids: set[int]) -> None:

@@ -138,9 +138,9 @@ class Sizer:
         self._next_look = None
         self._arrival_watch.disarm()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master."""
-        self._arrival_watch.let_go()
+        self._arrival_watch.close_in_child()
 
     def wanted(self, most: int) -> int:
         """How many workers there shall be, of `most` allowed."""

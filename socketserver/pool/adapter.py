@@ -15,8 +15,8 @@ import prefork.socketserver as api
 from prefork.linux.listeners import Borrowed
 from prefork.settings import Settings
 from prefork.socketserver.in_child import (
-    let_go_of_listener,
-    let_go_of_socket,
+    release_listener,
+    release_socket,
     serve_in_child,
 )
 from prefork.socketserver.loop import members_of, serve_taken, serve_verified
@@ -55,7 +55,7 @@ class Adapter:
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         return pack(self._server, request, client_address)
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         self._state.pop("_prefork_master", None)
         run = self._state.pop("_BaseServer__run", None)
         if run is not None:
@@ -74,16 +74,16 @@ class Adapter:
 
     # -- for a worker ------------------------------------------------------------------------
 
-    def keep_out(self) -> None:
+    def close_foreign_listeners(self) -> None:
         ours = [getattr(one, "socket", None) for one in (self._server, *members_of(self._server))]
         for other in list(_pools.values()):
             sock = getattr(other, "socket", None)
             if all(sock is not one for one in ours):
                 # This process lives on when that server closes: its port must become free.
-                let_go_of_socket(sock)
+                release_socket(sock)
 
     def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
-        self.keep_out()
+        self.close_foreign_listeners()
         self.end_loop()
         self._server._prefork_enter_worker(in_flight, ask_stop)
 
@@ -150,12 +150,12 @@ class Adapter:
         server = self._server
         serve_verified(server, request, client_address, server.process_request)
 
-    def let_go_of_listener(self) -> None:
-        let_go_of_listener(self._server, None)
+    def release_listener(self) -> None:
+        release_listener(self._server, None)
 
     def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
         server = self._server
-        let_go_of_listener(server, request)
+        release_listener(server, request)
         if whole:
             serve_verified(server, request, client_address, server.process_request)
             return 0

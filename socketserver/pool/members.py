@@ -86,10 +86,10 @@ class GroupAdapter(Adapter):
         body, fd = packed
         return b"%d:%b" % (number, body), fd
 
-    def let_go(self) -> None:
-        super().let_go()
+    def close_in_child(self) -> None:
+        super().close_in_child()
         for member in self._members:
-            member.let_go()
+            member.close_in_child()
         self._server._prefork_stop_watching()
 
     # -- for a worker ------------------------------------------------------------------------
@@ -123,9 +123,9 @@ class GroupAdapter(Adapter):
         request, client_address = self._members[member].unpack(body, fd)
         return Taken(member, request), client_address
 
-    def let_go_of_listener(self) -> None:
+    def release_listener(self) -> None:
         for member in self._members:
-            member.let_go_of_listener()
+            member.release_listener()
 
     def serve_one(self, request: Taken, client_address: Any, whole: bool) -> int:
         # Whole in any case: a member's own `process_request()` forks nothing, so it was left out;
@@ -133,7 +133,7 @@ class GroupAdapter(Adapter):
         member = self._members[request.number]
         for other in self._members:
             if other is not member:
-                other.let_go_of_listener()
+                other.release_listener()
         return member.serve_one(request.request, client_address, not member.has_threads())
 
     def stop_asked(self) -> bool:

@@ -45,7 +45,7 @@ class Completions:
         """
         os.write(self._to_say, _PID.pack(pid))
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a worker: drop the end that is the master's."""
         # Forgotten first: a child that another thread forks now closes what is not.
         fd, self._to_hear = self._to_hear, -1
@@ -53,7 +53,7 @@ class Completions:
             os.close(fd)
 
     def close(self) -> None:
-        self.let_go()
+        self.close_in_child()
         fd, self._to_say = self._to_say, -1
         if fd >= 0:
             os.close(fd)

@@ -50,7 +50,7 @@ class Source(Protocol):
     def holds_some(self) -> bool:
         """Whether there are requests which nobody else can serve."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a process forked from this worker: drop whatever requests came by."""
 
 
@@ -69,7 +69,7 @@ class WorkerPoller:
         self.epoll.poll(timeout)
         self.clear_finished()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a process forked from this worker: listen no more."""
         self.epoll.close()
 

@@ -33,7 +33,7 @@ class HandoffSource:
     ) -> None:
         # Born without room for a descriptor it would lose every request: better not at all.
         os.close(os.dup(channel.fileno()))
-        server.let_go_of_listener()
+        server.release_listener()
         self._server = server
         self._channel = channel
         self._completions = completions
@@ -88,8 +88,8 @@ class HandoffSource:
     def holds_some(self) -> bool:
         return bool(self._held)
 
-    def let_go(self) -> None:
-        self._poller.let_go()
+    def close_in_child(self) -> None:
+        self._poller.close_in_child()
         for _, fd in self._held:
             if fd is not None:
                 os.close(fd)

@@ -84,9 +84,9 @@ class ReuseportSource:
     def holds_some(self) -> bool:
         return False
 
-    def let_go(self) -> None:
-        self._poller.let_go()
-        self._others.let_go()
+    def close_in_child(self) -> None:
+        self._poller.close_in_child()
+        self._others.close_in_child()
         for fd in self._like:
             os.close(fd)
 

@@ -75,8 +75,8 @@ class SharedListener:
     def holds_some(self) -> bool:
         return False
 
-    def let_go(self) -> None:
-        self._poller.let_go()
+    def close_in_child(self) -> None:
+        self._poller.close_in_child()
 
     def _join_line(self) -> None:
         self._leave_line()

@@ -49,9 +49,9 @@ class FromForkServer(Origin):
             self.dismiss(self._fork_server)
             self._fork_server = None
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         if self._fork_server is not None:
-            self._fork_server.let_go()
+            self._fork_server.close_in_child()
 
     def spawn_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
         """Have it fork a worker.

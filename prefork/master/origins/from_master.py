@@ -82,7 +82,7 @@ class Origin:
     def end(self) -> None:
         """No more standing workers are wanted."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master."""
 
     def entered(self, record: WorkerRecord) -> WorkerRecord:

@@ -129,12 +129,12 @@ class FromMold(FromForkServer):
             self._abandon(self._promotion)
         self._dismiss_fork_servers()
 
-    def let_go(self) -> None:
-        super().let_go()
+    def close_in_child(self) -> None:
+        super().close_in_child()
         if self._promotion is not None:
-            self._promotion.mold.let_go()
+            self._promotion.mold.close_in_child()
         if self._mold is not None:
-            self._mold.let_go()
+            self._mold.close_in_child()
 
     def _to_retire(self, wanted: int) -> list[WorkerRecord]:
         serving = self._serving()

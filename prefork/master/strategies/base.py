@@ -127,7 +127,7 @@ class Strategy:
     def close(self) -> None:
         """This is the end: let go of everything."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master."""
 
     def listening(self) -> Collection[int]:

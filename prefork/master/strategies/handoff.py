@@ -129,8 +129,8 @@ class Handoff(Strategy):
     def close(self) -> None:
         self._completions.close()
 
-    def let_go(self) -> None:
-        self._completions.let_go()
+    def close_in_child(self) -> None:
+        self._completions.close_in_child()
 
     def last_order(self, record: WorkerRecord) -> Message:
         # Nothing more than it holds already; unlike RETIRE it lets daemon threads be cut off.

@@ -88,9 +88,9 @@ class Reuseport(Accept):
 
     def close(self) -> None:
         self.rest()
-        self.let_go()
+        self.close_in_child()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         for other in self._siblings.values():
             other.close()
         self._siblings.clear()
