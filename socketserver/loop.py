@@ -2,7 +2,7 @@
 
 A server may serve with more than its own process: forked children to reap, a pool to keep. It says
 so through `_prefork_processes()`; the loop then waits for their descriptor beside the listener, and
-gives them a turn at each wake-up. The functions take any object with the documented hooks,
+ticks them at each wake-up. The functions take any object with the documented hooks,
 so a mix-in can also put them over the standard library's own server classes.
 
 State of a run lives in the instance's `__dict__` only while it runs, under names private to
@@ -33,18 +33,18 @@ class Processes(Protocol):
     """The processes that a server serves with, as the loop sees them."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable when `turn()` has something to note."""
+        """A descriptor that is readable when `tick()` has something to note."""
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Note what happened and do what is due, without blocking."""
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests now; otherwise they wait in the backlog."""
 
-    def due(self) -> float | None:
-        """Seconds until `turn()` is needed even if nothing happens."""
+    def next_timeout(self) -> float | None:
+        """Seconds until `tick()` is needed even if nothing happens."""
 
-    def rest(self) -> None:
+    def begin_drain(self) -> None:
         """The loop ends: take no more requests than those already waiting."""
 
 
@@ -113,7 +113,7 @@ class Watched:
 
     def prepare(self) -> float | None:
         """Watch what is wanted now; the seconds after which somebody must look again."""
-        waits = [None if self.processes is None else self.processes.due()]
+        waits = [None if self.processes is None else self.processes.next_timeout()]
         wanted = self._wanted()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
             waits.append(pause)
@@ -124,7 +124,7 @@ class Watched:
         return shortest(waits)
 
     def still_wanted(self) -> bool:
-        """Whether a request that was found may be taken, now that the processes had a turn."""
+        """Whether a request that was found may be taken, now that the processes had their tick."""
         return self._wanted() and self.listener.still_there()
 
     def _wanted(self) -> bool:
@@ -153,7 +153,7 @@ class Watch:
         self._selector.close()
         if self._run is not None:
             for processes in self._processes():
-                processes.rest()
+                processes.begin_drain()
 
     def wait(self, timeout: float | None) -> list[Any]:
         """Wait at most `timeout` seconds (`None`: for ever); the servers with a request ready.
@@ -162,18 +162,18 @@ class Watch:
         """
         if not self._begun:
             self._begun = True
-            self._give_turns()
+            self._tick()
         waits = [watched.prepare() for watched in self._watched]
         # By identity: servers of programs may compare as they like.
         ready = {id(key.fileobj) for key, _ in self._selector.select(shortest([timeout, *waits]))}
         if self._run is not None and id(self._run.wakeup) in ready:
             self._run.wakeup.clear()
-        self._give_turns()
+        self._tick()
         return [w.server for w in self._watched if id(w.server) in ready and w.still_wanted()]
 
-    def _give_turns(self) -> None:
+    def _tick(self) -> None:
         for processes in self._processes():
-            processes.turn()
+            processes.tick()
 
     def _processes(self) -> list[Processes]:
         return [w.processes for w in self._watched if w.processes is not None]

@@ -96,16 +96,16 @@ class _ForkedChildren:
         reaper: Reaper | None = vars(self._server).get("_prefork_reaper")
         return -1 if reaper is None else reaper.fileno()
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         _collect(self._server, 0.0)
 
     def wants_listener(self) -> bool:
         return not _is_full(self._server)
 
-    def due(self) -> float | None:
+    def next_timeout(self) -> float | None:
         return None
 
-    def rest(self) -> None:
+    def begin_drain(self) -> None:
         """Children finish by themselves; `server_close()` waits for them."""
 
 

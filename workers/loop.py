@@ -80,7 +80,7 @@ class Loop:
             taken += 1
             if in_flight is None:
                 now = slot.take(client_address)
-                if now >= title.due:
+                if now >= title.next_update:
                     title.show(now)
                 serve(request, client_address)
                 slot.done()

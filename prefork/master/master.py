@@ -5,7 +5,7 @@
     decide  too few, too many, overdue                                      (`_keep_size()`)
     act     spawn, retire, kill
 
-Who waits is the server's loop; it gives the master a turn at each wake-up. The master itself blocks
+Who waits is the server's loop; it calls `tick()` at each wake-up. The master itself blocks
 only where the server's caller has asked it to.
 """
 
@@ -77,7 +77,7 @@ class Master:
         return self._children.fileno()
 
     def start(self) -> None:
-        """The loop begins: keep workers from the next turn on.
+        """The loop begins: keep workers from the next tick on.
 
         Errors: `SettingsError` when the strategy is not for such a server.
         """
@@ -99,7 +99,7 @@ class Master:
             self._drainer_due = self.forced = False
             self._has_begun = not self._sizer.wanted(1)  # or when the first worker is ready
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
 
         Errors: `StartError` when the first workers cannot start.
@@ -111,7 +111,7 @@ class Master:
                     self._sizer.look(self._sizer.policy)
                 if not self._is_settled:
                     self._keep_size()
-                for record in self._origin.turn(self._size()[0]):
+                for record in self._origin.tick(self._size()[0]):
                     self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
@@ -129,18 +129,20 @@ class Master:
                 if not self._is_settled:
                     self._enforce_deadlines(self._clock())
 
-    def due(self) -> float | None:
-        """Seconds until the clock alone makes a turn necessary."""
+    def next_timeout(self) -> float | None:
+        """Seconds until the clock alone makes a `tick()` necessary."""
         with self._lock:
             wanted, most = self._size()
             if self._is_settled:
-                return self._sizer.due(self._origin.due(wanted))
+                return self._sizer.next_timeout(self._origin.next_timeout(wanted))
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
             if self.state is PoolState.RUNNING:
                 if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
                     waits.append(self._restarts.wait_left(now))
-                if (look := self._sizer.due(self._origin.due(wanted))) is not None:
+                if (
+                    look := self._sizer.next_timeout(self._origin.next_timeout(wanted))
+                ) is not None:
                     waits.append(look)
             return max(min(waits), 0.0) if waits else None
 
@@ -151,16 +153,16 @@ class Master:
             self._children.follow(self.strategy.fileno(), self.strategy.listen)
             return wanted
 
-    def goes_on(self) -> bool:
+    def can_take_more(self) -> bool:
         """Whether another request may be taken at once, within the same turn."""
         with self._lock:
-            return self.state is PoolState.RUNNING and self.strategy.goes_on()
+            return self.state is PoolState.RUNNING and self.strategy.can_take_more()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
         return len(self._pool) < self._server.max_children()
 
-    def rest(self) -> None:
+    def begin_drain(self) -> None:
         """The loop has ended: the workers finish, and first serve what waits in the backlog."""
         with self._lock, signals_blocked():
             before = self.state
@@ -193,12 +195,12 @@ class Master:
                     return
             with signals_unblocked():
                 self._children.wait(self._graceful_time_left())
-            self.turn()
+            self.tick()
 
     def drain(self) -> None:
         """The server is about to close: somebody must serve what waits in the backlog."""
         self.collect()
-        self.rest()
+        self.begin_drain()
         self._drainer_due = True
 
     def wait(self) -> None:
@@ -318,7 +320,7 @@ class Master:
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
-            self.strategy.rest()
+            self.strategy.restore_listeners()
 
     # -- decide ------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class ServerInMaster(ServerInWorker, Protocol):
     def workers_changed(self, pids: set[int]) -> None:
         """These are the workers now."""
 
-    def serves_on(self) -> bool:
+    def serves_forever(self) -> bool:
         """Whether the server takes requests until it is told to stop, or this one only."""
 
     def stop(self) -> None:

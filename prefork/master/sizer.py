@@ -98,8 +98,8 @@ class Work:
 class Sizer:
     """The size of one pool: `max_children`, or what the policy of the settings decides.
 
-    For the master: `begin()`, then at each turn `look()` if there is a policy, and `due()` before
-    each wait; `wanted()` is how many there shall be.
+    For the master: `begin()`, then at each tick `look()` if there is a policy, and `next_timeout()`
+    before each wait; `wanted()` is how many there shall be.
     """
 
     def __init__(
@@ -146,10 +146,10 @@ class Sizer:
         """How many workers there shall be, of `most` allowed."""
         return most if self.policy is None else min(self.policy.wanted, most)
 
-    def due(self, other: float | None) -> float | None:
-        """Seconds until the clock alone makes a turn necessary, if it is not so earlier for
+    def next_timeout(self, other: float | None) -> float | None:
+        """Seconds until the clock alone makes a `tick()` necessary, if it is not so earlier for
         `other` reasons."""
-        shrinking = self._shrinking.due()
+        shrinking = self._shrinking.next_timeout()
         if self._next_look is None and shrinking is None:
             return other
         look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)

@@ -55,6 +55,6 @@ class PromotionBackoff:
         self._next = now + LOOK_INTERVAL
         return True
 
-    def due(self, now: float) -> float:
+    def next_timeout(self, now: float) -> float:
         """Seconds until the next look."""
         return max(self._next - now, 0.0)

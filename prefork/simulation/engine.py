@@ -118,7 +118,7 @@ class _Engine:
         self._staff.look_later(0.0)
         while True:
             # The next event: somebody comes, is done on a core, or has waited long enough.
-            computed, waited = cores.due, timers[0][0]
+            computed, waited = cores.next_event, timers[0][0]
             if coming <= computed and coming <= waited:
                 if coming == inf:
                     break

@@ -69,7 +69,7 @@ class Adapter:
         if (run := self._state.get("_BaseServer__run")) is not None:
             run.wakeup.notify()
 
-    def serves_on(self) -> bool:
+    def serves_forever(self) -> bool:
         return threading.get_ident() not in self._state.get("_prefork_single", ())
 
     # -- for a worker ------------------------------------------------------------------------

@@ -148,7 +148,7 @@ class PreforkMixIn(ForkingMixIn):
             return
         master.collect()
         if blocking:
-            master.rest()
+            master.begin_drain()
             master.wait()
 
     def service_actions(self) -> None:
@@ -221,7 +221,7 @@ class PreforkMixIn(ForkingMixIn):
         with signals_blocked() if undisturbed else contextlib.nullcontext():
             for _ in range(1 if take is None else MOST_IN_A_TURN):
                 taken = loop.handle_waiting_request(self, self.__dispatch, take)
-                if not taken or self._BaseServer__shutdown_request or not master.goes_on():
+                if not taken or self._BaseServer__shutdown_request or not master.can_take_more():
                     break
 
     def __dispatch(self, request: Any, client_address: Any) -> None:
@@ -334,17 +334,17 @@ class _Single:
     def fileno(self) -> int:
         return self.master.fileno()
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         self.master.collect()
 
     def wants_listener(self) -> bool:
         return self.master.has_room()
 
-    def due(self) -> float | None:
-        return self.master.due()
+    def next_timeout(self) -> float | None:
+        return self.master.next_timeout()
 
-    def rest(self) -> None:
-        self.master.rest()
+    def begin_drain(self) -> None:
+        self.master.begin_drain()
 
 
 class _Standing(_Single):
@@ -352,11 +352,11 @@ class _Standing(_Single):
 
     _started = False
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         if not self._started:
             self._started = True
             self.master.start()
-        self.master.turn()
+        self.master.tick()
 
     def wants_listener(self) -> bool:
         return self.master.wants_listener()

@@ -114,7 +114,7 @@ class FakeServer:
     def workers_changed(self, pids: set[int]) -> None:
         self.workers = pids
 
-    def serves_on(self) -> bool:
+    def serves_forever(self) -> bool:
         return True
 
     def stop(self) -> None:
@@ -187,13 +187,13 @@ class Stage:
 
     def start(self, *, ready: bool = True) -> None:
         self.master.start()
-        self.turn()
+        self.tick()
         if ready:
             self.all_ready()
 
-    def turn(self, seconds: float = 0.0) -> None:
+    def tick(self, seconds: float = 0.0) -> None:
         self.system.now += seconds
-        self.master.turn()
+        self.master.tick()
 
     def say(self, pid: int, message: Message) -> None:
         self._end_of(pid).send(message)
@@ -204,7 +204,7 @@ class Stage:
             if worker.pid not in self._ready:
                 self._ready.add(worker.pid)
                 self.say(worker.pid, Message(Kind.READY))
-        self.turn()
+        self.tick()
 
     def shows(self, pid: int, state: State, *, busy: float = 0.0, served: int = 0) -> None:
         """The worker writes on the scoreboard what it does from now on, and what it has done."""
@@ -224,7 +224,7 @@ class Stage:
         """The worker ends, and its end of the channel with it."""
         self._end_of(pid).close()
         self.system.die(pid, status)
-        self.turn()
+        self.tick()
 
     def states(self) -> list[str]:
         return [status.state for status in self.master.status()]
@@ -232,7 +232,7 @@ class Stage:
     def strike(self) -> None:
         """Everybody leaves, so that the master can close."""
         self.system.fork_error = OSError("the play is over")
-        self.master.rest()
+        self.master.begin_drain()
         for pid in list(self.host.workers):
             self.system.stolen.add(pid)
             self.system.die(pid, 0)

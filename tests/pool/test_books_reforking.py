@@ -80,13 +80,13 @@ def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt
     attempts = PromotionBackoff()
     assert attempts.look(100.0)
     assert not attempts.look(100.0 + LOOK_INTERVAL / 2)
-    assert attempts.due(100.0) == LOOK_INTERVAL
+    assert attempts.next_timeout(100.0) == LOOK_INTERVAL
     assert attempts.look(100.0 + LOOK_INTERVAL)
     attempts.note_end(200.0)
-    assert attempts.due(201.0) == BACK_OFF - 1.0
+    assert attempts.next_timeout(201.0) == BACK_OFF - 1.0
     assert not attempts.look(200.0 + BACK_OFF - 0.1)
     assert attempts.look(200.0 + BACK_OFF)
-    assert attempts.due(999.0) == 0.0
+    assert attempts.next_timeout(999.0) == 0.0
 
 
 @pytest.mark.parametrize(("state", "event"), list(REFORK_TRANSITIONS))

@@ -304,7 +304,7 @@ def test_busy_workers_leave_only_where_there_may_not_be_as_many(
     assert shrinking.choose(readings, surplus, forbidden, 50.0) == at_once
     after = 50.0 + SURPLUS_PATIENCE
     assert shrinking.choose(readings, surplus, forbidden, after) == later
-    assert (shrinking.due() is not None) == bool(forbidden)
+    assert (shrinking.next_timeout() is not None) == bool(forbidden)
 
 
 def test_a_peak_is_forgotten_after_its_seconds_and_an_average_follows() -> None:

@@ -68,12 +68,12 @@ class Origin:
         """
         return self.spawn(lambda context: self._live(context, passed_fds), standing=True)
 
-    def turn(self, wanted: int) -> list[WorkerRecord]:
+    def tick(self, wanted: int) -> list[WorkerRecord]:
         """Decide what is due in a pool of `wanted` workers; those to retire now."""
         return []
 
-    def due(self, wanted: int) -> float | None:
-        """Seconds until the clock alone makes a `turn()` necessary."""
+    def next_timeout(self, wanted: int) -> float | None:
+        """Seconds until the clock alone makes a `tick()` necessary."""
         return None
 
     def note_failed_start(self, record: WorkerRecord) -> None:
@@ -87,7 +87,7 @@ class Origin:
 
     def entered(self, record: WorkerRecord) -> WorkerRecord:
         """Note what is to be known of a worker that was entered in the pool."""
-        record.may_stop = self.server.serves_on()
+        record.may_stop = self.server.serves_forever()
         record.generation = self.generation
         self.server.workers_changed(self.strategy.pool.pids())
         return record

@@ -99,7 +99,7 @@ class FromMold(FromForkServer):
                 self._lose_mold(mold, str(error))
         return super().spawn_standing(passed_fds)
 
-    def turn(self, wanted: int) -> list[WorkerRecord]:
+    def tick(self, wanted: int) -> list[WorkerRecord]:
         now = self.system.clock()
         if self._promotion is not None and now >= self._promotion.deadline:
             self._hear(self._promotion)
@@ -111,12 +111,12 @@ class FromMold(FromForkServer):
             self._note(ReforkEvent.ROLLED)
         return self._to_retire(wanted)
 
-    def due(self, wanted: int) -> float | None:
+    def next_timeout(self, wanted: int) -> float | None:
         now = self.system.clock()
         if self._promotion is not None:
             return max(self._promotion.deadline - now, 0.0)
         if self._state is ReforkState.RESTING:
-            return self._backoff.due(now)
+            return self._backoff.next_timeout(now)
         return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
 
     def note_failed_start(self, record: WorkerRecord) -> None:

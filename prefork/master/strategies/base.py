@@ -54,7 +54,7 @@ class Strategy:
         """Whether the master shall take requests now; otherwise they wait in the backlog."""
         return len(self.pool) < most
 
-    def goes_on(self) -> bool:
+    def can_take_more(self) -> bool:
         """Whether a worker stands ready for another request."""
         return False
 
@@ -119,7 +119,7 @@ class Strategy:
         """What the worker that is forked now for `slot` is to keep when it lets go of the rest."""
         yield ()
 
-    def rest(self) -> None:
+    def restore_listeners(self) -> None:
         """No worker is left, and none is kept any more: put back what was changed for them."""
         for one, sharing in self._sharings.items():
             sharing.end(one.fileno())

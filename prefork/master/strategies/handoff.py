@@ -53,7 +53,7 @@ class Handoff(Strategy):
     def wants_listener(self, most: int) -> bool:
         if not self._all_travel:
             return super().wants_listener(most)
-        return self.goes_on()
+        return self.can_take_more()
 
     def begin(self) -> None:
         self._all_travel = True
@@ -61,9 +61,9 @@ class Handoff(Strategy):
     def end(self) -> None:
         # Nobody but the master takes requests: this need not wait until the last worker is gone, by
         # when the listener may be closed here, and be somebody else's still.
-        self.rest()
+        self.restore_listeners()
 
-    def goes_on(self) -> bool:
+    def can_take_more(self) -> bool:
         return self._first_in_line() is not None
 
     def place(self, request: Any, client_address: Any) -> bool:

@@ -74,7 +74,7 @@ class Reuseport(Accept):
                         f"{os.strerror(error.errno or 0)}."
                     ) from error
 
-    def rest(self) -> None:
+    def restore_listeners(self) -> None:
         # Who comes now goes to the server's listener. Where somebody waits there will be a worker
         # again; the other siblings can be closed without anybody noticing.
         if self._siblings:
@@ -84,10 +84,10 @@ class Reuseport(Accept):
             if not something_waits([other.fileno()]):
                 self._siblings.pop(place).close()
         self._adopted_by.clear()
-        super().rest()
+        super().restore_listeners()
 
     def close(self) -> None:
-        self.rest()
+        self.restore_listeners()
         self.close_in_child()
 
     def close_in_child(self) -> None:
