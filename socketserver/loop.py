@@ -105,7 +105,7 @@ class Watched:
 
     def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
         self.server = server
-        self.processes = processes_of(server, standing=run is not None)
+        self.processes = processes_of(server, persistent=run is not None)
         self.listener = Followed(server, selector)
         self.listener.follow(must=True)
         self._run = run
@@ -186,10 +186,10 @@ def members_of(server: Any) -> Sequence[Any]:
     return members
 
 
-def processes_of(server: Any, standing: bool) -> Processes | None:
-    """The processes to serve with, from now on (`standing`) or for one request only."""
+def processes_of(server: Any, persistent: bool) -> Processes | None:
+    """The processes to serve with, from now on (`persistent`) or for one request only."""
     ask = getattr(server, "_prefork_processes", None)
-    processes: Processes | None = ask(standing) if ask is not None else None
+    processes: Processes | None = ask(persistent) if ask is not None else None
     return processes
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
-from prefork.linux.fork import spawn
+from prefork.linux.fork import fork_child
 from prefork.linux.reaper import Reaper
 from prefork.socketserver.in_child import HandingOver, release_listener, serve_in_child
 
@@ -60,7 +60,7 @@ class ForkingMixIn(_Mixin):
             _collect(self, None)
         _reaper_of(self)  # made now: once there is a child, nothing may fail
         with HandingOver(self, request):
-            spawn(lambda: self.__serve(request, client_address), self.__adopt)
+            fork_child(lambda: self.__serve(request, client_address), self.__adopt)
 
     def server_close(self) -> None:
         """Close the listener, then wait for the children unless `block_on_close` is false."""
@@ -69,7 +69,7 @@ class ForkingMixIn(_Mixin):
         if not self.active_children and (reaper := _taken_reaper(self)):
             reaper.close()
 
-    def _prefork_processes(self, standing: bool) -> Processes:
+    def _prefork_processes(self, persistent: bool) -> Processes:
         return _ForkedChildren(self)
 
     def __adopt(self, pid: int) -> None:

@@ -31,7 +31,7 @@ class WorkerFactory:
     server: ServerInWorker
     scoreboard: Scoreboard
     live: Callable[[WorkerContext, PassedFds], int | ProcessMain]
-    """The life of a standing worker, with the descriptors that it was passed_fds."""
+    """The life of a persistent worker, with the descriptors that it was passed_fds."""
     double_fork: Callable[[Callable[[], None]], bool]
     """Forks a child of the master's, whose first act is given; whether this is it."""
 

@@ -14,12 +14,12 @@ from prefork.workers.protocol.scoreboard import Slot
 class InFlight:
     """Counts requests in and out; its descriptor is readable when one has left.
 
-    `bound` is how many may be inside at a time, 0 for no limit. `may_cut_off` says whether the end
-    of the whole server may cut requests off (daemon threads).
+    `bound` is how many may be inside at a time, 0 for no limit. `daemon_threads` says whether the
+    end of the whole server may cut requests off (daemon threads).
     """
 
-    def __init__(self, bound: int, may_cut_off: bool, slot: Slot) -> None:
-        self.may_cut_off = may_cut_off
+    def __init__(self, bound: int, daemon_threads: bool, slot: Slot) -> None:
+        self.daemon_threads = daemon_threads
         self._bound = bound
         self._slot = slot
         self._inside: set[int] = set()

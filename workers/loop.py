@@ -66,7 +66,7 @@ class Loop:
         self._patience = title.patience
         while self._leaving is None or self._source.holds_some():
             if self._left_to_drain is not None:
-                if not self._source.something_waits():
+                if not self._source.has_pending():
                     self._leaving = ExitCode.DONE
                     continue
             elif not wait(self._patience):
@@ -95,7 +95,7 @@ class Loop:
             elif taken == self._max_requests:
                 self._recycle()
         if in_flight is not None and not (
-            in_flight.may_cut_off and self._left_to_drain is not None
+            in_flight.daemon_threads and self._left_to_drain is not None
         ):
             in_flight.wait_until_empty()
         return self._leaving

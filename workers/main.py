@@ -27,11 +27,11 @@ class WorkerConfig:
     """What a new worker is told: its place and its limits."""
 
     number: int
-    standing: bool
+    persistent: bool
     """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
-    may_cut_off: bool
+    daemon_threads: bool
     max_requests: int
     gc_freeze: bool
     """Whether the garbage collector is kept away from what processes share."""
@@ -61,7 +61,7 @@ class WorkerContext:
 
     def in_flight(self) -> InFlight | None:
         threads = self.config.threads
-        return None if threads is None else InFlight(threads, self.config.may_cut_off, self.slot)
+        return None if threads is None else InFlight(threads, self.config.daemon_threads, self.slot)
 
 
 Grow = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
@@ -74,7 +74,7 @@ def serve_many(
     source_of: Callable[[WorkerContext, InFlight | None], Source],
     grow: Grow,
 ) -> int | ProcessMain:
-    """The life of a standing worker: serve what its source brings. Its exit status."""
+    """The life of a persistent worker: serve what its source brings. Its exit status."""
 
     def prepare() -> ProcessMain:
         source = source_of(context, in_flight)

@@ -15,7 +15,7 @@ from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import ProcessMain
 
 
-def spawn(
+def fork_child(
     child: ProcessMain,
     adopt: Callable[[int], None],
     prepare: Callable[[], None] = lambda: None,

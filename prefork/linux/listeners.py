@@ -102,7 +102,7 @@ def spread_clients(fd: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
-def something_waits(fds: Iterable[int]) -> bool:
+def has_pending(fds: Iterable[int]) -> bool:
     """Whether there is a request on any of the descriptors now; none on a closed one (-1)."""
     poll = select.poll()
     for fd in fds:

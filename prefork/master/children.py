@@ -11,7 +11,7 @@ import gc
 import select
 from collections.abc import Callable, Iterator
 
-from prefork.linux.fork import spawn
+from prefork.linux.fork import fork_child
 from prefork.linux.reaper import Reaper, a_slice
 from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
@@ -148,7 +148,7 @@ class Children:
                 self.watch(fd, note)
             self._followed = fd
 
-    def spawn(
+    def fork(
         self, config: WorkerConfig, live: Callable[[WorkerContext], int | ProcessMain]
     ) -> WorkerRecord:
         """Fork a worker that lives with this configuration, and enter it in the pool.
@@ -163,12 +163,12 @@ class Children:
 
             context = WorkerContext(config=config, slot=slot, channel=theirs)
             with self._ready_to_fork(config.process_titles, config.gc_freeze):
-                spawn(lambda: live(context), adopt, prepare, self._system)
+                fork_child(lambda: live(context), adopt, prepare, self._system)
 
         slot = self.scoreboard.slot(config.number)
         return self._enter(config, fork)
 
-    def spawn_elsewhere(
+    def fork_elsewhere(
         self,
         config: WorkerConfig,
         fork_worker: Callable[[WorkerConfig, Channel, Channel, Adopt], None],
@@ -196,7 +196,7 @@ class Children:
             if self._pool.holds(config.number):
                 return
             started = self._system.clock()
-            record = WorkerRecord(config.number, pid, ours, started, config.standing)
+            record = WorkerRecord(config.number, pid, ours, started, config.persistent)
             self._pool.add(record)
             self._reaper.adopt(pid)
             self._channels[ours.fileno()] = record
@@ -229,7 +229,7 @@ class Children:
 
         try:
             with self._ready_to_fork(settings.process_titles, settings.gc_freeze):
-                spawn(live, fork_server.adopt, prepare, self._system)
+                fork_child(live, fork_server.adopt, prepare, self._system)
             theirs.close()
         except BaseException:
             theirs.close()

@@ -3,7 +3,7 @@
     wait    on one descriptor, of `Children`                               (`fileno()`)
     note    each event: ready, failed, a handler wants the end, a death     (`collect()`)
     decide  too few, too many, overdue                                      (`_keep_size()`)
-    act     spawn, retire, kill
+    act     fork, retire, kill
 
 Who waits is the server's loop; it calls `tick()` at each wake-up. The master itself blocks
 only where the server's caller has asked it to.
@@ -191,7 +191,7 @@ class Master:
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
-                    self._origin.spawn_for(request, client_address)
+                    self._origin.fork_for_request(request, client_address)
                     return
             with signals_unblocked():
                 self._children.wait(self._graceful_time_left())
@@ -216,7 +216,7 @@ class Master:
         """
         with self._lock:
             somebody = self.forced or len(self._pool)
-            if somebody or not (self._drainer_due and self.strategy.something_waits()):
+            if somebody or not (self._drainer_due and self.strategy.has_pending()):
                 return False
             self._drainer_due = False
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
@@ -280,7 +280,7 @@ class Master:
             record = self._pool.by_pid(death.pid)
             if record is not None:
                 self._reap_one(record, death)
-                if record.standing and not record.was_ready:
+                if record.persistent and not record.was_ready:
                     self._origin.note_failed_start(record)
                     failed = record
         if failed is not None and self._nobody_starts():
@@ -295,7 +295,7 @@ class Master:
         if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
         # Before it has begun, the traceback is StartError's to tell.
-        traceback = record.failure if self._has_begun or not record.standing else ""
+        traceback = record.failure if self._has_begun or not record.persistent else ""
         report_death(record, death, reading, now, self._next_step(record, now), traceback)
         if self.state is PoolState.DRAINING and record.was_ready:
             self._drainer_due |= death.status != ExitCode.DONE
@@ -331,9 +331,9 @@ class Master:
         return running and self._settled == (self._pool.changes, *self._size())
 
     def _size(self) -> tuple[int, int]:
-        """The standing workers to keep, and the processes there may be at most."""
+        """The persistent workers to keep, and the processes there may be at most."""
         most = self._server.max_children()
-        return self.strategy.standing(self._sizer.wanted(most)), most
+        return self.strategy.persistent(self._sizer.wanted(most)), most
 
     def _keep_size(self) -> None:
         now = self._clock()
@@ -349,7 +349,7 @@ class Master:
         if not missing:
             self.strategy.complete()
         surplus = self._pool.surplus(wanted)
-        forbidden = self._pool.surplus(self.strategy.standing(most))
+        forbidden = self._pool.surplus(self.strategy.persistent(most))
         for record in self._sizer.leaving(surplus, forbidden, now):
             self._retire(record, Message(Kind.RETIRE))
         if not (missing or surplus) and all(record.proved for record in self._pool):
@@ -377,7 +377,7 @@ class Master:
         try:
             self.strategy.open()
             with self.strategy.passing_fds(self._pool.free_slot()) as passed_fds:
-                self._origin.spawn_standing(passed_fds)
+                self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)

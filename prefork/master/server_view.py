@@ -22,7 +22,7 @@ class ServerInMaster(ServerInWorker, Protocol):
     def threads(self) -> int | None:
         """Requests a worker may have in hand at a time; `None` without threads."""
 
-    def may_cut_off(self) -> bool:
+    def daemon_threads(self) -> bool:
         """Whether the end of the server may cut off requests that threads still serve."""
 
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:

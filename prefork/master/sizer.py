@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from prefork.linux.listeners import something_waits
+from prefork.linux.listeners import has_pending
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children
@@ -51,8 +51,8 @@ class Machine:
         """The share of the usable cores that was idle since the last time."""
         return self._cpu.left()
 
-    def memory_room(self, now: float, standing: int, ready: Sequence[Seen]) -> int | None:
-        """Workers that still fit into memory beside those `standing`; `None`: unknown.
+    def memory_room(self, now: float, persistent: int, ready: Sequence[Seen]) -> int | None:
+        """Workers that still fit into memory beside those `persistent`; `None`: unknown.
 
         One counts as much as the one that has served most takes; those who have not served yet
         count as much, too, for they take little until they do.
@@ -61,7 +61,7 @@ class Machine:
             began = time.monotonic()
             self._weigh(now, ready)
             self._next_weighing = now + (time.monotonic() - began) / MOST_TIME_TO_WEIGH
-        return None if self._fit is None else max(0, self._fit - standing)
+        return None if self._fit is None else max(0, self._fit - persistent)
 
     def _weigh(self, now: float, ready: Sequence[Seen]) -> None:
         record, _ = max(ready, key=lambda seen: seen[1].served)
@@ -161,7 +161,7 @@ class Sizer:
         if self._next_look is None or now < self._next_look:
             return
         most = self._server.max_children()
-        if not self._strategy.standing(most):
+        if not self._strategy.persistent(most):
             self.end()  # requests cannot be handed over: nobody stands ready any more
             return
         policy.limits = self._server.settings().limits(most)
@@ -174,7 +174,7 @@ class Sizer:
             logger.warning("%s and no more: %s.", _workers(wanted), reason)
         self._next_look = None if policy.interval is None else now + policy.interval
         self._arrival_watch.disarm()
-        nobody_idle = load.busy == load.standing or not wanted
+        nobody_idle = load.busy == load.persistent or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
             try:
                 self._arrival_watch.arm(self._strategy.listening())
@@ -187,7 +187,12 @@ class Sizer:
         Of so many as are `forbidden`, after a while also busy ones: see `Shrinking`.
         """
         readings = (
-            (r.slot, reading._replace(state=State.BUSY) if self._strategy.awaited(r) else reading)
+            (
+                r.slot,
+                reading._replace(state=State.BUSY)
+                if self._strategy.has_request_in_transit(r)
+                else reading,
+            )
             for r, reading in self._ready()
         )
         slots = self._shrinking.choose(readings, surplus, forbidden, now)
@@ -195,18 +200,18 @@ class Sizer:
 
     def _load(self, now: float) -> Load:
         ready = list(self._ready())
-        standing = len(self._pool.standing())
+        persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listening()
         # Of what cannot be counted there is one, at least, if there is any.
-        waiting = total(listeners).waiting or int(something_waits(listeners))
+        waiting = total(listeners).waiting or int(has_pending(listeners))
         machine, room = self._machine, None
         if machine is not None and (share or waiting):  # otherwise nobody is going to be added
-            room = machine.memory_room(now, standing, ready)
+            room = machine.memory_room(now, persistent, ready)
         return Load(
             now=now,
-            standing=standing,
-            starting=standing - len(ready),
+            persistent=persistent,
+            starting=persistent - len(ready),
             busy=busy,
             busy_share=share,
             waiting=waiting,
@@ -231,7 +236,7 @@ class Sizer:
 
     def _ready(self) -> Iterator[Seen]:
         for record in self._pool:
-            if record.standing and record.state is WorkerState.SERVING:
+            if record.persistent and record.state is WorkerState.SERVING:
                 yield record, self._children.reading(record)
 
     def _look_now(self) -> None:

@@ -45,7 +45,7 @@ class Staff:
             self.line.join(worker)
 
     @property
-    def standing(self) -> int:
+    def persistent(self) -> int:
         return len(self.serving) + self._starting
 
     def look(self, now: float, waiting: int) -> None:
@@ -57,7 +57,7 @@ class Staff:
         decision = self.sizing.decide(
             Load(
                 now=now,
-                standing=self.standing,
+                persistent=self.persistent,
                 starting=self._starting,
                 busy=sum(self.workers[each].in_hand >= self.threads for each in self.serving),
                 busy_share=(busy - busy_before) / (present - present_before or 1.0),
@@ -82,7 +82,7 @@ class Staff:
 
     def settle(self, now: float) -> None:
         """Fork what is missing; retire who is too many and idle, the others later."""
-        before = self.standing
+        before = self.persistent
         for _ in range(to_start(self._wanted - before, self._starting, self._cores)):
             self._starting += 1
             worker = Worker(len(self.workers))
@@ -92,8 +92,8 @@ class Staff:
         surplus = before - self._wanted
         if surplus > 0:
             self._retire(surplus, now)
-        if self.standing != before:
-            self.sizes.append((now, self.standing))
+        if self.persistent != before:
+            self.sizes.append((now, self.persistent))
 
     def settle_again(self, now: float) -> None:
         self._settling = False
@@ -142,7 +142,7 @@ class Staff:
 
     def _memory_room(self) -> int | None:
         of_one, memory = self._scenario.memory_of_worker, self._scenario.memory
-        return memory // of_one - self.standing if memory is not None and of_one else None
+        return memory // of_one - self.persistent if memory is not None and of_one else None
 
 
 def bounds(workers: int | Sizing) -> tuple[int, int]:

@@ -92,7 +92,7 @@ def next_step(record: WorkerRecord, alone: bool, wait: float, generation: int) -
 
     `wait` is in seconds.
     """
-    if not record.standing:
+    if not record.persistent:
         return "it is not replaced"
     if alone:
         return "it was the last one"
@@ -108,7 +108,7 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
         return logging.WARNING
     if reading.state is State.BUSY:
         return logging.ERROR  # whatever it exited with: a request is lost
-    if record.standing and death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
+    if record.persistent and death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
         return logging.INFO
     if death.status in (ExitCode.DONE, ExitCode.RECYCLED) or reading.state is State.LEAVING:
         return logging.DEBUG
@@ -122,7 +122,9 @@ def _meaning(record: WorkerRecord, death: Death) -> str:
     if death.status == ExitCode.TERMINATED:
         return "has left on SIGTERM"
     if death.status == ExitCode.RECYCLED:
-        return "has reached its limit of requests" if record.standing else "has served its request"
+        return (
+            "has reached its limit of requests" if record.persistent else "has served its request"
+        )
     if record.state is WorkerState.KILLED:
         return "was killed by the master, as announced,"
     return death.sentence

@@ -21,16 +21,16 @@ class WorkerRecord:
     """One worker: its place, its process, and what the master knows of it.
 
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
-    `standing` is false for a worker that serves one request and then ends, `proved` true once it is
-    no newborn any more. `may_stop` says whether its handlers may stop the server. `failure` is the
-    traceback of a failed start.
+    `persistent` is false for a worker that serves one request and then ends, `proved` true once it
+    is no newborn any more. `may_stop` says whether its handlers may stop the server. `failure` is
+    the traceback of a failed start.
     """
 
     slot: int
     pid: int
     channel: Channel
     started: float
-    standing: bool = True
+    persistent: bool = True
     generation: int = 0
     state: WorkerState = WorkerState.STARTING
     was_ready: bool = False
@@ -54,7 +54,7 @@ class WorkerRecord:
         asked = left or self.state is WorkerState.RETIRING
         # SIGKILL comes from outside: somebody's doing, not the start's.
         forced = self.was_ready and status == -signal.SIGKILL
-        return self.standing and not asked and not forced and self.is_newborn(reading, now)
+        return self.persistent and not asked and not forced and self.is_newborn(reading, now)
 
     def note(self, event: WorkerEvent) -> None:
         self.state = advance(WORKER_TRANSITIONS, self.state, event)
@@ -100,7 +100,7 @@ class Pool:
     def discount(self, record: WorkerRecord) -> None:
         """It does not stand ready any more, and will end by itself."""
         self.changes += 1
-        record.standing = False
+        record.persistent = False
 
     def holds(self, slot: int) -> bool:
         return slot in self._by_slot
@@ -122,14 +122,14 @@ class Pool:
         return sum(record.state in states for record in self._by_slot.values())
 
     def missing(self, wanted: int, most: int) -> int:
-        """Standing workers to start: up to `wanted`, and never more than `most` processes."""
-        return max(0, min(wanted - len(self.standing()), most - len(self)))
+        """Persistent workers to start: up to `wanted`, and never more than `most` processes."""
+        return max(0, min(wanted - len(self.persistent()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
-        """Standing workers that are more than `wanted`."""
-        return max(0, len(self.standing()) - wanted)
+        """Persistent workers that are more than `wanted`."""
+        return max(0, len(self.persistent()) - wanted)
 
-    def standing(self) -> list[WorkerRecord]:
+    def persistent(self) -> list[WorkerRecord]:
         """Workers that are ready for more than one request, or will be."""
         here = (WorkerState.STARTING, WorkerState.SERVING)
-        return [r for r in self._by_slot.values() if r.standing and r.state in here]
+        return [r for r in self._by_slot.values() if r.persistent and r.state in here]

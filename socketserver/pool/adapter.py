@@ -49,7 +49,7 @@ class Adapter:
     def threads(self) -> int | None:
         return self.settings().threads if self._server._prefork_has_threads() else None
 
-    def may_cut_off(self) -> bool:
+    def daemon_threads(self) -> bool:
         return bool(getattr(self._server, "daemon_threads", False))
 
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:

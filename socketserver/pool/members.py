@@ -74,9 +74,9 @@ class GroupAdapter(Adapter):
 
     # -- for the master ----------------------------------------------------------------------
 
-    def may_cut_off(self) -> bool:
+    def daemon_threads(self) -> bool:
         """Only if none of those with threads minds."""
-        return all(member.may_cut_off() for member in self._members if member.has_threads())
+        return all(member.daemon_threads() for member in self._members if member.has_threads())
 
     def pack(self, request: Taken, client_address: Any) -> PackedRequest | None:
         number, inner = request

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from prefork.linux.listeners import allow_siblings, something_waits
+from prefork.linux.listeners import allow_siblings, has_pending
 from prefork.linux.signal_mask import signals_blocked
 from prefork.master.master import Master
 from prefork.master.server_view import ServerInMaster
@@ -186,8 +186,8 @@ class PreforkMixIn(ForkingMixIn):
     def _prefork_in_master(self) -> ServerInMaster:
         return Adapter(self)
 
-    def _prefork_processes(self, standing: bool) -> loop.Processes:
-        return _Standing(self.__master()) if standing else _Single(self.__master())
+    def _prefork_processes(self, persistent: bool) -> loop.Processes:
+        return _Persistent(self.__master()) if persistent else _Single(self.__master())
 
     def _prefork_enter_worker(
         self, in_flight: InFlight | None, ask_stop: Callable[[], object]
@@ -242,7 +242,7 @@ class PreforkMixIn(ForkingMixIn):
             listeners = master.strategy.server.listeners()
             most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
             for _ in range(most):
-                if master.forced or not something_waits(one.fileno() for one in listeners):
+                if master.forced or not has_pending(one.fileno() for one in listeners):
                     return
                 self._handle_request_noblock()
 
@@ -347,7 +347,7 @@ class _Single:
         self.master.begin_drain()
 
 
-class _Standing(_Single):
+class _Persistent(_Single):
     """The same for `serve_forever()`: the master keeps the pool at its size."""
 
     _started = False

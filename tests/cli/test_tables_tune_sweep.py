@@ -63,11 +63,11 @@ def test_fewer_than_the_least_are_not_tried(
 
 def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
     rates = {1: [100.0], 2: [200.0], 3: [202.0]}
-    standing, order = 3, []
+    present, order = 3, []
     for _ in range(9):
-        standing = next_turn(rates, standing, 2, 1, 500)
-        rates[standing].append(rates[standing][0])
-        order.append(standing)
+        present = next_turn(rates, present, 2, 1, 500)
+        rates[present].append(rates[present][0])
+        order.append(present)
     assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
 
 
@@ -93,10 +93,10 @@ def test_a_sweep_finds_the_fewest_that_serve_nearly_as_much_as_any(
     chance = random.Random(seed)
     profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
     rates = {1: [law.rate(1)]}
-    standing, start = 1, knee(profile, Place(law.cores))
+    present, start = 1, knee(profile, Place(law.cores))
     for _ in range(36):
-        standing = next_turn(rates, standing, start, 1, 500)
-        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, noise))
+        present = next_turn(rates, present, start, 1, 500)
+        rates.setdefault(present, []).append(law.rate(present) * chance.gauss(1, noise))
     points = points_of([a_size(number, each) for number, each in rates.items()])
     taken = most_throughput(points, profile, Place(law.cores)).workers
     best = max(law.rate(number) for number in range(1, 501))

@@ -103,7 +103,7 @@ class FakeServer:
     def threads(self) -> int | None:
         return None
 
-    def may_cut_off(self) -> bool:
+    def daemon_threads(self) -> bool:
         return False
 
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:

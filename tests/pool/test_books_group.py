@@ -134,7 +134,7 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     at_work.a.put(3)
     at_work.b.put(2)
     names = []
-    while at_work.source.something_waits():
+    while at_work.source.has_pending():
         names.append(at_work.source.take()[1])
     assert b"".join(names) == b"ababa"
 

@@ -67,7 +67,7 @@ def test_a_wait_ends_with_a_request_or_with_an_order(at_work: AtWork) -> None:
     at_work.hears(A)
     assert source.wait(EXCHANGE)
     assert source.take() == (b"a", None)
-    assert not source.something_waits()
+    assert not source.has_pending()
     at_work.hears(RETIRE)
     assert not source.wait(EXCHANGE)
     assert source.next_order() == RETIRE
@@ -118,11 +118,11 @@ def test_a_worker_that_cannot_open_a_request_wants_to_leave(
     with pytest.raises(OSError, match="no in_flight"):
         at_work.source.take()
     assert at_work.master.receive() == Message(Kind.LEAVING)
-    assert not at_work.source.something_waits()
+    assert not at_work.source.has_pending()
 
 
 def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
-    in_flight = InFlight(2, may_cut_off=False, slot=Scoreboard().slot(0))
+    in_flight = InFlight(2, daemon_threads=False, slot=Scoreboard().slot(0))
     at_work = AtWork(in_flight)
     try:
         in_flight.enter(1, None)

@@ -26,8 +26,8 @@ def channel() -> Iterator[Channel]:
     theirs.close()
 
 
-def record_of(channel: Channel, slot: int, standing: bool = True) -> WorkerRecord:
-    return WorkerRecord(slot, 1000 + slot, channel, started=10.0, standing=standing)
+def record_of(channel: Channel, slot: int, persistent: bool = True) -> WorkerRecord:
+    return WorkerRecord(slot, 1000 + slot, channel, started=10.0, persistent=persistent)
 
 
 def test_the_lowest_free_slot_is_next(channel: Channel) -> None:
@@ -61,7 +61,7 @@ def test_those_who_leave_still_take_a_place_but_are_missed_already(channel: Chan
 
 def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Channel) -> None:
     pool = Pool()
-    pool.add(record_of(channel, 0, standing=False))
+    pool.add(record_of(channel, 0, persistent=False))
     assert pool.missing(wanted=4, most=4) == 3
     assert pool.surplus(wanted=0) == 0
 

@@ -40,12 +40,12 @@ class Pool:
         """Let it look so often; how many workers it wants then."""
         for _ in range(times):
             self._now += look.seconds
-            standing = self.policy.wanted
-            ready = standing - look.starting
+            persistent = self.policy.wanted
+            ready = persistent - look.starting
             busy = min(look.busy, ready)
             load = Load(
                 now=self._now,
-                standing=standing,
+                persistent=persistent,
                 starting=look.starting,
                 busy=busy,
                 busy_share=busy / ready if ready else 0.0,
@@ -55,7 +55,7 @@ class Pool:
                 cores=CORES,
             )
             decision = self.policy.decide(load)
-            assert decision.reason or decision.wanted == standing, "a change without a reason"
+            assert decision.reason or decision.wanted == persistent, "a change without a reason"
             if decision.reason:
                 self.said.append(decision.reason)
         return self.policy.wanted
@@ -134,7 +134,7 @@ def test_ondemand_keeps_a_worker_whose_requests_are_too_short_to_be_seen() -> No
     at_rest = Load(0.0, 0, 0, 0, 0.0, 0, None, None, CORES)
     policy.decide(at_rest._replace(waiting=1))
     for look in range(1, 40):
-        short = at_rest._replace(now=look / 4, standing=1, busy_share=0.001)
+        short = at_rest._replace(now=look / 4, persistent=1, busy_share=0.001)
         assert policy.decide(short).wanted == 1
 
 

@@ -33,8 +33,8 @@ class FakeMachine:
     def cpu_left(self) -> float:
         return self.left
 
-    def memory_room(self, now: float, standing: int, ready: object) -> int | None:
-        return None if self.room is None else self.room - standing
+    def memory_room(self, now: float, persistent: int, ready: object) -> int | None:
+        return None if self.room is None else self.room - persistent
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class UpAndDown(Sizing):
     interval = LOOK
 
     def _decide(self, load: Load) -> Decision:
-        if load.standing != self.wanted or load.starting:
+        if load.persistent != self.wanted or load.starting:
             return self._stay()
         return Decision(5 - self.wanted, "it is time")
 

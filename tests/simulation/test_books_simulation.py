@@ -123,11 +123,11 @@ def test_a_policy_sees_the_load_and_has_its_way() -> None:
     first, second, third, fourth = policy.seen[:4]
     assert first == pytest.approx((1.0, 1, 0, 1, 1.0, 1, 0.0, 2, 1))
     # On one core one starts at a time: at 1.25 s and 1.5 s. Two of three are busy, one never is.
-    assert second.standing == 3
+    assert second.persistent == 3
     assert (second.busy, second.waiting, second.memory_room) == (2, 0, 0)
     assert second.busy_share == pytest.approx((1.0 + 0.75) / (1.0 + 0.75 + 0.5))
     assert third.busy_share == pytest.approx(2 / 3)
-    assert fourth.standing == 2
+    assert fourth.persistent == 2
     assert outcome.sizes == [(0.0, 1), (1.0, 2), (1.25, 3), (3.0, 2)]
     assert [(each.at, each.wanted) for each in outcome.decisions] == [(1.0, 3), (2.0, 3), (3.0, 2)]
 

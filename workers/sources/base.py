@@ -31,7 +31,7 @@ class Source(Protocol):
         """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
         ever); whether it is a request and nothing else."""
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there is a request now."""
 
     def wait_for_others(self, timeout: float | None) -> None:

@@ -69,7 +69,7 @@ class HandoffSource:
                 return False
         return bool(self._held)
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         return bool(self._held)
 
     def wait_for_others(self, timeout: float | None) -> None:

@@ -61,7 +61,7 @@ class ReuseportSource:
         self._poller.clear_finished()
         return False
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         fd = self._round_robin.look()
         if fd < 0:
             return False

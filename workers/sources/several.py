@@ -37,7 +37,7 @@ class SharedListeners(SharedListener):
         self._poller.clear_finished()
         return False
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         self._chosen = self._round_robin.look()
         return self._chosen >= 0
 

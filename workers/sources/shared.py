@@ -62,7 +62,7 @@ class SharedListener:
         self._poller.clear_finished()
         return False
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         return self._round_robin.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:

@@ -69,7 +69,9 @@ def stands(pool: Any, workers: int) -> bool:
     ready = sum(state in ("idle", "busy") for state in states)
     master = master_of(pool)
     return (
-        master is not None and master.strategy.standing(workers) <= ready and len(states) <= workers
+        master is not None
+        and master.strategy.persistent(workers) <= ready
+        and len(states) <= workers
     )
 
 

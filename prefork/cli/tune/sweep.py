@@ -141,10 +141,10 @@ class Sweep:
             number: [turn.measured.rate for turn in undisturbed(turns)]
             for number, turns in self.turns.items()
         }
-        standing, most = self.pool.workers, self.most
+        present, most = self.pool.workers, self.most
         if listed := [n for n in self.numbers.listed if n <= most]:
-            return fewest_turns(rates, listed, standing)
-        return next_turn(rates, standing, start, min(self.numbers.least, most), most)
+            return fewest_turns(rates, listed, present)
+        return next_turn(rates, present, start, min(self.numbers.least, most), most)
 
     def _resize(self, workers: int) -> None:
         """Where some are new, as many requests as workers before they are measured: with its first

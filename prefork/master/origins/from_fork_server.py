@@ -34,15 +34,15 @@ class FromForkServer(Origin):
         self._fork_server: ForkServer | None = None
         self._given_up = False
 
-    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
+    def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
         if self._fork_server is not None and self.is_out_of_date(self._fork_server):
             FromForkServer.end(self)
         if (fork_server := self._fork_server or self._new_fork_server()) is not None:
             try:
-                return self.spawn_by(fork_server, passed_fds)
+                return self.fork_by(fork_server, passed_fds)
             except ForkServerError as error:
                 self._give_up(fork_server, str(error))
-        return super().spawn_standing(passed_fds)
+        return super().fork_persistent(passed_fds)
 
     def end(self) -> None:
         if self._fork_server is not None:
@@ -53,13 +53,13 @@ class FromForkServer(Origin):
         if self._fork_server is not None:
             self._fork_server.close_in_child()
 
-    def spawn_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
+    def fork_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
         """Have it fork a worker.
 
         Errors: as those of `ForkServer.fork_worker()`.
         """
         fork_worker = functools.partial(fork_server.fork_worker, passed_fds=passed_fds)
-        return self.entered(self.children.spawn_elsewhere(self.config(standing=True), fork_worker))
+        return self.entered(self.children.fork_elsewhere(self.config(persistent=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:
         """Whether it has a listener that is closed by now, or lacks one.

@@ -1,4 +1,4 @@
-"""Where a standing worker's memory comes from: from which process it is forked.
+"""Where a persistent worker's memory comes from: from which process it is forked.
 
 A worker that is forked for one request has the master's, whatever the choice.
 """
@@ -37,8 +37,8 @@ class Origin:
         self.system = system
         self._warned = False
 
-    def spawn(
-        self, live: Callable[[WorkerContext], int | ProcessMain], *, standing: bool = False
+    def fork(
+        self, live: Callable[[WorkerContext], int | ProcessMain], *, persistent: bool = False
     ) -> WorkerRecord:
         """Fork a worker from the master.
 
@@ -47,26 +47,24 @@ class Origin:
         if not self._warned:
             self._warned = True
             warn_of_threads()
-        return self.entered(self.children.spawn(self.config(standing), live))
+        return self.entered(self.children.fork(self.config(persistent), live))
 
-    def spawn_for(self, request: Any, client_address: Any) -> WorkerRecord:
+    def fork_for_request(self, request: Any, client_address: Any) -> WorkerRecord:
         """Fork a worker, always from the master, for a request that the master has taken.
 
-        Errors: those of `spawn()`.
+        Errors: those of `fork()`.
         """
         server = self.server
         whole = self.strategy.hands_over and server.threads() is None
-        return self.spawn(
-            lambda context: serve_one(server, context, request, client_address, whole)
-        )
+        return self.fork(lambda context: serve_one(server, context, request, client_address, whole))
 
-    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
-        """Fork a standing worker from where they come from, with the descriptors `passed_fds` to
+    def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
+        """Fork a persistent worker from where they come from, with the descriptors `passed_fds` to
         it.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        return self.spawn(lambda context: self._live(context, passed_fds), standing=True)
+        return self.fork(lambda context: self._live(context, passed_fds), persistent=True)
 
     def tick(self, wanted: int) -> list[WorkerRecord]:
         """Decide what is due in a pool of `wanted` workers; those to retire now."""
@@ -77,10 +75,10 @@ class Origin:
         return None
 
     def note_failed_start(self, record: WorkerRecord) -> None:
-        """A standing worker has ended that was never ready."""
+        """A persistent worker has ended that was never ready."""
 
     def end(self) -> None:
-        """No more standing workers are wanted."""
+        """No more persistent workers are wanted."""
 
     def close_in_child(self) -> None:
         """In a forked child: drop what belongs to the master."""
@@ -92,25 +90,25 @@ class Origin:
         self.server.workers_changed(self.strategy.pool.pids())
         return record
 
-    def config(self, standing: bool) -> WorkerConfig:
+    def config(self, persistent: bool) -> WorkerConfig:
         server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
         return WorkerConfig(
             gc_freeze=settings.gc_freeze,
             number=self.strategy.pool.free_slot(),
-            standing=standing,
-            threads=server.threads() if standing else None,
-            may_cut_off=server.may_cut_off(),
+            persistent=persistent,
+            threads=server.threads() if persistent else None,
+            daemon_threads=server.daemon_threads(),
             max_requests=settings.drawn_max_requests() if limit is None else limit,
             name=settings.name,
             process_titles=settings.process_titles,
         )
 
     def factory(self) -> WorkerFactory:
-        """What standing workers are made of."""
+        """What persistent workers are made of."""
         return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
 
     def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
-        """The life of a standing worker."""
+        """The life of a persistent worker."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
         return serve_many(self.server, context, source, self.factory().grow)

@@ -89,15 +89,15 @@ class FromMold(FromForkServer):
         self._promotion: MoldPromotion | None = None
         self._said = ""
 
-    def spawn_standing(self, passed_fds: PassedFds) -> WorkerRecord:
+    def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
         if (mold := self._mold) is not None:
             try:
                 if self.is_out_of_date(mold):
                     raise ForkServerError("has a listener that is closed by now")
-                return self.spawn_by(mold, passed_fds)
+                return self.fork_by(mold, passed_fds)
             except ForkServerError as error:
                 self._lose_mold(mold, str(error))
-        return super().spawn_standing(passed_fds)
+        return super().fork_persistent(passed_fds)
 
     def tick(self, wanted: int) -> list[WorkerRecord]:
         now = self.system.clock()
@@ -144,11 +144,11 @@ class FromMold(FromForkServer):
         return [self.strategy.pool.by_slot(slot) for slot in slots]
 
     def _outdated_left(self) -> bool:
-        return any(r.standing and self._is_outdated(r) for r in self.strategy.pool)
+        return any(r.persistent and self._is_outdated(r) for r in self.strategy.pool)
 
     def _serving(self) -> list[WorkerRecord]:
         pool = self.strategy.pool
-        return [r for r in pool if r.standing and r.state is WorkerState.SERVING]
+        return [r for r in pool if r.persistent and r.state is WorkerState.SERVING]
 
     def _is_outdated(self, record: WorkerRecord) -> bool:
         return record.generation < self.generation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefork.linux.listeners import something_waits
+from prefork.linux.listeners import has_pending
 from prefork.master.strategies.base import Strategy
 from prefork.policies.idle_order import turns_of
 from prefork.readings.backlog import waiting_at_most
@@ -19,14 +19,14 @@ from prefork.workers.sources.shared import SharedDatagrams, SharedListener
 class Accept(Strategy):
     workers_take = True
 
-    def standing(self, most: int) -> int:
+    def persistent(self, most: int) -> int:
         return most
 
     def wants_listener(self, most: int) -> bool:
         return False
 
-    def something_waits(self) -> bool:
-        return something_waits(self.listening())
+    def has_pending(self) -> bool:
+        return has_pending(self.listening())
 
     def waiting_at_most(self) -> int:
         return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self.server.listeners())

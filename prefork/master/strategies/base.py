@@ -46,7 +46,7 @@ class Strategy:
 
     # -- for the master ----------------------------------------------------------------------
 
-    def standing(self, most: int) -> int:
+    def persistent(self, most: int) -> int:
         """How many workers to keep, of `most` allowed."""
         return 0
 
@@ -84,7 +84,7 @@ class Strategy:
     def complete(self) -> None:
         """Note that no worker is missing that shall stand ready: all serve, or start."""
 
-    def awaited(self, record: WorkerRecord) -> bool:
+    def has_request_in_transit(self, record: WorkerRecord) -> bool:
         """Whether a request is on its way to a worker which does not show that yet."""
         return False
 
@@ -134,7 +134,7 @@ class Strategy:
         """The descriptors at which requests wait."""
         return [fd for one in self.server.listeners() if (fd := one.fileno()) >= 0]
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there is a request now that only a worker can take."""
         return False
 

@@ -20,7 +20,7 @@ class Fork(Strategy):
 class ForkAhead(Accept):
     """`fork_ahead` workers wait for the one request that each will serve.
 
-    As soon as one has it, it does not count as standing any more and the next one is forked: no
+    As soon as one has it, it does not count as persistent any more and the next one is forked: no
     client waits for a fork as long as fewer than `fork_ahead` come at a time. The backlog that is
     left at the end is taken by the master, for these workers would leave after one request.
     """
@@ -28,14 +28,14 @@ class ForkAhead(Accept):
     workers_take = False
     requests_at_most = 1
 
-    def standing(self, most: int) -> int:
+    def persistent(self, most: int) -> int:
         return min(most, self.server.settings().fork_ahead)
 
     def hear(self, record: WorkerRecord, message: Message) -> None:
         assert message.kind is Kind.TAKEN, message
         self.pool.discount(record)
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         return False
 
     def last_order(self, record: WorkerRecord) -> Message:

@@ -47,8 +47,8 @@ class Handoff(Strategy):
         self._completions = Completions()
         self._unheard = 0  # requests handed over since the last time that it listened
 
-    def standing(self, most: int) -> int:
-        return most if self._all_travel else super().standing(most)
+    def persistent(self, most: int) -> int:
+        return most if self._all_travel else super().persistent(most)
 
     def wants_listener(self, most: int) -> bool:
         if not self._all_travel:
@@ -90,7 +90,7 @@ class Handoff(Strategy):
         return placed
 
     def ready(self, record: WorkerRecord) -> None:
-        if record.standing:
+        if record.persistent:
             threads = self.server.threads()
             self._most_in_hand = (
                 1 if threads is None else min(threads or MOST_IN_CHANNEL, MOST_IN_CHANNEL)
@@ -122,7 +122,7 @@ class Handoff(Strategy):
         self._line.pop(record.pid, None)
         self._in_hand.pop(record.pid, None)
 
-    def awaited(self, record: WorkerRecord) -> bool:
+    def has_request_in_transit(self, record: WorkerRecord) -> bool:
         self.listen()
         return self._in_hand.get(record.pid, 0) > 0
 

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from prefork.linux.listeners import (
+    has_pending,
     send_clients_to_first,
     sibling,
-    something_waits,
     spread_clients,
 )
 from prefork.master.server_view import ServerInMaster
@@ -81,7 +81,7 @@ class Reuseport(Accept):
             for one in self.server.listeners():
                 send_clients_to_first(one.fileno())
         for place, other in list(self._siblings.items()):
-            if not something_waits([other.fileno()]):
+            if not has_pending([other.fileno()]):
                 self._siblings.pop(place).close()
         self._adopted_by.clear()
         super().restore_listeners()
@@ -98,7 +98,7 @@ class Reuseport(Accept):
 
     def complete(self) -> None:
         """Give the listeners of slots that stay empty to workers that live."""
-        here = {r.slot: r for r in self.pool.standing()}
+        here = {r.slot: r for r in self.pool.persistent()}
         keepers = {slot: r for slot, r in here.items() if r.state is WorkerState.SERVING}
         for place, fd in self._listeners().items():
             slot, number = place

@@ -13,7 +13,7 @@ class Load(NamedTuple):
 
     now: float
     """Seconds of the monotonic clock."""
-    standing: int
+    persistent: int
     """Workers that are ready or starting."""
     starting: int
     busy: int
@@ -25,12 +25,12 @@ class Load(NamedTuple):
     cpu_left: float | None
     """Share (0 to 1) of the usable cores that was idle since the last look; `None`: unknown."""
     memory_room: int | None
-    """Workers that still fit into memory beside those standing; `None`: unknown."""
+    """Workers that still fit into memory beside those persistent; `None`: unknown."""
     cores: int
 
     @property
     def ready(self) -> int:
-        return self.standing - self.starting
+        return self.persistent - self.starting
 
     @property
     def in_use(self) -> float:
@@ -58,7 +58,7 @@ def percent(share: float) -> str:
 
 
 class Decision(NamedTuple):
-    """How many standing workers to have, and why.
+    """How many persistent workers to have, and why.
 
     The reason is half a sentence for the log; it is empty when there is nothing new to say.
     """

@@ -68,7 +68,7 @@ class ByLoad(Sizing):
             decision = self._shrink(load)
         elif not (short_before or needed >= CLEARLY * self.wanted):
             decision = self._stay()
-        elif load.standing < self.wanted or load.starting * 4 > load.standing:
+        elif load.persistent < self.wanted or load.starting * 4 > load.persistent:
             # Those decided on before are not there yet; a few may always be, as replacements.
             decision = self._stay()
         else:
@@ -105,7 +105,7 @@ class ByLoad(Sizing):
         suffices = max(self._cpu_suffices_for(load), load.cores + 1)
         yield Bound(suffices, "the machine is saturated", figures)
         if load.memory_room is not None:
-            fit = load.standing + load.memory_room
+            fit = load.persistent + load.memory_room
             yield Bound(fit, "no more of them fit into memory", load.in_words)
         yield self._max_children(load)
 

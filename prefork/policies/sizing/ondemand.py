@@ -42,6 +42,6 @@ class OnDemand(Sizing):
             decision = self._stay()
         self.interval = LOOK_INTERVAL
         if kept == limits.least and not load.in_use:
-            nobody = not (load.standing or decision.wanted)
+            nobody = not (load.persistent or decision.wanted)
             self.interval = None if nobody else REST_INTERVAL
         return decision
