@@ -69,7 +69,7 @@ class Run:
         return max(left, 0.0)
 
 
-class Followed:
+class TrackedFd:
     """A descriptor in the selector whose owner may close it, or put another in its place.
 
     A closed descriptor would count as readable for ever, and its number may be somebody else's.
@@ -100,16 +100,16 @@ class Followed:
         return self._fd is not None and self.owner.fileno() == self._fd
 
 
-class Watched:
+class ServerWatch:
     """What the selector watches for one server: its listener, and the processes it serves with."""
 
     def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
         self.server = server
         self.processes = processes_of(server, persistent=run is not None)
-        self.listener = Followed(server, selector)
+        self.listener = TrackedFd(server, selector)
         self.listener.follow(must=True)
         self._run = run
-        self._news = None if self.processes is None else Followed(self.processes, selector)
+        self._news = None if self.processes is None else TrackedFd(self.processes, selector)
 
     def prepare(self) -> float | None:
         """Watch what is wanted now; the seconds after which somebody must look again."""
@@ -139,7 +139,7 @@ class Watch:
         self._selector: selectors.BaseSelector = api._ServerSelector()
         self._begun = False
         try:
-            self._watched = [Watched(server, self._selector, run) for server in servers]
+            self._watched = [ServerWatch(server, self._selector, run) for server in servers]
             if run is not None:
                 self._selector.register(run.wakeup, selectors.EVENT_READ)
         except BaseException:

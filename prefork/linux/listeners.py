@@ -19,7 +19,7 @@ _SO_DETACH_REUSEPORT_BPF = 68
 Identity = tuple[int, int]
 
 
-class Sharing:
+class NonBlockingListener:
     """A listener that is non-blocking for as long as there is a pool on it.
 
     The flag belongs to the open socket, not to the descriptor: every process that holds it sees it

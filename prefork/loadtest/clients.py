@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from prefork.loadtest.processes import say
-from prefork.loadtest.protocol import PATIENCE, BusyClock, Exchange, Measured, Order, Tally
+from prefork.loadtest.protocol import PATIENCE, BusyClock, Exchange, Measured, Order, Recorder
 
 LARGEST_DATAGRAM = 1 << 16
 
@@ -87,7 +87,7 @@ class Crowd:
     """The clients that are under way."""
 
     def __init__(self, order: Order) -> None:
-        self.tally = Tally.of(order)
+        self.recorder = Recorder.of(order)
         self._order = order
         self._open: dict[int, Client] = {}  # in the order in which they began
         self._poll = select.epoll()
@@ -105,13 +105,13 @@ class Crowd:
                         raise SystemExit(1)
                     self._advance(self._open[fd])
                 self._give_up_the_late()
-        return self.tally.measured(time.perf_counter(), clock.busy)
+        return self.recorder.measured(time.perf_counter(), clock.busy)
 
     def _begin(self) -> None:
         try:
             client = Client(self._order.address, self._order.exchange)
         except OSError as error:
-            self.tally.failed(in_words(error))
+            self.recorder.failed(in_words(error))
             return  # and does not try again until the next order
         self._open[client.sock.fileno()] = client
         self._poll.register(client.sock, client.waits_for)
@@ -126,18 +126,18 @@ class Crowd:
             objection = in_words(error)
         now = time.perf_counter()
         if objection:
-            self.tally.failed(objection)
+            self.recorder.failed(objection)
         else:
-            self.tally.served(client.began, now, client.received)
+            self.recorder.served(client.began, now, client.received)
         self._end(client)
-        if now < self.tally.end and not self.tally.hopeless:
+        if now < self.recorder.end and not self.recorder.hopeless:
             self._begin()
 
     def _give_up_the_late(self) -> None:
         latest = time.perf_counter() - PATIENCE
         while self._open and (client := next(iter(self._open.values()))).began <= latest:
             self._end(client)
-            self.tally.failed(
+            self.recorder.failed(
                 f"There was no answer within {PATIENCE:g} s. Is the request complete, such as a "
                 "line with its \\n at the end?"
             )

@@ -14,7 +14,7 @@ from prefork.loadtest.machine import busy_seconds
 from prefork.loadtest.process_tree import used_by_tree, waited_by_tree
 from prefork.loadtest.processes import ChildFailed
 from prefork.loadtest.protocol import Exchange, Measured, Order
-from prefork.loadtest.trials import Turn
+from prefork.loadtest.trials import Trial
 
 SETTLING = 0.01
 """Seconds that a server has after the last answer, to put things away and collect its children."""
@@ -51,7 +51,9 @@ class Served:
     complaint: str = ""
     """Of the first turn with a failure: what the clients say, and what the server has printed."""
 
-    def take(self, drivers: Drivers, order: Order, progress: Progress = lambda share: None) -> Turn:
+    def take(
+        self, drivers: Drivers, order: Order, progress: Progress = lambda share: None
+    ) -> Trial:
         """One turn.
 
         Errors: `ChildFailed`.
@@ -72,7 +74,7 @@ class Served:
             raise ChildFailed(f"The server of {self.title} has ended.{self.printed}") from None
         if measured.failures and not self.complaint:
             self.complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
-        return Turn(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
+        return Trial(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
 
     def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
         """Seconds so far, in the order of a turn's."""

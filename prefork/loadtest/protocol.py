@@ -117,7 +117,7 @@ class BusyClock:
 
 
 @dataclass
-class Tally:
+class Recorder:
     """Notes of one process while it obeys an order; times are those of `time.perf_counter()`."""
 
     clients: int
@@ -133,7 +133,7 @@ class Tally:
     MOST_FAILURES = 100
 
     @classmethod
-    def of(cls, order: Order) -> Tally:
+    def of(cls, order: Order) -> Recorder:
         """For an order that begins now."""
         start = time.perf_counter() + order.warm_up
         return cls(order.clients, start, start + order.seconds)

@@ -56,7 +56,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Trial:
     """One turn: what its clients have measured, the seconds of CPU that the server and they have
     used, and those that either has waited for a core."""
 
@@ -89,7 +89,7 @@ class Turn:
         }
 
 
-def undisturbed(turns: Sequence[Turn]) -> Sequence[Turn]:
+def undisturbed(turns: Sequence[Trial]) -> Sequence[Trial]:
     """Those in which others took next to nothing of the machine, or the quieter half."""
     quiet = [turn for turn in turns if turn.others <= QUIET]
     if 2 * len(quiet) >= len(turns):
@@ -111,7 +111,7 @@ class Summary(NamedTuple):
     """The part of a core that the busiest process of clients used: near 1, servers waited."""
 
     @classmethod
-    def of(cls, turns: Sequence[Turn]) -> Summary:
+    def of(cls, turns: Sequence[Trial]) -> Summary:
         measured = [turn.measured for turn in turns]
         costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
         return cls(

@@ -37,7 +37,7 @@ class Worker:
         self.turns = 0.0
 
 
-class Line:
+class IdleQueue:
     """Workers that wait, each at its place; the first one is woken.
 
     A worker keeps its place until it has waited so many `turns` more, then it goes to the end:

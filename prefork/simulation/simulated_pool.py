@@ -8,14 +8,14 @@ from math import ceil, inf
 from prefork.policies.idle_order import turns_of
 from prefork.policies.sizing.base import Decision, Load, Sizing
 from prefork.policies.sizing.steps import SURPLUS_INTERVAL, to_start
-from prefork.simulation.idle_queue import Line, Worker
+from prefork.simulation.idle_queue import IdleQueue, Worker
 from prefork.simulation.outcome import Decided
 from prefork.simulation.processors import Processors
 from prefork.simulation.scenario import Scenario
 from prefork.simulation.timers import LOOK, READY, SETTLE, Timer
 
 
-class Staff:
+class SimulatedPool:
     """Forks and retires workers, as the master does: at most as many start at a time as there are
     cores, and only idle ones are retired, those first that have been idle longest."""
 
@@ -26,7 +26,7 @@ class Staff:
         self._cores = ceil(scenario.cores)
         self.sizing = None if isinstance(scenario.workers, int) else scenario.workers
         wanted, most = bounds(scenario.workers)
-        self.line = Line(turns_of(scenario.idle_order, most))
+        self.line = IdleQueue(turns_of(scenario.idle_order, most))
         self.threads: float = scenario.threads or inf
         self.workers = [Worker(number) for number in range(wanted)]
         self.serving = dict.fromkeys(range(wanted))

@@ -13,8 +13,8 @@ from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
 from prefork.loadtest.figures import percentiles, steady
 from prefork.loadtest.hosted_server import handlers_part
-from prefork.loadtest.protocol import Exchange, Measured, Order, Tally
-from prefork.loadtest.trials import Figure, Turn, undisturbed
+from prefork.loadtest.protocol import Exchange, Measured, Order, Recorder
+from prefork.loadtest.trials import Figure, Trial, undisturbed
 from tests.cli.results import TWO_CORES, a_result
 
 
@@ -144,14 +144,14 @@ def test_the_more_turns_the_better_a_median_is_known(turns: int) -> None:
 def test_turns_that_others_disturbed_do_not_count_while_there_are_others(
     others: list[float], kept: list[float]
 ) -> None:
-    turns = [Turn(Measured(), 0.0, others=each) for each in others]
+    turns = [Trial(Measured(), 0.0, others=each) for each in others]
     assert [turn.others for turn in undisturbed(turns)] == kept
 
 
 def test_a_result_adds_its_turns_up() -> None:
     turns = [
-        Turn(Measured([0.001, 0.003], 4.0, 3, busy=0.4), cpu=0.006),
-        Turn(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
+        Trial(Measured([0.001, 0.003], 4.0, 3, busy=0.4), cpu=0.006),
+        Trial(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
     ]
     result = Result.of(Cell("accept", 1), turns)
     assert result.rate == Figure(3.0, 1.0)
@@ -161,7 +161,7 @@ def test_a_result_adds_its_turns_up() -> None:
 
 
 def test_a_result_without_an_answer_has_figures_too() -> None:
-    result = Result.of(Cell("accept", 1), [Turn(Measured(failures=5), 0.0)])
+    result = Result.of(Cell("accept", 1), [Trial(Measured(failures=5), 0.0)])
     assert (result.rate.value, result.cpu.value, result.p99, result.failures) == (0, 0, 0, 5)
 
 
@@ -201,21 +201,21 @@ def test_exchanges_before_the_end_of_the_warm_up_do_not_count() -> None:
 
 
 def test_a_tally_says_what_it_was_told() -> None:
-    tally = Tally(clients=1, start=10.0, end=20.0)
-    tally.served(9.0, 10.0, 7)
-    tally.served(10.0, 15.0, 7)
-    tally.failed("refused")
-    measured = tally.measured(now=15.0, busy=0.5)
+    recorder = Recorder(clients=1, start=10.0, end=20.0)
+    recorder.served(9.0, 10.0, 7)
+    recorder.served(10.0, 15.0, 7)
+    recorder.failed("refused")
+    measured = recorder.measured(now=15.0, busy=0.5)
     assert measured == Measured([5.0], 0.2, 2, 1, "refused", 14, 0.5)
 
 
 def test_after_many_failures_there_is_no_point_in_more() -> None:
-    tally = Tally(1, 0.0, 1.0)
-    for number in range(Tally.MOST_FAILURES):
-        assert not tally.hopeless
-        tally.failed(f"reason {number}")
-    assert tally.hopeless
-    assert tally.measured(1.0, 0.0).reason == "reason 0"
+    recorder = Recorder(1, 0.0, 1.0)
+    for number in range(Recorder.MOST_FAILURES):
+        assert not recorder.hopeless
+        recorder.failed(f"reason {number}")
+    assert recorder.hopeless
+    assert recorder.measured(1.0, 0.0).reason == "reason 0"
 
 
 def test_orders_and_answers_survive_their_way() -> None:

@@ -18,7 +18,7 @@ from prefork.cli.measuring import output
 from prefork.cli.outcomes import Refusal
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Figure, Turn
+from prefork.loadtest.trials import Figure, Trial
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
@@ -41,7 +41,7 @@ def a_record(**more: Any) -> Record:
         "machine": Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"),
         "others_percent": 5.0,
         "results": results,
-        "turns": [[Turn(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
+        "turns": [[Trial(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
         "complaints": [],
         "advice": "Take accept with 2 workers.",
     }

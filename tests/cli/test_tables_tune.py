@@ -23,7 +23,7 @@ from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.record import Record
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Figure, Summary, Turn
+from prefork.loadtest.trials import Figure, Summary, Trial
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
@@ -170,7 +170,7 @@ def a_record(
     here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
     wish = Wish(p99, rate, there, cores != 2)
     found = None if failures else conclude(sizes, alone, here, wish, threads)
-    turn = Turn(Measured([0.02], 50.0, 1), 0.005)
+    turn = Trial(Measured([0.02], 50.0, 1), 0.005)
     return Record(
         target="app:Handler",
         extra=("--app-dir src",),

@@ -15,7 +15,7 @@ from prefork.cli.tune.counts import Numbers
 from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.sweep import Sweep
 from prefork.loadtest.protocol import Exchange, Measured, Order
-from prefork.loadtest.trials import Figure, Summary, Turn
+from prefork.loadtest.trials import Figure, Summary, Trial
 
 MB = 1 << 20
 MIXED = Law(0.020, 0.0055, 2)
@@ -138,7 +138,7 @@ class ScriptedPool:
     def memory(self) -> int | None:
         return self._each
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
+    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
         seconds = order.warm_up + order.seconds
         if seconds:
             assert not self.not_asked, "a turn with workers that have served nothing yet"
@@ -148,7 +148,7 @@ class ScriptedPool:
         rate = self._law.rate(self.workers)
         exchanges = round(rate * seconds)
         took = [order.clients / rate] * exchanges
-        return Turn(Measured(took, rate, exchanges), 0.005 * exchanges)
+        return Trial(Measured(took, rate, exchanges), 0.005 * exchanges)
 
     def swept(self, monkeypatch: pytest.MonkeyPatch, machine: int, memory: int | None) -> Sweep:
         """After a minute, on a machine with so much memory, or with so much for the pool."""
@@ -170,7 +170,7 @@ def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = ScriptedPool(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
     before = sweep.size(8)
     assert before.quiet_turns == len(sweep.turns[8]) > 1
-    sweep.turns[8].append(Turn(Measured([9.0], 0.1, 1), 1.0, others=1.0))
+    sweep.turns[8].append(Trial(Measured([9.0], 0.1, 1), 1.0, others=1.0))
     after = sweep.size(8)
     assert after.quiet_turns == before.quiet_turns
     assert after.summary.rate == before.summary.rate
@@ -180,7 +180,7 @@ def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
 class Reluctant(ScriptedPool):
     """Fails while eight workers are asked for the first time."""
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
+    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
         turn = super().take(drivers, order, progress)
         if order.seconds or self.workers != 8:
             return turn

@@ -13,7 +13,7 @@ from prefork.cli.bench.server_process import Play
 from prefork.loadtest.hosted_server import Served
 from prefork.loadtest.hosting import Announcement, lines_of
 from prefork.loadtest.processes import child
-from prefork.loadtest.trials import Turn
+from prefork.loadtest.trials import Trial
 
 SERVERS = "prefork.cli.bench.server_process"
 
@@ -23,7 +23,7 @@ class Contender(Served):
     """The server of one cell, and what its turns have given."""
 
     cell: Cell = field(kw_only=True)
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[Trial] = field(default_factory=list)
 
     @property
     def result(self) -> Result:

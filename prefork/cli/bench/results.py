@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefork.cli.bench.cells import Cell
-from prefork.loadtest.trials import Figure, Summary, Turn
+from prefork.loadtest.trials import Figure, Summary, Trial
 
 
 @dataclass(frozen=True)
@@ -25,5 +25,5 @@ class Result:
     """The part of a core that the busiest process of clients used: near 1, servers waited."""
 
     @classmethod
-    def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
+    def of(cls, cell: Cell, turns: Sequence[Trial]) -> Result:
         return cls(cell, *Summary.of(turns))

@@ -17,24 +17,24 @@ from prefork.cli.outcomes import Refusal
 from prefork.cli.target import loading
 from prefork.loadtest.drivers import Drivers
 from prefork.loadtest.processes import child, own_output, say
-from prefork.loadtest.protocol import BusyClock, Measured, Order, Tally
+from prefork.loadtest.protocol import BusyClock, Measured, Order, Recorder
 
 
 def call(function: Callable[[Any], object], order: Order) -> Measured:
     """Call `function(address)` for as long as the order says; what it raises is a failure."""
     clock = BusyClock()
-    tally = Tally.of(order)
+    recorder = Recorder.of(order)
     while True:
         began = time.perf_counter()
         try:
             function(order.address)
         except Exception as error:
-            tally.failed(user_part(error))
+            recorder.failed(user_part(error))
         else:
-            tally.served(began, time.perf_counter(), 0)
+            recorder.served(began, time.perf_counter(), 0)
         now = time.perf_counter()
-        if now >= tally.end or tally.hopeless:
-            return tally.measured(now, clock.busy)
+        if now >= recorder.end or recorder.hopeless:
+            return recorder.measured(now, clock.busy)
 
 
 def user_part(error: Exception) -> str:

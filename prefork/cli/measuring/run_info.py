@@ -10,7 +10,7 @@ from prefork.loadtest.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RunInfo:
     """The part of a record that all of them have in common."""
 
     target: str

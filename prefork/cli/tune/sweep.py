@@ -17,7 +17,7 @@ from prefork.cli.tune.search import fewest_turns, next_turn
 from prefork.loadtest.drivers import Drivers, Progress
 from prefork.loadtest.protocol import Exchange, Order
 from prefork.loadtest.schedule import WARM_UP
-from prefork.loadtest.trials import Summary, Turn, undisturbed
+from prefork.loadtest.trials import Summary, Trial, undisturbed
 from prefork.readings.memory import memory_left
 
 TURNS = 50
@@ -52,7 +52,7 @@ class Sweep:
     memory_said: int | None
     """Bytes that all workers may take together, where that was said."""
     announce: Announce
-    turns: dict[int, list[Turn]] = field(default_factory=dict)
+    turns: dict[int, list[Trial]] = field(default_factory=dict)
     """Of each number of workers that was tried."""
     failed_before: Counter[int] = field(default_factory=Counter)
     """Requests that failed in no turn, by the number of workers."""
@@ -97,7 +97,7 @@ class Sweep:
         return Alone(profile, sample)
 
     def measure(self, alone: Alone, until: float) -> None:
-        """Turn after turn, until then by the monotonic clock.
+        """Trial after turn, until then by the monotonic clock.
 
         Errors: `Refusal`, `ChildFailed`.
         """
@@ -175,7 +175,7 @@ class Sweep:
         # Long requests would wait for longer than clients do, and short ones for clients.
         return CLIENTS * (max(self.cores, self._in_hand) if self._short else self._in_hand)
 
-    def _turn(self, what: str, clients: int, seconds: float) -> Turn:
+    def _turn(self, what: str, clients: int, seconds: float) -> Trial:
         return self.pool.take(self.drivers, self._order(clients, seconds), self.announce(what))
 
     def _order(self, clients: int, seconds: float = 0.0) -> Order:

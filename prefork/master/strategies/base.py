@@ -14,7 +14,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from prefork.linux.listeners import Sharing
+from prefork.linux.listeners import NonBlockingListener
 from prefork.master.server_view import ServerInMaster
 from prefork.state.worker_table import Pool, WorkerRecord
 from prefork.workers.in_flight import InFlight
@@ -42,7 +42,7 @@ class Strategy:
     def __init__(self, server: ServerInMaster, pool: Pool) -> None:
         self.server = server
         self.pool = pool
-        self._sharings: dict[Listener, Sharing] = {}
+        self._non_blocking: dict[Listener, NonBlockingListener] = {}
 
     # -- for the master ----------------------------------------------------------------------
 
@@ -109,10 +109,10 @@ class Strategy:
         if not listeners:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         for one in listeners:
-            sharing = self._sharings.get(one)
-            if sharing is None or not sharing.is_of(one.fileno()):
-                sharing = self._sharings[one] = Sharing(one.fileno())
-            sharing.begin(one.fileno())
+            non_blocking = self._non_blocking.get(one)
+            if non_blocking is None or not non_blocking.is_of(one.fileno()):
+                non_blocking = self._non_blocking[one] = NonBlockingListener(one.fileno())
+            non_blocking.begin(one.fileno())
 
     @contextlib.contextmanager
     def passing_fds(self, slot: int) -> Iterator[PassedFds]:
@@ -121,8 +121,8 @@ class Strategy:
 
     def restore_listeners(self) -> None:
         """No worker is left, and none is kept any more: put back what was changed for them."""
-        for one, sharing in self._sharings.items():
-            sharing.end(one.fileno())
+        for one, non_blocking in self._non_blocking.items():
+            non_blocking.end(one.fileno())
 
     def close(self) -> None:
         """This is the end: let go of everything."""

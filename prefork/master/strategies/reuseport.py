@@ -148,9 +148,9 @@ class Reuseport(Accept):
     def _forget_replaced(self) -> None:
         """Close the siblings of a socket that the program has closed, or put another for."""
         for number, one in enumerate(self.server.listeners()):
-            sharing = self._sharings.get(one)
-            if sharing is not None and not sharing.is_of(one.fileno()):
-                del self._sharings[one]
+            non_blocking = self._non_blocking.get(one)
+            if non_blocking is not None and not non_blocking.is_of(one.fileno()):
+                del self._non_blocking[one]
                 for place in [place for place in self._siblings if place[1] == number]:
                     self._siblings.pop(place).close()
                     self._adopted_by.pop(place, None)
