@@ -25,7 +25,7 @@ QUIET = 0.1
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """The median over turns, and by how much they differ: half of them are nearer to
     the median than `margin`. One turn that something else has spoilt changes neither."""
 
@@ -33,7 +33,7 @@ class Figure:
     margin: float = 0.0
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Figure:
+    def of(cls, values: Sequence[float]) -> Estimate:
         if not values:
             return cls(0.0)
         middle = median(values)
@@ -49,7 +49,7 @@ class Figure:
         """Whether the turns differ so much that the median says little."""
         return self.margin > VAGUE * self.value
 
-    def clearly_above(self, other: Figure) -> bool:
+    def clearly_above(self, other: Estimate) -> bool:
         """Whether more than noise is between them: the margins of both, and at least 10 %."""
         noise = max(self.margin + other.margin, NOISE * max(self.value, other.value))
         return self.value - other.value > noise
@@ -101,8 +101,8 @@ class Summary(NamedTuple):
     """What turns have given together: `cpu` in milliseconds of the server's CPU for a request, p50
     and p99 in milliseconds from a client's connect to the end of its answer."""
 
-    rate: Figure
-    cpu: Figure
+    rate: Estimate
+    cpu: Estimate
     p50: float
     p99: float
     requests: int
@@ -115,8 +115,8 @@ class Summary(NamedTuple):
         measured = [turn.measured for turn in turns]
         costs = [1000 * t.cpu / t.measured.exchanges for t in turns if t.measured.exchanges]
         return cls(
-            Figure.of([m.rate for m in measured]),
-            Figure.of(costs),
+            Estimate.of([m.rate for m in measured]),
+            Estimate.of(costs),
             *percentiles([took for m in measured for took in m.took]),
             sum(m.exchanges for m in measured),
             sum(m.failures for m in measured),

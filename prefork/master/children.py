@@ -17,7 +17,7 @@ from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
 from prefork.workers.factory import WorkerFactory
@@ -36,7 +36,7 @@ FROZEN_AT_FIRST = gc.get_freeze_count()
 class Children:
     """The processes behind the records of a pool."""
 
-    def __init__(self, pool: Pool, system: System) -> None:
+    def __init__(self, pool: WorkerTable, system: System) -> None:
         self._pool = pool
         self._system = system
         self.scoreboard = Scoreboard()

@@ -39,7 +39,7 @@ from prefork.state.lifecycle import (
     advance,
 )
 from prefork.state.reports import StartError, WorkerStatus, next_step, report_death, status_of
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
 
@@ -56,7 +56,7 @@ class Master:
         self._system = system
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
-        self._pool = Pool()
+        self._pool = WorkerTable()
         self._children = Children(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(server, self._pool)

@@ -13,13 +13,13 @@ from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Load, Sizing
+from prefork.policies.sizing.base import LoadSample, Sizing
 from prefork.policies.sizing.steps import Shrinking
 from prefork.readings.backlog import total
 from prefork.readings.cpu import CpuMeter
 from prefork.readings.memory import memory_left, pss
 from prefork.state.lifecycle import WorkerState
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.scoreboard import Reading, State
 
 GROWN_AFTER = 5.0
@@ -39,7 +39,7 @@ logger = logging.getLogger("prefork")
 Seen = tuple[WorkerRecord, Reading]
 
 
-class Machine:
+class MachineCapacity:
     """What else there is for workers; a pool that does not ask pays nothing for it."""
 
     def __init__(self) -> None:
@@ -103,7 +103,12 @@ class Sizer:
     """
 
     def __init__(
-        self, server: ServerInMaster, pool: Pool, children: Children, system: System, cores: int
+        self,
+        server: ServerInMaster,
+        pool: WorkerTable,
+        children: Children,
+        system: System,
+        cores: int,
     ) -> None:
         self._server = server
         self._pool = pool
@@ -128,7 +133,7 @@ class Sizer:
         policy = POLICIES.get(settings.sizing)
         if policy is not None:
             self.policy = policy(settings.limits(most))
-            self._machine = Machine() if policy.reads_machine else None
+            self._machine = MachineCapacity() if policy.reads_machine else None
             self._work = Work(now)
             self._next_look = now
 
@@ -198,7 +203,7 @@ class Sizer:
         slots = self._shrinking.choose(readings, surplus, forbidden, now)
         return [self._pool.by_slot(slot) for slot in slots]
 
-    def _load(self, now: float) -> Load:
+    def _load(self, now: float) -> LoadSample:
         ready = list(self._ready())
         persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
@@ -208,7 +213,7 @@ class Sizer:
         machine, room = self._machine, None
         if machine is not None and (share or waiting):  # otherwise nobody is going to be added
             room = machine.memory_room(now, persistent, ready)
-        return Load(
+        return LoadSample(
             now=now,
             persistent=persistent,
             starting=persistent - len(ready),

@@ -6,7 +6,7 @@ from heapq import heappush
 from math import ceil, inf
 
 from prefork.policies.idle_order import turns_of
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.steps import SURPLUS_INTERVAL, to_start
 from prefork.simulation.idle_queue import IdleQueue, Worker
 from prefork.simulation.outcome import Decided
@@ -55,7 +55,7 @@ class SimulatedPool:
         busy_before, present_before, used_before = self._seen
         elapsed = now - self._looked
         decision = self.sizing.decide(
-            Load(
+            LoadSample(
                 now=now,
                 persistent=self.persistent,
                 starting=self._starting,

@@ -61,7 +61,7 @@ class WorkerRecord:
         self.was_ready |= event is WorkerEvent.READY
 
 
-class Pool:
+class WorkerTable:
     """At most one worker in each slot; slots are numbered from 0, the lowest free one is next."""
 
     def __init__(self) -> None:

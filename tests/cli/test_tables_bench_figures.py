@@ -14,7 +14,7 @@ from prefork.cli.bench.results import Result
 from prefork.loadtest.figures import percentiles, steady
 from prefork.loadtest.hosted_server import handlers_part
 from prefork.loadtest.protocol import Exchange, Measured, Order, Recorder
-from prefork.loadtest.trials import Figure, Trial, undisturbed
+from prefork.loadtest.trials import Estimate, Trial, undisturbed
 from tests.cli.results import TWO_CORES, a_result
 
 
@@ -116,16 +116,16 @@ def test_ties_within_the_noise_go_to_the_simpler(results: list[Result], taken: s
 
 
 def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
-    assert Figure.of([1.0, 5.0]) == Figure(3.0, 2.0)
-    assert Figure.of([1.0, 50.0, 2.0]) == Figure(2.0, 1.0)
-    assert Figure.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Figure(10.5, 0.5)
-    assert Figure.of([]) == Figure(0.0)
+    assert Estimate.of([1.0, 5.0]) == Estimate(3.0, 2.0)
+    assert Estimate.of([1.0, 50.0, 2.0]) == Estimate(2.0, 1.0)
+    assert Estimate.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Estimate(10.5, 0.5)
+    assert Estimate.of([]) == Estimate(0.0)
 
 
 @pytest.mark.parametrize("turns", [5, 15, 40])
 def test_the_more_turns_the_better_a_median_is_known(turns: int) -> None:
     chance = random.Random(1)
-    medians = [Figure.of([chance.gauss(100, 5) for _ in range(turns)]) for _ in range(400)]
+    medians = [Estimate.of([chance.gauss(100, 5) for _ in range(turns)]) for _ in range(400)]
     error = stdev(figure.value for figure in medians)
     assert fmean(figure.error(turns) for figure in medians) == pytest.approx(error, rel=0.2)
 
@@ -154,7 +154,7 @@ def test_a_result_adds_its_turns_up() -> None:
         Trial(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
     ]
     result = Result.of(Cell("accept", 1), turns)
-    assert result.rate == Figure(3.0, 1.0)
+    assert result.rate == Estimate(3.0, 1.0)
     assert result.cpu.value == pytest.approx(3.0)
     assert result.p50 == pytest.approx(2.0)
     assert (result.requests, result.failures, result.clients_busy) == (4, 2, 0.6)

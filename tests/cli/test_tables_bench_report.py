@@ -18,7 +18,7 @@ from prefork.cli.measuring import output
 from prefork.cli.outcomes import Refusal
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Figure, Trial
+from prefork.loadtest.trials import Estimate, Trial
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
@@ -65,7 +65,9 @@ def test_the_report_has_a_line_for_each_cell_and_fits_in_a_terminal() -> None:
 
 
 def test_the_report_says_what_stands_against_the_figures() -> None:
-    busy = Result(Cell("accept", 1), Figure(1.0), Figure(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95)
+    busy = Result(
+        Cell("accept", 1), Estimate(1.0), Estimate(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95
+    )
     complaints = [("accept with 1 worker", "ValueError: [bold]"), ("fork with 1 worker", "another")]
     said = said_of(a_record(results=[busy], turns=[[]], complaints=complaints), 200)
     assert "Requests failed: accept with 1 worker, and 1 other. The first of them:" in said

@@ -23,7 +23,7 @@ from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.record import Record
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Figure, Summary, Trial
+from prefork.loadtest.trials import Estimate, Summary, Trial
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
@@ -151,8 +151,8 @@ def a_record(
         Size(
             number,
             Summary(
-                Figure(law.rate(number), 0.01 * law.rate(number)),
-                Figure(1000 * cpu),
+                Estimate(law.rate(number), 0.01 * law.rate(number)),
+                Estimate(1000 * cpu),
                 2000 * number / law.rate(number),
                 3000 * number / law.rate(number),
                 1000,

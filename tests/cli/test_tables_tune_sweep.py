@@ -15,7 +15,7 @@ from prefork.cli.tune.counts import Numbers
 from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.sweep import Sweep
 from prefork.loadtest.protocol import Exchange, Measured, Order
-from prefork.loadtest.trials import Figure, Summary, Trial
+from prefork.loadtest.trials import Estimate, Summary, Trial
 
 MB = 1 << 20
 MIXED = Law(0.020, 0.0055, 2)
@@ -80,8 +80,8 @@ LAWS = [
 
 
 def a_size(workers: int, rates: list[float]) -> Size:
-    rate = Figure.of(rates)
-    return Size(workers, Summary(rate, Figure(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
+    rate = Estimate.of(rates)
+    return Size(workers, Summary(rate, Estimate(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,7 +7,7 @@ from typing import Any
 from prefork.master.strategies.handoff import Handoff
 from prefork.settings import Settings
 from prefork.state.lifecycle import WorkerEvent
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
 from tests.pool.fakes import FakeServer
 
@@ -28,7 +28,7 @@ class DeskServer(FakeServer):
 class Worker:
     """A record in the books; what the worker does is the test's word."""
 
-    def __init__(self, handoff: Handoff, pool: Pool, pid: int) -> None:
+    def __init__(self, handoff: Handoff, pool: WorkerTable, pid: int) -> None:
         self._handoff = handoff
         self._pool = pool
         ours, self.end = Channel.pair()
@@ -88,7 +88,7 @@ class Desk:
         self.host = DeskServer()
         self.host.bound = bound
         self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
-        self._pool = Pool()
+        self._pool = WorkerTable()
         self.handoff = Handoff(self.host, self._pool)
         self._workers: list[Worker] = []
 

@@ -6,7 +6,7 @@ import os
 
 from prefork.linux.syscalls import SYSTEM
 from prefork.master.children import Children
-from prefork.state.worker_table import Pool
+from prefork.state.worker_table import WorkerTable
 
 
 def test_a_watch_that_was_cut_short_can_be_ended() -> None:
@@ -14,7 +14,7 @@ def test_a_watch_that_was_cut_short_can_be_ended() -> None:
 
     The server could not be closed any more: each try ended with a KeyError.
     """
-    children = Children(Pool(), SYSTEM)
+    children = Children(WorkerTable(), SYSTEM)
     fd = os.eventfd(0)
     try:
         children.unwatch(fd)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Load, Sizing
+from prefork.policies.sizing.base import LoadSample, Sizing
 from prefork.policies.sizing.history import GAP, Average, Episodes, Peak
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE, Shrinking
 from prefork.settings import Limits, Settings, SettingsError
@@ -43,7 +43,7 @@ class Pool:
             persistent = self.policy.wanted
             ready = persistent - look.starting
             busy = min(look.busy, ready)
-            load = Load(
+            load = LoadSample(
                 now=self._now,
                 persistent=persistent,
                 starting=look.starting,
@@ -131,7 +131,7 @@ def test_ondemand_needs_no_look_while_there_is_nobody() -> None:
 def test_ondemand_keeps_a_worker_whose_requests_are_too_short_to_be_seen() -> None:
     """No look finds it busy; the scoreboard says that it was."""
     policy = POLICIES["ondemand"](Limits(0, 8, idle_timeout=1.0))
-    at_rest = Load(0.0, 0, 0, 0, 0.0, 0, None, None, CORES)
+    at_rest = LoadSample(0.0, 0, 0, 0, 0.0, 0, None, None, CORES)
     policy.decide(at_rest._replace(waiting=1))
     for look in range(1, 40):
         short = at_rest._replace(now=look / 4, persistent=1, busy_share=0.001)

@@ -40,7 +40,7 @@ class FakeMachine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     machine = FakeMachine()
-    monkeypatch.setattr(sizing, "Machine", lambda: machine)
+    monkeypatch.setattr(sizing, "MachineCapacity", lambda: machine)
     return machine
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
-from tests.pool.load import CLIENTS, Load
+from tests.pool.load import CLIENTS, LoadSample
 from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
@@ -75,7 +75,7 @@ def test_workers_killed_at_random_cost_their_own_request_only(
         idle_workers(server, WORKERS)
     before = kinds_of_descriptors()
     killed: set[int] = set()
-    load = Load(server.server_address)
+    load = LoadSample(server.server_address)
     with load.running():
         deadline = Deadline(SECONDS)
         while not deadline.passed:
@@ -110,7 +110,7 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
     group = group_of(*servers, strategy=strategy, workers=WORKERS)
     thread = start_serving(group)
     killed: set[int] = set()
-    loads = [Load(server.server_address) for server in servers]
+    loads = [LoadSample(server.server_address) for server in servers]
     with loads[0].running(), loads[1].running():
         for _ in range(10):
             for load in loads:
@@ -138,7 +138,7 @@ def test_workers_ended_politely_at_random_cost_nobody_anything(
     settings = {"fork_from": fork_from, "refork_after": 10}
     pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     with running(pool) as server:
-        load = Load(server.server_address)
+        load = LoadSample(server.server_address)
         with load.running():
             for _ in range(20):
                 load.wait_for_answers(10)
@@ -189,7 +189,7 @@ def test_a_master_killed_under_load_leaves_nobody(strategy: str, elsewhere: Path
     """In whatever state the workers are at that moment."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
-        load = Load(address)
+        load = LoadSample(address)
         with load.running():
             load.wait_for_answers(200)
             before = children()

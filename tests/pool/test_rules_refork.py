@@ -21,7 +21,7 @@ from tests.pool.kit import (
     states,
     who,
 )
-from tests.pool.load import Load
+from tests.pool.load import LoadSample
 from tests.pool.programs import (
     fork_servers_here,
     the_fork_server,
@@ -82,7 +82,7 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
     server = reforking_pool(handler, strategy=strategy, workers=4, service_actions=count)
     with running(server):
         idle_workers(server, 4)
-        load = Load(server.server_address)
+        load = LoadSample(server.server_address)
         with load.running():
             while min(generations(server), default=0) < 3:
                 load.wait_for_answers(50)

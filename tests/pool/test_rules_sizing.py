@@ -14,7 +14,7 @@ import pytest
 from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings
 from prefork.master import sizer as sizing
 from prefork.policies.sizing import POLICIES, load, ondemand, spare
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.steps import Shrinking
 from prefork.readings.cpu import CpuMeter
 from prefork.workers.protocol.scoreboard import State
@@ -31,7 +31,7 @@ from tests.pool.kit import (
     waiting_clients,
     who,
 )
-from tests.pool.load import Load as Clients
+from tests.pool.load import LoadSample as Clients
 from tests.support.announcements import Gate, Told
 from tests.support.clients import ask, datagram_socket
 from tests.support.deadlines import HANG, within
@@ -91,7 +91,7 @@ class UpAndDown(Sizing):
 
     interval = LOOK
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         if load.persistent != self.wanted or load.starting:
             return self._stay()
         return Decision(5 - self.wanted, "it is time")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.settings import Limits
 from prefork.simulation import (
     Closed,
@@ -98,13 +98,13 @@ class Scripted(Sizing):
 
     def __init__(self, *wanted: int) -> None:
         self.left = list(wanted)
-        self.seen: list[Load] = []
+        self.seen: list[LoadSample] = []
         super().__init__(Limits(least=min(wanted), most=max(wanted)))
 
     def _first(self) -> int:
         return self.left.pop(0)
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         self.seen.append(load)
         return Decision(self.left.pop(0), "as told") if self.left else Decision(self.wanted, "")
 

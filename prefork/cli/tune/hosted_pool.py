@@ -23,7 +23,7 @@ MOST_WEIGHED = 32
 
 
 @dataclass
-class Pool(Served):
+class HostedPool(Served):
     """The pool, and the size that it has."""
 
     process: subprocess.Popen[str] = field(kw_only=True)
@@ -60,7 +60,7 @@ class Pool(Served):
 
 
 @contextlib.contextmanager
-def pool_of(job: Job) -> Iterator[Pool]:
+def pool_of(job: Job) -> Iterator[HostedPool]:
     """A pool that is bound, and has no worker yet.
 
     Errors: `Refusal`, `ChildFailed`.
@@ -68,7 +68,7 @@ def pool_of(job: Job) -> Iterator[Pool]:
     with child(HOST, job.line()) as process:
         lines = lines_of(process, "The pool did not start, or its workers did not get ready.")
         said = Announcement.of(next(lines))
-        yield Pool(
+        yield HostedPool(
             "no worker",
             said.pid,
             said.as_sockets_take_it,

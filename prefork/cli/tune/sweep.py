@@ -12,7 +12,7 @@ from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile, knee
 from prefork.cli.tune.conclusions import Alone, Size
 from prefork.cli.tune.counts import Numbers
-from prefork.cli.tune.hosted_pool import Pool
+from prefork.cli.tune.hosted_pool import HostedPool
 from prefork.cli.tune.search import fewest_turns, next_turn
 from prefork.loadtest.drivers import Drivers, Progress
 from prefork.loadtest.protocol import Exchange, Order
@@ -42,7 +42,7 @@ Announce = Callable[[str], Progress]
 class Sweep:
     """A pool and its clients, and what its turns have given."""
 
-    pool: Pool
+    pool: HostedPool
     drivers: Drivers
     exchange: Exchange
     numbers: Numbers

@@ -16,7 +16,7 @@ from typing import Any
 
 from prefork.linux.listeners import NonBlockingListener
 from prefork.master.server_view import ServerInMaster
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
@@ -39,7 +39,7 @@ class Strategy:
     has_siblings = False
     """Whether there are other listeners beside the server's, on the same port."""
 
-    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+    def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         self.server = server
         self.pool = pool
         self._non_blocking: dict[Listener, NonBlockingListener] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.lifecycle import WorkerState
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import MAX_BODY, Kind, Message
@@ -38,7 +38,7 @@ class Handoff(Strategy):
 
     hands_over = True
 
-    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+    def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         super().__init__(server, pool)
         self._in_hand: dict[int, int] = {}
         self._most_in_hand = 1

@@ -19,7 +19,7 @@ from prefork.master.strategies.accept import Accept
 from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.state.lifecycle import WorkerState
-from prefork.state.worker_table import Pool
+from prefork.state.worker_table import WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
@@ -41,7 +41,7 @@ class Reuseport(Accept):
 
     has_siblings = True
 
-    def __init__(self, server: ServerInMaster, pool: Pool) -> None:
+    def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         super().__init__(server, pool)
         self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
         self._adopted_by: dict[Place, int] = {}  # slot of the worker

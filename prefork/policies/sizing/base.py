@@ -8,7 +8,7 @@ from prefork.policies.sizing.history import Episodes
 from prefork.settings import Limits
 
 
-class Load(NamedTuple):
+class LoadSample(NamedTuple):
     """What a policy looks at; all of one moment."""
 
     now: float
@@ -101,7 +101,7 @@ class Sizing:
         self.wanted = limits.bound(self._first())
         self._episodes = Episodes()
 
-    def decide(self, load: Load) -> Decision:
+    def decide(self, load: LoadSample) -> Decision:
         """The decision at a look; `wanted` is what it says until the next one."""
         before, limits = self.wanted, self.limits
         self.wanted = limits.bound(before)
@@ -115,19 +115,19 @@ class Sizing:
         """The workers to begin with, before anybody has looked."""
         return self.limits.least
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         """What to have; `wanted` is what there should be now, and within the limits."""
         raise NotImplementedError
 
     def _stay(self) -> Decision:
         return Decision(self.wanted, "")
 
-    def _stay_within(self, bound: Bound, load: Load) -> Decision:
+    def _stay_within(self, bound: Bound, load: LoadSample) -> Decision:
         """More would be better, but there may be no more."""
         is_news = bound.why and self._episodes.is_news(bound.why, load.now)
         return Decision(self.wanted, f"{bound.why}, {bound.figures}" if is_news else "")
 
-    def _max_children(self, load: Load) -> Bound:
+    def _max_children(self, load: LoadSample) -> Bound:
         """A pity only if somebody waits."""
         why = "max_children is reached" if load.waiting else ""
         return Bound(self.limits.most, why, load.waiting_in_words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.history import Peak
 from prefork.settings import Limits
 
@@ -27,7 +27,7 @@ class OnDemand(Sizing):
         super().__init__(limits)
         self._needed = Peak()
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         limits = self.limits
         needed = load.busy + load.waiting
         self._needed.note(load.now, max(needed, math.ceil(load.in_use)))

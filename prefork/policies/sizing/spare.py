@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 
 MOST_AT_ONCE = 32
 
@@ -21,7 +21,7 @@ class Spare(Sizing):
     def _first(self) -> int:
         return max(self.limits.least, self.limits.min_spare)
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         limits, idle = self.limits, load.persistent - load.busy - load.waiting
         if idle >= limits.min_spare:
             self._step = 1

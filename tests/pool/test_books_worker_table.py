@@ -12,7 +12,7 @@ import pytest
 from prefork.settings import Settings, SettingsError
 from prefork.state.lifecycle import WorkerEvent, WorkerState
 from prefork.state.reports import report_death, status_of
-from prefork.state.worker_table import Pool, WorkerRecord
+from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import Death, ExitCode
 from prefork.workers.protocol.scoreboard import Reading, State
@@ -31,7 +31,7 @@ def record_of(channel: Channel, slot: int, persistent: bool = True) -> WorkerRec
 
 
 def test_the_lowest_free_slot_is_next(channel: Channel) -> None:
-    pool = Pool()
+    pool = WorkerTable()
     for slot in range(3):
         assert pool.free_slot() == slot
         pool.add(record_of(channel, slot))
@@ -40,7 +40,7 @@ def test_the_lowest_free_slot_is_next(channel: Channel) -> None:
 
 
 def test_a_removed_worker_is_gone_by_slot_and_by_pid(channel: Channel) -> None:
-    pool = Pool()
+    pool = WorkerTable()
     record = record_of(channel, 0)
     pool.add(record)
     pool.remove(record)
@@ -50,7 +50,7 @@ def test_a_removed_worker_is_gone_by_slot_and_by_pid(channel: Channel) -> None:
 
 
 def test_those_who_leave_still_take_a_place_but_are_missed_already(channel: Channel) -> None:
-    pool = Pool()
+    pool = WorkerTable()
     for slot in range(4):
         pool.add(record_of(channel, slot))
     pool.by_slot(0).note(WorkerEvent.RETIRED)
@@ -60,7 +60,7 @@ def test_those_who_leave_still_take_a_place_but_are_missed_already(channel: Chan
 
 
 def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Channel) -> None:
-    pool = Pool()
+    pool = WorkerTable()
     pool.add(record_of(channel, 0, persistent=False))
     assert pool.missing(wanted=4, most=4) == 3
     assert pool.surplus(wanted=0) == 0
