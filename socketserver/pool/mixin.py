@@ -33,7 +33,7 @@ MOST_IN_A_TURN = 64
 class PreforkMixIn(ForkingMixIn):
     """Serves requests in a bounded pool of worker processes that are forked ahead.
 
-    For the caller: the documented methods, `prefork_status()`, and `prefork_kill()`.
+    For the caller: the documented methods, `prefork_status()`, and `prefork_stop()`.
 
     May be overridden: the documented hooks, and `worker_started()`, `worker_promoted()`,
     `worker_leaving()`. With the strategies `accept` and `reuseport`, `get_request()`,
@@ -98,14 +98,16 @@ class PreforkMixIn(ForkingMixIn):
         threads = self.prefork_settings.threads if self._prefork_has_threads() else None
         return read_pool(self.prefork_status(), waiting, max(1, int(self.max_children)), threads)
 
-    def prefork_kill(self) -> None:
-        """Kill every worker at once, whatever it is serving; a loop that runs ends."""
-        master = master_of(self)
-        if master is not None:
-            if (run := vars(self).get("_BaseServer__run")) is not None:
-                self._BaseServer__shutdown_request = True
-                run.wakeup.notify()
-            master.kill("the server is to end at once")
+    def prefork_stop(self, *, force: bool = False) -> None:
+        """Ask a running loop to end, and return at once; the workers finish as after `shutdown()`.
+
+        With `force`, every worker is killed (SIGKILL) at once, whatever it is serving.
+        """
+        if (run := vars(self).get("_BaseServer__run")) is not None:
+            self._BaseServer__shutdown_request = True
+            run.wakeup.notify()
+        if force and (master := master_of(self)) is not None:
+            master.kill("the server stops by force")
 
     def server_bind(self) -> None:
         """Bind; for the strategy `reuseport` so that its other listeners may have the port too."""

@@ -206,7 +206,7 @@ def test_grace_bounds_the_wait_even_when_more_clients_wait(
         try:
             within(server.server_close)
         finally:
-            server.prefork_kill()
+            server.prefork_stop(force=True)
     eventually(lambda: children() == set(), what="end of all workers")
 
 
@@ -325,13 +325,28 @@ def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> N
         os.close(copy)
 
 
+def test_stop_asks_for_the_end_and_lets_workers_finish(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    server = pool_of(held, strategy=strategy)
+    thread = start_serving(server)
+    with connect(server.server_address) as client:
+        client.sendall(b"last")
+        told.wait_for(b"entered")
+        server.prefork_stop()
+        within(thread.join)
+        gate.open()
+        assert receive_all(client) == b"served last"
+        within(server.server_close)
+
+
 def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -> None:
     """The second Ctrl-C."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
         told.wait_for(b"entered")
-        server.prefork_kill()
+        server.prefork_stop(force=True)
         assert select.select([client], [], [], EXCHANGE)[0]
         thread.shut_down()
         within(server.server_close)
