@@ -1,19 +1,22 @@
-"""A request's way into a process of its own: given away here, served there."""
+"""Passing a request to a forked child, and serving it there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
 
 import prefork.socketserver as api
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class HandingOver:
-    """Closes the request here once a child has it; saying goodbye on it is the child's part.
+    """Closes the parent's copy of a request once a child has it; the child shuts it down.
 
-    Also when Ctrl-C comes in between: who cleans up after that would say goodbye for the child. An
-    `Exception` means that there is no child.
+    This happens also when Ctrl-C interrupts the block: the cleanup that follows would shut the
+    connection down while the child uses it. An `Exception` means that there is no child.
     """
 
     __slots__ = ("_request", "_server")
@@ -32,8 +35,8 @@ class HandingOver:
 def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
     """Serve the one request that this process was forked for.
 
-    Returns the exit status, 0 only if the request was served. An exception that is no `Exception`
-    stays silent, as do errors after the end: there is nobody to report them to.
+    Returns the exit status: 0 only if the request was served. An exception that is not an
+    `Exception` is not reported, nor is an error after the handler: no code is left to handle it.
     """
     status = 1
     try:
@@ -50,12 +53,12 @@ def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
 
 
 def release_listener(server: Any, request: Any) -> None:
-    """Drop a forked child's copy of the listener.
+    """Close a forked child's copy of the listener.
 
-    A listener that lives on in a child keeps the port taken, and takes in clients whom nobody will
-    serve. A fresh socket goes into its place: the handler may still look at `server.socket`. A
-    datagram socket stays, for the answer goes out through it, and so does a listener that is itself
-    the request.
+    A listener that stays open in a child keeps the port busy, and accepts connections that will
+    never be served. A new socket takes its place: the handler may still look at `server.socket`. A
+    datagram socket stays open, because the answer is sent through it, and so does a listener that
+    is itself the request.
     """
     listener = getattr(server, "socket", None)
     if listener is None or listener is request or not is_listening(listener):
@@ -64,7 +67,7 @@ def release_listener(server: Any, request: Any) -> None:
 
 
 def release_socket(sock: Any) -> None:
-    """Drop this process's copy of a socket; a fresh one goes into its place, where there can be."""
+    """Close this process's copy of a socket, and put a new socket in its place if possible."""
     if sock is None or sock.fileno() < 0:
         return
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import Any
 
 
 class Wakeup:
@@ -47,5 +46,5 @@ class Wakeup:
     def __enter__(self) -> Wakeup:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

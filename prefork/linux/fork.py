@@ -6,13 +6,15 @@ import contextlib
 import os
 import select
 import sys
-import traceback
 from collections.abc import Callable
-from typing import NoReturn
 
 from prefork.linux.signal_mask import Mask, restore_mask, signals_blocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import ProcessMain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def fork_child(
@@ -111,6 +113,8 @@ def _live(
             outcome = outcome()
         status = outcome
     except Exception:
+        import traceback  # only a bug needs it
+
         traceback.print_exc()  # a bug of ours: whatever a program does is answered for in child()
     finally:
         try:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import NoReturn
 
 from prefork.workers import threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class System:

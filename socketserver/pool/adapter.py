@@ -1,18 +1,18 @@
-"""Presents any server object with the documented hooks to the pool: to the master as its
-`ServerInMaster`, to a worker as its `ServerInWorker`."""
+"""What the master and a worker see of a server.
+
+The adapter presents any object with the documented hooks as a `ServerInMaster` to the master, and
+as a `ServerInWorker` to a worker.
+"""
 
 from __future__ import annotations
 
 import os
-import socket
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import prefork.socketserver as api
-from prefork.linux.listeners import Borrowed
 from prefork.settings import Settings
 from prefork.socketserver.in_child import (
     release_listener,
@@ -21,6 +21,14 @@ from prefork.socketserver.in_child import (
 )
 from prefork.socketserver.loop import members_of, serve_taken, serve_verified
 from prefork.socketserver.pool.packing import pack, unpack
+from prefork.socketserver.pool.taking import (
+    DatagramSource,
+    plain_accept,
+    plain_receive,
+    receives_plainly,
+    takes_plainly,
+)
+from prefork.socketserver.state import state_of
 from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
@@ -31,7 +39,7 @@ class Adapter:
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self._state = vars(server)
+        self._attributes = vars(server)
         note_pool(server)
 
     # -- for the master ----------------------------------------------------------------------
@@ -56,8 +64,9 @@ class Adapter:
         return pack(self._server, request, client_address)
 
     def close_in_child(self) -> None:
-        self._state.pop("_prefork_master", None)
-        run = self._state.pop("_BaseServer__run", None)
+        state = state_of(self._server)
+        state.master = None
+        run, state.run = state.run, None
         if run is not None:
             run.wakeup.forget()
 
@@ -66,11 +75,11 @@ class Adapter:
 
     def stop(self) -> None:
         self._server._BaseServer__shutdown_request = True
-        if (run := self._state.get("_BaseServer__run")) is not None:
+        if (run := state_of(self._server).run) is not None:
             run.wakeup.notify()
 
     def serves_forever(self) -> bool:
-        return threading.get_ident() not in self._state.get("_prefork_single", ())
+        return threading.get_ident() not in state_of(self._server).one_request_threads
 
     # -- for a worker ------------------------------------------------------------------------
 
@@ -79,7 +88,7 @@ class Adapter:
         for other in list(_pools.values()):
             sock = getattr(other, "socket", None)
             if all(sock is not one for one in ours):
-                # This process lives on when that server closes: its port must become free.
+                # This process may outlive that server, and its port must become free.
                 release_socket(sock)
 
     def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
@@ -88,10 +97,10 @@ class Adapter:
         self._server._prefork_enter_worker(in_flight, ask_stop)
 
     def end_loop(self) -> None:
-        """A handler's `shutdown()` must find nothing to wait for: the loop is the master's."""
-        ended = self._state["_BaseServer__is_shut_down"] = threading.Event()
+        """Make a handler's `shutdown()` find no loop to wait for: the loop is the master's."""
+        ended = self._attributes["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
-        self._state["_BaseServer__shutdown_request"] = False
+        self._attributes["_BaseServer__shutdown_request"] = False
 
     def started(self) -> None:
         self._server.worker_started()
@@ -114,7 +123,7 @@ class Adapter:
         os.dup2(listener, self._server.fileno(), inheritable=False)
 
     def taker(self) -> Taker:
-        """The server's `get_request()`, such that it does not wait."""
+        """Return the server's `get_request()` in a form that does not wait."""
         server = self._server
         sock: Any = getattr(server, "socket", None)
         if receives_plainly(server):
@@ -123,7 +132,7 @@ class Adapter:
             server.socket = datagrams = DatagramSource(sock)
             return datagrams.not_waiting(lambda: server.get_request())
         if sock is not None and sock.gettimeout():
-            # It would wait that long inside accept(), deaf to orders.
+            # accept() would wait that long, and the worker would read no orders.
             sock.settimeout(0)
         if takes_plainly(server):
             return plain_accept(sock)
@@ -139,7 +148,7 @@ class Adapter:
         return receives_plainly(self._server)
 
     def serve(self, request: Any, client_address: Any) -> None:
-        """The rules of `_handle_request_noblock()` for a request that was taken."""
+        """Serve a request that was taken, by the rules of `_handle_request_noblock()`."""
         server = self._server
         serve_taken(server, request, client_address, server.process_request)
 
@@ -165,134 +174,16 @@ class Adapter:
         self._server.shutdown_request(request)
 
     def stop_asked(self) -> bool:
-        if not self._state.get("_BaseServer__shutdown_request"):
+        if not self._attributes.get("_BaseServer__shutdown_request"):
             return False
-        self._state["_BaseServer__shutdown_request"] = False
+        self._attributes["_BaseServer__shutdown_request"] = False
         return True
 
 
 _pools: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""The servers of this process that have a pool or will have one, by their `id()`."""
+"""The servers of this process that have a pool or will have one, by `id()`."""
 
 
 def note_pool(server: Any) -> None:
-    """It has a listener, which is no business of other pools' workers."""
+    """Note that the server has a listener, which workers of other pools must close."""
     _pools[id(server)] = server
-
-
-def takes_plainly(server: Any) -> bool:
-    """Whether taking a request is nothing but accept(2) on an ordinary socket."""
-    listener = getattr(server, "socket", None)
-    return is_documented(server, "get_request") and type(listener) is socket.socket
-
-
-def plain_taker(server: Any) -> Taker | None:
-    """What takes a request in the least time, and does not wait for one, if that is all that the
-    server's `get_request()` does; while its listener is non-blocking."""
-    if receives_plainly(server):
-        return plain_receive(server)
-    if takes_plainly(server) and not server.socket.gettimeout():
-        return plain_accept(server.socket)
-    return None
-
-
-def receives_plainly(server: Any) -> bool:
-    """Whether it is nothing but recvfrom(2) on an ordinary socket that has no time-out."""
-    sock = getattr(server, "socket", None)
-    documented = is_documented(server, "get_request", "UDPServer")
-    return documented and type(sock) is socket.socket and sock.gettimeout() is None
-
-
-def is_documented(server: Any, hook: str, kind: str = "TCPServer") -> bool:
-    """Whether a hook is that of the documented class, here or in the standard library's module."""
-    modules = (api, sys.modules.get("socketserver", api))
-    own = getattr(type(server), hook)
-    return hook not in vars(server) and any(
-        own is getattr(getattr(module, kind), hook) for module in modules
-    )
-
-
-def plain_accept(listener: socket.socket) -> Taker:
-    """`listener.accept()` at two thirds of its price.
-
-    It asks the listener anew for family and type, and makes enums of them, for each connection.
-    """
-    accept = getattr(listener, "_accept", None)
-    if accept is None:
-        return listener.accept
-    family, kind = int(listener.family), int(listener.type)
-    new = socket.socket
-
-    def take() -> tuple[Any, Any]:
-        fd, address = accept()
-        return new(family, kind, 0, fd), address
-
-    return take
-
-
-def plain_receive(server: Any) -> Taker:
-    """`UDPServer.get_request()` such that it does not wait."""
-    sock = server.socket
-    # A time-out that a handler gives to the server's would be waited for here, deaf to orders. In a
-    # mold this object goes, and the descriptor stays.
-    own = Borrowed(sock.family, sock.type, sock.proto, sock.fileno())
-    own.settimeout(None)
-    receive = own.recvfrom
-
-    def take() -> tuple[Any, Any]:
-        data, client_address = receive(server.max_packet_size, _AT_ONCE)
-        return (data, sock), client_address
-
-    return take
-
-
-_AT_ONCE = int(socket.MSG_DONTWAIT)  # the enum that it is costs more than the system call
-
-
-class DatagramSource(socket.socket):
-    """A pool's datagram socket in a worker: while `flags` says so, receiving does not wait.
-
-    Making the socket itself non-blocking would make the handlers' `sendto()` fail when it must
-    wait. A `get_request()` of anybody's finds it as `self.socket`.
-    """
-
-    flags = 0
-
-    def __init__(self, shared: socket.socket) -> None:
-        super().__init__(shared.family, shared.type, shared.proto, fileno=os.dup(shared.fileno()))
-        if shared.gettimeout() is not None:
-            self.settimeout(shared.gettimeout())
-
-    def not_waiting(self, receive: Taker) -> Taker:
-        def take() -> tuple[Any, Any]:
-            self.flags = _AT_ONCE
-            try:
-                return receive()
-            finally:
-                self.flags = 0
-
-        def take_in_no_time() -> tuple[Any, Any]:
-            """With a time-out of its own, the socket would wait for that long first."""
-            self.settimeout(0)
-            try:
-                return receive()
-            finally:
-                self.settimeout(patience)
-
-        patience = self.gettimeout()
-        return take if patience is None else take_in_no_time
-
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        return super().recv(bufsize, flags | self.flags)
-
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        return super().recvfrom(bufsize, flags | self.flags)
-
-    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> Any:
-        return super().recvmsg(bufsize, ancbufsize, flags | self.flags)
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        return super().recv_into(buffer, nbytes, flags | self.flags)
-
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        return super().recvfrom_into(buffer, nbytes, flags | self.flags)

@@ -14,8 +14,9 @@ from prefork.linux.listeners import allow_siblings
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.socketserver.mixins import ForkingMixIn
+from prefork.socketserver.pool.counting import has_threads
 from prefork.socketserver.pool.members import GroupAdapter, Taken
-from prefork.socketserver.pool.mixin import PreforkMixIn, has_threads
+from prefork.socketserver.pool.mixin import PreforkMixIn
 from prefork.socketserver.servers import BaseServer
 
 
@@ -142,6 +143,8 @@ class PreforkGroup(PreforkMixIn, Group):
             for member in members:
                 with contextlib.suppress(OSError):  # said in a sentence when they are opened
                     allow_siblings(member.fileno())
+
+    _prefork_members = Group._prefork_members
 
     def _prefork_in_master(self) -> ServerInMaster:
         return GroupAdapter(self)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from prefork.socketserver.loop import members_of
 from prefork.socketserver.pool.adapter import Adapter
-from prefork.socketserver.pool.mixin import PreforkMixIn, count_in, count_no_more, has_threads
+from prefork.socketserver.pool.counting import has_threads, start_counting, stop_counting
+from prefork.socketserver.pool.mixin import PreforkMixIn
 from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
@@ -36,13 +37,13 @@ class MemberAdapter(Adapter):
         if isinstance(self._server, PreforkMixIn):
             self._server._prefork_enter_worker(None, ask_stop)
         if in_flight is not None:
-            count_in(self._server, in_flight)
+            start_counting(self._server, in_flight)
 
     def started(self) -> None:
         self._call("worker_started")
 
     def promoted(self) -> None:
-        count_no_more(self._server)
+        stop_counting(self._server)
         self._call("worker_promoted")
 
     def leaving(self) -> None:

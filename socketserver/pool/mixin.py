@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefork.linux.listeners import allow_siblings, has_pending
@@ -18,20 +18,23 @@ from prefork.settings import Settings
 from prefork.socketserver import loop
 from prefork.socketserver.in_child import HandingOver
 from prefork.socketserver.mixins import ForkingMixIn
-from prefork.socketserver.pool.adapter import Adapter, is_documented, note_pool, plain_taker
+from prefork.socketserver.pool.adapter import Adapter, note_pool
+from prefork.socketserver.pool.counting import has_threads, start_counting, stop_counting
+from prefork.socketserver.pool.processes import OneRequest, UntilShutdown
+from prefork.socketserver.pool.taking import is_documented, plain_taker
+from prefork.socketserver.state import WorkerState, state_of
 from prefork.state.reports import WorkerStatus
 from prefork.workers.in_flight import InFlight
-from prefork.workers.sources.base import Serve
 
 if TYPE_CHECKING:
     from prefork.readings.snapshot import PoolReading
 
-MOST_IN_A_TURN = 64
-"""Requests handed over before the loop looks at the rest of its business again."""
+MOST_IN_A_TICK = 64
+"""Requests handed over before the loop looks at everything else again."""
 
 
 class PreforkMixIn(ForkingMixIn):
-    """Serves requests in a bounded pool of worker processes that are forked ahead.
+    """Serves requests in a bounded pool of worker processes that are forked in advance.
 
     For the caller: the documented methods, `prefork_status()`, and `prefork_stop()`.
 
@@ -59,38 +62,39 @@ class PreforkMixIn(ForkingMixIn):
     prefork_settings: Settings = Settings()
 
     def worker_started(self) -> None:
-        """Called in each new worker before its first request: the place to open connections.
+        """Set up a new worker before its first request; the place to open connections.
 
-        What requests are taken by (`get_request()`, the socket) is settled by then.
+        What takes requests (`get_request()`, the socket) is settled before this call.
 
-        An exception ends the worker; it is replaced later and later (`1.5^n` seconds). If no worker
-        of the first generation gets through, `serve_forever()` raises `StartError`.
+        An exception ends the worker, which is replaced after `1.5^n` seconds for the n-th failure
+        in a row. If no worker of the first generation becomes ready, `serve_forever()` raises
+        `StartError`.
         """
 
     def worker_promoted(self) -> None:
-        """Called, with `fork_from = "mold"`, in a process that was forked from a warm worker.
+        """Set up a mold, a process that was forked from a warm worker (`fork_from = "mold"`).
 
-        It serves no request; the next workers are forked from it. The place to close what they must
-        not share with each other and with that worker: connections, above all. Each of them runs
-        `worker_started()`. An exception refuses: the workers stay as they are.
+        It serves no request; the next workers are forked from it, and each runs `worker_started()`.
+        This is the place to close what they must not share with each other and with that worker,
+        connections above all. After an exception the mold is not used, and the workers stay.
         """
 
     def worker_leaving(self) -> None:
-        """Called in each worker that leaves by itself, after its last request."""
+        """Clean up in a worker that exits by itself, after its last request."""
 
     def prefork_status(self) -> list[WorkerStatus]:
-        """What every worker is doing now, in the order of their slots."""
+        """Return what every worker is doing now, in the order of their slots."""
         master = master_of(self)
         return [] if master is None else master.status()
 
     def prefork_reading(self) -> PoolReading:
-        """What the pool has done until now, and what waits: two of these make an advice.
+        """Return what the pool has done so far and what waits, for `prefork.advice.advise()`.
 
-        For `prefork.advice.advise()`. It is there in the master's process, in any thread; it takes
-        some milliseconds, most of them for the memory of each worker. In other processes, and
-        before the pool has begun, there is nothing in it.
+        An advice is made from two of these. May be called in any thread of the master's process,
+        and takes some milliseconds, most of them for the memory of each worker. In other processes,
+        and before the pool has started, it has no workers.
         """
-        # Only for those who ask: every fork has its memory to copy.
+        # Loaded only when it is used, since every fork copies its memory.
         from prefork.readings.snapshot import read_pool
 
         master = master_of(self)
@@ -103,34 +107,34 @@ class PreforkMixIn(ForkingMixIn):
 
         With `force`, every worker is killed (SIGKILL) at once, whatever it is serving.
         """
-        if (run := vars(self).get("_BaseServer__run")) is not None:
+        if (run := state_of(self).run) is not None:
             self._BaseServer__shutdown_request = True
             run.wakeup.notify()
         if force and (master := master_of(self)) is not None:
             master.kill("the server stops by force")
 
     def server_bind(self) -> None:
-        """Bind; for the strategy `reuseport` so that its other listeners may have the port too."""
+        """Bind the socket; with `reuseport`, such that other listeners can share the port."""
         if strategy_of(self.prefork_settings).has_siblings:
-            with contextlib.suppress(OSError):  # said in a sentence when they are opened
+            with contextlib.suppress(OSError):  # reported when the listeners are opened
                 allow_siblings(self.fileno())
         note_pool(self)
         super().server_bind()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Keep the pool until `shutdown()`; see `BaseServer.serve_forever()`."""
+        """Keep the pool and serve until `shutdown()`; see `BaseServer.serve_forever()`."""
         loop.serve_forever([self], poll_interval)
 
     def shutdown(self) -> None:
-        """Stop `serve_forever()`; a handler may call it too, in its worker, and returns at once."""
-        if (ask_stop := vars(self).get("_prefork_ask_stop")) is not None:
-            ask_stop()
+        """Stop `serve_forever()` and wait until it has ended; in a worker, do not wait."""
+        if (worker := state_of(self).worker) is not None:
+            worker.ask_stop()
         else:
             loop.shutdown(self)
 
     def handle_request(self) -> Any:
-        """Take one request and give it to a worker forked for it."""
-        threads: set[int] = vars(self).setdefault("_prefork_single", set())
+        """Take one request and fork a worker for it."""
+        threads = state_of(self).one_request_threads
         threads.add(threading.get_ident())
         try:
             return loop.handle_request(self)
@@ -138,13 +142,13 @@ class PreforkMixIn(ForkingMixIn):
             threads.discard(threading.get_ident())
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if (serve := vars(self).get("_prefork_serve")) is not None:
-            serve(self, request, client_address)
+        if (worker := state_of(self).worker) is not None:
+            worker.serve(self, request, client_address)
             return
         self.__dispatch(request, client_address)
 
     def collect_children(self, *, blocking: bool = False) -> None:
-        """Reap the workers that have ended; with `blocking`, ask all to finish and wait."""
+        """Reap the workers that have exited; with `blocking`, ask all to finish, and wait."""
         master = master_of(self)
         if master is None:
             return
@@ -154,7 +158,7 @@ class PreforkMixIn(ForkingMixIn):
             master.wait()
 
     def service_actions(self) -> None:
-        """Reap, and then what the server below has to do at each wake-up."""
+        """Reap workers, then do what the server below does at each wake-up."""
         self.collect_children()
         super(ForkingMixIn, self).service_actions()
 
@@ -165,8 +169,8 @@ class PreforkMixIn(ForkingMixIn):
     def server_close(self) -> None:
         """Serve what waits in the backlog, close the listener, and wait for the workers.
 
-        The wait is left out when `block_on_close` is false; `prefork_settings.graceful_timeout`
-        bounds it.
+        Does not wait when `block_on_close` is false; `prefork_settings.graceful_timeout` bounds the
+        wait.
         """
         master = master_of(self)
         if master is not None:
@@ -174,8 +178,8 @@ class PreforkMixIn(ForkingMixIn):
                 master.drain()
                 self.__serve_backlog(master)
                 if master.strategy.workers_take:
-                    # Before the listener closes: should a worker die on a request, the next one
-                    # serves those who wait behind it.
+                    # Before the listener closes: if a worker dies on a request, a new one serves
+                    # the connections that wait behind it.
                     self.collect_children(blocking=self.block_on_close)
                     master.send_drainers()
             except BaseException:
@@ -183,45 +187,47 @@ class PreforkMixIn(ForkingMixIn):
                 raise
         super().server_close()
         if master is not None and master.close():
-            vars(self).pop("_prefork_master", None)
+            state_of(self).master = None
+
+    def _prefork_members(self) -> Sequence[Any]:
+        return (self,)
 
     def _prefork_in_master(self) -> ServerInMaster:
         return Adapter(self)
 
     def _prefork_processes(self, persistent: bool) -> loop.Processes:
-        return _Persistent(self.__master()) if persistent else _Single(self.__master())
+        return UntilShutdown(self.__master()) if persistent else OneRequest(self.__master())
 
     def _prefork_enter_worker(
         self, in_flight: InFlight | None, ask_stop: Callable[[], object]
     ) -> None:
-        state = vars(self)
-        state["_prefork_ask_stop"] = ask_stop
-        serve = state["_prefork_serve"] = without_processes(type(self)).process_request
+        serve = without_processes(type(self)).process_request
+        state_of(self).worker = WorkerState(serve, ask_stop)
         if type(self).process_request is PreforkMixIn.process_request:
-            state.setdefault("process_request", serve.__get__(self))
-        state["active_children"] = None
+            vars(self).setdefault("process_request", serve.__get__(self))
+        self.active_children = None
         if in_flight is not None:
-            count_in(self, in_flight)
+            start_counting(self, in_flight)
 
     def _prefork_leave_worker(self) -> None:
-        count_no_more(self)
+        stop_counting(self)
 
     def _prefork_has_threads(self) -> bool:
         return has_threads(self)
 
     def _handle_request_noblock(self) -> None:
-        """Take the request that waits, and bring it to a worker; with `handoff`, those behind it
-        as well."""
+        """Take the request that is waiting, and give it to a worker; with `handoff`, also those
+        behind it."""
         master = self.__master()
         if not master.strategy.hands_over:
             loop.handle_waiting_request(self, self.process_request)
             return
         take = plain_taker(self)
-        # No code of the program's runs in between then, and no signal has to wait for it.
+        # Then no code of the program's runs in the block, which could delay a signal.
         hooks = "verify_request", "close_request"
         undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
         with signals_blocked() if undisturbed else contextlib.nullcontext():
-            for _ in range(1 if take is None else MOST_IN_A_TURN):
+            for _ in range(1 if take is None else MOST_IN_A_TICK):
                 taken = loop.handle_waiting_request(self, self.__dispatch, take)
                 if not taken or self._BaseServer__shutdown_request or not master.can_take_more():
                     break
@@ -232,14 +238,14 @@ class PreforkMixIn(ForkingMixIn):
 
     def __master(self) -> Master:
         if (master := master_of(self)) is None:
-            master = vars(self)["_prefork_master"] = Master(self._prefork_in_master())
+            master = state_of(self).master = Master(self._prefork_in_master())
         return master
 
     def __serve_backlog(self, master: Master) -> None:
-        """Where no worker stands ready to do it, the master takes what waits."""
+        """Take what waits in the backlog, where the workers do not take it themselves."""
         if master.strategy.workers_take:
             return
-        # A second time, for those who came meanwhile; but not for ever.
+        # Twice, for connections that arrive meanwhile; but not without limit.
         for _ in range(2):
             listeners = master.strategy.server.listeners()
             most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
@@ -250,115 +256,14 @@ class PreforkMixIn(ForkingMixIn):
 
 
 def master_of(server: Any) -> Master | None:
-    """The master of a pool server; `None` before its first worker, and once all is closed."""
-    master: Master | None = vars(server).get("_prefork_master")
-    return master
+    """Return the master of a pool; `None` before its first worker, and once all is closed."""
+    return state_of(server).master
 
 
 def without_processes(kind: type[PreforkMixIn]) -> Any:
-    """The class whose `process_request()` is what the server would do without processes."""
+    """Return the class whose `process_request()` the server would use without processes."""
     kinds = kind.__mro__
     library = sys.modules.get("socketserver")
     forking = getattr(library, "ForkingMixIn", None)
     below = kinds[kinds.index(ForkingMixIn) + 1 :]
     return next(k for k in below if "process_request" in vars(k) and k is not forking)
-
-
-def has_threads(server: Any) -> bool:
-    """Whether it serves its requests in threads."""
-    # By the method: the standard library's ThreadingMixIn counts as well.
-    # A pool's own subclasses may well define the method that threads run, and have no threads.
-    others = (kind for kind in type(server).__mro__ if not issubclass(kind, PreforkMixIn))
-    return any(
-        "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
-        for kind in others
-    )
-
-
-COUNTED = ("process_request", "process_request_thread")
-
-
-def count_in(server: Any, in_flight: InFlight) -> None:
-    """Count each request in flight from when it is taken until it is served."""
-    # In the instance, so that whatever a subclass does in its own is counted.
-    state = vars(server)
-    state["_prefork_uncounted"] = {name: state.get(name) for name in COUNTED}
-    if has_threads(server):
-        state["process_request"] = entering(server.process_request, in_flight)
-        state["process_request_thread"] = leaving(server.process_request_thread, in_flight)
-    else:
-        state["process_request"] = leaving(server.process_request, in_flight)
-
-
-def count_no_more(server: Any) -> None:
-    """Put back what `count_in()` has changed: the workers forked from this process do it anew."""
-    state = vars(server)
-    for name, before in state.pop("_prefork_uncounted", {}).items():
-        state.pop(name, None)
-        if before is not None:
-            state[name] = before
-
-
-def entering(serve: Serve, in_flight: InFlight) -> Serve:
-    """`process_request()` that counts a request in; the thread that it starts counts it out."""
-
-    def process_request(request: Any, client_address: Any) -> None:
-        in_flight.enter(id(request), client_address)
-        try:
-            serve(request, client_address)
-        except BaseException:
-            in_flight.leave(id(request))
-            raise
-
-    return process_request
-
-
-def leaving(serve: Serve, in_flight: InFlight) -> Serve:
-    """What serves a request to its end, such that it leaves the in_flight then."""
-
-    def serve_and_leave(request: Any, client_address: Any) -> None:
-        # Entered already, but for the threads of a program that bring requests here themselves.
-        in_flight.enter(id(request), client_address)
-        try:
-            serve(request, client_address)
-        finally:
-            in_flight.leave(id(request))
-
-    return serve_and_leave
-
-
-class _Single:
-    """The master as the loop wants it for one request: a worker is forked when that has come."""
-
-    def __init__(self, master: Master) -> None:
-        self.master = master
-
-    def fileno(self) -> int:
-        return self.master.fileno()
-
-    def tick(self) -> None:
-        self.master.collect()
-
-    def wants_listener(self) -> bool:
-        return self.master.has_room()
-
-    def next_timeout(self) -> float | None:
-        return self.master.next_timeout()
-
-    def begin_drain(self) -> None:
-        self.master.begin_drain()
-
-
-class _Persistent(_Single):
-    """The same for `serve_forever()`: the master keeps the pool at its size."""
-
-    _started = False
-
-    def tick(self) -> None:
-        if not self._started:
-            self._started = True
-            self.master.start()
-        self.master.tick()
-
-    def wants_listener(self) -> bool:
-        return self.master.wants_listener()

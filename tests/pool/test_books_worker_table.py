@@ -102,7 +102,7 @@ IDLE = Reading(State.IDLE, 11.5, "", "", 41, 2.0, 0)
         (-9, BUSY, logging.ERROR, ["was killed by SIGKILL", "127.0.0.1:40312", "render page 7"]),
         (-11, IDLE, logging.ERROR, ["was killed by SIGSEGV", "after 41 requests"]),
         (7, BUSY, logging.ERROR, ["exited with code 7", "for 0.500 s"]),
-        (None, IDLE, logging.ERROR, ["somebody else collected its status"]),
+        (None, IDLE, logging.ERROR, ["its status was reaped elsewhere"]),
         (ExitCode.RECYCLED, IDLE, logging.INFO, ["limit of requests"]),
         (ExitCode.DONE, IDLE, logging.DEBUG, ["exited with code 0"]),
     ],

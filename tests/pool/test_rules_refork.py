@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import PreforkUDPServer, ThreadingMixIn
+from prefork.socketserver.pool.mixin import master_of
 from prefork.state.lifecycle import WorkerState
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import (
@@ -70,7 +71,8 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
 
     def count(self: Any) -> None:
         nonlocal least, most
-        records = list(self._prefork_master._pool)
+        master: Any = master_of(self)
+        records = list(master._pool)
         if records and max(record.generation for record in records):
             least = min(least, sum(r.state is WorkerState.SERVING for r in records))
         most = max(most, len(records))

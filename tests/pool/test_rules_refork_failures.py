@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prefork.socketserver.pool.mixin import master_of
 from prefork.workers import threads
 from tests.pool.kit import (
     STANDING,
@@ -190,7 +191,8 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
 
 
 def is_growing(server: Any) -> bool:
-    return server._prefork_master._origin._promotion is not None
+    master: Any = master_of(server)
+    return master._origin._promotion is not None
 
 
 def test_a_thread_that_python_does_not_know_counts_as_well() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -30,22 +28,36 @@ ProcessMain = Callable[[], "int | ProcessMain"]
 meanwhile, what that one does. So no process lives on top of another one's stack."""
 
 
-@dataclass(frozen=True)
 class Death:
     """The end of a process: exit code, or minus the signal's number, or `None` if unknown.
 
     It is unknown when the program ignores SIGCHLD or reaps every child itself (waitid(2)).
     """
 
-    pid: int
-    status: int | None
+    __slots__ = ("pid", "status")
+
+    def __init__(self, pid: int, status: int | None) -> None:
+        self.pid = pid
+        self.status = status
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Death) and (self.pid, self.status) == (other.pid, other.status)
+
+    def __hash__(self) -> int:
+        return hash((self.pid, self.status))
+
+    def __repr__(self) -> str:
+        return f"Death(pid={self.pid}, status={self.status})"
 
     @property
     def sentence(self) -> str:
+        """How the process ended, as the predicate of a sentence."""
         if self.status is None:
-            return "ended, and somebody else collected its status"
+            return "exited; its status was reaped elsewhere"
         if self.status >= 0:
             return f"exited with code {self.status}"
+        import signal  # a request's way needs no names of signals
+
         try:
             name = signal.Signals(-self.status).name
         except ValueError:
