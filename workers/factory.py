@@ -52,7 +52,7 @@ class WorkerFactory:
             source.close_in_child()
             if in_flight is not None:
                 in_flight.close_in_child()
-            current.slot = None
+            current.slot = current.in_flight = None
             reset_signals(channel)
             channel.send(Message.forked())
 

@@ -129,6 +129,7 @@ def _live(
     number = context.config.number
     try:
         current.slot = context.slot
+        current.in_flight = in_flight
         server.enter(in_flight, lambda: context.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()

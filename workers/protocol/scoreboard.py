@@ -93,14 +93,18 @@ class Slot:
         _pack_work(self._memory, self._at, _IDLE, now, self.served, self._busy, 0)
         return now
 
-    def done_of_many(self, in_flight: int) -> None:
-        """One of several requests is served, by a thread; `in_flight` are left."""
-        if in_flight == 0:
-            self.done()
-            return
+    def done_of_many(self, in_flight: int, oldest_address: Any, label: str) -> None:
+        """One of several requests is served, by a thread; `in_flight` are left, at least one.
+
+        The client's address and the label are those of the oldest that is left.
+        """
         self.served += 1
-        work = (_BUSY, self._began, self.served, self._busy, in_flight)
-        _pack_work(self._memory, self._at, *work)
+        work = (self._memory, self._at, _BUSY, self._began, self.served, self._busy, in_flight)
+        try:
+            _pack_taken(*work, oldest_address[1], oldest_address[0].encode())
+        except _NO_IP_ADDRESS:
+            _pack_taken(*work, 0, peer_text(oldest_address))
+        self.label(label)
 
     def label(self, text: str) -> None:
         """Say in words what the present request is; forgotten when the next one is taken."""
