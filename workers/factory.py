@@ -23,6 +23,9 @@ from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.server_in_worker import PassedFds, ServerInWorker
 from prefork.workers.sources.base import Source
 
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a worker which is about to fork a mold waits for the master's answer."""
+
 
 @dataclass(frozen=True)
 class WorkerFactory:
@@ -42,7 +45,7 @@ class WorkerFactory:
             title.show_role("fork server", name)
         return self._serve_orders(channel)
 
-    def grow(
+    def fork_mold(
         self, context: WorkerContext, source: Source, in_flight: InFlight | None, order: Message
     ) -> ProcessMain | None:
         """Fork a mold from this worker, which goes on; in the mold, the life that it is to lead."""
@@ -60,16 +63,19 @@ class WorkerFactory:
             return None
         channel = Channel.over(order.fd)
         try:
-            if channel.wait(0):
-                return None  # the master has given up
             if (count := threads.count()) > 1:
                 channel.send(Message(Kind.FAILED, b"it has %d threads" % count))
-            elif self.double_fork(prepare):
+            elif self._is_confirmed(channel) and self.double_fork(prepare):
                 return functools.partial(self._mold, context.config, channel)
         except OSError as error:
             channel.send(Message(Kind.FAILED, f"it could not fork it: {error.strerror}".encode()))
         channel.close()
         return None
+
+    def _is_confirmed(self, channel: Channel) -> bool:
+        """Ask the master, which may have given up, and has to prepare for the fork."""
+        channel.send(Message(Kind.FORK_MOLD))
+        return channel.wait(ANSWER_TIMEOUT) and channel.receive() is not None
 
     def _mold(self, config: WorkerConfig, channel: Channel) -> int | ProcessMain:
         """The life of a mold, which is that of a fork server when it is ready."""

@@ -34,7 +34,7 @@ class Loop:
         in_flight: InFlight | None,
         title: Title,
         max_requests: int,
-        grow: Callable[[Message], ProcessMain | None],
+        fork_mold: Callable[[Message], ProcessMain | None],
     ) -> None:
         self._server = server
         self._source = source
@@ -43,7 +43,7 @@ class Loop:
         self._in_flight = in_flight
         self._title = title
         self._max_requests = max_requests
-        self._grow = grow
+        self._fork_mold = fork_mold
         self._left_to_drain: int | None = None
         self._leaving: ExitCode | ProcessMain | None = None
         self._when_retired = ExitCode.DONE
@@ -163,7 +163,7 @@ class Loop:
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
             elif message.kind is Kind.FORK_MOLD:
-                self._leaving = self._grow(message)
+                self._leaving = self._fork_mold(message)
 
     def _recycle(self) -> None:
         self._read_orders()  # one to drain comes first

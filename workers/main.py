@@ -64,7 +64,7 @@ class WorkerContext:
         return None if threads is None else InFlight(threads, self.config.daemon_threads, self.slot)
 
 
-Grow = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
+ForkMold = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
 """What a worker does when it is told to fork a mold; in the mold, what that is to live."""
 
 
@@ -72,7 +72,7 @@ def serve_many(
     server: ServerInWorker,
     context: WorkerContext,
     source_of: Callable[[WorkerContext, InFlight | None], Source],
-    grow: Grow,
+    fork_mold: ForkMold,
 ) -> int | ProcessMain:
     """The life of a persistent worker: serve what its source brings. Its exit status."""
 
@@ -87,7 +87,7 @@ def serve_many(
             in_flight,
             title,
             context.config.max_requests,
-            lambda order: grow(context, source, in_flight, order),
+            lambda order: fork_mold(context, source, in_flight, order),
         ).run
 
     in_flight = context.in_flight()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import sys
 from collections.abc import Callable
 
 from prefork.linux.signal_mask import Mask, restore_mask, signals_blocked
+from prefork.linux.strays import named_as_forking
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import ProcessMain
 
@@ -55,13 +57,17 @@ def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     The new process returns from here, too. It has to give up whatever it finds itself in, and to
     return what it will live from now on to the bottom of its stack: see `ProcessMain`.
 
-    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
+    Whoever of the three is killed in here, the ancestor can tell the others: see `strays`.
+
+    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM), or EINTR when
+    the one in between was killed; the new one may be there all the same.
     """
     flush_standard_streams()
-    with signals_blocked():
+    with signals_blocked(), named_as_forking():
         between = system.fork()
         if between:
-            if error := _status_of(between):
+            status = _status_of(between)
+            if error := status if status >= 0 else errno.EINTR:
                 raise OSError(error, os.strerror(error))
             return False
         _fork_and_end(os.getpid(), system)
@@ -90,7 +96,8 @@ def _fork_and_end(between: int, system: System) -> None:
 
 
 def _status_of(pid: int) -> int:
-    """Wait for a child that is about to end: its exit status, 0 if somebody else has taken it."""
+    """Wait for a child that is about to end: its exit code, or minus the signal that killed it; 0
+    if somebody else has taken it."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:

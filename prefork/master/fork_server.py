@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from prefork.linux.listeners import Identity
 from prefork.linux.reaper import Reaper
+from prefork.linux.strays import end_child, end_strays
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from prefork.workers.main import WorkerConfig
@@ -27,9 +28,6 @@ as stuck."""
 PATIENCE = 1.0
 """Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
 
-CALLING_OFF = 0.3
-"""Seconds in which somebody who is forking one says so."""
-
 
 class ForkServerError(Exception):
     """It forks no more workers; the message says why."""
@@ -43,7 +41,7 @@ class ForkServer:
         self.channel = channel
         self._system = system
         self._reaper = Reaper(system)
-        self._is_stuck = False
+        self._newborn = 0  # the last pid that it has announced
         self.listeners: list[Identity | None] = []
         """Those that there were when it was forked."""
         self.severity = logging.WARNING
@@ -79,19 +77,36 @@ class ForkServer:
         with taking_in_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
-                    raise self._error("takes no orders")
+                    error = self._error("takes no orders")
+                    self._kill()
+                    raise error
                 theirs.close()
-                adopt(self._forked_pid(ours))
+                adopt(self._announced(ours))
             except (OSError, ForkServerError):
                 raise
             except BaseException:
                 theirs.close()
                 with contextlib.suppress(OSError, ForkServerError):
-                    adopt(self._forked_pid(ours))
+                    adopt(self._announced(ours))
                 raise
 
-    def _forked_pid(self, ours: Channel) -> int:
-        """The pid of the worker that is being forked."""
+    def _announced(self, ours: Channel) -> int:
+        """The pid of the worker that is being forked. If that fails, nobody is left of its birth.
+
+        Errors: those of `fork_worker()`.
+        """
+        try:
+            self._newborn = self._answer(ours)
+        except OSError:
+            self._end_unannounced(ours)
+            raise
+        except ForkServerError:
+            self._kill()
+            self._end_unannounced(ours)
+            raise
+        return self._newborn
+
+    def _answer(self, ours: Channel) -> int:
         if not ours.wait(FORK_TIMEOUT):
             raise self._error(f"has not forked a worker within {FORK_TIMEOUT:g} s")
         answer = ours.peek()  # whatever may come in between, its number is not lost
@@ -101,6 +116,17 @@ class ForkServer:
             error = int(answer.body)
             raise OSError(error, os.strerror(error))
         return int(answer.body)
+
+    def _end_unannounced(self, ours: Channel) -> None:
+        """End whoever has come here by a birth that has failed.
+
+        Who bears the name of a birth no more has said its number before.
+        """
+        ended = end_strays(self.pid)
+        with contextlib.suppress(BlockingIOError):
+            while (message := ours.receive()) is not None:
+                if message.kind is Kind.FORKED and (pid := int(message.body)) not in ended:
+                    end_child(pid)
 
     def news(self) -> Iterator[Message]:
         """What it has said, before it forks workers.
@@ -118,27 +144,20 @@ class ForkServer:
 
     def collect(self) -> Death | None:
         """Its end, if that has come."""
-        deaths = self._reaper.collect()
-        if not deaths:
-            return None
-        if deaths[0].status == ExitCode.TERMINATED:
-            self.severity = logging.INFO
-        return deaths[0]
+        return self._wait_for_end(0.0)
 
-    def call_off(self) -> None:
-        """It is not wanted any more, and may be there already: wait for a moment to be told.
-
-        A worker that is busy reads later that it shall fork none.
-        """
-        self.channel.say_no_more()
-        if self.channel.fileno() >= 0 and self.channel.wait(CALLING_OFF):
-            message = self.channel.receive()
-            if message is not None and message.kind is Kind.FORKED:
-                self.adopt(int(message.body))
+    def _wait_for_end(self, timeout: float | None) -> Death | None:
+        """The same, but wait for it; whoever it was about to fork is ended."""
+        for death in self._reaper.collect(timeout):
+            if death.status == ExitCode.TERMINATED:
+                self.severity = logging.INFO
+            if death.is_violent:
+                end_strays(self.pid, self._newborn)
+            return death
+        return None
 
     def _error(self, why: str) -> ForkServerError:
         """That it has ended is a better reason than any consequence of it."""
-        self._is_stuck = True
         death = self.collect()
         return ForkServerError(why if death is None else death.sentence)
 
@@ -148,13 +167,16 @@ class ForkServer:
         It leaves when its channel does, once it has collected whatever it has forked.
         """
         self.channel.close()
-        deadline = self._system.clock() + (0.0 if at_once or self._is_stuck else PATIENCE)
+        deadline = self._system.clock() + (0.0 if at_once else PATIENCE)
         while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
-            self._reaper.collect(left)
+            self._wait_for_end(left)
+        self._kill()
+        self._reaper.close()
+
+    def _kill(self) -> None:
         self._reaper.send_signal(self.pid, signal.SIGKILL)
         while len(self._reaper):
-            self._reaper.collect(None)
-        self._reaper.close()
+            self._wait_for_end(None)
 
     def close_in_child(self) -> None:
         """In a forked child: drop the master's ends."""

@@ -76,13 +76,11 @@ def test_a_request_counts_once_however_often_it_is_counted_in_or_out(
 
 
 def test_it_is_full_at_its_bound(in_flight: InFlight) -> None:
-    full = []
-    for count_in_or_out in (
-        lambda: in_flight.enter(1, FIRST),
-        lambda: in_flight.enter(2, SECOND),
-        lambda: in_flight.leave(1),
-    ):
-        count_in_or_out()
-        full.append(in_flight.full)
+    in_flight.enter(1, FIRST)
+    full = [in_flight.full]
+    in_flight.enter(2, SECOND)
+    full.append(in_flight.full)
+    in_flight.leave(1)
+    full.append(in_flight.full)
     assert full == [False, True, False]
     in_flight.leave(2)

@@ -151,7 +151,7 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
 
 def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
     code = HOLDING.replace("strategy={strategy!r}", "fork_from='mold', refork_after=5")
-    code += "from prefork.policies import reforking\nreforking.LOOK_INTERVAL = 0.01\n"
+    code += "from prefork.policies import rollout\nrollout.LOOK_INTERVAL = 0.01\n"
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
         eventually(lambda: ask(address) and len(it.fork_servers()) == 1, what="a mold")

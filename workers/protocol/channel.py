@@ -53,7 +53,8 @@ class Kind(IntEnum):
     FORKED = 12
     """From a process that was forked on order: it is there; the body is its pid."""
     FORK_MOLD = 13
-    """To a worker: fork a mold, whose end of its channel is the descriptor."""
+    """To a worker: fork a mold; the descriptor is the mold's end of its channel. On that channel,
+    the worker sends the same to ask whether to go ahead, and the master sends it back to agree."""
 
 
 PackedRequest = tuple[bytes, int | None]

@@ -50,6 +50,11 @@ class Death:
         return f"Death(pid={self.pid}, status={self.status})"
 
     @property
+    def is_violent(self) -> bool:
+        """Whether it may have happened at any point of what the process was doing."""
+        return self.status is None or self.status < 0
+
+    @property
     def sentence(self) -> str:
         """How the process ended, as the predicate of a sentence."""
         if self.status is None:

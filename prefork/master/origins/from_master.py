@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefork.linux.fork import double_fork
+from prefork.linux.strays import end_strays
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.server_view import ServerInMaster
@@ -18,7 +19,7 @@ from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import WorkerConfig, WorkerContext, serve_many, serve_one
-from prefork.workers.protocol.exit_codes import ProcessMain
+from prefork.workers.protocol.exit_codes import Death, ProcessMain
 from prefork.workers.server_in_worker import PassedFds
 
 
@@ -74,8 +75,10 @@ class Origin:
         """Seconds until the clock alone makes a `tick()` necessary."""
         return None
 
-    def note_failed_start(self, record: WorkerRecord) -> None:
-        """A persistent worker has ended that was never ready."""
+    def note_death(self, record: WorkerRecord, death: Death) -> None:
+        """A worker has exited, and was reaped."""
+        if record.may_fork and death.is_violent:
+            end_strays(record.pid)
 
     def end(self) -> None:
         """No more persistent workers are wanted."""
@@ -111,4 +114,4 @@ class Origin:
     def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
         """The life of a persistent worker."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
-        return serve_many(self.server, context, source, self.factory().grow)
+        return serve_many(self.server, context, source, self.factory().fork_mold)

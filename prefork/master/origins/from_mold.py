@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 
+from prefork.linux.strays import end_strays
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.fork_server import ForkServer, ForkServerError
+from prefork.master.fork_server import FORK_TIMEOUT, ForkServer, ForkServerError
 from prefork.master.origins.from_fork_server import FromForkServer
 from prefork.master.server_view import ServerInMaster
 from prefork.master.strategies.base import Strategy
@@ -22,53 +24,95 @@ from prefork.state.lifecycle import (
 )
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import Death
 from prefork.workers.server_in_worker import PassedFds
 
 logger = logging.getLogger("prefork")
 
 
 class MoldPromotion:
-    """A mold that a worker was told to fork, until it is ready."""
+    """A mold that a worker was told to fork, until it is ready.
+
+    A worker that is busy reads that later. Before it forks it asks, so that orphans are taken in
+    for the moment of the fork only, and nothing is forked for one who has given up.
+    """
 
     def __init__(self, parent: WorkerRecord, deadline: float, system: System) -> None:
         self.parent = parent
         self.deadline = deadline
         ours, theirs = Channel.pair()
         self.mold = ForkServer(ours, system)
+        self._system = system
         self._orphans = contextlib.ExitStack()
+        self._birth_ends: float | None = None  # when it has to, while one is under way
+        self._ended: set[int] = set()
         try:
-            # Until the mold says that it is there, and so a child of this process.
-            self._orphans.enter_context(taking_in_orphans())
+            parent.may_fork = True
             parent.channel.send(Message(Kind.FORK_MOLD, fd=theirs.fileno()))
         except BaseException:
-            self.end()
+            self.mold.end()
             raise
         finally:
             theirs.close()
 
-    def is_ready(self, now: float) -> bool:
+    def is_ready(self) -> bool:
         """Whether it has become a mold that forks workers.
 
-        Errors: `ForkServerError` when it never will.
+        Errors: `ForkServerError` when it never will, `OSError` where no orphan may be taken in.
         """
         for message in self.mold.news():
-            if message.kind is Kind.FORKED:
-                self.mold.adopt(int(message.body))
-                self._orphans.close()
+            if message.kind is Kind.FORK_MOLD:
+                self._orphans.enter_context(taking_in_orphans())
+                self._birth_ends = self._system.clock() + FORK_TIMEOUT
+                self.mold.channel.send(Message(Kind.FORK_MOLD))
+            elif message.kind is Kind.FORKED:
+                self._born(int(message.body))
             elif message.kind is Kind.READY:
                 return True
             else:
                 raise ForkServerError(message.body.decode("utf-8", "replace"))
-        if now >= self.deadline:
+        if self._system.clock() >= self.deadline:
             raise ForkServerError("it was not ready within the start_timeout")
         return False
 
-    def end(self) -> None:
-        """Give up; one that is being forked just now is still taken in."""
-        if not self.mold.pid:
-            self.mold.call_off()
+    def note_end_of_parent(self) -> None:
+        """It was killed, perhaps while it was forking."""
+        self._ended |= end_strays(self.parent.pid, self.mold.pid)
+
+    def end(self, kill_parent: Callable[[], None]) -> None:
+        """Give up; who is being forked just now is waited for, and ended.
+
+        `kill_parent` ends a worker that does not come back from forking.
+        """
+        while self._birth_ends is not None:
+            left = self._birth_ends - self._system.clock()
+            if not self.mold.channel.wait(max(left, 0.0)):
+                kill_parent()
+                break
+            if not self._hear_of_birth():
+                break
+        if self._birth_ends is not None:
+            self._ended |= end_strays(self.parent.pid)
+            while self._hear_of_birth():
+                pass  # who bears the name of a birth no more has said its number before
         self._orphans.close()
         self.mold.end(at_once=True)
+
+    def _hear_of_birth(self) -> bool:
+        """Whether anything more was said."""
+        try:
+            message = self.mold.channel.receive()
+        except BlockingIOError:
+            return False
+        if message is not None and message.kind is Kind.FORKED:
+            self._born(int(message.body))
+        return message is not None
+
+    def _born(self, pid: int) -> None:
+        if pid not in self._ended:
+            self.mold.adopt(pid)
+            self._birth_ends = None
+            self._orphans.close()
 
 
 class FromMold(FromForkServer):
@@ -119,9 +163,13 @@ class FromMold(FromForkServer):
             return self._backoff.next_timeout(now)
         return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
 
-    def note_failed_start(self, record: WorkerRecord) -> None:
-        """What is in the mold's memory may be the reason, and would be so for ever."""
-        if self._mold is not None and not self._is_outdated(record):
+    def note_death(self, record: WorkerRecord, death: Death) -> None:
+        if death.is_violent and self._promotion is not None and self._promotion.parent is record:
+            self._promotion.note_end_of_parent()
+        super().note_death(record, death)
+        failed = record.persistent and not record.was_ready
+        if failed and self._mold is not None and not self._is_outdated(record):
+            # What is in the mold's memory may be the reason, and would be so for ever.
             self._lose_mold(self._mold, "has forked a worker that could not start")
 
     def end(self) -> None:
@@ -175,9 +223,9 @@ class FromMold(FromForkServer):
 
     def _hear(self, promotion: MoldPromotion) -> None:
         try:
-            if not promotion.is_ready(self.system.clock()):
+            if not promotion.is_ready():
                 return
-        except ForkServerError as error:
+        except (ForkServerError, OSError) as error:
             self._abandon(promotion)
             self._note(ReforkEvent.FAILED)
             self._report_failure(promotion.parent, str(error))
@@ -199,8 +247,13 @@ class FromMold(FromForkServer):
         )
 
     def _abandon(self, promotion: MoldPromotion) -> None:
+        def kill_parent() -> None:
+            logger.warning("Killing worker %d (pid %d): it does not come back from forking.", *who)
+            self.children.kill(promotion.parent)
+
+        who = promotion.parent.slot, promotion.parent.pid
         self.children.unwatch(promotion.mold.channel.fileno())
-        promotion.end()
+        promotion.end(kill_parent)
         self._promotion = None
 
     def _note_end_of_mold(self, mold: ForkServer) -> None:
