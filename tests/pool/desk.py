@@ -62,7 +62,7 @@ class Worker:
     def is_done(self) -> None:
         """One of those that it has in hand is served."""
         self.in_hand -= 1
-        self._handoff._completions.say(self.record.pid)
+        self._handoff._completions.report(self.record.pid)
         self._handoff.listen()
 
     def wants_to_leave(self) -> None:

@@ -108,4 +108,4 @@ class HandoffSource:
     def _say_done(self) -> None:
         self._unsaid = False
         with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
-            self._completions.say(self._pid)
+            self._completions.report(self._pid)

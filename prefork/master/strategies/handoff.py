@@ -111,7 +111,7 @@ class Handoff(Strategy):
     def listen(self) -> None:
         self._unheard = 0
         in_hand = self._in_hand
-        for (pid,) in self._completions.heard():
+        for (pid,) in self._completions.reports():
             if pid in in_hand and (record := self.pool.by_pid(pid)) is not None:
                 in_hand[pid] -= 1
                 self._join_line(record)
