@@ -21,7 +21,6 @@ garbage collection, other programs on the machine, workers that die.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
@@ -86,7 +85,7 @@ class _Engine:
         self._workers = self._pool.workers
         self._line = self._pool.line
         self._threads = self._pool.threads
-        self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
+        self._switch_interval = scenario.switch_interval if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
