@@ -4,8 +4,10 @@
 
 A room is a folder at the top of the tree (`benchmarks`, `socketserver`, ...) or, inside of
 `prefork/`, a folder or a module (`prefork/cli`, `prefork/settings`). The program reads the import
-statements of every module, wherever they stand in it, also those that only a type checker runs.
-It exits with status 1 when
+statements of every module, wherever they stand in it. Those that only a type checker runs (below
+`if TYPE_CHECKING:`) count for the rooms, and do not count for circles of modules: they are never
+executed.
+Its exit status is 1 when
 
 - a room imports one that is on the same floor or on a higher one (`FLOORS`),
 - a room has no floor,
@@ -66,6 +68,8 @@ class Import:
     path: Path
     line: int
     name: str
+    is_executed: bool = True
+    """Whether it is more than a statement for a type checker."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.name}"
@@ -85,7 +89,8 @@ class Module:
 class House:
     """All modules below `root`, and the arrows between them.
 
-    `modules` has them by their full names. `imported` says which modules each of them imports.
+    `modules` has them by their full names. `imported` says which modules each of them imports
+    when it runs.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -97,7 +102,8 @@ class House:
                 target = self._module_of(statement.name)
                 if target is None or is_within(module.name, target):
                     continue
-                self.imported[module.name].add(target)
+                if statement.is_executed:
+                    self.imported[module.name].add(target)
                 self._arrows.append((statement, module.room, self.modules[target].room))
 
     def rooms(self) -> dict[str, set[str]]:
@@ -176,14 +182,22 @@ def room_of(folder: str, parts: tuple[str, ...]) -> str:
 
 def imports_of(tree: ast.AST, path: Path) -> Iterator[Import]:
     """Every import statement in a module, one for each name that it imports."""
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
     for node in ast.walk(tree):
+        is_executed = id(node) not in typing_only
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(path, node.lineno, alias.name)
+                yield Import(path, node.lineno, alias.name, is_executed)
         elif isinstance(node, ast.ImportFrom):
             start = "." * node.level + (f"{node.module}." if node.module else "")
             for alias in node.names:
-                yield Import(path, node.lineno, start + alias.name)
+                yield Import(path, node.lineno, start + alias.name, is_executed)
 
 
 def circles(graph: Graph) -> list[list[str]]:
@@ -238,7 +252,7 @@ def main() -> int:
     print(
         f"\n{len(rooms)} rooms (at most {MOST_ROOMS}) on {len(FLOORS)} floors, "
         f"{sum(map(len, rooms.values()))} arrows, {len(upward)} of them upward, "
-        f"{len(loops)} circles of modules."
+        f"circles of modules: {len(loops)}."
     )
     if upward:
         print(listed("Imports from the same floor or a higher one", upward))

@@ -51,8 +51,6 @@ LEFT: dict[str, str] = {
     "tests/benchmarks/test_dealer.py: dealer": "its room is being changed",
     "tests/cli/test_tables_bench_figures.py: tally": "its room is being changed",
     "workers/main.py: answerable for": "its room is being changed",
-    "workers/protocol/exit_codes.py: somebody": "its room is being changed",
-    "workers/protocol/exit_codes.py: somebody else": "its room is being changed",
 }
 """What still uses a retired word. This list may only become shorter."""
 
