@@ -21,7 +21,6 @@ garbage collection, other programs on the machine, workers that die.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
@@ -56,7 +55,8 @@ INSTANT = 1e-9
 """Seconds that floating point may leave over."""
 
 MOST_AT_ONCE = 1000
-"""Requests of one client at one moment, on average, from which on it is taken to ask for ever."""
+"""Requests of one client at one moment, on average, above which the scenario is refused: simulated
+time would not advance."""
 
 PATIENCE = 600.0
 """Seconds after the end for which a policy may leave requests in the backlog."""
@@ -67,7 +67,7 @@ def simulate(scenario: Scenario) -> Outcome:
 
     A policy in it is used up: it remembers what it has decided.
 
-    Errors: `ScenarioError` where clients ask for ever at one moment.
+    Errors: `ScenarioError` where clients send requests without limit at one moment.
     """
     return _Engine(scenario).run()
 
@@ -86,7 +86,7 @@ class _Engine:
         self._workers = self._pool.workers
         self._line = self._pool.line
         self._threads = self._pool.threads
-        self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
+        self._switch_interval = scenario.switch_interval if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
@@ -112,7 +112,7 @@ class _Engine:
 
     def run(self) -> Outcome:
         timers, cores, workers = self._timers, self._cores, self._workers
-        arrivals = self._comings()
+        arrivals = self._arrivals()
         coming = next(arrivals, inf)
         heapify(timers)
         self._pool.look_later(0.0)
@@ -260,14 +260,14 @@ class _Engine:
             self._clients -= 1
 
     def _see_that_time_passes(self) -> None:
-        """Whose request takes no time, or who is turned away at once, asks again at once."""
+        """Refuse a scenario in which clients repeat requests that take no time."""
         if self._now > self._asked_at:
             self._asked, self._asked_at = 0, self._now
         self._asked += 1
         if self._asked > MOST_AT_ONCE * self._clients:
             raise ScenarioError(
-                "Clients ask for ever at one moment: neither pauses, nor requests, nor being "
-                "turned away take time."
+                "Clients send requests without limit at one moment: pauses, requests and retries "
+                "all take no time."
             )
 
     def _change_clients(self, count: float, _: float) -> None:
@@ -307,7 +307,7 @@ class _Engine:
 
     # The beginning and the end.
 
-    def _comings(self) -> Iterator[float]:
+    def _arrivals(self) -> Iterator[float]:
         """When requests come that are not somebody's next."""
         scenario = self._scenario
         if isinstance(scenario.arrivals, Closed):

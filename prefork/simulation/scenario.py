@@ -49,6 +49,9 @@ class Scenario:
     """For which requests come. All that have come are served."""
     threads: int = 1
     """Requests that a worker has in hand at a time; 0: any number."""
+    switch_interval: float = 0.005
+    """Seconds after which the interpreter passes from one of a worker's threads to the next that
+    wants to compute; CPython's default (`sys.setswitchinterval()`)."""
     idle_order: IdleOrder = "fifo"
     backlog: int = 1024
     """As in listen(2); one more than this may wait."""
@@ -76,6 +79,7 @@ class Scenario:
             (not self.cores > 0, "There must be a core, or a part of one."),
             (isinstance(self.workers, int) and self.workers < 1, "There must be a worker."),
             (self.threads < 0, "A worker has one thread or more; 0 is any number."),
+            (not self.switch_interval > 0, "switch_interval must be above 0."),
             (self.backlog < 0, "No fewer than none can wait in the backlog."),
             (self.slice is not None and not self.slice > 0, "A slice of a core must take time."),
             (min(spans) < 0, "Overhead, CPU, spawning and retries take no less than no time."),

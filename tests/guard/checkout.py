@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.support.checkout import ROOT
@@ -45,3 +45,15 @@ def sources_below(folder: Path) -> Iterator[Path]:
             yield from sources_below(path)
         elif path.suffix == ".py":
             yield path
+
+
+def compare(found: Iterable[str], left: Mapping[str, str]) -> str:
+    """What breaks a rule and is not known to, and what is known to and does not break it any more.
+
+    Each entry of `left` has the reason why it is still there. The list may only become shorter, so
+    an entry that is out of date fails the test as well. Empty when both agree.
+    """
+    found = set(found)
+    new = [f"new: {one}" for one in sorted(found - left.keys())]
+    stale = [f"gone, remove it from the list: {one}" for one in sorted(left.keys() - found)]
+    return "\n".join(new + stale)

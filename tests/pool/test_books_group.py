@@ -139,16 +139,16 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     assert b"".join(names) == b"ababa"
 
 
-def test_a_rota_goes_round_those_that_have_a_request() -> None:
+def test_listeners_that_have_a_request_take_turns() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
-    rota = RoundRobin(fds)
-    assert rota.look() == -1
+    round_robin = RoundRobin(fds)
+    assert round_robin.look() == -1
     queues[1].put(1)
-    assert [rota.look() for _ in range(2)] == [fds[1], fds[1]]
+    assert [round_robin.look() for _ in range(2)] == [fds[1], fds[1]]
     queues[0].put(1)
     queues[2].put(1)
-    assert [rota.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
+    assert [round_robin.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
     for queue in queues:
         queue.close()
 
