@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.documented.kit import LOOPBACK, ignore
+from tests.documented.kit import BACKLOG, LOOPBACK, ignore
 
 DOCUMENTED = {
     "BaseServer",
@@ -44,8 +44,6 @@ POOL = {
     "PreforkUnixStreamServer",
     "PreforkUnixDatagramServer",
 }
-
-BACKLOG = socket.SOMAXCONN if sys.version_info >= (3, 15) else 5
 
 DEFAULTS = [
     ("BaseServer", "timeout", None),
