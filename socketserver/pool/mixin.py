@@ -24,7 +24,7 @@ from prefork.workers.in_flight import InFlight
 from prefork.workers.sources.base import Serve
 
 if TYPE_CHECKING:
-    from prefork.readings.snapshot import PoolReading
+    from prefork.state.snapshot import PoolReading
 
 MOST_IN_A_TURN = 64
 """Requests handed over before the loop looks at the rest of its business again."""
