@@ -27,7 +27,7 @@ from prefork.state.reports import WorkerStatus
 from prefork.workers.in_flight import InFlight
 
 if TYPE_CHECKING:
-    from prefork.readings.snapshot import PoolReading
+    from prefork.state.snapshot import PoolReading
 
 MOST_IN_A_TICK = 64
 """Requests handed over before the loop looks at everything else again."""

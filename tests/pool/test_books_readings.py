@@ -8,8 +8,9 @@ import pytest
 
 from prefork.readings.cgroups import folders
 from prefork.readings.cores import cgroup_quota, usable_cores
-from prefork.readings.cpu import CoreTimes, CpuTimes, QuotaTimes, cpu_left, cpu_times
+from prefork.readings.cpu import cpu_times
 from prefork.readings.memory import memory_left, memory_limit, pss
+from prefork.state.snapshot import CoreTimes, CpuTimes, QuotaTimes, cpu_left
 
 MB = 2**20
 GB = 2**30
