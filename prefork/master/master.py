@@ -20,9 +20,9 @@ from prefork.linux import at_fork
 from prefork.linux.signal_mask import signals_blocked, signals_unblocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Children
-from prefork.master.origins import ORIGINS
-from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import ServerInMaster
+from prefork.master.origins import origin_of
+from prefork.master.origins.from_master import FromMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.sizer import Sizer
 from prefork.master.strategies import strategy_of
 from prefork.master.strategies.base import Strategy
@@ -60,7 +60,7 @@ class Master:
         self._children = Children(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(server, self._pool)
-        self._origin = Origin(server, self.strategy, self._children, system)
+        self._origin = FromMaster(server, self.strategy, self._children, system)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
@@ -92,7 +92,7 @@ class Master:
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
-            origin = ORIGINS[self._server.settings().fork_from]
+            origin = origin_of(self._server.settings())
             self._origin = origin(self._server, self.strategy, self._children, self._system)
             self._restarts = Restarts()
             self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)

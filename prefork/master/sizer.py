@@ -10,7 +10,7 @@ from prefork.linux.listeners import has_pending
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
 from prefork.policies.sizing.base import LoadSample, Sizing

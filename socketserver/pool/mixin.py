@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefork.linux.listeners import allow_siblings, has_pending
 from prefork.linux.signal_mask import signals_blocked
 from prefork.master.master import Master
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.readings.backlog import NOTHING, total, waiting_at_most
 from prefork.settings import Settings

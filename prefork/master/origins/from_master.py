@@ -12,7 +12,7 @@ from typing import Any
 from prefork.linux.fork import double_fork
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
@@ -22,7 +22,7 @@ from prefork.workers.protocol.exit_codes import ProcessMain
 from prefork.workers.server_in_worker import PassedFds
 
 
-class Origin:
+class FromMaster:
     """One for each run of a pool. Here: every worker is forked from the master (`fork`)."""
 
     generation = 0

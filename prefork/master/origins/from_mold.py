@@ -10,7 +10,7 @@ from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError
 from prefork.master.origins.from_fork_server import FromForkServer
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.rollout import PromotionBackoff, to_promote, to_replace
 from prefork.state.lifecycle import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefork.linux.listeners import has_pending
 from prefork.master.strategies.base import Strategy
-from prefork.policies.idle_order import turns_of
+from prefork.policies.idle_order import waits_before_requeue
 from prefork.readings.backlog import waiting_at_most
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.in_flight import InFlight
@@ -12,8 +12,8 @@ from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Message
 from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.several import SharedListeners
-from prefork.workers.sources.shared import SharedDatagrams, SharedListener
+from prefork.workers.sources.several import SharedGroupSource
+from prefork.workers.sources.shared import SharedDatagramSource, SharedSource
 
 
 class Accept(Strategy):
@@ -40,11 +40,12 @@ class Accept(Strategy):
     ) -> Source:
         return self.shared(context, in_flight)
 
-    def shared(self, context: WorkerContext, in_flight: InFlight | None) -> SharedListener:
+    def shared(self, context: WorkerContext, in_flight: InFlight | None) -> SharedSource:
         """The listener that workers share, or the listeners of a group."""
         first, *others = self.server.listeners()
-        kind = SharedDatagrams if first.tries_cheaply() else SharedListener
+        kind = SharedDatagramSource if first.tries_cheaply() else SharedSource
         if others:
-            kind = SharedListeners
-        turns = turns_of(self.server.settings().idle_order, self.server.max_children())
-        return kind(self.server, context.channel, in_flight, turns)
+            kind = SharedGroupSource
+        order, most = self.server.settings().idle_order, self.server.max_children()
+        requeue_after = waits_before_requeue(order, most)
+        return kind(self.server, context.channel, in_flight, requeue_after)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from prefork.linux.listeners import NonBlockingListener
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext

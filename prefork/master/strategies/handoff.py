@@ -6,7 +6,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import WorkerRecord, WorkerTable

@@ -14,7 +14,7 @@ from prefork.linux.listeners import (
     sibling,
     spread_clients,
 )
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.accept import Accept
 from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
