@@ -30,20 +30,17 @@ from prefork.master.strategies.fork import Fork
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing.steps import to_start
 from prefork.readings.cores import usable_cores
-from prefork.state.lifecycle import (
-    POOL_TRANSITIONS,
-    PoolEvent,
-    PoolState,
-    WorkerEvent,
-    WorkerState,
-    advance,
-)
+from prefork.state.lifecycle import PoolState, StopReason, WorkerEvent, WorkerState
+from prefork.state.pool_lifecycle import PoolLifecycle
 from prefork.state.reports import StartError, WorkerStatus, next_step, report_death, status_of
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
 
 logger = logging.getLogger("prefork")
+
+Target = tuple[int, int, int]
+"""The persistent workers to keep, the processes allowed, and how often the pool has changed."""
 
 
 class Master:
@@ -64,12 +61,18 @@ class Master:
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
-        self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
-        self._drain_began = 0.0
-        self._has_begun = self._drainer_due = False
-        self.forced = False  # whether the present run's workers were killed by us
-        self.state = PoolState.NEW
+        self._lifecycle = PoolLifecycle()
+        self._reached: Target | None = None  # the last one for which nothing is left to do
         at_fork.register(self)
+
+    @property
+    def state(self) -> PoolState:
+        return self._lifecycle.state
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether the workers of the present run were killed by the master."""
+        return self._lifecycle.is_forced
 
     # -- for the loop ------------------------------------------------------------------------
 
@@ -95,9 +98,9 @@ class Master:
             origin = origin_of(self._server.settings())
             self._origin = origin(self._server, self.strategy, self._children, self._system)
             self._restarts = Restarts()
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._drainer_due = self.forced = False
-            self._has_begun = not self._sizer.wanted(1)  # or when the first worker is ready
+            self._lifecycle.start()
+            if not self._target()[0]:
+                self._lifecycle.note_ready()
 
     def tick(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -106,12 +109,12 @@ class Master:
         """
         with self._lock:
             self.collect()
-            if self.state is PoolState.RUNNING:
+            if self._lifecycle.keeps_workers:
                 if self._sizer.policy is not None:
                     self._sizer.look(self._sizer.policy)
                 if not self._is_settled:
                     self._keep_size()
-                for record in self._origin.tick(self._size()[0]):
+                for record in self._origin.tick(self._target()[0]):
                     self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
@@ -132,12 +135,12 @@ class Master:
     def next_timeout(self) -> float | None:
         """Seconds until the clock alone makes a `tick()` necessary."""
         with self._lock:
-            wanted, most = self._size()
+            wanted, most, _ = self._target()
             if self._is_settled:
                 return self._sizer.next_timeout(self._origin.next_timeout(wanted))
             now = self._clock()
             waits = [self._start_deadline(record) - now for record in self._pool.starting()]
-            if self.state is PoolState.RUNNING:
+            if self._lifecycle.keeps_workers:
                 if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
                     waits.append(self._restarts.wait_left(now))
                 if (
@@ -156,22 +159,19 @@ class Master:
     def can_take_more(self) -> bool:
         """Whether another request may be taken at once, within the same turn."""
         with self._lock:
-            return self.state is PoolState.RUNNING and self.strategy.can_take_more()
+            return self._lifecycle.keeps_workers and self.strategy.can_take_more()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
         return len(self._pool) < self._server.max_children()
 
-    def begin_drain(self) -> None:
-        """The loop has ended: the workers finish, and first serve what waits in the backlog."""
+    def begin_drain(self, reason: StopReason = StopReason.LOOP_ENDED) -> None:
+        """Have the workers serve what waits in the backlog, and then leave."""
         with self._lock, signals_blocked():
-            before = self.state
-            self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
+            self._lifecycle.drain(reason, self._clock())
             self.strategy.end()
             self._origin.end()
             self._sizer.end()
-            if before not in (PoolState.DRAINING, PoolState.STOPPING):
-                self._drain_began = self._clock()
             self._retire_all()
             self._note_if_empty()
 
@@ -186,8 +186,8 @@ class Master:
         """
         while True:
             with self._lock, signals_blocked():
-                if self.forced:
-                    return  # the request has waited in vain
+                if self.is_forced:
+                    return  # the request is not served
                 if self.strategy.place(request, client_address):
                     return
                 if self.has_room():
@@ -200,8 +200,7 @@ class Master:
     def drain(self) -> None:
         """The server is about to close: somebody must serve what waits in the backlog."""
         self.collect()
-        self.begin_drain()
-        self._drainer_due = True
+        self.begin_drain(StopReason.CLOSING)
 
     def wait(self) -> None:
         """Wait until every worker is gone; when the graceful_timeout is over the rest is killed."""
@@ -215,11 +214,11 @@ class Master:
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
-            somebody = self.forced or len(self._pool)
-            if somebody or not (self._drainer_due and self.strategy.has_pending()):
+            if len(self._pool) or not self._lifecycle.needs_drainers:
                 return False
-            self._drainer_due = False
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
+            if not self.strategy.has_pending():
+                return False
+            self._lifecycle.drain_again()
             for _ in range(min(self._server.max_children(), self.strategy.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
@@ -228,11 +227,15 @@ class Master:
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock, signals_blocked():
-            self.forced = True
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
+            self._lifecycle.kill()
             for record in self._pool:
                 self._kill(record, why)
             self._note_if_empty()
+
+    def note_forced(self) -> None:
+        """All workers are being killed by a signal handler, which may have interrupted this object
+        anywhere. Their deaths are noted and reported as any others."""
+        self._lifecycle.note_forced()
 
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
@@ -263,7 +266,8 @@ class Master:
     def _hear(self, record: WorkerRecord, message: Message) -> None:
         if message.kind is Kind.READY:
             self._pool.note(record, WorkerEvent.READY)
-            self._has_begun = True
+            if record.state is WorkerState.SERVING:
+                self._lifecycle.note_ready()
             self.strategy.ready(record)
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
@@ -283,7 +287,7 @@ class Master:
                 if record.persistent and not record.was_ready:
                     self._origin.note_failed_start(record)
                     failed = record
-        if failed is not None and self._nobody_starts():
+        if failed is not None and self._no_start_left():
             raise StartError.of(failed)
 
     def _reap_one(self, record: WorkerRecord, death: Death) -> None:
@@ -294,32 +298,29 @@ class Master:
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
-        # Before it has begun, the traceback is StartError's to tell.
-        traceback = record.failure if self._has_begun or not record.persistent else ""
+        # While booting, StartError shows the traceback.
+        hidden = self._lifecycle.is_booting and record.persistent
+        traceback = "" if hidden else record.failure
         report_death(record, death, reading, now, self._next_step(record, now), traceback)
-        if self.state is PoolState.DRAINING and record.was_ready:
-            self._drainer_due |= death.status != ExitCode.DONE
+        if record.was_ready and death.status != ExitCode.DONE:
+            self._lifecycle.note_unfinished_drain()
         self._pool.remove(record)
         self.strategy.forget(record)
         self._server.workers_changed(self._pool.pids())
         self._note_if_empty()
 
-    def _nobody_starts(self) -> bool:
-        if self._has_begun or self.state is not PoolState.RUNNING:
-            return False
-        return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
+    def _no_start_left(self, but: WorkerRecord | None = None) -> bool:
+        """Whether the server ends: while booting, no worker starts `but` one that fails."""
+        return self._lifecycle.is_booting and all(r is but for r in self._pool.starting())
 
     def _next_step(self, record: WorkerRecord, now: float) -> str:
-        if self.state is not PoolState.RUNNING:
+        if not self._lifecycle.keeps_workers:
             return "it is not replaced"
-        starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
-        alone = not self._has_begun and starting <= 1  # itself
         wait = self._restarts.wait_left(now)
-        return next_step(record, alone, wait, self._origin.generation)
+        return next_step(record, self._no_start_left(record), wait, self._origin.generation)
 
     def _note_if_empty(self) -> None:
-        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
+        if not len(self._pool) and self._lifecycle.note_empty():
             self.strategy.restore_listeners()
 
     # -- decide ------------------------------------------------------------------------------
@@ -327,13 +328,12 @@ class Master:
     @property
     def _is_settled(self) -> bool:
         """Whether the pool is as it should be, and nothing has changed since it was."""
-        running = self.state is PoolState.RUNNING
-        return running and self._settled == (self._pool.changes, *self._size())
+        return self._lifecycle.keeps_workers and self._reached == self._target()
 
-    def _size(self) -> tuple[int, int]:
-        """The persistent workers to keep, and the processes there may be at most."""
+    def _target(self) -> Target:
         most = self._server.max_children()
-        return self.strategy.persistent(self._sizer.wanted(most)), most
+        wanted = self.strategy.persistent(self._sizer.wanted(most))
+        return wanted, most, self._pool.changes
 
     def _keep_size(self) -> None:
         now = self._clock()
@@ -341,7 +341,7 @@ class Master:
             if not record.proved and not record.is_newborn(self._children.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        wanted, most = size = self._size()
+        wanted, most, _ = self._target()
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
@@ -353,7 +353,7 @@ class Master:
         for record in self._sizer.leaving(surplus, forbidden, now):
             self._retire(record, Message(Kind.RETIRE))
         if not (missing or surplus) and all(record.proved for record in self._pool):
-            self._settled = self._pool.changes, *size
+            self._reached = wanted, most, self._pool.changes
 
     def _enforce_deadlines(self, now: float) -> None:
         for record in self._pool.starting():
@@ -367,9 +367,7 @@ class Master:
 
     def _graceful_time_left(self) -> float | None:
         timeout = self._server.settings().graceful_timeout
-        if timeout is None or self.state is not PoolState.DRAINING:
-            return None
-        return max(self._drain_began + timeout - self._clock(), 0.0)
+        return self._lifecycle.graceful_time_left(timeout, self._clock())
 
     # -- act ---------------------------------------------------------------------------------
 
@@ -381,7 +379,7 @@ class Master:
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
-            if self._nobody_starts():
+            if self._no_start_left():
                 raise StartError.of_fork(error) from error
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)

@@ -250,7 +250,7 @@ class PreforkMixIn(ForkingMixIn):
             listeners = master.strategy.server.listeners()
             most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
             for _ in range(most):
-                if master.forced or not has_pending(one.fileno() for one in listeners):
+                if master.is_forced or not has_pending(one.fileno() for one in listeners):
                     return
                 self._handle_request_noblock()
 
