@@ -22,6 +22,7 @@ from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Children
 from prefork.master.origins import origin_of
 from prefork.master.origins.from_master import FromMaster
+from prefork.master.rollout import Rollout
 from prefork.master.server_in_master import ServerInMaster
 from prefork.master.sizer import Sizer
 from prefork.master.strategies import strategy_of
@@ -57,7 +58,8 @@ class Master:
         self._children = Children(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(server, self._pool)
-        self._origin = FromMaster(server, self.strategy, self._children, system)
+        self._rollout = Rollout(server, self._pool, self._children)
+        self._origin = self._new_origin(FromMaster)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
@@ -95,8 +97,8 @@ class Master:
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
-            origin = origin_of(self._server.settings())
-            self._origin = origin(self._server, self.strategy, self._children, self._system)
+            self._rollout = Rollout(self._server, self._pool, self._children)
+            self._origin = self._new_origin(origin_of(self._server.settings()))
             self._restarts = Restarts()
             self._lifecycle.start()
             if not self._target()[0]:
@@ -114,7 +116,8 @@ class Master:
                     self._sizer.look(self._sizer.policy)
                 if not self._is_settled:
                     self._keep_size()
-                for record in self._origin.tick(self._target()[0]):
+                self._origin.tick()
+                for record in self._rollout.tick(self._target()[0]):
                     self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
@@ -133,21 +136,23 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary."""
+        """Seconds until a `tick()` is due even if nothing happens."""
         with self._lock:
             wanted, most, _ = self._target()
-            if self._is_settled:
-                return self._sizer.next_timeout(self._origin.next_timeout(wanted))
-            now = self._clock()
-            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
-            if self._lifecycle.keeps_workers:
-                if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
+            now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
+            waits: list[float | None] = []
+            if not self._is_settled:
+                starting = self._pool.starting()
+                waits += [self._start_deadline(record) - now for record in starting]
+                missing = self._pool.missing(wanted, most) if keeps_workers else 0
+                if to_start(missing, len(starting), self._cores):
                     waits.append(self._restarts.wait_left(now))
-                if (
-                    look := self._sizer.next_timeout(self._origin.next_timeout(wanted))
-                ) is not None:
-                    waits.append(look)
-            return max(min(waits), 0.0) if waits else None
+            if keeps_workers:
+                waits.append(self._sizer.next_timeout())
+                waits.append(self._origin.next_timeout())
+                waits.append(self._rollout.next_timeout(wanted))
+            known = [wait for wait in waits if wait is not None]
+            return max(min(known), 0.0) if known else None
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests; asked before each wait."""
@@ -317,7 +322,7 @@ class Master:
         if not self._lifecycle.keeps_workers:
             return "it is not replaced"
         wait = self._restarts.wait_left(now)
-        return next_step(record, self._no_start_left(record), wait, self._origin.generation)
+        return next_step(record, self._no_start_left(record), wait, self._rollout.generation)
 
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self._lifecycle.note_empty():
@@ -368,6 +373,9 @@ class Master:
     def _graceful_time_left(self) -> float | None:
         timeout = self._server.settings().graceful_timeout
         return self._lifecycle.graceful_time_left(timeout, self._clock())
+
+    def _new_origin(self, kind: type[FromMaster]) -> FromMaster:
+        return kind(self._server, self.strategy, self._children, self._rollout, self._system)
 
     # -- act ---------------------------------------------------------------------------------
 

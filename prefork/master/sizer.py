@@ -151,14 +151,13 @@ class Sizer:
         """How many workers there shall be, of `most` allowed."""
         return most if self.policy is None else min(self.policy.wanted, most)
 
-    def next_timeout(self, other: float | None) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary, if it is not so earlier for
-        `other` reasons."""
+    def next_timeout(self) -> float | None:
+        """Seconds until a look is due, or until a worker may have become idle that is to leave."""
         shrinking = self._shrinking.next_timeout()
-        if self._next_look is None and shrinking is None:
-            return other
-        look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)
-        return min(wait for wait in (other, shrinking, look) if wait is not None)
+        if self._next_look is None:
+            return shrinking
+        look = max(self._next_look - self._clock(), 0.0)
+        return look if shrinking is None else min(shrinking, look)
 
     def look(self, policy: Sizing) -> None:
         """Have the policy decide anew, if it is time."""

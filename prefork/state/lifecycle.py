@@ -15,8 +15,9 @@ It may boot again from any state, for `serve_forever()` may be called again.
 A state says where the pool is; a `StopReason` says why it no longer keeps workers. The reason
 outlives the state: a closed pool still knows whether its workers were killed.
 
-Where workers are forked from a warm one, each generation is *resting* until one of its workers is
-warm, *growing* while that forks a mold, and *rolling* while the older workers are replaced.
+Where workers are forked from a mold, a promotion is *idle* until a worker is warm, then *forking*
+until the mold is ready or has failed. When it is ready, a new generation begins. Its rollout is
+*rolling* while the workers of older generations are replaced, and *settled* otherwise.
 
 Two rules. Every transition is in one of the tables, and every pair of state and reason; anything
 else is a bug, and raises with nothing changed.
@@ -76,22 +77,34 @@ class StopReason(Enum):
     FORCED = auto()  # the workers were killed, and nothing more is served
 
 
-class ReforkState(Enum):
-    """How far the workers of a pool are in being replaced by the next generation."""
+class PromotionState(Enum):
+    """Whether a worker is making a mold: a process from which workers are forked."""
 
-    RESTING = auto()  # there is nothing to replace
-    GROWING = auto()  # a worker forks a mold; the one before it is still in use
-    ROLLING = auto()  # a mold is ready, and older workers are replaced
+    IDLE = auto()  # none is
+    FORKING = auto()  # one was told to fork it; the mold before it is still in use
 
 
-class ReforkEvent(Enum):
-    """What happens to a generation."""
+class PromotionEvent(Enum):
+    """What happens to a promotion."""
 
     ORDERED = auto()  # a worker was told to fork a mold
-    GROWN = auto()  # the mold is ready
-    FAILED = auto()  # it will never be
-    ROLLED = auto()  # no older worker is left
-    LOST = auto()  # the mold in use has ended
+    READY = auto()  # workers can be forked from the mold
+    FAILED = auto()  # there will be no mold
+
+
+class RolloutState(Enum):
+    """Whether workers are being replaced by those of the next generation."""
+
+    SETTLED = auto()  # none is; workers of older generations may be left
+    ROLLING = auto()  # workers of older generations are retired, a few at once
+
+
+class RolloutEvent(Enum):
+    """What happens to a generation."""
+
+    BEGUN = auto()  # its workers can be forked
+    FINISHED = auto()  # no older worker is left
+    CALLED_OFF = auto()  # no more of its workers can be forked
 
 
 class LifecycleError(RuntimeError):
@@ -99,7 +112,8 @@ class LifecycleError(RuntimeError):
 
 
 _W, _WE, _P, _PE = WorkerState, WorkerEvent, PoolState, PoolEvent
-_R, _RE = ReforkState, ReforkEvent
+_M, _ME = PromotionState, PromotionEvent
+_R, _RE = RolloutState, RolloutEvent
 
 WORKER_TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_W.STARTING, _WE.READY): _W.SERVING,
@@ -151,14 +165,17 @@ STOP_REASONS: dict[PoolState, frozenset[StopReason | None]] = {
     _P.CLOSED: _ENDS | {StopReason.FORCED},
 }
 
-REFORK_TRANSITIONS: dict[tuple[ReforkState, ReforkEvent], ReforkState] = {
-    (_R.RESTING, _RE.ORDERED): _R.GROWING,
-    (_R.RESTING, _RE.LOST): _R.RESTING,
-    (_R.GROWING, _RE.GROWN): _R.ROLLING,
-    (_R.GROWING, _RE.FAILED): _R.RESTING,
-    (_R.GROWING, _RE.LOST): _R.GROWING,
-    (_R.ROLLING, _RE.ROLLED): _R.RESTING,
-    (_R.ROLLING, _RE.LOST): _R.RESTING,
+PROMOTION_TRANSITIONS: dict[tuple[PromotionState, PromotionEvent], PromotionState] = {
+    (_M.IDLE, _ME.ORDERED): _M.FORKING,
+    (_M.FORKING, _ME.READY): _M.IDLE,
+    (_M.FORKING, _ME.FAILED): _M.IDLE,
+}
+
+ROLLOUT_TRANSITIONS: dict[tuple[RolloutState, RolloutEvent], RolloutState] = {
+    (_R.SETTLED, _RE.BEGUN): _R.ROLLING,
+    (_R.SETTLED, _RE.CALLED_OFF): _R.SETTLED,
+    (_R.ROLLING, _RE.FINISHED): _R.SETTLED,
+    (_R.ROLLING, _RE.CALLED_OFF): _R.SETTLED,
 }
 
 State = TypeVar("State", bound=Enum)

@@ -11,6 +11,7 @@ from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError
 from prefork.master.origins.from_master import FromMaster
+from prefork.master.rollout import Rollout
 from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
@@ -28,9 +29,14 @@ class FromForkServer(FromMaster):
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
-        super().__init__(server, strategy, children, system)
+        super().__init__(server, strategy, children, rollout, system)
         self._fork_server: ForkServer | None = None
         self._given_up = False
 
