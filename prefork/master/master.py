@@ -91,8 +91,7 @@ class Master:
             wanted = strategy_of(self._server.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
-                self._children.follow(-1, self.strategy.listen)
-                self.strategy.close()
+                self._close_strategy()
                 self.strategy = wanted(self._server, self._pool)
             self.strategy.begin()
             self._sizer.begin(self.strategy)
@@ -157,14 +156,15 @@ class Master:
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
-            wanted = self.strategy.wants_listener(self._server.max_children())
-            self._children.follow(self.strategy.fileno(), self.strategy.listen)
+            dispatcher = self.strategy.dispatcher
+            wanted = dispatcher.wants_listener(self._server.max_children())
+            self._children.follow(dispatcher.fileno(), dispatcher.read_completions)
             return wanted
 
     def can_take_more(self) -> bool:
         """Whether another request may be taken at once, within the same turn."""
         with self._lock:
-            return self._lifecycle.keeps_workers and self.strategy.can_take_more()
+            return self._lifecycle.keeps_workers and self.strategy.dispatcher.can_take_more()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -193,7 +193,7 @@ class Master:
             with self._lock, signals_blocked():
                 if self.is_forced:
                     return  # the request is not served
-                if self.strategy.place(request, client_address):
+                if self.strategy.dispatcher.place(request, client_address):
                     return
                 if self.has_room():
                     self._origin.fork_for_request(request, client_address)
@@ -219,12 +219,13 @@ class Master:
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
+            listeners = self.strategy.listeners
             if len(self._pool) or not self._lifecycle.needs_drainers:
                 return False
-            if not self.strategy.has_pending():
+            if not (self.strategy.workers_take and listeners.has_pending()):
                 return False
             self._lifecycle.drain_again()
-            for _ in range(min(self._server.max_children(), self.strategy.waiting_at_most())):
+            for _ in range(min(self._server.max_children(), listeners.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
             return len(self._pool) > 0
@@ -247,9 +248,8 @@ class Master:
         with self._lock:
             self._origin.end()
             if not len(self._pool):
-                self._children.follow(-1, self.strategy.listen)
+                self._close_strategy()
                 self._children.close()
-                self.strategy.close()
             return not len(self._pool)
 
     def close_in_child(self) -> None:
@@ -273,14 +273,17 @@ class Master:
             self._pool.note(record, WorkerEvent.READY)
             if record.state is WorkerState.SERVING:
                 self._lifecycle.note_ready()
-            self.strategy.ready(record)
+            self.strategy.dispatcher.note_ready(record)
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
         elif message.kind is Kind.STOP:
             if record.may_stop_now:
                 self._server.stop()
+        elif message.kind is Kind.TAKEN:
+            self._pool.discount(record)
         else:
-            self.strategy.hear(record, message)
+            assert message.kind is Kind.LEAVING, message
+            self.strategy.dispatcher.note_leaving(record)
 
     def _reap(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
@@ -310,7 +313,7 @@ class Master:
         if record.was_ready and death.status != ExitCode.DONE:
             self._lifecycle.note_unfinished_drain()
         self._pool.remove(record)
-        self.strategy.forget(record)
+        self.strategy.dispatcher.forget(record)
         self._server.workers_changed(self._pool.pids())
         self._note_if_empty()
 
@@ -326,7 +329,7 @@ class Master:
 
     def _note_if_empty(self) -> None:
         if not len(self._pool) and self._lifecycle.note_empty():
-            self.strategy.restore_listeners()
+            self.strategy.listeners.restore()
 
     # -- decide ------------------------------------------------------------------------------
 
@@ -352,7 +355,7 @@ class Master:
             if not self._restarts.wait_left(now):
                 self._start_worker()
         if not missing:
-            self.strategy.complete()
+            self.strategy.listeners.note_complete()
         surplus = self._pool.surplus(wanted)
         forbidden = self._pool.surplus(self.strategy.persistent(most))
         for record in self._sizer.leaving(surplus, forbidden, now):
@@ -374,6 +377,10 @@ class Master:
         timeout = self._server.settings().graceful_timeout
         return self._lifecycle.graceful_time_left(timeout, self._clock())
 
+    def _close_strategy(self) -> None:
+        self._children.follow(-1, self.strategy.dispatcher.read_completions)
+        self.strategy.close()
+
     def _new_origin(self, kind: type[FromMaster]) -> FromMaster:
         return kind(self._server, self.strategy, self._children, self._rollout, self._system)
 
@@ -381,8 +388,8 @@ class Master:
 
     def _start_worker(self) -> None:
         try:
-            self.strategy.open()
-            with self.strategy.passing_fds(self._pool.free_slot()) as passed_fds:
+            self.strategy.listeners.open()
+            with self.strategy.listeners.passing_fds(self._pool.free_slot()) as passed_fds:
                 self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
@@ -393,9 +400,10 @@ class Master:
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
     def _retire_all(self) -> None:
-        orders = [(record, self.strategy.last_order(record)) for record in self._pool]
-        for record, order in orders:
-            self._retire(record, order)
+        if len(self._pool):
+            order = self.strategy.last_order()
+            for record in self._pool:
+                self._retire(record, order)
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):

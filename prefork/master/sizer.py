@@ -181,7 +181,7 @@ class Sizer:
         nobody_idle = load.busy == load.persistent or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
             try:
-                self._arrival_watch.arm(self._strategy.listening())
+                self._arrival_watch.arm(self._strategy.listeners.fds())
             except OSError:
                 self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
@@ -194,7 +194,7 @@ class Sizer:
             (
                 r.slot,
                 reading._replace(state=State.BUSY)
-                if self._strategy.has_request_in_transit(r)
+                if self._strategy.dispatcher.has_request_in_transit(r)
                 else reading,
             )
             for r, reading in self._ready()
@@ -206,7 +206,7 @@ class Sizer:
         ready = list(self._ready())
         persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
-        listeners = self._strategy.listening()
+        listeners = self._strategy.listeners.fds()
         # Of what cannot be counted there is one, at least, if there is any.
         waiting = total(listeners).waiting or int(has_pending(listeners))
         machine, room = self._machine, None
