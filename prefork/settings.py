@@ -38,6 +38,8 @@ IdleOrder = Literal["fifo", "lifo"]
 """Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
+FORKS_PER_REQUEST: frozenset[StrategyName] = frozenset({"fork"})
+"""The strategies with which each request has a worker of its own, so that none can be sized."""
 ForkFrom = Literal["auto", "master", "mold"]
 Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
@@ -153,10 +155,10 @@ class Settings:
                 raise SettingsError(f"{name} is {value!r}; it must be {rule}.")
         if self.sizing == "static":
             return
-        if self.strategy == "fork":
+        if self.strategy in FORKS_PER_REQUEST:
             raise SettingsError(
-                f"sizing is {self.sizing!r}, but with the strategy fork each request has a worker "
-                "of its own; take another strategy, or the sizing static."
+                f"sizing is {self.sizing!r}, but with the strategy {self.strategy} each request "
+                "has a worker of its own; take another strategy, or the sizing static."
             )
         if self.sizing == "spare" and self.min_spare > self.max_spare:
             raise SettingsError(

@@ -27,8 +27,8 @@ Table = Mapping[tuple[Enum, Enum], Enum]
 
 HEAD = """# States
 
-`python tools/diagrams.py` writes this page from the tables in `prefork/state/lifecycle.py`. An event
-that is not shown for a state is a bug there: it raises `LifecycleError` and changes nothing.
+`python tools/diagrams.py` writes this page from the tables in `prefork/state/lifecycle.py`. An
+event that is not shown for a state is a bug there: it raises `LifecycleError` and changes nothing.
 """
 
 

@@ -20,9 +20,10 @@ from prefork.linux import at_fork
 from prefork.linux.signal_mask import signals_blocked, signals_unblocked
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.master.children import Children
-from prefork.master.origins import ORIGINS
-from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import ServerInMaster
+from prefork.master.origins import origin_of
+from prefork.master.origins.from_master import FromMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.sizer import Sizer
 from prefork.master.strategies import strategy_of
 from prefork.master.strategies.base import Strategy
@@ -30,20 +31,17 @@ from prefork.master.strategies.fork import Fork
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing.steps import to_start
 from prefork.readings.cores import usable_cores
-from prefork.state.lifecycle import (
-    POOL_TRANSITIONS,
-    PoolEvent,
-    PoolState,
-    WorkerEvent,
-    WorkerState,
-    advance,
-)
+from prefork.state.lifecycle import PoolState, StopReason, WorkerEvent, WorkerState
+from prefork.state.pool_lifecycle import PoolLifecycle
 from prefork.state.reports import StartError, WorkerStatus, next_step, report_death, status_of
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
 
 logger = logging.getLogger("prefork")
+
+Target = tuple[int, int, int]
+"""The persistent workers to keep, the processes allowed, and how often the pool has changed."""
 
 
 class Master:
@@ -60,16 +58,23 @@ class Master:
         self._children = Children(self._pool, system)
         self._restarts = Restarts()
         self.strategy: Strategy = Fork(server, self._pool)
-        self._origin = Origin(server, self.strategy, self._children, system)
+        self._rollout = Rollout(server, self._pool, self._children)
+        self._origin = self._new_origin(FromMaster)
         # server_close() may come from another thread than the loop's.
         self._lock = threading.RLock()
         self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
-        self._settled: tuple[int, int, int] | None = None  # how it was when nothing was left to do
-        self._drain_began = 0.0
-        self._has_begun = self._drainer_due = False
-        self.forced = False  # whether the present run's workers were killed by us
-        self.state = PoolState.NEW
+        self._lifecycle = PoolLifecycle()
+        self._reached: Target | None = None  # the last one for which nothing is left to do
         at_fork.register(self)
+
+    @property
+    def state(self) -> PoolState:
+        return self._lifecycle.state
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether the workers of the present run were killed by the master."""
+        return self._lifecycle.is_forced
 
     # -- for the loop ------------------------------------------------------------------------
 
@@ -86,18 +91,17 @@ class Master:
             wanted = strategy_of(self._server.settings())
             if type(self.strategy) is not wanted:
                 self.wait()  # for workers of an earlier run, which are finishing under the old one
-                self._children.follow(-1, self.strategy.listen)
-                self.strategy.close()
+                self._close_strategy()
                 self.strategy = wanted(self._server, self._pool)
             self.strategy.begin()
             self._sizer.begin(self.strategy)
             self._origin.end()
-            origin = ORIGINS[self._server.settings().fork_from]
-            self._origin = origin(self._server, self.strategy, self._children, self._system)
+            self._rollout = Rollout(self._server, self._pool, self._children)
+            self._origin = self._new_origin(origin_of(self._server.settings()))
             self._restarts = Restarts()
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.START)
-            self._drainer_due = self.forced = False
-            self._has_begun = not self._sizer.wanted(1)  # or when the first worker is ready
+            self._lifecycle.start()
+            if not self._target()[0]:
+                self._lifecycle.note_ready()
 
     def tick(self) -> None:
         """Note what happened; then, while running, make the pool what it should be.
@@ -106,12 +110,13 @@ class Master:
         """
         with self._lock:
             self.collect()
-            if self.state is PoolState.RUNNING:
+            if self._lifecycle.keeps_workers:
                 if self._sizer.policy is not None:
                     self._sizer.look(self._sizer.policy)
                 if not self._is_settled:
                     self._keep_size()
-                for record in self._origin.tick(self._size()[0]):
+                self._origin.tick()
+                for record in self._rollout.tick(self._target()[0]):
                     self._retire(record, Message(Kind.RETIRE))
 
     def collect(self) -> None:
@@ -130,48 +135,48 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary."""
+        """Seconds until a `tick()` is due even if nothing happens."""
         with self._lock:
-            wanted, most = self._size()
-            if self._is_settled:
-                return self._sizer.next_timeout(self._origin.next_timeout(wanted))
-            now = self._clock()
-            waits = [self._start_deadline(record) - now for record in self._pool.starting()]
-            if self.state is PoolState.RUNNING:
-                if to_start(self._pool.missing(wanted, most), len(waits), self._cores):
+            wanted, most, _ = self._target()
+            now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
+            waits: list[float | None] = []
+            if not self._is_settled:
+                starting = self._pool.starting()
+                waits += [self._start_deadline(record) - now for record in starting]
+                missing = self._pool.missing(wanted, most) if keeps_workers else 0
+                if to_start(missing, len(starting), self._cores):
                     waits.append(self._restarts.wait_left(now))
-                if (
-                    look := self._sizer.next_timeout(self._origin.next_timeout(wanted))
-                ) is not None:
-                    waits.append(look)
-            return max(min(waits), 0.0) if waits else None
+            if keeps_workers:
+                waits.append(self._sizer.next_timeout())
+                waits.append(self._origin.next_timeout())
+                waits.append(self._rollout.next_timeout(wanted))
+            known = [wait for wait in waits if wait is not None]
+            return max(min(known), 0.0) if known else None
 
     def wants_listener(self) -> bool:
         """Whether the loop shall take requests; asked before each wait."""
         with self._lock:
-            wanted = self.strategy.wants_listener(self._server.max_children())
-            self._children.follow(self.strategy.fileno(), self.strategy.listen)
+            dispatcher = self.strategy.dispatcher
+            wanted = dispatcher.wants_listener(self._server.max_children())
+            self._children.follow(dispatcher.fileno(), dispatcher.read_completions)
             return wanted
 
     def can_take_more(self) -> bool:
         """Whether another request may be taken at once, within the same turn."""
         with self._lock:
-            return self.state is PoolState.RUNNING and self.strategy.can_take_more()
+            return self._lifecycle.keeps_workers and self.strategy.dispatcher.can_take_more()
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
         return len(self._pool) < self._server.max_children()
 
-    def begin_drain(self) -> None:
-        """The loop has ended: the workers finish, and first serve what waits in the backlog."""
+    def begin_drain(self, reason: StopReason = StopReason.LOOP_ENDED) -> None:
+        """Have the workers serve what waits in the backlog, and then leave."""
         with self._lock, signals_blocked():
-            before = self.state
-            self.state = advance(POOL_TRANSITIONS, before, PoolEvent.DRAIN)
+            self._lifecycle.drain(reason, self._clock())
             self.strategy.end()
             self._origin.end()
             self._sizer.end()
-            if before not in (PoolState.DRAINING, PoolState.STOPPING):
-                self._drain_began = self._clock()
             self._retire_all()
             self._note_if_empty()
 
@@ -186,9 +191,9 @@ class Master:
         """
         while True:
             with self._lock, signals_blocked():
-                if self.forced:
-                    return  # the request has waited in vain
-                if self.strategy.place(request, client_address):
+                if self.is_forced:
+                    return  # the request is not served
+                if self.strategy.dispatcher.place(request, client_address):
                     return
                 if self.has_room():
                     self._origin.fork_for_request(request, client_address)
@@ -200,8 +205,7 @@ class Master:
     def drain(self) -> None:
         """The server is about to close: somebody must serve what waits in the backlog."""
         self.collect()
-        self.begin_drain()
-        self._drainer_due = True
+        self.begin_drain(StopReason.CLOSING)
 
     def wait(self) -> None:
         """Wait until every worker is gone; when the graceful_timeout is over the rest is killed."""
@@ -215,12 +219,13 @@ class Master:
         All may have left before the last client came, or died on a request.
         """
         with self._lock:
-            somebody = self.forced or len(self._pool)
-            if somebody or not (self._drainer_due and self.strategy.has_pending()):
+            listeners = self.strategy.listeners
+            if len(self._pool) or not self._lifecycle.needs_drainers:
                 return False
-            self._drainer_due = False
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.DRAIN)
-            for _ in range(min(self._server.max_children(), self.strategy.waiting_at_most())):
+            if not (self.strategy.workers_take and listeners.has_pending()):
+                return False
+            self._lifecycle.drain_again()
+            for _ in range(min(self._server.max_children(), listeners.waiting_at_most())):
                 self._start_worker()
             self._retire_all()
             return len(self._pool) > 0
@@ -228,20 +233,23 @@ class Master:
     def kill(self, why: str) -> None:
         """Patience is over: SIGKILL to whoever is left."""
         with self._lock, signals_blocked():
-            self.forced = True
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.KILL)
+            self._lifecycle.kill()
             for record in self._pool:
                 self._kill(record, why)
             self._note_if_empty()
+
+    def note_forced(self) -> None:
+        """All workers are being killed by a signal handler, which may have interrupted this object
+        anywhere. Their deaths are noted and reported as any others."""
+        self._lifecycle.note_forced()
 
     def close(self) -> bool:
         """Let go of everything; whether no worker was left. Those left finish by themselves."""
         with self._lock:
             self._origin.end()
             if not len(self._pool):
-                self._children.follow(-1, self.strategy.listen)
+                self._close_strategy()
                 self._children.close()
-                self.strategy.close()
             return not len(self._pool)
 
     def close_in_child(self) -> None:
@@ -263,15 +271,19 @@ class Master:
     def _hear(self, record: WorkerRecord, message: Message) -> None:
         if message.kind is Kind.READY:
             self._pool.note(record, WorkerEvent.READY)
-            self._has_begun = True
-            self.strategy.ready(record)
+            if record.state is WorkerState.SERVING:
+                self._lifecycle.note_ready()
+            self.strategy.dispatcher.note_ready(record)
         elif message.kind is Kind.FAILED:
             record.failure = message.body.decode("utf-8", "replace")
         elif message.kind is Kind.STOP:
             if record.may_stop_now:
                 self._server.stop()
+        elif message.kind is Kind.TAKEN:
+            self._pool.discount(record)
         else:
-            self.strategy.hear(record, message)
+            assert message.kind is Kind.LEAVING, message
+            self.strategy.dispatcher.note_leaving(record)
 
     def _reap(self, deaths: list[Death]) -> None:
         """Take the dead off the books: all of them, before the first generation is judged."""
@@ -283,7 +295,7 @@ class Master:
                 self._origin.note_death(record, death)
                 if record.persistent and not record.was_ready:
                     failed = record
-        if failed is not None and self._nobody_starts():
+        if failed is not None and self._no_start_left():
             raise StartError.of(failed)
 
     def _reap_one(self, record: WorkerRecord, death: Death) -> None:
@@ -294,46 +306,42 @@ class Master:
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
             self._restarts.note_newborn_death(now)
-        # Before it has begun, the traceback is StartError's to tell.
-        traceback = record.failure if self._has_begun or not record.persistent else ""
+        # While booting, StartError shows the traceback.
+        hidden = self._lifecycle.is_booting and record.persistent
+        traceback = "" if hidden else record.failure
         report_death(record, death, reading, now, self._next_step(record, now), traceback)
-        if self.state is PoolState.DRAINING and record.was_ready:
-            self._drainer_due |= death.status != ExitCode.DONE
+        if record.was_ready and death.status != ExitCode.DONE:
+            self._lifecycle.note_unfinished_drain()
         self._pool.remove(record)
-        self.strategy.forget(record)
+        self.strategy.dispatcher.forget(record)
         self._server.workers_changed(self._pool.pids())
         self._note_if_empty()
 
-    def _nobody_starts(self) -> bool:
-        if self._has_begun or self.state is not PoolState.RUNNING:
-            return False
-        return not self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
+    def _no_start_left(self, but: WorkerRecord | None = None) -> bool:
+        """Whether the server ends: while booting, no worker starts `but` one that fails."""
+        return self._lifecycle.is_booting and all(r is but for r in self._pool.starting())
 
     def _next_step(self, record: WorkerRecord, now: float) -> str:
-        if self.state is not PoolState.RUNNING:
+        if not self._lifecycle.keeps_workers:
             return "it is not replaced"
-        starting = self._pool.count(WorkerState.STARTING, WorkerState.SERVING)
-        alone = not self._has_begun and starting <= 1  # itself
         wait = self._restarts.wait_left(now)
-        return next_step(record, alone, wait, self._origin.generation)
+        return next_step(record, self._no_start_left(record), wait, self._rollout.generation)
 
     def _note_if_empty(self) -> None:
-        if not len(self._pool) and self.state in (PoolState.DRAINING, PoolState.STOPPING):
-            self.state = advance(POOL_TRANSITIONS, self.state, PoolEvent.EMPTY)
-            self.strategy.restore_listeners()
+        if not len(self._pool) and self._lifecycle.note_empty():
+            self.strategy.listeners.restore()
 
     # -- decide ------------------------------------------------------------------------------
 
     @property
     def _is_settled(self) -> bool:
         """Whether the pool is as it should be, and nothing has changed since it was."""
-        running = self.state is PoolState.RUNNING
-        return running and self._settled == (self._pool.changes, *self._size())
+        return self._lifecycle.keeps_workers and self._reached == self._target()
 
-    def _size(self) -> tuple[int, int]:
-        """The persistent workers to keep, and the processes there may be at most."""
+    def _target(self) -> Target:
         most = self._server.max_children()
-        return self.strategy.persistent(self._sizer.wanted(most)), most
+        wanted = self.strategy.persistent(self._sizer.wanted(most))
+        return wanted, most, self._pool.changes
 
     def _keep_size(self) -> None:
         now = self._clock()
@@ -341,19 +349,19 @@ class Master:
             if not record.proved and not record.is_newborn(self._children.reading(record), now):
                 record.proved = True
                 self._restarts.note_survival()
-        wanted, most = size = self._size()
+        wanted, most, _ = self._target()
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
             if not self._restarts.wait_left(now):
                 self._start_worker()
         if not missing:
-            self.strategy.complete()
+            self.strategy.listeners.note_complete()
         surplus = self._pool.surplus(wanted)
         forbidden = self._pool.surplus(self.strategy.persistent(most))
         for record in self._sizer.leaving(surplus, forbidden, now):
             self._retire(record, Message(Kind.RETIRE))
         if not (missing or surplus) and all(record.proved for record in self._pool):
-            self._settled = self._pool.changes, *size
+            self._reached = wanted, most, self._pool.changes
 
     def _enforce_deadlines(self, now: float) -> None:
         for record in self._pool.starting():
@@ -367,29 +375,35 @@ class Master:
 
     def _graceful_time_left(self) -> float | None:
         timeout = self._server.settings().graceful_timeout
-        if timeout is None or self.state is not PoolState.DRAINING:
-            return None
-        return max(self._drain_began + timeout - self._clock(), 0.0)
+        return self._lifecycle.graceful_time_left(timeout, self._clock())
+
+    def _close_strategy(self) -> None:
+        self._children.follow(-1, self.strategy.dispatcher.read_completions)
+        self.strategy.close()
+
+    def _new_origin(self, kind: type[FromMaster]) -> FromMaster:
+        return kind(self._server, self.strategy, self._children, self._rollout, self._system)
 
     # -- act ---------------------------------------------------------------------------------
 
     def _start_worker(self) -> None:
         try:
-            self.strategy.open()
-            with self.strategy.passing_fds(self._pool.free_slot()) as passed_fds:
+            self.strategy.listeners.open()
+            with self.strategy.listeners.passing_fds(self._pool.free_slot()) as passed_fds:
                 self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
             self._restarts.note_newborn_death(now)
-            if self._nobody_starts():
+            if self._no_start_left():
                 raise StartError.of_fork(error) from error
             wait = self._restarts.wait_left(now)
             logger.error("No worker could be started: %s; the next try is in %.1f s.", error, wait)
 
     def _retire_all(self) -> None:
-        orders = [(record, self.strategy.last_order(record)) for record in self._pool]
-        for record, order in orders:
-            self._retire(record, order)
+        if len(self._pool):
+            order = self.strategy.last_order()
+            for record in self._pool:
+                self._retire(record, order)
 
     def _retire(self, record: WorkerRecord, order: Message) -> None:
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):

@@ -10,7 +10,7 @@ from prefork.linux.listeners import has_pending
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
 from prefork.policies.sizing.base import LoadSample, Sizing
@@ -151,14 +151,13 @@ class Sizer:
         """How many workers there shall be, of `most` allowed."""
         return most if self.policy is None else min(self.policy.wanted, most)
 
-    def next_timeout(self, other: float | None) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary, if it is not so earlier for
-        `other` reasons."""
+    def next_timeout(self) -> float | None:
+        """Seconds until a look is due, or until a worker may have become idle that is to leave."""
         shrinking = self._shrinking.next_timeout()
-        if self._next_look is None and shrinking is None:
-            return other
-        look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)
-        return min(wait for wait in (other, shrinking, look) if wait is not None)
+        if self._next_look is None:
+            return shrinking
+        look = max(self._next_look - self._clock(), 0.0)
+        return look if shrinking is None else min(shrinking, look)
 
     def look(self, policy: Sizing) -> None:
         """Have the policy decide anew, if it is time."""
@@ -182,7 +181,7 @@ class Sizer:
         nobody_idle = load.busy == load.persistent or not wanted
         if policy.at_once and nobody_idle and wanted < most and not load.waiting:
             try:
-                self._arrival_watch.arm(self._strategy.listening())
+                self._arrival_watch.arm(self._strategy.listeners.fds())
             except OSError:
                 self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
@@ -195,7 +194,7 @@ class Sizer:
             (
                 r.slot,
                 reading._replace(state=State.BUSY)
-                if self._strategy.has_request_in_transit(r)
+                if self._strategy.dispatcher.has_request_in_transit(r)
                 else reading,
             )
             for r, reading in self._ready()
@@ -207,7 +206,7 @@ class Sizer:
         ready = list(self._ready())
         persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
-        listeners = self._strategy.listening()
+        listeners = self._strategy.listeners.fds()
         # Of what cannot be counted there is one, at least, if there is any.
         waiting = total(listeners).waiting or int(has_pending(listeners))
         machine, room = self._machine, None

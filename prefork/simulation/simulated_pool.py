@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappush
 from math import ceil, inf
 
-from prefork.policies.idle_order import turns_of
+from prefork.policies.idle_order import waits_before_requeue
 from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.steps import SURPLUS_INTERVAL, to_start
 from prefork.simulation.idle_queue import IdleQueue, Worker
@@ -26,7 +26,7 @@ class SimulatedPool:
         self._cores = ceil(scenario.cores)
         self.sizing = None if isinstance(scenario.workers, int) else scenario.workers
         wanted, most = bounds(scenario.workers)
-        self.line = IdleQueue(turns_of(scenario.idle_order, most))
+        self.line = IdleQueue(waits_before_requeue(scenario.idle_order, most))
         self.threads: float = scenario.threads or inf
         self.workers = [Worker(number) for number in range(wanted)]
         self.serving = dict.fromkeys(range(wanted))

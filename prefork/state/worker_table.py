@@ -130,6 +130,11 @@ class WorkerTable:
         """Persistent workers that are more than `wanted`."""
         return max(0, len(self.persistent()) - wanted)
 
+    def serving(self) -> list[WorkerRecord]:
+        """Persistent workers that take requests."""
+        serving = WorkerState.SERVING
+        return [r for r in self._by_slot.values() if r.persistent and r.state is serving]
+
     def persistent(self) -> list[WorkerRecord]:
         """Workers that are ready for more than one request, or will be."""
         here = (WorkerState.STARTING, WorkerState.SERVING)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefork.linux.listeners import allow_siblings
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.socketserver.pool.counting import has_threads

@@ -17,7 +17,7 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import RoundRobin
 from prefork.workers.sources.reuseport import ReuseportSource
-from prefork.workers.sources.several import SharedListeners
+from prefork.workers.sources.several import SharedGroupSource
 from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
 from tests.support.deadlines import EXCHANGE
@@ -76,8 +76,8 @@ class AtWork:
         self.master, self._channel = Channel.pair()
         self.source = self._shared() if kind == "shared" else self._own()
 
-    def _shared(self) -> SharedListeners:
-        return SharedListeners(self.host, self._channel, None, turns=8)
+    def _shared(self) -> SharedGroupSource:
+        return SharedGroupSource(self.host, self._channel, None, requeue_after=8)
 
     def _own(self) -> ReuseportSource:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.policies.idle_order import turns_of
+from prefork.policies.idle_order import waits_before_requeue
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing.steps import to_retire, to_start
 from prefork.settings import IdleOrder
@@ -106,4 +106,4 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
 def test_a_worker_goes_to_the_end_of_the_line_after_some_turns_and_never_if_hot(
     order: IdleOrder, workers: int, turns: float
 ) -> None:
-    assert turns_of(order, workers) == turns
+    assert waits_before_requeue(order, workers) == turns

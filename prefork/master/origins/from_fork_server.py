@@ -10,8 +10,9 @@ from prefork.linux.listeners import Identity, identity
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError
-from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import ServerInMaster
+from prefork.master.origins.from_master import FromMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.server_in_worker import PassedFds
@@ -19,7 +20,7 @@ from prefork.workers.server_in_worker import PassedFds
 logger = logging.getLogger("prefork")
 
 
-class FromForkServer(Origin):
+class FromForkServer(FromMaster):
     """From the master while it has one thread; otherwise from a fork_server (`auto`).
 
     That is forked when the first worker is wanted, with all the threads alive: this one fork is no
@@ -28,9 +29,14 @@ class FromForkServer(Origin):
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
-        super().__init__(server, strategy, children, system)
+        super().__init__(server, strategy, children, rollout, system)
         self._fork_server: ForkServer | None = None
         self._given_up = False
 

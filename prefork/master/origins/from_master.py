@@ -13,7 +13,8 @@ from prefork.linux.fork import double_fork
 from prefork.linux.strays import end_strays
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
@@ -23,18 +24,21 @@ from prefork.workers.protocol.exit_codes import Death, ProcessMain
 from prefork.workers.server_in_worker import PassedFds
 
 
-class Origin:
+class FromMaster:
     """One for each run of a pool. Here: every worker is forked from the master (`fork`)."""
 
-    generation = 0
-    """How often the pool was renewed; workers that are forked now belong to it."""
-
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
         self.server = server
         self.strategy = strategy
         self.children = children
+        self.rollout = rollout
         self.system = system
         self._warned = False
 
@@ -67,12 +71,11 @@ class Origin:
         """
         return self.fork(lambda context: self._live(context, passed_fds), persistent=True)
 
-    def tick(self, wanted: int) -> list[WorkerRecord]:
-        """Decide what is due in a pool of `wanted` workers; those to retire now."""
-        return []
+    def tick(self) -> None:
+        """Do what is due."""
 
-    def next_timeout(self, wanted: int) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary."""
+    def next_timeout(self) -> float | None:
+        """Seconds until a `tick()` is due even if nothing happens."""
         return None
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
@@ -89,7 +92,7 @@ class Origin:
     def entered(self, record: WorkerRecord) -> WorkerRecord:
         """Note what is to be known of a worker that was entered in the pool."""
         record.may_stop = self.server.serves_forever()
-        record.generation = self.generation
+        record.generation = self.rollout.generation
         self.server.workers_changed(self.strategy.pool.pids())
         return record
 

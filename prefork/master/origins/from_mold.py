@@ -12,16 +12,11 @@ from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import FORK_TIMEOUT, ForkServer, ForkServerError
 from prefork.master.origins.from_fork_server import FromForkServer
-from prefork.master.server_view import ServerInMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
-from prefork.policies.rollout import PromotionBackoff, to_promote, to_replace
-from prefork.state.lifecycle import (
-    REFORK_TRANSITIONS,
-    ReforkEvent,
-    ReforkState,
-    WorkerState,
-    advance,
-)
+from prefork.policies.promotion import PromotionBackoff, to_promote
+from prefork.state.lifecycle import PROMOTION_TRANSITIONS, PromotionEvent, PromotionState, advance
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import Death
@@ -124,10 +119,15 @@ class FromMold(FromForkServer):
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
-        super().__init__(server, strategy, children, system)
-        self._state = ReforkState.RESTING
+        super().__init__(server, strategy, children, rollout, system)
+        self._state = PromotionState.IDLE
         self._backoff = PromotionBackoff()
         self._mold: ForkServer | None = None
         self._promotion: MoldPromotion | None = None
@@ -143,38 +143,34 @@ class FromMold(FromForkServer):
                 self._lose_mold(mold, str(error))
         return super().fork_persistent(passed_fds)
 
-    def tick(self, wanted: int) -> list[WorkerRecord]:
+    def tick(self) -> None:
         now = self.system.clock()
         if self._promotion is not None and now >= self._promotion.deadline:
             self._hear(self._promotion)
-        if self._state is ReforkState.RESTING and self._backoff.look(now):
+        if self.rollout.is_rolling:
+            self._backoff.note_end(now)  # a promotion ends with the rollout of its generation
+        elif self._state is PromotionState.IDLE and self._backoff.look(now):
             self._promote(now)
-        if self._state is not ReforkState.ROLLING:
-            return []
-        if not self._outdated_left():
-            self._note(ReforkEvent.ROLLED)
-        return self._to_retire(wanted)
 
-    def next_timeout(self, wanted: int) -> float | None:
+    def next_timeout(self) -> float | None:
         now = self.system.clock()
         if self._promotion is not None:
             return max(self._promotion.deadline - now, 0.0)
-        if self._state is ReforkState.RESTING:
-            return self._backoff.next_timeout(now)
-        return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
+        return None if self.rollout.is_rolling else self._backoff.next_timeout(now)
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
         if death.is_violent and self._promotion is not None and self._promotion.parent is record:
             self._promotion.note_end_of_parent()
         super().note_death(record, death)
         failed = record.persistent and not record.was_ready
-        if failed and self._mold is not None and not self._is_outdated(record):
+        if failed and self._mold is not None and not self.rollout.is_outdated(record):
             # What is in the mold's memory may be the reason, and would be so for ever.
             self._lose_mold(self._mold, "has forked a worker that could not start")
 
     def end(self) -> None:
         if self._promotion is not None:
             self._abandon(self._promotion)
+            self._note(PromotionEvent.FAILED)
         self._dismiss_fork_servers()
 
     def close_in_child(self) -> None:
@@ -184,27 +180,10 @@ class FromMold(FromForkServer):
         if self._mold is not None:
             self._mold.close_in_child()
 
-    def _to_retire(self, wanted: int) -> list[WorkerRecord]:
-        serving = self._serving()
-        outdated = ((r.slot, self.children.reading(r)) for r in serving if self._is_outdated(r))
-        missing = wanted - len(serving)
-        slots = to_replace(outdated, missing, self.server.settings().max_unavailable)
-        return [self.strategy.pool.by_slot(slot) for slot in slots]
-
-    def _outdated_left(self) -> bool:
-        return any(r.persistent and self._is_outdated(r) for r in self.strategy.pool)
-
-    def _serving(self) -> list[WorkerRecord]:
-        pool = self.strategy.pool
-        return [r for r in pool if r.persistent and r.state is WorkerState.SERVING]
-
-    def _is_outdated(self, record: WorkerRecord) -> bool:
-        return record.generation < self.generation
-
     def _promote(self, now: float) -> None:
         """Have a worker fork a mold, if one is warm."""
         settings = self.server.settings()
-        current = (r for r in self._serving() if not self._is_outdated(r))
+        current = (r for r in self.strategy.pool.serving() if not self.rollout.is_outdated(r))
         readings = ((record.slot, self.children.reading(record)) for record in current)
         slot = to_promote(readings, settings.refork_after)
         if slot is None:
@@ -218,7 +197,7 @@ class FromMold(FromForkServer):
             return
         promotion.mold.listeners = self.listeners()
         self._promotion = promotion
-        self._note(ReforkEvent.ORDERED)
+        self._note(PromotionEvent.ORDERED)
         self.children.watch(promotion.mold.channel.fileno(), lambda: self._hear(promotion))
 
     def _hear(self, promotion: MoldPromotion) -> None:
@@ -227,20 +206,20 @@ class FromMold(FromForkServer):
                 return
         except (ForkServerError, OSError) as error:
             self._abandon(promotion)
-            self._note(ReforkEvent.FAILED)
+            self._note(PromotionEvent.FAILED)
             self._report_failure(promotion.parent, str(error))
             return
         self.children.unwatch(promotion.mold.channel.fileno())
         self._dismiss_fork_servers()
         mold = self._mold = promotion.mold
         self._promotion = None
-        self._note(ReforkEvent.GROWN)
+        self._note(PromotionEvent.READY)
         self.children.watch(mold.fileno(), lambda: self._note_end_of_mold(mold))
-        self.generation += 1
+        self.rollout.begin()
         logger.info(
             "Workers of generation %d are forked from process %d, which was forked from worker %d "
             "(pid %d).",
-            self.generation,
+            self.rollout.generation,
             mold.pid,
             promotion.parent.slot,
             promotion.parent.pid,
@@ -263,7 +242,9 @@ class FromMold(FromForkServer):
     def _lose_mold(self, mold: ForkServer, why: str) -> None:
         self.dismiss(mold)
         self._mold = None
-        self._note(ReforkEvent.LOST)
+        self.rollout.call_off()
+        if self._state is PromotionState.IDLE:
+            self._backoff.note_end(self.system.clock())
         logger.log(
             mold.severity,
             "The process that workers were forked from (pid %d) %s; until there is another one, "
@@ -279,9 +260,9 @@ class FromMold(FromForkServer):
             self.dismiss(self._mold)
             self._mold = None
 
-    def _note(self, event: ReforkEvent) -> None:
-        self._state = advance(REFORK_TRANSITIONS, self._state, event)
-        if self._state is ReforkState.RESTING:
+    def _note(self, event: PromotionEvent) -> None:
+        self._state = advance(PROMOTION_TRANSITIONS, self._state, event)
+        if self._state is PromotionState.IDLE:
             self._backoff.note_end(self.system.clock())
 
     def _report_failure(self, parent: WorkerRecord, why: str) -> None:
