@@ -26,13 +26,13 @@ def named_as_forking() -> Iterator[None]:
         prctl.rename(before)
 
 
-def end_strays(forker: int, spared: int = 0) -> set[int]:
-    """Kill and reap the children that process `forker` has left in this one; return their pids.
+def end_strays(parent: int, spared: int = 0) -> set[int]:
+    """Kill and reap the children that process `parent` has left in this one; return their pids.
 
-    `forker` has exited, or forks no more; `spared` is the pid of a child that is in the books.
+    `parent` has exited, or forks no more; `spared` is the pid of a child that is in the books.
     """
     ended: set[int] = set()
-    while strays := _children_named(_name_while_forking(forker)) - {forker, spared}:
+    while strays := _children_named(_name_while_forking(parent)) - {parent, spared}:
         for pid in strays:
             end_child(pid)
         ended |= strays  # one that had a child has left it to this process
@@ -48,8 +48,8 @@ def end_child(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _name_while_forking(forker: int) -> bytes:
-    return b"fork of %d" % forker  # 15 bytes with the longest pid there is
+def _name_while_forking(parent: int) -> bytes:
+    return b"fork of %d" % parent  # 15 bytes with the longest pid there is
 
 
 def _children_named(name: bytes) -> set[int]:

@@ -54,7 +54,7 @@ def cpu_times(
         time.monotonic() if now is None else now,
         _cores(stat, os.sched_getaffinity(0)),
         {
-            folder: QuotaTimes(quota, used, *_throttled(folder))
+            str(folder): QuotaTimes(quota, used, *_throttled(folder))
             for folder, quota in quotas(root, membership)
             if (used := _used_by_cgroup(folder, root, membership)) is not None
         },

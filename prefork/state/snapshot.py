@@ -7,10 +7,7 @@ snapshots say what happened in between.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import NamedTuple
 
 
 class Depth(NamedTuple):
@@ -49,7 +46,7 @@ class CpuTimes(NamedTuple):
     now: float
     cores: Mapping[int, CoreTimes]
     """The cores in this process's affinity mask, by number."""
-    quotas: Mapping[Path, QuotaTimes]
+    quotas: Mapping[str, QuotaTimes]
     """The cgroups with a quota, by folder."""
 
 

@@ -50,7 +50,6 @@ LEFT: dict[str, str] = {
     "socketserver/pool/mixin.py: by force": "its room is being changed",
     "tests/benchmarks/test_dealer.py: dealer": "its room is being changed",
     "tests/cli/test_tables_bench_figures.py: tally": "its room is being changed",
-    "workers/main.py: answerable for": "its room is being changed",
 }
 """What still uses a retired word. This list may only become shorter."""
 

@@ -252,4 +252,4 @@ def test_steal_is_used_waiting_for_a_disk_is_idle_and_only_the_own_cores_count(
     stat.write_text(STAT.format(lines=lines))
     found = cpu_times(stat, *place, now=1.0)
     assert found.cores == dict.fromkeys(usable, CoreTimes(450, 531))
-    assert found.quotas == {place.root / name: times for name, times in quotas.items()}
+    assert found.quotas == {str(place.root / name): times for name, times in quotas.items()}
