@@ -157,7 +157,7 @@ def times(
     now: float, idle: list[int], total: list[int], quota: QuotaTimes | None = None
 ) -> CpuTimes:
     cores = {core: CoreTimes(*both) for core, both in enumerate(zip(idle, total, strict=True))}
-    return CpuTimes(now, cores, {Path("q"): quota} if quota else {})
+    return CpuTimes(now, cores, {"q": quota} if quota else {})
 
 
 @pytest.mark.parametrize(
