@@ -18,7 +18,7 @@ import rpyc
 TEXT = "x" * 32
 
 
-class Crowd:
+class RpycClients:
     def __init__(self, port: int, deadline: float, limit: int) -> None:
         self.port, self.deadline, self.limit = port, deadline, limit
         self.lock = threading.Lock()
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="always 32 characters")
     options = parser.parse_args()
     began = time.monotonic()
-    crowd = Crowd(options.port, began + options.seconds, options.requests)
+    crowd = RpycClients(options.port, began + options.seconds, options.requests)
     threads = [threading.Thread(target=crowd.client) for _ in range(options.clients)]
     for thread in threads:
         thread.start()

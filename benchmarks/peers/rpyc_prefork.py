@@ -13,14 +13,14 @@ import rpyc
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
 import prefork
-from benchmarks.peers.rpyc_service import Echo
+from benchmarks.peers.rpyc_service import EchoService
 from benchmarks.peers.starting import serve_pool
 
 
-class Handler(prefork.BaseRequestHandler):
+class RpycHandler(prefork.BaseRequestHandler):
     def handle(self) -> None:
-        rpyc.connect_stream(rpyc.SocketStream(self.request), Echo).serve_all()
+        rpyc.connect_stream(rpyc.SocketStream(self.request), EchoService).serve_all()
 
 
 if __name__ == "__main__":
-    serve_pool(prefork.PreforkTCPServer, Handler)
+    serve_pool(prefork.PreforkTCPServer, RpycHandler)

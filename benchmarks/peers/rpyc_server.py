@@ -14,7 +14,7 @@ from rpyc.utils.server import ForkingServer, ThreadedServer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
-from benchmarks.peers.rpyc_service import Echo
+from benchmarks.peers.rpyc_service import EchoService
 
 KINDS = {"forking": ForkingServer, "threaded": ThreadedServer}
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, default="forking")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    server = KINDS[options.kind](Echo, hostname="127.0.0.1", port=0, backlog=1024)
+    server = KINDS[options.kind](EchoService, hostname="127.0.0.1", port=0, backlog=1024)
     print(server.port, flush=True)
     server.start()
 

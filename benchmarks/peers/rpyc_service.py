@@ -5,6 +5,6 @@ from __future__ import annotations
 import rpyc
 
 
-class Echo(rpyc.Service):  # type: ignore[misc]
+class EchoService(rpyc.Service):  # type: ignore[misc]
     def exposed_echo(self, text: str) -> str:
         return text

@@ -16,16 +16,16 @@ from benchmarks.peers.starting import serve_pool
 from benchmarks.peers.wsgi_app import application
 
 
-class Handler(WSGIRequestHandler):
+class QuietRequestHandler(WSGIRequestHandler):
     wbufsize = -1  # an answer in one piece, not in one for each header
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing, as the others log no requests either."""
 
 
-class Server(prefork.PreforkMixIn, WSGIServer):
+class WsgiPool(prefork.PreforkMixIn, WSGIServer):
     application = staticmethod(application)
 
 
 if __name__ == "__main__":
-    serve_pool(Server, Handler)
+    serve_pool(WsgiPool, QuietRequestHandler)
