@@ -60,8 +60,8 @@ def measure(plan: Plan = PLAN) -> Finding:
     ]
     if others > QUIET:
         remarks.append(
-            f"Other work took {others:.2f} cores during the rounds. The request needs one core, the "
-            "master that forks ahead another: measure again."
+            f"Other work took {others:.2f} cores during the rounds. The request needs one core, "
+            "and the master that forks ahead another: measure again."
         )
     return Finding(
         question=f"latency of one client with a process for each request, {MEGABYTES} MB in the "
