@@ -1,8 +1,8 @@
-"""asyncio in so many processes, each with a listener of its own (SO_REUSEPORT); prints the port.
+"""asyncio in several processes, each with its own listener (SO_REUSEPORT); prints the port.
 
     python -I asyncio_reuseport.py [--workers N] [--api streams|protocol]
 
-The echo of asyncio's documentation, in the way of streams or of protocols.
+The echo server of asyncio's documentation, with streams or with protocols.
 """
 
 from __future__ import annotations

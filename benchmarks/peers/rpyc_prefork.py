@@ -1,4 +1,4 @@
-"""rpyc's protocol on a pool of ours; prints its port.
+"""rpyc's protocol on a prefork pool; prints its port.
 
 python -I rpyc_prefork.py [--workers N]
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import rpyc
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import prefork
 from benchmarks.peers.rpyc_service import EchoService
-from benchmarks.peers.starting import serve_pool
+from benchmarks.peers.startup import serve_pool
 
 
 class RpycHandler(prefork.BaseRequestHandler):

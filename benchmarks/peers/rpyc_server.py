@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rpyc.utils.server import ForkingServer, ThreadedServer
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.peers.rpyc_service import EchoService
 
@@ -21,7 +21,7 @@ KINDS = {"forking": ForkingServer, "threaded": ThreadedServer}
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--workers", type=int, help="as many as there are connections")
+    parser.add_argument("--workers", type=int, help="ignored: each connection has its own")
     parser.add_argument("--kind", choices=KINDS, default="forking")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

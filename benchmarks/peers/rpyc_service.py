@@ -1,4 +1,4 @@
-"""The rpyc service that both servers serve."""
+"""The rpyc service of both servers."""
 
 from __future__ import annotations
 

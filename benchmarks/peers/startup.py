@@ -1,4 +1,4 @@
-"""How peers start that differ in little else: told how many workers, they print their port."""
+"""The start of a peer: reads the number of workers, and prints the port."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BACKLOG = 1024
 
 
 def serve_pool(server_class: type[Any], handler: type[Any]) -> None:
-    """Serve with a pool of ours."""
-    workers = told_workers()
+    """Serve with a prefork pool."""
+    workers = workers_option()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     server_class.request_queue_size = BACKLOG
     with server_class(("127.0.0.1", 0), handler) as server:
@@ -25,9 +25,11 @@ def serve_pool(server_class: type[Any], handler: type[Any]) -> None:
 
 
 def become(command: Callable[[int, int], list[str]]) -> None:
-    """Become the program that serves on a listener which it inherits; `command` is given its
-    descriptor and the number of workers."""
-    workers = told_workers()
+    """Replace this process by a server on an inherited listener.
+
+    `command` gets the descriptor of the listener and the number of workers.
+    """
+    workers = workers_option()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(BACKLOG)
@@ -37,7 +39,7 @@ def become(command: Callable[[int, int], list[str]]) -> None:
     os.execv(words[0], words)
 
 
-def told_workers() -> int:
+def workers_option() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=4)
     return int(parser.parse_args().workers)
