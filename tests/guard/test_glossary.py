@@ -28,12 +28,6 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 FLAG = re.compile(r"--(?:no-)?([a-z][a-z-]*)|PREFORK_([A-Z_]+)")
 
 LEFT: dict[str, str] = {
-    "benchmarks/dealer.py: dealer": "its room is being changed",
-    "benchmarks/dealer.py: dealt": "its room is being changed",
-    "benchmarks/dealt.py: Card": "its room is being changed",
-    "benchmarks/dealt.py: dealt": "its room is being changed",
-    "benchmarks/simulator.py: dealer": "its room is being changed",
-    "benchmarks/simulator.py: dealt": "its room is being changed",
     "prefork/advice/live.py: nobody": "its room is being changed",
     "prefork/advice/recommendation.py: cannot be had": "its room is being changed",
     "prefork/cli/addresses.py: cannot be had": "its room is being changed",
@@ -48,7 +42,6 @@ LEFT: dict[str, str] = {
     "prefork/loadtest/clients.py: nobody": "its room is being changed",
     "prefork/master/sizer.py: and no more:": "its room is being changed",
     "socketserver/pool/mixin.py: by force": "its room is being changed",
-    "tests/benchmarks/test_dealer.py: dealer": "its room is being changed",
     "tests/cli/test_tables_bench_figures.py: tally": "its room is being changed",
 }
 """What still uses a retired word. This list may only become shorter."""
