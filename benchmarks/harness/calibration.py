@@ -11,8 +11,10 @@ TRIES = 9
 
 
 def loops_for(seconds: float) -> int:
-    """Return how many loops of `work()` take so long: the best of several tries, since other
-    processes can only slow it down."""
+    """Return how many loops `work()` makes in this time.
+
+    The fastest of several tries counts, since other processes can only slow it down.
+    """
     best = float("inf")
     for _ in range(TRIES):
         began = time.perf_counter()

@@ -36,7 +36,7 @@ class ProgressBar:
     """The bar and its nested parts.
 
     A caller gives a measurement a part of the bar with `part()`. The measurement reports with
-    `at()` how much of its own work is done, and need not know how large its part is.
+    `at()` how much of its own work is done, and does not know how large its part is.
     """
 
     def __init__(self) -> None:

@@ -48,7 +48,7 @@ def paths(folder: Path) -> tuple[Path, Path, Path]:
 
 @contextmanager
 def scripted(name: str, workers: int) -> Iterator[Script]:
-    """Run a scripted server with so many workers, and give its script."""
+    """Run a scripted server, and give its script."""
     with tempfile.TemporaryDirectory() as folder:
         items, records, _ = paths(Path(folder))
         items.touch()

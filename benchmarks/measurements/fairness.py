@@ -67,7 +67,7 @@ def measure(plan: Plan = PLAN) -> Finding:
     if others > QUIET:
         remarks.append(
             f"Other work took {others:.2f} cores during the rounds: workers may have been idle for "
-            "so long in these rounds too."
+            "50 ms in these rounds too."
         )
     return Finding(
         question=f"which worker serves {CONNECTIONS} connections one after another, "

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def ballast(megabytes: int) -> list[object]:
-    """Return small objects that take so much resident memory."""
+    """Return small objects that take `megabytes` of resident memory."""
     objects: list[object] = []
     if not megabytes:
         return objects

@@ -3,8 +3,8 @@
     python -I socketservers.py KIND HANDLER [--workers N] [option ...]
 
 The program prints its port. It runs isolated (-I): `socketserver` is then the standard library's
-module, not the folder of that name at the root of the checkout. `prefork` is found through a path
-that comes last.
+module, not the folder of that name at the root of the checkout. `prefork` is found through the
+last entry of the path.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ from benchmarks.harness.competitors import Competitor, installed, peer, perl_pee
 
 
 def test_what_is_not_installed_is_left_out_with_a_sentence() -> None:
-    first, second = Competitor("ours", ("true",)), Competitor("theirs", ("false",), "the package x")
+    first, second = Competitor("one", ("true",)), Competitor("other", ("false",), "the package x")
     assert installed((first, second)) == (
         [first],
-        ["theirs was not measured: it needs the package x, which is not installed."],
+        ["other was not measured: it needs the package x, which is not installed."],
     )
 
 

@@ -38,8 +38,8 @@ def test_a_goal_is_met_up_to_its_bound(value: float, bounds: dict[str, Any], ver
 
 
 def test_a_goal_has_the_figure_its_margin_and_its_bounds() -> None:
-    measured = Goal("ours costs {:.2f} times theirs", 1.234, 0.0456, at_most=1.6)
-    assert str(measured) == "ours costs 1.23 times theirs (± 0.046; goal: at most 1.6)"
+    measured = Goal("prefork costs {:.2f} times C", 1.234, 0.0456, at_most=1.6)
+    assert str(measured) == "prefork costs 1.23 times C (± 0.046; goal: at most 1.6)"
     counted = Goal("{} of 200 answered", 200, at_least=200)
     assert str(counted) == "200 of 200 answered (goal: at least 200)"
 
@@ -48,11 +48,11 @@ def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
     shown = Table(caption="[red]two[/red] lines")
     shown.add_column("server")
     shown.add_column("CPU µs", justify="right")
-    shown.add_row("[bold]ours[/bold]", "7")
+    shown.add_row("[bold]prefork[/bold]", "7")
     outcome = Finding("a question.", {}, shown, [Goal("{}", 1, at_most=1)], ["[red]no[/red]"])
     content = outcome.content("echo")
     assert content["table"] == plain(shown)
-    assert content["table"]["rows"] == [("ours", "7")]
+    assert content["table"]["rows"] == [("prefork", "7")]
     assert content["table"]["right"] == [False, True]
     assert content["table"]["caption"] == "two lines"
     assert content["remarks"] == ["no"]
