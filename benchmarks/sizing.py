@@ -79,7 +79,9 @@ class Journal:
 
     def decisions(self, since: float, until: float) -> int:
         """Changes of the size that was wanted."""
-        return sum(since <= at < until and "instead of" in said for at, said in self.said)
+        return sum(
+            since <= at < until and said.startswith("Scaling from") for at, said in self.said
+        )
 
     def seconds_to(self, size: int, since: float) -> float:
         """Until there were so many."""
@@ -242,8 +244,8 @@ class Measured:
             at_least=CORES + 1,
         )
         yield Target(
-            "it said {} times that the machine is saturated",
-            self.computing.times_said("the machine is saturated"),
+            "it said {} times that the CPU is saturated",
+            self.computing.times_said("the CPU is saturated"),
             at_most=1,
             at_least=1,
         )
