@@ -41,7 +41,7 @@ LOADED, CONSTANT, SETTLED, COMPUTING = 4.0, 60.0, 15.0, 8.0
 WAVES, CREST, TROUGH = 50, 0.4, 0.8
 STRATEGIES = "accept", "handoff", "reuseport"
 QUICK = {"sizing": "ondemand", "idle_timeout": 0.25, "min_children": 1}
-RESIZED, SATURATED = "instead of", "the machine is saturated"
+RESIZED, SATURATED = "Scaling from", "the CPU is saturated"
 """Words in the master's log: when the wanted size changes, and when more workers cannot help."""
 
 MOST_TO_GROW, MOST_TO_SHRINK = 2.0, IDLE_TIMEOUT + 5.0
@@ -244,7 +244,7 @@ class SizingFigures:
             at_least=CORES + 1,
         )
         yield Goal(
-            "the log says {} times that the machine is saturated",
+            "the log says {} times that the CPU is saturated",
             self.computing.times_saturated,
             at_most=1,
             at_least=1,

@@ -10,7 +10,7 @@ from prefork.state.worker_table import WorkerRecord, WorkerTable
 
 
 class Rollout:
-    """The generations of one run of a pool: which one is current, and who is to be replaced.
+    """The generations of one run of a pool: which one is current, and which workers are replaced.
 
     For whatever makes a new generation: `begin()` when its workers can be forked, `call_off()` when
     no more of them can.

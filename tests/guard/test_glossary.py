@@ -40,7 +40,6 @@ LEFT: dict[str, str] = {
     "prefork/cli/serve/until_stopped.py: by force": "its room is being changed",
     "prefork/cli/serve/until_stopped.py: nobody": "its room is being changed",
     "prefork/loadtest/clients.py: nobody": "its room is being changed",
-    "prefork/master/sizer.py: and no more:": "its room is being changed",
     "socketserver/pool/mixin.py: by force": "its room is being changed",
     "tests/cli/test_tables_bench_figures.py: tally": "its room is being changed",
 }

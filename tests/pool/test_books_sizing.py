@@ -72,7 +72,7 @@ class Pool:
 @pytest.mark.parametrize(
     ("limits", "clients", "wanted"),
     [
-        # MoldPromotion doubles; at once as many idle ones as there shall be.
+        # Growth doubles; at once as many idle ones as there shall be.
         ({}, [8] * 5, [2, 4, 8, 8, 8]),
         ({}, [1, 1, 2, 2], [2, 2, 3, 3]),
         ({"min_spare": 3, "max_spare": 5}, [0, 2, 2, 2, 2], [3, 4, 5, 5, 5]),
@@ -227,7 +227,7 @@ def test_load_looks_less_often_while_nothing_is_going_on() -> None:
         (
             "load",
             SATURATED,
-            "the machine is saturated, 2 % of the CPU is idle, all are busy, 3 clients wait",
+            "the CPU is saturated, 2 % of the CPU is idle, all are busy, 3 clients wait",
         ),
         (
             "load",

@@ -15,9 +15,9 @@ import pytest
 from prefork.linux import fork
 from prefork.linux.syscalls import System
 from prefork.master import fork_server
-from prefork.master.origins import from_mold
-from prefork.master.origins.from_mold import MoldPromotion
-from prefork.policies import rollout
+from prefork.master.origins import mold_promotion
+from prefork.master.origins.mold_promotion import MoldPromotion
+from prefork.policies import promotion
 from prefork.socketserver.pool.mixin import master_of
 from tests.pool.kit import Handler, answer, idle_workers, pool_of, waiting_clients, who
 from tests.pool.programs import fork_servers_among
@@ -114,8 +114,8 @@ def trap_at(monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate) -> Iterator
 @pytest.fixture(autouse=True)
 def one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first mold is grown at once, another one not before the test is over."""
-    monkeypatch.setattr(rollout, "LOOK_INTERVAL", 0.01)
-    monkeypatch.setattr(rollout, "BACK_OFF", 1000.0)
+    monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(promotion, "BACK_OFF", 1000.0)
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_whoever_keeps_a_birth_from_its_end_is_ended(
             all_renewed(server)
         idle_workers(server, WORKERS)
         monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.3)
-        monkeypatch.setattr(from_mold, "FORK_TIMEOUT", 0.3)
+        monkeypatch.setattr(mold_promotion, "FORK_TIMEOUT", 0.3)
         if birth == "of the mold":
             server.prefork_settings = dataclasses.replace(
                 server.prefork_settings, start_timeout=0.3

@@ -80,7 +80,7 @@ def test_under_constant_load_the_size_changes_twice_a_minute_at_most(
 def test_computing_handlers_have_one_worker_more_than_cores_and_the_log_says_why() -> None:
     outcome = served("load", Closed(8), COMPUTING)
     assert max(size for _, size in outcome.sizes) == 3
-    assert reasons(outcome).count("the machine is saturated") == 1
+    assert reasons(outcome).count("the CPU is saturated") == 1
 
 
 def test_memory_for_three_workers_is_for_three_and_the_log_says_so() -> None:

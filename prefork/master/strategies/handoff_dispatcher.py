@@ -145,5 +145,6 @@ class HandoffDispatcher(Dispatcher):
             logger.warning(
                 "A request of this server cannot be passed to another process (a TLS connection or "
                 "a very long datagram, for example); from now on a worker is forked for each, as "
-                "with the strategy fork."
+                "with the strategy fork.",
+                extra={"event": "requests_not_passable"},
             )

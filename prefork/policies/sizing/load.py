@@ -103,7 +103,7 @@ class ByLoad(Sizing):
         """All of them; of those that are the same, first what no setting can change."""
         figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
         suffices = max(self._cpu_suffices_for(load), load.cores + 1)
-        yield Bound(suffices, "the machine is saturated", figures)
+        yield Bound(suffices, "the CPU is saturated", figures)
         if load.memory_room is not None:
             fit = load.persistent + load.memory_room
             yield Bound(fit, "no more of them fit into memory", load.in_words)
