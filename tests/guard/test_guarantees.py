@@ -41,7 +41,6 @@ def test_each_rule_is_a_sentence_with_its_own_tests() -> None:
     assert numbers == [str(number) for number in range(1, 18)]
     for number in numbers:
         text = sections[f"Rule {number}"]
-        assert text.strip()[0].isupper()
         found = [NUMBERED.fullmatch(name) for name in named(text)]
         assert found
         assert {match and match[1] for match in found} == {number}
