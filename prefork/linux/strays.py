@@ -27,20 +27,20 @@ def named_as_forking() -> Iterator[None]:
 
 
 def end_strays(parent: int, spared: int = 0) -> set[int]:
-    """Kill and reap the children that process `parent` has left in this one; return their pids.
+    """Kill and reap the children that process `parent` has left to this one; return their pids.
 
-    `parent` has exited, or forks no more; `spared` is the pid of a child that is in the books.
+    `parent` has exited, or does not fork any more; `spared` is the pid of a child that is recorded.
     """
     ended: set[int] = set()
     while strays := _children_named(_name_while_forking(parent)) - {parent, spared}:
         for pid in strays:
             end_child(pid)
-        ended |= strays  # one that had a child has left it to this process
+        ended |= strays  # the child of one of these belongs to this process now
     return ended
 
 
 def end_child(pid: int) -> None:
-    """Kill and reap a child that is in no books."""
+    """Kill and reap a child that is not recorded."""
     with contextlib.suppress(
         ProcessLookupError, ChildProcessError
     ):  # the program reaps all children
