@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="the benchmarks' libraries are not installed")
+pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
 
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation

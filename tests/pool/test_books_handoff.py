@@ -44,7 +44,7 @@ def test_a_request_that_is_on_its_way_is_known_before_the_worker_shows_it(desk: 
     assert not desk.handoff.has_request_in_transit(worker.record)
 
 
-def test_with_the_order_hot_it_is_who_was_done_last() -> None:
+def test_with_lifo_the_worker_that_was_done_last_is_next() -> None:
     desk = Desk(order="lifo")
     first, second = desk.hire(), desk.hire()
     for name in (b"a", b"b", b"c"):
@@ -55,7 +55,7 @@ def test_with_the_order_hot_it_is_who_was_done_last() -> None:
     desk.close()
 
 
-def test_with_threads_too_who_was_done_last_is_hot() -> None:
+def test_with_lifo_and_threads_the_worker_that_was_done_last_is_next() -> None:
     desk = Desk(bound=3, order="lifo")
     first, second = desk.hire(), desk.hire()
     assert desk.place(b"a", b"b", b"c", b"d")
