@@ -140,5 +140,5 @@ def warn_of_threads() -> None:
                 "Thread %r is alive while workers are forked: a lock that it holds at that moment "
                 "stays locked in them.",
                 thread.name,
-                extra={"event": "threads_at_fork", "thread": thread.name},
+                extra={"event": "threads_at_fork", "thread_name": thread.name},
             )
