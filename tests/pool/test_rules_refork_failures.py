@@ -91,7 +91,7 @@ def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCapt
         idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
-    assert "it has left 2 threads, where there may be one" in caplog.text
+    assert "it has left 2 threads; a mold may have only one" in caplog.text
 
 
 def test_a_mold_that_does_not_get_ready_is_given_up(
@@ -147,7 +147,8 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
         idle_workers(server, 2)
         lost = lambda: ask(server.server_address) and events(caplog.records, "mold_exit")  # noqa: E731
         eventually(lost, what="the reason")
-        assert lost()[0].reason == "has forked a worker that could not start"
+        [exited, *_] = events(caplog.records, "mold_exit")
+        assert exited.reason == "has forked a worker that could not start"
         idle_workers(server, 2)
     errors()
 
