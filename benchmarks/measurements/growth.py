@@ -93,8 +93,8 @@ def measure(plan: Plan = PLAN) -> Finding:
             ),
         ],
         remarks=[
-            f"In the order lifo {many} cost {others[LIFO]:.2f} times what {few} do, and those of "
-            f"{C} {others[C]:.2f} times."
+            f"In the order lifo, {many} cost {others[LIFO]:.2f} times what {few} do; those of {C} "
+            f"cost {others[C]:.2f} times as much."
         ],
         figures={"idle": vars(idle)},
     )

@@ -44,7 +44,8 @@ def measure(plan: Plan = PLAN) -> Finding:
                 at_least=LEAST_TIMES,
             ),
             Goal(
-                "a request of prefork with 200 or 1000 MB costs up to {:.2f} times one without",
+                "with 200 or 1000 MB, a request of prefork costs up to {:.2f} times as much as "
+                "with none",
                 most.median,
                 most.margin,
                 at_most=MOST_GROWTH,

@@ -289,7 +289,7 @@ def table(found: dict[str, list[PredictedRound]]) -> Table:
     return listing(
         ("handler, load", *rate, *p50, *p99),
         ((name, *row(series, counts_latencies(name))) for name, series in found.items()),
-        caption="Medians. Errors in percent, of the turns.",
+        caption="Medians of the turns; errors in percent.",
     )
 
 

@@ -238,13 +238,13 @@ class SizingFigures:
             at_most=MOST_CHANGES,
         )
         yield Goal(
-            f"at most {{}} workers where they compute on {CORES} cores",
+            f"grows to {{}} workers where they compute on {CORES} cores",
             self.computing.largest,
             at_most=CORES + 1,
             at_least=CORES + 1,
         )
         yield Goal(
-            "the log says {} times that the CPU is saturated",
+            "log messages that the CPU is saturated: {}",
             self.computing.times_saturated,
             at_most=1,
             at_least=1,

@@ -41,13 +41,15 @@ class Goal:
         )
 
     def __str__(self) -> str:
-        bounds = [
-            f"at {which} {bound:g}"
-            for which, bound in (("most", self.at_most), ("least", self.at_least))
-            if bound is not None
-        ]
         margin = f"± {self.margin:.2g}; " if self.margin else ""
-        return f"{self.sentence.format(self.value)} ({margin}goal: {', '.join(bounds)})"
+        return f"{self.sentence.format(self.value)} ({margin}goal: {self._bounds})"
+
+    @property
+    def _bounds(self) -> str:
+        if self.at_most is not None and self.at_most == self.at_least:
+            return f"exactly {self.at_most:g}"
+        bounds = (("most", self.at_most), ("least", self.at_least))
+        return ", ".join(f"at {which} {bound:g}" for which, bound in bounds if bound is not None)
 
 
 def cost(

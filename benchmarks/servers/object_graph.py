@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import Any
 
 
 def ballast(megabytes: int) -> list[object]:
     """Return small objects that take `megabytes` of resident memory."""
     objects: list[object] = []
-    if not megabytes:
-        return objects
-    import psutil  # a server without ballast stays as small as its own imports make it
-
-    process = psutil.Process()
-    wanted = process.memory_info().rss + megabytes * 1_000_000
-    while process.memory_info().rss < wanted:
+    wanted = peak_memory() + megabytes * 1_000_000
+    while megabytes and peak_memory() < wanted:
         start = len(objects)
         objects += [(number, str(number), {"n": number}) for number in range(start, start + 5000)]
     return objects
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory so far, in bytes. Importing psutil for the present one
+    would add to the memory that is measured."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class ObjectGraph:

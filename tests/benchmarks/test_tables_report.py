@@ -40,6 +40,8 @@ def test_a_goal_is_met_up_to_its_bound(value: float, bounds: dict[str, Any], ver
 def test_a_goal_has_the_figure_its_margin_and_its_bounds() -> None:
     measured = Goal("prefork costs {:.2f} times C", 1.234, 0.0456, at_most=1.6)
     assert str(measured) == "prefork costs 1.23 times C (± 0.046; goal: at most 1.6)"
+    exact = Goal("{} messages", 1, at_most=1, at_least=1)
+    assert str(exact) == "1 messages (goal: exactly 1)"
     counted = Goal("{} of 200 answered", 200, at_least=200)
     assert str(counted) == "200 of 200 answered (goal: at least 200)"
 
