@@ -332,8 +332,8 @@ def test_an_episode_goes_on_over_a_gap() -> None:
             "with the strategy fork each request has a worker",
         ),
         ({"sizing": "spare", "min_spare": 5}, "min_spare is 5, which is more than max_spare, 4"),
-        ({"sizing": "spare", "min_children": 0}, "take 1, or the sizing ondemand"),
-        ({"sizing": "load", "min_children": 0}, "take 1, or the sizing ondemand"),
+        ({"sizing": "spare", "min_children": 0}, "use 1, or the sizing ondemand"),
+        ({"sizing": "load", "min_children": 0}, "use 1, or the sizing ondemand"),
         (
             {"sizing": "load", "min_children": 9},
             "min_children is 9, which is more than max_children, 8",
