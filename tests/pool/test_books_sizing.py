@@ -72,7 +72,7 @@ class Pool:
 @pytest.mark.parametrize(
     ("limits", "clients", "wanted"),
     [
-        # Growth doubles; at once as many idle ones as there shall be.
+        # Growth doubles, up to the wanted number of idle workers.
         ({}, [8] * 5, [2, 4, 8, 8, 8]),
         ({}, [1, 1, 2, 2], [2, 2, 3, 3]),
         ({"min_spare": 3, "max_spare": 5}, [0, 2, 2, 2, 2], [3, 4, 5, 5, 5]),
