@@ -11,7 +11,7 @@ from tests.support.checkout import ROOT
 
 LONGEST = 400
 
-# Where each folder of the tree is found once it is imported.
+# The name under which each folder is imported.
 IMPORTED_AS = {
     "prefork": "prefork",
     "socketserver": "prefork.socketserver",
@@ -58,7 +58,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 
 def too_long(paths: Iterable[Path]) -> dict[str, int]:
-    """The modules with more lines than one can read at a sitting, and how many they have."""
+    """Return the modules with more than `LONGEST` lines, and how many they have."""
     lengths = {str(path): len(path.read_text().splitlines()) for path in paths}
     return {path: length for path, length in lengths.items() if length > LONGEST}
 
