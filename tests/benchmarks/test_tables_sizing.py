@@ -13,11 +13,23 @@ from benchmarks.measurements.sizing import SizeJournal
 
 NOTES = [
     {"at": 1.0, "size": 1},
-    {"at": 2.0, "log": "Scaling from 1 to 4 workers: all are busy, 3 clients wait."},
+    {
+        "at": 2.0,
+        "event": "scaled",
+        "log": "Scaling from 1 to 4 workers: all are busy.",
+    },
     {"at": 2.1, "size": 2},
     {"at": 2.3, "size": 4},
-    {"at": 3.0, "log": "Staying at 4 workers: the CPU is saturated, 2 % is idle."},
-    {"at": 9.0, "log": "Scaling from 4 to 1 worker: no more were needed for 5 s."},
+    {
+        "at": 3.0,
+        "event": "saturated",
+        "log": "Staying at 4 workers: the CPU is saturated.",
+    },
+    {
+        "at": 9.0,
+        "event": "scaled",
+        "log": "Scaling from 4 to 1 worker: most are idle.",
+    },
     {"at": 9.1, "retired": "IDLE"},
     {"at": 9.2, "size": 1},
 ]
