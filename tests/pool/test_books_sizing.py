@@ -232,7 +232,7 @@ def test_load_looks_less_often_while_nothing_is_going_on() -> None:
         (
             "load",
             WAITING._replace(memory_room=0),
-            "no more of them fit into memory, all are busy, 3 clients wait",
+            "no more workers fit into memory, all are busy, 3 clients wait",
         ),
     ],
 )

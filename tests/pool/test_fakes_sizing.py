@@ -244,7 +244,7 @@ def test_memory_for_three_workers_is_for_three(
         look(stage)
     assert len(stage.host.workers) == 3
     (said,) = messages(caplog.records, logging.WARNING)
-    assert said.startswith("Staying at 3 workers: no more of them fit into memory")
+    assert said.startswith("Staying at 3 workers: no more workers fit into memory")
 
 
 def test_memory_counts_also_where_nobody_is_busy_at_the_moment_of_a_look(

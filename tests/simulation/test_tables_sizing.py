@@ -86,7 +86,7 @@ def test_computing_handlers_have_one_worker_more_than_cores_and_the_log_says_why
 def test_with_memory_for_three_workers_there_are_three_and_the_log_says_why() -> None:
     outcome = served("load", Closed(8), memory=3_500, memory_of_worker=1_000)
     assert max(size for _, size in outcome.sizes) == 3
-    assert reasons(outcome).count("no more of them fit into memory") == 1
+    assert reasons(outcome).count("no more workers fit into memory") == 1
 
 
 def test_load_that_comes_and_goes_finds_its_workers_there() -> None:
