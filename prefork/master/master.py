@@ -315,7 +315,7 @@ class Master:
         now = self._clock()
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
         next_step = reports.next_step(
             record,
             is_replaced=self._lifecycle.keeps_workers and record.persistent,
@@ -357,7 +357,7 @@ class Master:
     def _keep_size(self) -> None:
         now = self._clock()
         if self._pool.prove(self._children.reading, now):
-            self._restarts.note_survival()
+            self._restarts.note_proved()
         wanted, most, _ = self._target()
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
@@ -394,7 +394,7 @@ class Master:
                 self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
             if self._has_start_failed():
                 raise StartError.of_fork(error) from error
             reports.report_failed_start(error, self._restarts.wait_left(now))

@@ -24,6 +24,8 @@ class PoolLifecycle:
     def __init__(self) -> None:
         self.state = PoolState.NEW
         self.stop_reason: StopReason | None = None
+        self.keeps_workers = False
+        """Whether missing workers are started, and dead ones replaced. (Read for each request.)"""
         self._drain_began = 0.0
         self._backlog_may_wait = False
 
@@ -83,11 +85,6 @@ class PoolLifecycle:
     # -- answers -----------------------------------------------------------------------------
 
     @property
-    def keeps_workers(self) -> bool:
-        """Whether missing workers are started, and dead ones replaced."""
-        return self.state in (PoolState.BOOTING, PoolState.RUNNING)
-
-    @property
     def is_booting(self) -> bool:
         """Whether a failed start ends the server."""
         return self.state is PoolState.BOOTING
@@ -114,3 +111,4 @@ class PoolLifecycle:
             name = reason.name if reason else "no reason"
             raise LifecycleError(f"A pool cannot be in state {state.name} with {name} to stop.")
         self.state, self.stop_reason = state, reason
+        self.keeps_workers = state in (PoolState.BOOTING, PoolState.RUNNING)
