@@ -56,7 +56,7 @@ class Children:
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once this is closed."""
+        """Return the descriptor to wait for, -1 once this is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
     def wait(self, timeout: float | None) -> None:
@@ -92,7 +92,7 @@ class Children:
             reap(self._deaths())
 
     def drain_messages(self, record: WorkerRecord) -> Iterator[Message]:
-        """The messages of one worker; after the end of file, only its death can follow."""
+        """Return the messages of one worker; after the end of file, only its death can follow."""
         while record.channel.fileno() in self._channels:
             try:
                 message = record.channel.receive()
@@ -139,7 +139,7 @@ class Children:
             self._system.await_end(record.pid)
 
     def reading(self, record: WorkerRecord) -> Reading:
-        """What a worker has written on the scoreboard; it outlives the worker."""
+        """Return what a worker has written on the scoreboard; it outlives the worker."""
         return self.scoreboard.slot(record.slot).read()
 
     def watch(self, fd: int, note: Callable[[], None]) -> None:
@@ -286,7 +286,7 @@ class Children:
         )
 
     def _deaths(self) -> list[Death]:
-        """The workers that have ended since the last time.
+        """Return the workers that have ended since the last time.
 
         Includes a death that was lost because the exception of a signal handler came between its
         collection and the table.

@@ -79,7 +79,7 @@ class Master:
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the master is closed."""
+        """Return the descriptor to wait for, -1 once the master is closed."""
         return self._children.fileno()
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         with self._lock:
             wanted, most, _ = self._target()
             now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
@@ -271,7 +271,7 @@ class Master:
         self._server.close_in_child()
 
     def status(self) -> list[WorkerStatus]:
-        """What every worker is doing, by slot."""
+        """Return what every worker is doing, by slot."""
         with self._lock:
             now, reading = self._clock(), self._children.reading
             return [reports.status_of(r, reading(r), now) for r in self._pool.by_slots()]

@@ -128,19 +128,19 @@ class WorkerTable:
         return sum(record.state in states for record in self._by_slot.values())
 
     def missing(self, wanted: int, most: int) -> int:
-        """How many persistent workers to start, for `wanted` ones and at most `most` processes."""
+        """Return how many persistent workers to start, for `wanted` ones and `most` processes."""
         return max(0, min(wanted - len(self.persistent()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
-        """How many persistent workers there are above `wanted`."""
+        """Return how many persistent workers there are above `wanted`."""
         return max(0, len(self.persistent()) - wanted)
 
     def serving(self) -> list[WorkerRecord]:
-        """Persistent workers that take requests."""
+        """Return the persistent workers that take requests."""
         serving = WorkerState.SERVING
         return [r for r in self._by_slot.values() if r.persistent and r.state is serving]
 
     def persistent(self) -> list[WorkerRecord]:
-        """Workers that are not for a single request, and serve or start."""
+        """Return the workers that are not for a single request, and serve or start."""
         states = (WorkerState.STARTING, WorkerState.SERVING)
         return [r for r in self._by_slot.values() if r.persistent and r.state in states]

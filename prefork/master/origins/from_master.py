@@ -83,7 +83,7 @@ class FromMaster:
         """Do what is due, other than by an event of a descriptor."""
 
     def next_timeout(self) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         return None
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
@@ -105,7 +105,7 @@ class FromMaster:
         return record
 
     def config(self, persistent: bool) -> WorkerConfig:
-        """The configuration of the next worker."""
+        """Return the configuration of the next worker."""
         server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
         return WorkerConfig(
@@ -120,11 +120,11 @@ class FromMaster:
         )
 
     def factory(self) -> WorkerFactory:
-        """What another process needs to fork persistent workers."""
+        """Return what another process needs to fork persistent workers."""
         return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
 
     def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
-        """Run a persistent worker; its exit status, or what runs next in this process."""
+        """Run a persistent worker; return its exit status, or what this process runs next."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
         return serve_many(self.server, context, source, self.factory().fork_mold)
 

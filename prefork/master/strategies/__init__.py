@@ -22,5 +22,5 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
 
 
 def strategy_of(settings: Settings) -> type[Strategy]:
-    """The class that does what the settings say."""
+    """Return the class that does what the settings say."""
     return STRATEGIES[settings.strategy].variant(settings)
