@@ -92,7 +92,7 @@ class Children:
             reap(self._deaths())
 
     def drain_messages(self, record: WorkerRecord) -> Iterator[Message]:
-        """Return the messages of one worker; after the end of file, only its death can follow."""
+        """Yield the messages of one worker; after the end of file, only its death can follow."""
         while record.channel.fileno() in self._channels:
             try:
                 message = record.channel.receive()
@@ -123,7 +123,10 @@ class Children:
                 self.retire(record, order)
 
     def kill(self, record: WorkerRecord, why: str) -> int:
-        """Send SIGKILL to a worker, unless that was done before; the requests that are lost."""
+        """Send SIGKILL to a worker, unless that was done before.
+
+        Return how many requests in progress are aborted.
+        """
         if record.state is WorkerState.KILLED:
             return 0
         self._report_kill(record, why)
