@@ -115,7 +115,7 @@ class Sizer:
         self._children = children
         self._clock = system.clock
         self._cores = cores
-        self.policy: Sizing | None = None  # with `static`
+        self._policy: Sizing | None = None  # `None` with `static`
         self._shrinking = Shrinking()
         self._arrival_watch = ArrivalWatch(children, self._look_now)
         self._next_look: float | None = None
@@ -132,14 +132,14 @@ class Sizer:
         self._shrinking = Shrinking()
         policy = POLICIES.get(settings.sizing)
         if policy is not None:
-            self.policy = policy(settings.limits(most))
+            self._policy = policy(settings.limits(most))
             self._machine = MachineCapacity() if policy.reads_machine else None
             self._work = Work(now)
             self._next_look = now
 
     def end(self) -> None:
         """Decide nothing any more: the loop has ended, or no worker is persistent."""
-        self.policy = None
+        self._policy = None
         self._next_look = None
         self._arrival_watch.disarm()
 
@@ -149,7 +149,7 @@ class Sizer:
 
     def wanted(self, most: int) -> int:
         """Return how many persistent workers to keep, of `most` allowed."""
-        return most if self.policy is None else min(self.policy.wanted, most)
+        return most if self._policy is None else min(self._policy.wanted, most)
 
     def next_timeout(self) -> float | None:
         """Return the seconds until a look is due, or a surplus worker may have become idle."""
@@ -161,8 +161,8 @@ class Sizer:
 
     def look(self) -> None:
         """Have the policy decide, if there is one and a look is due."""
-        policy, now = self.policy, self._clock()
-        if policy is None or self._next_look is None or now < self._next_look:
+        policy = self._policy
+        if policy is None or self._next_look is None or (now := self._clock()) < self._next_look:
             return
         most = self._server.max_children()
         if not self._strategy.persistent(most):
