@@ -167,9 +167,9 @@ class Children:
             self._followed = fd
 
     def fork(
-        self, config: WorkerConfig, live: Callable[[WorkerContext], int | ProcessMain]
+        self, config: WorkerConfig, run: Callable[[WorkerContext], int | ProcessMain]
     ) -> WorkerRecord:
-        """Fork a worker with this configuration that runs `live()`, and enter it in the table.
+        """Fork a worker with this configuration that calls `run()`, and enter it in the table.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -181,7 +181,7 @@ class Children:
 
             context = WorkerContext(config=config, slot=slot, channel=theirs)
             with self._ready_to_fork(config.process_titles, config.gc_freeze):
-                fork_child(lambda: live(context), adopt, prepare, self._system)
+                fork_child(lambda: run(context), adopt, prepare, self._system)
 
         slot = self.scoreboard.slot(config.number)
         return self._enter(config, fork)
@@ -241,12 +241,12 @@ class Children:
             ours.close()
             reset_signals(theirs)
 
-        def live() -> int | ProcessMain:
+        def run() -> int | ProcessMain:
             return factory.fork_server(theirs, settings.name, settings.process_titles)
 
         try:
             with self._ready_to_fork(settings.process_titles, settings.gc_freeze):
-                fork_child(live, fork_server.adopt, prepare, self._system)
+                fork_child(run, fork_server.adopt, prepare, self._system)
             theirs.close()
         except BaseException:
             theirs.close()

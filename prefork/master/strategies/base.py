@@ -15,7 +15,7 @@ from prefork.workers.sources.base import Source
 
 
 class Strategy:
-    """Who takes a request, and how it reaches a worker; one object for each run of a pool.
+    """Which process takes a request and how it reaches a worker; one object for each run.
 
     For the caller: the attributes, the two parts, and the methods.
 
