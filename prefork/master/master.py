@@ -79,7 +79,7 @@ class Master:
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the master is closed."""
+        """Return the descriptor to wait for, -1 once the master is closed."""
         return self._children.fileno()
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         with self._lock:
             wanted, most, _ = self._target()
             now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
@@ -271,7 +271,7 @@ class Master:
         self._server.close_in_child()
 
     def status(self) -> list[WorkerStatus]:
-        """What every worker is doing, by slot."""
+        """Return what every worker is doing, by slot."""
         with self._lock:
             now, reading = self._clock(), self._children.reading
             return [reports.status_of(r, reading(r), now) for r in self._pool.by_slots()]
@@ -315,7 +315,7 @@ class Master:
         now = self._clock()
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
         next_step = reports.next_step(
             record,
             is_replaced=self._lifecycle.keeps_workers and record.persistent,
@@ -357,7 +357,7 @@ class Master:
     def _keep_size(self) -> None:
         now = self._clock()
         if self._pool.prove(self._children.reading, now):
-            self._restarts.note_survival()
+            self._restarts.note_proved()
         wanted, most, _ = self._target()
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
@@ -394,7 +394,7 @@ class Master:
                 self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
             if self._has_start_failed():
                 raise StartError.of_fork(error) from error
             reports.report_failed_start(error, self._restarts.wait_left(now))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.policies.idle_order import waits_before_requeue
-from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
+from prefork.policies.restarts import LONGEST, Restarts, back_off, is_unproven
 from prefork.policies.sizing.steps import to_retire, to_start
 from prefork.settings import IdleOrder
 from prefork.workers.protocol.scoreboard import Reading, State
@@ -28,7 +28,7 @@ def test_back_off_grows_by_half_up_to_thirty_seconds(deaths: int, seconds: float
 
 
 @pytest.mark.parametrize(
-    ("was_ready", "requests", "age", "newborn"),
+    ("was_ready", "requests", "age", "unproven"),
     [
         (False, 0, 99.0, True),
         (True, 0, 0.01, True),
@@ -36,10 +36,10 @@ def test_back_off_grows_by_half_up_to_thirty_seconds(deaths: int, seconds: float
         (True, 0, 1.0, False),
     ],
 )
-def test_newborn_is_who_was_not_ready_or_has_neither_served_nor_lasted(
-    was_ready: bool, requests: int, age: float, newborn: bool
+def test_a_worker_is_unproven_until_it_is_ready_and_has_served_or_lasted(
+    was_ready: bool, requests: int, age: float, unproven: bool
 ) -> None:
-    assert is_newborn(was_ready, requests, age) is newborn
+    assert is_unproven(was_ready, requests, age) is unproven
 
 
 def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_minute() -> None:
@@ -47,7 +47,7 @@ def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_
     while now < 60.0:
         if not restarts.wait_left(now):
             forks.append(now)
-            restarts.note_newborn_death(now + 0.01)
+            restarts.note_early_death(now + 0.01)
         now += 0.01
     assert len([at for at in forks if at < 10]) <= 8
     assert len(forks) <= 15
@@ -56,9 +56,9 @@ def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_
 def test_survival_makes_the_next_death_the_first_again() -> None:
     restarts = Restarts()
     for _ in range(5):
-        restarts.note_newborn_death(0.0)
-    restarts.note_survival()
-    restarts.note_newborn_death(100.0)
+        restarts.note_early_death(0.0)
+    restarts.note_proved()
+    restarts.note_early_death(100.0)
     assert restarts.wait_left(100.0) == back_off(1)
 
 

@@ -59,7 +59,7 @@ def test_somebody_elses_kill_is_not_blamed_on_the_start(stage: Stage) -> None:
     assert len(stage.host.workers) == 2
 
 
-def test_newborn_deaths_are_replaced_later_and_later(stage: Stage) -> None:
+def test_after_early_deaths_replacements_are_started_later_and_later(stage: Stage) -> None:
     stage.host.most = 1
     stage.start()
     stage.dies(min(stage.host.workers), 1)
