@@ -73,13 +73,13 @@ def test_what_happened_in_between_is_taken_from_the_counters() -> None:
     seen = observe(before, after)
     assert seen is not None
     assert (seen.workers, seen.busy, seen.busy_share) == (4, 2.0, 0.5)
-    assert (seen.served, seen.arrived, seen.turned_away) == (40.0, 40.4, 3)
+    assert (seen.served, seen.arrived, seen.rejected) == (40.0, 40.4, 3)
     assert (seen.service, seen.cpu) == pytest.approx((0.040, 0.010))
     assert (seen.waiting, seen.cpu_left, seen.cpu_own) == pytest.approx((4.0, 0.5, 0.2))
     assert seen.memory == 20 * MB
 
 
-def test_a_worker_that_has_come_counts_from_its_birth_and_one_that_has_left_not_at_all() -> None:
+def test_a_new_worker_counts_from_its_fork_and_one_that_exited_not_at_all() -> None:
     before = pool(0.0, [worker(1, served=50, busy=2.0, cpu=1.0), worker(2, served=500)])
     new = worker(3, age=5.0, served=50, busy=2.5, cpu=0.5)
     after = pool(SECONDS, [worker(1, served=150, busy=7.0, cpu=2.0), new], IDLE)
@@ -132,55 +132,55 @@ def test_so_many_workers_have_an_idle_one_almost_always(requests: float, workers
         pytest.param(
             readings(**COMPUTING, idle=SATURATED),
             2,
-            "The machine is saturated: of 2 cores, 2 % was idle, and these workers used 100 %",
+            "The CPU is saturated: 2 % of 2 cores was idle, and these workers used 100 %",
             id="computing on all cores: no more than these, whatever there are",
         ),
         pytest.param(
             readings(**COMPUTING, idle=SATURATED, depth=Depth(500, 1024, 0)),
             2,
-            "The machine is saturated",
+            "The CPU is saturated",
             id="a queue does not change that",
         ),
         pytest.param(
             readings(1, served=900, busy=9.1, cpu=9.0, depth=Depth(9, 1024, 0)),
             2,
-            "2 workers can keep 2 cores busy",
+            "2 workers keep 2 cores busy",
             id="computing on one core: the other one as well",
         ),
         pytest.param(
             readings(1, served=10, busy=0.1, cpu=0.1),
             2,
-            "nobody waited",
+            "no client waited",
             id="computing a little: never fewer than cores",
         ),
         pytest.param(
             readings(4, served=50, busy=10.0, cpu=0.05, depth=Depth(40, 1024, 0)),
             61,
-            "99 of 100 requests find an idle one of 61 workers",
+            "With 61 workers, 99 of 100 requests find an idle one.",
             id="waiting, and clients wait: as many as the load needs",
         ),
         pytest.param(
             readings(100, served=5, busy=0.5, cpu=0.005),
             12,
-            "99 of 100 requests find an idle one of 12 workers",
+            "With 12 workers, 99 of 100 requests find an idle one.",
             id="waiting, and fewer would do",
         ),
         pytest.param(
             readings(4, served=50, busy=10.0, cpu=0.05, depth=Depth(40, 1024, 0), idle=SATURATED),
             4,
-            "these workers used 1 %; something else took the rest",
+            "these workers used 1 %; other programs used the rest",
             id="waiting, but others have taken the machine: no more",
         ),
         pytest.param(
             readings(4, served=50, busy=10.0, cpu=0.05, depth=Depth(40, 1024, 0), memory_left=0),
             4,
-            "Memory stops at 4 workers: each takes 20.0 MB, and there are 80.0 MB for them",
+            "Memory limits the pool to 4 workers (20.0 MB each, 80.0 MB available)",
             id="waiting, and memory ends",
         ),
         pytest.param(
             readings(2, served=0, busy=10.0, cpu=0.0001, in_flight=1, depth=Depth(10, 1024, 0)),
             22,
-            "had work for 100 % of their time; 10 clients waited",
+            "were busy 100 % of the time; 10 clients waited",
             id="held, and no request has ended",
         ),
     ],
@@ -197,8 +197,8 @@ def test_a_limit_that_is_given_decides_in_place_of_the_machines() -> None:
     before, after = readings(4, served=50, busy=10.0, cpu=0.05, depth=Depth(40, 1024, 0))
     found = advise(before, after, memory=60 * MB)
     assert found.max_children == 3
-    assert "Memory stops at 3 workers" in " ".join(found.reasons)
-    assert "would gain by threads" in " ".join(found.reasons)
+    assert "Memory limits the pool to 3 workers" in " ".join(found.reasons)
+    assert "If the handler is thread-safe, --threads" in " ".join(found.reasons)
     unknown = after._replace(workers=tuple(w._replace(memory=None) for w in after.workers))
     assert advise(before, unknown, memory=60 * MB).max_children == 61
 
@@ -223,11 +223,11 @@ def test_a_backlog_that_was_full_is_doubled_and_what_it_turned_away_is_said() ->
     )
     found = advise(before, after)
     assert found.backlog == 256
-    assert "a full backlog of 128 turned 50 away" in found.reasons[0]
-    assert found.reasons[-1].startswith("128 were too few")
+    assert "a full backlog of 128 rejected 50" in found.reasons[0]
+    assert found.reasons[-1] == "Backlog 256 instead: 128 was too short for a burst."
 
 
-def test_one_who_waited_at_one_of_both_moments_is_not_nobody() -> None:
+def test_a_client_that_waited_at_one_of_both_moments_counts() -> None:
     before, after = readings(1, served=900, busy=9.1, cpu=9.0, depth=Depth(1, 1024, 0))
     before = before._replace(depth=Depth(0, 1024, 0))
     assert "; 1 client waited." in advise(before, after).reasons[0]
@@ -235,15 +235,14 @@ def test_one_who_waited_at_one_of_both_moments_is_not_nobody() -> None:
 
 def test_readings_in_the_wrong_order_are_refused() -> None:
     before, after = readings(1, served=900, busy=9.1, cpu=9.0)
-    with pytest.raises(ValueError, match="must be given first"):
+    with pytest.raises(ValueError, match="must be the first argument"):
         advise(after, before)
 
 
-def test_of_an_idle_server_nothing_is_said_but_that() -> None:
+def test_an_idle_server_gets_no_advice() -> None:
     found = advise(*readings(3, served=0, busy=0.0, cpu=0.01))
     assert (found.max_children, found.backlog, found.threads) == (3, 1024, 1)
     assert found.reasons == (
-        "There is nothing to advise from: no worker that is still there had a request within "
-        "10.0 s.",
+        "No advice: no worker that is still running had a request within 10.0 s.",
     )
     assert advise(pool(0, []), pool(1, [])).max_children == 0

@@ -4,10 +4,9 @@ import pytest
 
 from prefork.advice.recommendation import (
     Choice,
-    Place,
-    Point,
     Prediction,
     Profile,
+    Resources,
     advice,
     backlog_for,
     enough_for_cores,
@@ -18,12 +17,13 @@ from prefork.advice.recommendation import (
     threads_for,
     within_memory,
 )
+from tests.advice.estimates import points
 
 MB = 1 << 20
 COMPUTING = Profile(service=0.0102, cpu=0.010, spread=0.1, memory=20 * MB)
 WAITING = Profile(service=0.0202, cpu=0.0002, spread=0.0, memory=20 * MB)
 MIXED = Profile(service=0.020, cpu=0.005, spread=0.5, memory=20 * MB)
-TWO = Place(cores=2)
+TWO = Resources(cores=2)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ TWO = Place(cores=2)
     ],
 )
 def test_the_knee_is_where_the_cores_are_busy(profile: Profile, cores: int, workers: int) -> None:
-    assert knee(profile, Place(cores)) == workers
+    assert knee(profile, Resources(cores)) == workers
 
 
 def test_the_cores_are_full_at_their_number_over_a_requests_cpu() -> None:
@@ -59,8 +59,7 @@ def test_the_cores_are_full_at_their_number_over_a_requests_cpu() -> None:
 def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
     rates: dict[int, float], taken: int
 ) -> None:
-    points = [Point(workers, rate) for workers, rate in rates.items()]
-    choice = most_throughput(points, COMPUTING, TWO)
+    choice = most_throughput(points(rates), COMPUTING, TWO)
     assert choice.workers == taken
     assert choice.reaches
 
@@ -74,49 +73,50 @@ def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
         (4.0, 12),  # nothing is given up for fewer
     ],
 )
-def test_the_less_is_known_of_the_rates_the_less_is_given_up_for_fewer(
+def test_the_less_certain_the_rates_the_less_is_given_up_for_fewer_workers(
     error: float, taken: int
 ) -> None:
     rates = {6: 95.0, 8: 98.4, 10: 99.9, 12: 100.0}
-    points = [Point(workers, rate, error) for workers, rate in rates.items()]
-    assert most_throughput(points, COMPUTING, TWO).workers == taken
+    assert most_throughput(points(rates, error), COMPUTING, TWO).workers == taken
 
 
 def test_the_reason_has_the_figures() -> None:
-    points = [Point(1, 98), Point(2, 190), Point(3, 192), Point(4, 188)]
-    assert most_throughput(points, COMPUTING, TWO).reasons == (
-        "A request takes 10.2 ms, 10.0 ms of them on a core (2 % waiting): 2 workers can keep "
-        "2 cores busy, which are full at 200 requests/s.",
-        "2 workers served 190 requests/s; 3 brought +1 %.",
+    swept = points({1: 98, 2: 190, 3: 192, 4: 188})
+    assert most_throughput(swept, COMPUTING, TWO).reasons == (
+        "A request takes 10.2 ms, 10.0 ms of it CPU (2 % waiting): 2 workers keep 2 cores busy, "
+        "for at most 200 requests/s.",
+        "2 workers served 190 requests/s; 3 served 1 % more.",
     )
 
 
 def test_one_core_is_one() -> None:
     assert (
-        "can keep 1 core busy, which is full at 100 "
-        in enough_for_cores(COMPUTING, Place(1)).reasons[0]
+        "1 worker keeps 1 core busy, for at most 100 requests/s."
+        in enough_for_cores(COMPUTING, Resources(1)).reasons[0]
     )
 
 
-def test_more_that_were_not_tried_are_said_but_no_reason_for_threads() -> None:
-    choice = most_throughput([Point(1, 50), Point(2, 100)], MIXED, TWO)
-    assert choice.reasons[-1] == "More were not tried, and 8 could keep the cores busy."
+def test_untried_larger_numbers_are_mentioned_but_are_not_a_reason_for_threads() -> None:
+    choice = most_throughput(points({1: 50, 2: 100}), MIXED, TWO)
+    assert (
+        choice.reasons[-1]
+        == "Larger numbers were not tried; it would take 8 to keep the cores busy."
+    )
     assert advice(choice, MIXED, TWO, 80, 0, threaded=True).threads == 1
-    with_room = Place(2, memory=100 * MB)
-    assert most_throughput([Point(1, 50), Point(2, 100)], MIXED, with_room) == choice
+    with_room = Resources(2, memory=100 * MB)
+    assert most_throughput(points({1: 50, 2: 100}), MIXED, with_room) == choice
 
 
 def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
-    place = Place(cores=2, memory=70 * MB)
-    points = [Point(n, n * 50) for n in (1, 2, 3)]
-    choice = most_throughput(points, MIXED, place)
+    resources = Resources(cores=2, memory=70 * MB)
+    choice = most_throughput(points({1: 50, 2: 100, 3: 150}), MIXED, resources)
     assert (choice.workers, choice.wanted) == (3, 8)
     assert choice.reasons[-1] == (
-        "Memory stops at 3 workers: each takes 20.0 MB, and there are 70.0 MB for them; 8 would be "
-        "wanted."
+        "Memory limits the pool to 3 workers (20.0 MB each, 70.0 MB available); without this limit "
+        "it would be 8."
     )
-    assert enough_for_cores(MIXED, place).workers == 3
-    assert within_memory(Choice(2, (), 2), MIXED, place) == Choice(2, (), 2)
+    assert enough_for_cores(MIXED, resources).workers == 3
+    assert within_memory(Choice(2, (), 2), MIXED, resources) == Choice(2, (), 2)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
     [(None, 20, None), (100, None, None), (100, 20, 5), (119, 20, 5), (1, 20, 1), (100, 0, None)],
 )
 def test_room_in_memory(memory: int | None, of_a_worker: int | None, room: int | None) -> None:
-    assert Place(2, memory).room(Profile(1, 1, memory=of_a_worker)) == room
+    assert Resources(2, memory).room(Profile(1, 1, memory=of_a_worker)) == room
 
 
 def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], object]:
@@ -158,76 +158,76 @@ def test_the_smallest_number_that_meets_the_target_is_taken(
     assert len(asked) == len(set(asked)) < 8
 
 
-def test_a_target_says_what_it_takes_and_what_one_worker_less_would_do() -> None:
+def test_a_targets_reason_says_what_one_worker_less_would_do() -> None:
     _, predict = as_if({1: 99.0, 2: 0.08, 5: 0.049})
     choice = least_for_target(0.05, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert choice.reasons[-1] == (
-        "At 100 requests/s, 5 workers would answer 99 % of them within 49.0 ms (wanted: 50.0 ms); "
-        "with 4 it would be 80.0 ms."
+        "At 100 requests/s, 5 workers would answer 99 % of them within 49.0 ms (target: 50.0 ms); "
+        "4 would need 80.0 ms."
     )
 
 
 @pytest.mark.parametrize(
     ("target", "rate", "p99s", "cause", "workers"),
     [
-        (0.03, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself", 3),
-        (0.07, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms by itself, and some take too", 3),
-        (0.05, 300, {1: 99.0, 2: 0.08, 8: 0.079}, "the cores are 75 % busy", 7),
-        (0.05, 390, {1: 0.01}, "the 2 cores are full at 400 requests/s", 8),
-        (0.05, 500, {1: 99.0}, "the 2 cores are full at 400 requests/s", 8),
+        (0.03, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms even", 3),
+        (0.07, 100, {1: 99.0, 2: 0.08}, "a request takes 20.0 ms even", 3),
+        (0.05, 300, {1: 99.0, 2: 0.08, 8: 0.079}, "the cores would be 75 % busy", 7),
+        (0.05, 390, {1: 0.01}, "2 cores can serve 400 requests/s at most", 8),
+        (0.05, 500, {1: 99.0}, "2 cores can serve 400 requests/s at most", 8),
     ],
 )
-def test_a_target_that_cannot_be_met_is_said_with_the_best_there_is(
+def test_a_target_that_cannot_be_met_comes_with_the_nearest_that_can(
     target: float, rate: float, p99s: dict[int, float], cause: str, workers: int
 ) -> None:
     _, predict = as_if(p99s, rate)
     choice = least_for_target(target, rate, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert not choice.reaches
     assert choice.workers == workers
-    assert any(f"cannot be had: {cause}" in reason for reason in choice.reasons)
+    assert any(f"is not possible: {cause}" in reason for reason in choice.reasons)
 
 
-def test_a_target_for_which_there_is_no_memory_says_what_it_would_take() -> None:
+def test_a_target_that_memory_prevents_names_the_number_without_this_limit() -> None:
     _, predict = as_if({1: 99.0, 7: 0.08, 8: 0.04}, 300)
-    choice = least_for_target(0.05, 300, predict, MIXED, Place(2, 70 * MB))  # type: ignore[arg-type]
+    choice = least_for_target(0.05, 300, predict, MIXED, Resources(2, 70 * MB))  # type: ignore[arg-type]
     assert not choice.reaches
     assert (choice.workers, choice.wanted) == (3, 8)
-    assert choice.reasons[-1].endswith("there are 70.0 MB for them; 8 would be wanted.")
+    assert choice.reasons[-1].endswith("70.0 MB available); without this limit it would be 8.")
 
 
 @pytest.mark.parametrize(
     ("rate", "queue", "backlog"),
     [(0, 0, 128), (10, 5, 128), (100, 28, 128), (100, 29, 256), (1000, 24, 1024), (1000, 25, 2048)],
 )
-def test_the_backlog_holds_the_queue_and_what_comes_in_a_pause(
+def test_the_backlog_has_room_for_the_queue_and_the_arrivals_of_a_pause(
     rate: float, queue: float, backlog: int
 ) -> None:
     assert backlog_for(rate, queue, TWO)[0] == backlog
 
 
-def test_those_who_wait_already_are_said() -> None:
+def test_the_backlogs_reason_names_the_requests_that_usually_wait() -> None:
     assert backlog_for(100, 29, TWO)[1] == (
-        "A backlog of 256 holds what comes in 1 s without service at 100 requests/s, behind up to "
-        "29 who wait already."
+        "Backlog 256: room for one second of arrivals (100) if every worker stalls, plus the 29 "
+        "that usually wait."
     )
 
 
 def test_datagrams_have_a_buffer_in_place_of_a_backlog() -> None:
     datagrams = MIXED._replace(datagrams=True)
-    place = Place(2, longest_backlog=128)
-    found = advice(Choice(8, (), 8), datagrams, place, rate=200, queue=5, threaded=False)
+    resources = Resources(2, longest_backlog=128)
+    found = advice(Choice(8, (), 8), datagrams, resources, rate=200, queue=5, threaded=False)
     assert found.reasons == (
-        "Datagrams have no backlog: the socket's buffer should have room for 256 of them, what "
-        "comes in 1 s without service at 200 requests/s.",
+        "Datagrams have no backlog: size the socket's receive buffer for 256 of them, one second "
+        "of arrivals (200) if every worker stalls.",
     )
 
 
-def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
-    backlog, said = backlog_for(1000, float("inf"), Place(2, longest_backlog=1024))
+def test_an_infinite_queue_does_not_make_the_backlog_infinite() -> None:
+    backlog, said = backlog_for(1000, float("inf"), Resources(2, longest_backlog=1024))
     assert backlog == 2048
     assert said == (
-        "A backlog of 2,048 holds what comes in 1 s without service at 1,000 requests/s, "
-        "but the kernel cuts it to 1,024: raise net.core.somaxconn."
+        "Backlog 2,048: room for one second of arrivals (1,000) if every worker stalls; the kernel "
+        "limits it to 1,024: raise net.core.somaxconn."
     )
 
 
@@ -235,7 +235,7 @@ def test_a_queue_without_end_does_not_make_the_backlog_endless() -> None:
     ("profile", "workers", "wanted", "threaded", "threads", "said"),
     [
         (WAITING, 200, 200, True, 1, ""),
-        (WAITING, 20, 192, True, 10, "about 9,901 requests/s in place of 990"),
+        (WAITING, 20, 192, True, 10, "about 9,901 requests/s instead of 990"),
         (WAITING, 20, 192, False, 1, "--threads 10"),
         (WAITING, 1, 192, True, 101, "101 threads"),  # one interpreter fills one core
         (COMPUTING, 1, 2, True, 1, ""),
@@ -252,8 +252,8 @@ def test_threads_are_for_handlers_that_wait_where_memory_ends(
 
 
 def test_the_advice_has_all_reasons() -> None:
-    choice = enough_for_cores(MIXED, Place(2, 70 * MB))
-    said = advice(choice, MIXED, Place(2, 70 * MB), rate=120, queue=4, threaded=True)
+    choice = enough_for_cores(MIXED, Resources(2, 70 * MB))
+    said = advice(choice, MIXED, Resources(2, 70 * MB), rate=120, queue=4, threaded=True)
     assert (said.max_children, said.backlog, said.threads) == (3, 128, 3)
     beginnings = [reason.split()[0] for reason in said.reasons]
-    assert beginnings == ["A", "Memory", "3", "A"]
+    assert beginnings == ["A", "Memory", "3", "Backlog"]

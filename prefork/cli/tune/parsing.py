@@ -1,4 +1,4 @@
-"""How the words of `prefork tune` alone are read."""
+"""How the arguments of `prefork tune` alone are parsed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prefork.cli.measuring.parsing import counts_of
 
 MOST = 500
-"""Workers that are tried at most, unless another number is said."""
+"""The largest number of workers to try, unless an option sets another."""
 TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+) *([mu]?s|)")
@@ -17,16 +17,15 @@ BOUNDS = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is wanted: 99 % of the answers within `p99` seconds, or with `None` as many as there
-    can be."""
+class Goal:
+    """99 % of the requests answered within `p99` seconds; with `None`, the highest throughput."""
 
     p99: float | None = None
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Which numbers of workers are tried: those listed, or any between two bounds."""
+    """The numbers of workers to try: those listed, or any between two bounds."""
 
     least: int = 1
     most: int = MOST
@@ -36,19 +35,19 @@ class Numbers:
         return workers in self.listed if self.listed else self.least <= workers <= self.most
 
 
-THROUGHPUT = Target()
+THROUGHPUT = Goal()
 ANY = Numbers()
 
 
-def target_of(text: str) -> Target:
+def goal_of(text: str) -> Goal:
     """`throughput` or `p99=50ms`. Errors: `ValueError`."""
     if text == "throughput":
         return THROUGHPUT
     name, _, duration = text.partition("=")
     found = DURATION.fullmatch(duration.strip().lower())
     if name.strip() != "p99" or found is None or not float(found[1]):
-        raise ValueError("it must be throughput, or p99 and a time, such as p99=50ms.")
-    return Target(float(found[1]) * TIMES[found[2]])
+        raise ValueError("it must be throughput, or p99 with a time, such as p99=50ms.")
+    return Goal(float(found[1]) * TIMES[found[2]])
 
 
 def numbers_of(text: str) -> Numbers:
@@ -56,7 +55,7 @@ def numbers_of(text: str) -> Numbers:
     if (bounds := BOUNDS.fullmatch(text.strip())) is not None:
         least, most = int(bounds[1]), int(bounds[2])
         if not 1 <= least <= most:
-            raise ValueError("bounds are two numbers from 1 up, the smaller one first: 2-64.")
+            raise ValueError("it must be two numbers from 1 up, the smaller one first: 2-64.")
         return Numbers(least, most)
     listed = counts_of(text)
     return Numbers(listed[0], listed[-1], listed)

@@ -1,14 +1,14 @@
-"""How the words of `prefork bench` alone are read."""
+"""How the arguments of `prefork bench` alone are parsed."""
 
 from __future__ import annotations
 
-from prefork.cli.bench.cells import STRATEGIES
+from prefork.cli.bench.candidates import STRATEGIES
 from prefork.cli.measuring.parsing import listed
 from prefork.cli.outcomes import did_you_mean
 
 
 def strategies_of(text: str) -> tuple[str, ...]:
-    """Names, with commas between them; in the order of `STRATEGIES`, whatever theirs is."""
+    """Names separated by commas, returned in the order of `STRATEGIES`. Errors: `ValueError`."""
     names = listed(text)
     for name in names:
         if name not in STRATEGIES:

@@ -1,17 +1,8 @@
-"""Arithmetic of what was measured."""
+"""The rate of exchanges while the load is steady."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import quantiles
-
-
-def percentiles(took: Sequence[float]) -> tuple[float, float]:
-    """Milliseconds that half of the exchanges, and 99 % of them, took at most; 0 for none."""
-    if len(took) < 2:
-        took = [*took, *took] or [0.0, 0.0]
-    cuts = quantiles(took, n=100, method="inclusive")
-    return cuts[49] * 1000, cuts[98] * 1000
 
 
 def steady(
@@ -19,10 +10,10 @@ def steady(
 ) -> tuple[float, list[float]]:
     """Exchanges per second, and the seconds that each took, by when each began and ended.
 
-    They are counted until `end`, from `start` or from when each of so many clients has been
-    answered once, for until then the queue still grows. Of an exchange on the edge, the part within
-    counts: counting whole ones would favour those which happen to end in time. Where there is no
-    such while, all of them count, from the first beginning to the last end.
+    They are counted from `start`, or from the moment when each of this many clients has had its
+    first answer (until then the queue still grows), until `end`. Of an exchange across an edge the
+    part inside counts: counting whole exchanges would favour those that happen to end in time.
+    Without such an interval all of them count, from the first beginning to the last end.
     """
     if not spans:
         return 0.0, []

@@ -1,4 +1,4 @@
-"""What is compared: strategies by numbers of workers, each pair a cell of the table."""
+"""What is compared: each strategy with each number of workers, and what was measured of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prefork.advice.phrasing import counted
+from prefork.loadtest.trials import Summary
 
 STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "accept": lambda workers: {},
@@ -15,14 +16,14 @@ STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "fork": lambda workers: {"strategy": "fork"},
     "fork-ahead": lambda workers: {"strategy": "fork", "fork_ahead": workers},
 }
-"""The settings of each, for so many workers; the simpler ones first."""
+"""The settings of each for a number of workers; simpler ones first."""
 PLAIN: dict[str, object] = {
     "strategy": "accept",
     "idle_order": "fifo",
     "fork_ahead": 0,
     "sizing": "static",
 }
-"""What they are put over, whatever a server class has chosen."""
+"""The settings below these, whatever a server class has chosen."""
 KINDS = {
     "tcp": "TCPServer",
     "udp": "UDPServer",
@@ -30,12 +31,12 @@ KINDS = {
     "unixgram": "UnixDatagramServer",
 }
 REFERENCES = ("Forking", "Threading")
-"""Mix-ins of the standard library that a request handler is served with for comparison."""
+"""Mix-ins of the standard library that serve a request handler for comparison."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One server to measure; `workers` is 0 for one of the standard library's, a reference."""
+class Candidate:
+    """One server to measure; `workers` is 0 for a reference, one of the standard library's."""
 
     strategy: str
     workers: int = 0
@@ -51,8 +52,8 @@ class Cell:
         return f"{self.strategy} with {counted(self.workers, 'worker')}"
 
     @property
-    def simplicity(self) -> tuple[int, int]:
-        """What is simpler comes first: by strategy, then by the number of workers."""
+    def complexity(self) -> tuple[int, int]:
+        """Sorts simpler ones first: by strategy, then by the number of workers."""
         return list(STRATEGIES).index(self.strategy), self.workers
 
     @property
@@ -60,22 +61,40 @@ class Cell:
         return PLAIN | STRATEGIES[self.strategy](self.workers)
 
 
+@dataclass(frozen=True)
+class CandidateResult:
+    """What was measured of one candidate."""
+
+    candidate: Candidate
+    summary: Summary
+
+    @property
+    def has_served(self) -> bool:
+        """Whether it served all of its requests, and at least one."""
+        return self.summary.rate.value > 0 and not self.summary.failures
+
+    @property
+    def was_measured(self) -> bool:
+        """Whether it had a trial."""
+        return bool(self.summary.requests or self.summary.failures)
+
+
 def default_counts(cores: int) -> list[int]:
-    """Numbers of workers around that of the cores; above it, for handlers that wait."""
+    """Numbers of workers around the number of cores; above it for handlers that wait."""
     return sorted({1, max(1, cores // 2), cores, 2 * cores, 4 * cores})
 
 
-def cells_of(
+def candidates_of(
     strategies: Sequence[str], counts: Sequence[int], scheme: str
-) -> tuple[list[Cell], str]:
-    """The cells, strategy by strategy, and a sentence about those that do not fit, or nothing.
+) -> tuple[list[Candidate], str]:
+    """The candidates, strategy by strategy, and a sentence about those left out, or nothing.
 
-    The references come last; no cell at all when no strategy fits.
+    The references come last; no candidate at all if no strategy fits the kind of server.
     """
     fitting = [name for name in strategies if name != "reuseport" or scheme in ("tcp", "udp")]
-    cells = [Cell(name, workers) for name in fitting for workers in counts]
-    if cells:
-        cells += [Cell(f"{mixin}{KINDS[scheme]}") for mixin in REFERENCES]
+    candidates = [Candidate(name, workers) for name in fitting for workers in counts]
+    if candidates:
+        candidates += [Candidate(f"{mixin}{KINDS[scheme]}") for mixin in REFERENCES]
     if len(fitting) == len(strategies):
-        return cells, ""
-    return cells, "reuseport is left out: it needs a TCP or UDP port."
+        return candidates, ""
+    return candidates, "reuseport is left out: it needs a TCP or UDP port."
