@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import select
+import signal
 from collections.abc import Callable, Iterator
 
 from prefork.forker import Adopt, Forker
@@ -120,6 +121,12 @@ class Crew:
 
     def send_signal(self, record: WorkerRecord, signo: int) -> None:
         self._reaper.send_signal(record.pid, signo)
+
+    def kill(self, record: WorkerRecord) -> None:
+        """End a worker at once, and wait for that; its death is still to come from `deaths()`."""
+        self._reaper.send_signal(record.pid, signal.SIGKILL)
+        if record.pid in self._reaper:
+            self._system.await_end(record.pid)
 
     def reading(self, record: WorkerRecord) -> Reading:
         """What the worker, or a dead one, has written on the scoreboard."""

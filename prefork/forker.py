@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from prefork.listener import Identity
 from prefork.reaper import Death, Reaper
+from prefork.strays import end_child, end_strays
 from prefork.subreaper import taking_in_orphans
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message
@@ -27,9 +28,6 @@ stuck."""
 PATIENCE = 1.0
 """Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
 
-CALLING_OFF = 0.3
-"""Seconds in which somebody who is forking one says so."""
-
 
 class ForkerError(Exception):
     """It forks no more workers; the message says why."""
@@ -43,7 +41,7 @@ class Forker:
         self.channel = channel
         self._system = system
         self._reaper = Reaper(system)
-        self._is_stuck = False
+        self._newborn = 0  # the last pid that it has announced
         self.listeners: list[Identity | None] = []
         """Those that there were when it was forked."""
         self.severity = logging.WARNING
@@ -72,19 +70,36 @@ class Forker:
         with taking_in_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
-                    raise self._error("takes no orders")
+                    error = self._error("takes no orders")
+                    self._kill()
+                    raise error
                 theirs.close()
-                adopt(self._newborn(ours))
+                adopt(self._announced(ours))
             except (OSError, ForkerError):
                 raise
             except BaseException:
                 theirs.close()
                 with contextlib.suppress(OSError, ForkerError):
-                    adopt(self._newborn(ours))
+                    adopt(self._announced(ours))
                 raise
 
-    def _newborn(self, ours: Channel) -> int:
-        """The pid of the worker that is being forked."""
+    def _announced(self, ours: Channel) -> int:
+        """The pid of the worker that is being forked. If that fails, nobody is left of its birth.
+
+        Errors: those of `bear()`.
+        """
+        try:
+            self._newborn = self._answer(ours)
+        except OSError:
+            self._end_unannounced(ours)
+            raise
+        except ForkerError:
+            self._kill()
+            self._end_unannounced(ours)
+            raise
+        return self._newborn
+
+    def _answer(self, ours: Channel) -> int:
         if not ours.wait(BIRTH_TIMEOUT):
             raise self._error(f"has not forked a worker within {BIRTH_TIMEOUT:g} s")
         answer = ours.peek()  # whatever may come in between, its number is not lost
@@ -94,6 +109,17 @@ class Forker:
             error = int(answer.body)
             raise OSError(error, os.strerror(error))
         return int(answer.body)
+
+    def _end_unannounced(self, ours: Channel) -> None:
+        """End whoever has come here by a birth that has failed.
+
+        Who bears the name of a birth no more has said its number before.
+        """
+        ended = end_strays(self.pid)
+        with contextlib.suppress(BlockingIOError):
+            while (message := ours.receive()) is not None:
+                if message.kind is Kind.BORN and (pid := int(message.body)) not in ended:
+                    end_child(pid)
 
     def news(self) -> Iterator[Message]:
         """What it has said, before it forks workers.
@@ -111,27 +137,20 @@ class Forker:
 
     def collect(self) -> Death | None:
         """Its end, if that has come."""
-        deaths = self._reaper.collect()
-        if not deaths:
-            return None
-        if deaths[0].status == ExitCode.TERMINATED:
-            self.severity = logging.INFO
-        return deaths[0]
+        return self._wait_for_end(0.0)
 
-    def call_off(self) -> None:
-        """It is not wanted any more, and may be there already: wait for a moment to be told.
-
-        A worker that is busy reads later that it shall fork none.
-        """
-        self.channel.say_no_more()
-        if self.channel.fileno() >= 0 and self.channel.wait(CALLING_OFF):
-            message = self.channel.receive()
-            if message is not None and message.kind is Kind.BORN:
-                self.adopt(int(message.body))
+    def _wait_for_end(self, timeout: float | None) -> Death | None:
+        """The same, but wait for it; whoever it was about to fork is ended."""
+        for death in self._reaper.collect(timeout):
+            if death.status == ExitCode.TERMINATED:
+                self.severity = logging.INFO
+            if death.is_violent:
+                end_strays(self.pid, self._newborn)
+            return death
+        return None
 
     def _error(self, why: str) -> ForkerError:
         """That it has ended is a better reason than any consequence of it."""
-        self._is_stuck = True
         death = self.collect()
         return ForkerError(why if death is None else death.sentence)
 
@@ -141,13 +160,16 @@ class Forker:
         It leaves when its channel does, once it has collected whatever it has forked.
         """
         self.channel.close()
-        deadline = self._system.clock() + (0.0 if at_once or self._is_stuck else PATIENCE)
+        deadline = self._system.clock() + (0.0 if at_once else PATIENCE)
         while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
-            self._reaper.collect(left)
+            self._wait_for_end(left)
+        self._kill()
+        self._reaper.close()
+
+    def _kill(self) -> None:
         self._reaper.send_signal(self.pid, signal.SIGKILL)
         while len(self._reaper):
-            self._reaper.collect(None)
-        self._reaper.close()
+            self._wait_for_end(None)
 
     def let_go(self) -> None:
         """In a forked child: drop the master's ends."""

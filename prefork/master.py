@@ -277,8 +277,8 @@ class Master:
             record = self._pool.by_pid(death.pid)
             if record is not None:
                 self._bury_one(record, death)
+                self._origin.note_death(record, death)
                 if record.standing and not record.was_ready:
-                    self._origin.note_failed_start(record)
                     failed = record
         if failed is not None and self._nobody_starts():
             raise StartError.of(failed)

@@ -22,8 +22,8 @@ class WorkerRecord:
 
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
     `standing` is false for a worker that serves one request and then ends, `proved` true once it is
-    no newborn any more. `may_stop` says whether its handlers may stop the server. `failure` is the
-    traceback of a failed start.
+    no newborn any more. `may_stop` says whether its handlers may stop the server, `may_fork`
+    whether it was told to fork a mold. `failure` is the traceback of a failed start.
     """
 
     slot: int
@@ -36,6 +36,7 @@ class WorkerRecord:
     was_ready: bool = False
     proved: bool = False
     may_stop: bool = True
+    may_fork: bool = False
     failure: str = ""
 
     @property

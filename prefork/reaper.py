@@ -22,6 +22,11 @@ class Death:
     status: int | None
 
     @property
+    def is_violent(self) -> bool:
+        """Whether it may have come at any point of what the process was doing."""
+        return self.status is None or self.status < 0
+
+    @property
     def sentence(self) -> str:
         if self.status is None:
             return "ended, and somebody else collected its status"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from prefork.signals import Mask, held_back, let_through
+from prefork.strays import named_as_forking
 from prefork.system import SYSTEM, System
 from prefork.workers.exits import Life
 
@@ -53,13 +55,17 @@ def divide(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     The new process returns from here, too. It has to give up whatever it finds itself in, and to
     return what it will live from now on to the bottom of its stack: see `Life`.
 
-    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
+    Whoever of the three is killed in here, the ancestor can tell the others: see `strays`.
+
+    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM), or EINTR when
+    the one in between was killed; the new one may be there all the same.
     """
     flush_standard_streams()
-    with held_back():
+    with held_back(), named_as_forking():
         between = system.fork()
         if between:
-            if error := _status_of(between):
+            status = _status_of(between)
+            if error := status if status >= 0 else errno.EINTR:
                 raise OSError(error, os.strerror(error))
             return False
         _fork_and_end(os.getpid(), system)
@@ -88,7 +94,8 @@ def _fork_and_end(between: int, system: System) -> None:
 
 
 def _status_of(pid: int) -> int:
-    """Wait for a child that is about to end: its exit status, 0 if somebody else has taken it."""
+    """Wait for a child that is about to end: its exit code, or minus the signal that killed it; 0
+    if somebody else has taken it."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 
-_SET, _GET = 36, 37  # PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER (prctl(2), Linux 3.4)
+from prefork import prctl
 
 
 class _Flag:
@@ -20,21 +20,21 @@ class _Flag:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wanted_by: set[object] = set()
-        self._before: int | None = None  # known while it may be another one
+        self._before: bool | None = None  # known while it may be another one
 
     def take(self, who: object) -> None:
         with self._lock:
             self._wanted_by.add(who)
             if self._before is None:
-                self._before = _get()
-            _set(1)
+                self._before = prctl.takes_in_orphans()
+            prctl.take_in_orphans(True)
 
     def give_back(self, who: object) -> None:
         """Also if somebody's exception has come into `take()`, at whatever point."""
         with self._lock:
             self._wanted_by.discard(who)
             if not self._wanted_by and self._before is not None:
-                _set(self._before)
+                prctl.take_in_orphans(self._before)
                 self._before = None
 
 
@@ -63,24 +63,3 @@ def taking_in_orphans() -> Iterator[None]:
     finally:
         if flag is _flag:  # not in a child that was forked in the block
             flag.give_back(who)
-
-
-def _get() -> int:
-    import ctypes
-
-    flag = ctypes.c_int()
-    _prctl(_GET, ctypes.addressof(flag))
-    return flag.value
-
-
-def _set(flag: int) -> None:
-    _prctl(_SET, flag)
-
-
-def _prctl(option: int, argument: int) -> None:
-    import ctypes  # every fork has it to copy; many pools never need it
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))):
-        error = ctypes.get_errno()
-        raise OSError(error, f"prctl: {os.strerror(error)}")

@@ -6,6 +6,7 @@ call is looked up in its module when it is made: programs that replace `os.fork`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -41,6 +42,11 @@ class System:
     def wait_pid(self, pid: int) -> os.waitid_result | None:
         """The same by number, for a child that has no pidfd."""
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+    def await_end(self, pid: int) -> None:
+        """Wait until a child has ended, and leave it to be collected."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def send_signal(self, pidfd: int, signo: int) -> None:
         """Signal the process behind `pidfd`: it cannot hit another one with a reused number."""

@@ -51,7 +51,8 @@ class Kind(IntEnum):
     BORN = 12
     """From a process that was forked on order: it is there; the body is its pid."""
     GROW = 13
-    """To a worker: fork a mold, whose end of its channel is the descriptor."""
+    """To a worker: fork a mold, whose end of its channel is the descriptor. On that channel: from
+    the worker, whether it is still to fork it; to the worker, that it is."""
 
 
 Parcel = tuple[bytes, int | None]

@@ -23,6 +23,9 @@ from prefork.workers.scoreboard import Scoreboard
 from prefork.workers.service import Lent, Service
 from prefork.workers.sources.base import Source
 
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a worker which is about to fork waits for the master's word, and serves nobody."""
+
 
 @dataclass(frozen=True)
 class Nursery:
@@ -60,16 +63,19 @@ class Nursery:
             return None
         channel = Channel.over(order.fd)
         try:
-            if channel.wait(0):
-                return None  # the master has given up
             if (count := threads.count()) > 1:
                 channel.send(Message(Kind.FAILED, b"it has %d threads" % count))
-            elif self.divide(prepare):
+            elif self._is_still_to_grow(channel) and self.divide(prepare):
                 return functools.partial(self._mold, given.terms, channel)
         except OSError as error:
             channel.send(Message(Kind.FAILED, f"it could not fork it: {error.strerror}".encode()))
         channel.close()
         return None
+
+    def _is_still_to_grow(self, channel: Channel) -> bool:
+        """Ask the master, which may have given up, and has to be prepared for the fork."""
+        channel.send(Message(Kind.GROW))
+        return channel.wait(ANSWER_TIMEOUT) and channel.receive() is not None
 
     def _mold(self, terms: Terms, channel: Channel) -> int | Life:
         """The life of a mold, which is that of a forker when it is ready."""

@@ -12,9 +12,11 @@ from typing import Any
 from prefork.crew import Crew
 from prefork.host import Host
 from prefork.pool import WorkerRecord
+from prefork.reaper import Death
 from prefork.reports import warn_of_threads
 from prefork.spawner import divide
 from prefork.strategies.base import Strategy
+from prefork.strays import end_strays
 from prefork.system import System
 from prefork.workers.exits import Life
 from prefork.workers.forker import Nursery
@@ -71,8 +73,10 @@ class Origin:
         """Seconds until the clock alone makes a `turn()` necessary."""
         return None
 
-    def note_failed_start(self, record: WorkerRecord) -> None:
-        """A standing worker has ended that was never ready."""
+    def note_death(self, record: WorkerRecord, death: Death) -> None:
+        """A worker has ended, and is collected."""
+        if record.may_fork and death.is_violent:
+            end_strays(record.pid)
 
     def end(self) -> None:
         """No more standing workers are wanted."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 
 from prefork.crew import Crew
-from prefork.forker import Forker, ForkerError
+from prefork.forker import BIRTH_TIMEOUT, Forker, ForkerError
 from prefork.host import Host
 from prefork.lifecycle import REFORK_TRANSITIONS, ReforkEvent, ReforkState, WorkerState, advance
 from prefork.origins.forker import FromForker
 from prefork.policies.reforking import Attempts, to_promote, to_replace
 from prefork.pool import WorkerRecord
+from prefork.reaper import Death
 from prefork.strategies.base import Strategy
+from prefork.strays import end_strays
 from prefork.subreaper import taking_in_orphans
 from prefork.system import System
 from prefork.workers.channel import Channel, Kind, Message
@@ -22,47 +25,88 @@ logger = logging.getLogger("prefork")
 
 
 class Growth:
-    """A mold that a worker was told to fork, until it is ready."""
+    """A mold that a worker was told to fork, until it is ready.
+
+    A worker that is busy reads that later. Before it forks it asks, so that orphans are taken in
+    for the moment of the fork only, and nothing is forked for one who has given up.
+    """
 
     def __init__(self, parent: WorkerRecord, deadline: float, system: System) -> None:
         self.parent = parent
         self.deadline = deadline
         ours, theirs = Channel.pair()
         self.mold = Forker(ours, system)
+        self._system = system
         self._orphans = contextlib.ExitStack()
+        self._birth_ends: float | None = None  # when it has to, while one is under way
+        self._ended: set[int] = set()
         try:
-            # Until the mold says that it is there, and so a child of this process.
-            self._orphans.enter_context(taking_in_orphans())
+            parent.may_fork = True
             parent.channel.send(Message(Kind.GROW, fd=theirs.fileno()))
         except BaseException:
-            self.end()
+            self.mold.end()
             raise
         finally:
             theirs.close()
 
-    def is_ready(self, now: float) -> bool:
+    def is_ready(self) -> bool:
         """Whether it has become a mold that forks workers.
 
-        Errors: `ForkerError` when it never will.
+        Errors: `ForkerError` when it never will, `OSError` where no orphan may be taken in.
         """
         for message in self.mold.news():
-            if message.kind is Kind.BORN:
-                self.mold.adopt(int(message.body))
-                self._orphans.close()
+            if message.kind is Kind.GROW:
+                self._orphans.enter_context(taking_in_orphans())
+                self._birth_ends = self._system.clock() + BIRTH_TIMEOUT
+                self.mold.channel.send(Message(Kind.GROW))
+            elif message.kind is Kind.BORN:
+                self._born(int(message.body))
             elif message.kind is Kind.READY:
                 return True
             else:
                 raise ForkerError(message.body.decode("utf-8", "replace"))
-        if now >= self.deadline:
+        if self._system.clock() >= self.deadline:
             raise ForkerError("it was not ready within the start_timeout")
         return False
 
-    def end(self) -> None:
-        """Give up; one that is being forked just now is still taken in."""
-        if not self.mold.pid:
-            self.mold.call_off()
+    def note_end_of_parent(self) -> None:
+        """It was killed, perhaps while it was forking."""
+        self._ended |= end_strays(self.parent.pid, self.mold.pid)
+
+    def end(self, kill_parent: Callable[[], None]) -> None:
+        """Give up; who is being forked just now is waited for, and ended.
+
+        `kill_parent` ends a worker that does not come back from forking.
+        """
+        while self._birth_ends is not None:
+            left = self._birth_ends - self._system.clock()
+            if not self.mold.channel.wait(max(left, 0.0)):
+                kill_parent()
+                break
+            if not self._hear_of_birth():
+                break
+        if self._birth_ends is not None:
+            self._ended |= end_strays(self.parent.pid)
+            while self._hear_of_birth():
+                pass  # who bears the name of a birth no more has said its number before
         self._orphans.close()
         self.mold.end(at_once=True)
+
+    def _hear_of_birth(self) -> bool:
+        """Whether anything more was said."""
+        try:
+            message = self.mold.channel.receive()
+        except BlockingIOError:
+            return False
+        if message is not None and message.kind is Kind.BORN:
+            self._born(int(message.body))
+        return message is not None
+
+    def _born(self, pid: int) -> None:
+        if pid not in self._ended:
+            self.mold.adopt(pid)
+            self._birth_ends = None
+            self._orphans.close()
 
 
 class FromMold(FromForker):
@@ -111,9 +155,13 @@ class FromMold(FromForker):
             return self._attempts.due(now)
         return 0.0 if self._to_retire(wanted) or not self._outdated_left() else None
 
-    def note_failed_start(self, record: WorkerRecord) -> None:
-        """What is in the mold's memory may be the reason, and would be so for ever."""
-        if self._mold is not None and not self._is_outdated(record):
+    def note_death(self, record: WorkerRecord, death: Death) -> None:
+        if death.is_violent and self._growth is not None and self._growth.parent is record:
+            self._growth.note_end_of_parent()
+        super().note_death(record, death)
+        failed = record.standing and not record.was_ready
+        if failed and self._mold is not None and not self._is_outdated(record):
+            # What is in the mold's memory may be the reason, and would be so for ever.
             self._lose_mold(self._mold, "has forked a worker that could not start")
 
     def end(self) -> None:
@@ -167,9 +215,9 @@ class FromMold(FromForker):
 
     def _hear(self, growth: Growth) -> None:
         try:
-            if not growth.is_ready(self.system.clock()):
+            if not growth.is_ready():
                 return
-        except ForkerError as error:
+        except (ForkerError, OSError) as error:
             self._abandon(growth)
             self._note(ReforkEvent.FAILED)
             self._report_failure(growth.parent, str(error))
@@ -191,8 +239,13 @@ class FromMold(FromForker):
         )
 
     def _abandon(self, growth: Growth) -> None:
+        def kill_parent() -> None:
+            logger.warning("Killing worker %d (pid %d): it does not come back from forking.", *who)
+            self.crew.kill(growth.parent)
+
+        who = growth.parent.slot, growth.parent.pid
         self.crew.unwatch(growth.mold.channel.fileno())
-        growth.end()
+        growth.end(kill_parent)
         self._growth = None
 
     def _note_end_of_mold(self, mold: Forker) -> None:

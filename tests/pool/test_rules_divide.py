@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from prefork import subreaper
+from prefork import prctl
 from prefork.spawner import divide
 from prefork.subreaper import taking_in_orphans
 from prefork.system import System
@@ -115,14 +115,14 @@ def test_the_attribute_is_put_back_whenever_an_exception_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal handler's, while it is being set."""
-    change = subreaper._set
+    change = prctl.take_in_orphans
 
-    def interrupted(flag: int) -> None:
+    def interrupted(flag: bool) -> None:
         change(flag)
         if flag:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(subreaper, "_set", interrupted)
+    monkeypatch.setattr(prctl, "take_in_orphans", interrupted)
     with pytest.raises(KeyboardInterrupt), taking_in_orphans():
         pass
     assert not takes_in_orphans()
