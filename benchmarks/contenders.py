@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.build import program
-from prefork.cli.load.cpu import used_by_tree
+from prefork.loadtest.process_tree import used_by_tree
 
 SERVE = Path(__file__).resolve().with_name("serve.py")
 PEERS = SERVE.with_name("peers")

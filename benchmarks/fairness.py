@@ -29,7 +29,7 @@ LEAST, MOST = 90, 110
 LEAST_PERCENT_HOT = 90.0
 MOST_PERCENT_WASTED = 1.0
 PLAN = Plan(rounds=5, seconds=0, clients=1)
-KINDS = {"fair": "prefork", "hot": "hot"}
+KINDS = {"fifo": "prefork", "lifo": "lifo"}
 """The kind of server for each order."""
 
 
@@ -55,13 +55,13 @@ def measure(plan: Plan = PLAN) -> Outcome:
         with bar.part(0.4):
             rounds[order] = shares(order, plan.rounds, CONNECTIONS, PAUSE)
     with bar.part(0.2):
-        (leisurely,) = shares("fair", 1, CONNECTIONS // 2, LEISURE)
-    everybody = [one.served for one in rounds["fair"]]
-    hot = min(max(one.served) for one in rounds["hot"])
+        (leisurely,) = shares("fifo", 1, CONNECTIONS // 2, LEISURE)
+    everybody = [one.served for one in rounds["fifo"]]
+    hot = min(max(one.served) for one in rounds["lifo"])
     others = Spread.of(one.others for series in rounds.values() for one in series).median
     remarks = [
         f"A worker that has had no request for 50 ms wakes once, to say in its title that it "
-        f"is idle. With a connection every {LEISURE * 1e3:g} ms, in the order fair, that makes "
+        f"is idle. With a connection every {LEISURE * 1e3:g} ms, in the order fifo, that makes "
         f"{leisurely.wasted} wake-ups without a request beside {CONNECTIONS // 2} with one."
     ]
     if others > QUIET:

@@ -1,8 +1,8 @@
 """What an echo costs as the pool and the number of clients grow, and what an idle pool costs.
 
 The pools of all sizes run all the time, so each is measured beside the others' idle workers. In the
-order fair the requests go round all workers, and each meets one whose memory has left the caches.
-What that alone costs shows the C server, which goes round as well; the order hot does not.
+order fifo the requests go round all workers, and each meets one whose memory has left the caches.
+What that alone costs shows the C server, which goes round as well; the order lifo does not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prefork.readings.cpu import used_by_process
 WORKERS = (1, 4, 16, 64, 256)
 CLIENTS = (1, 4, 16, 64, 256, 1024)
 WORKERS_FOR_CLIENTS = 4
-HOT, C = "order hot", "C prefork"
+HOT, C = "order lifo", "C prefork"
 MOST_GROWTH = 1.1
 MOST_PERCENT_OF_A_CORE = 0.1
 IDLE_SECONDS = 5.0
@@ -50,7 +50,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
             contender
             for count in (WORKERS_FOR_CLIENTS, max(WORKERS))
             for contender in (
-                python_server("hot", "echo", count, name=f"{HOT}, {named(count, 'workers')}"),
+                python_server("lifo", "echo", count, name=f"{HOT}, {named(count, 'workers')}"),
                 c_server(count, name=f"{C}, {named(count, 'workers')}"),
             )
         ]
@@ -92,7 +92,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
             ),
         ],
         remarks=[
-            f"In the order hot {many} cost {others[HOT]:.2f} times what {few} do, and those of "
+            f"In the order lifo {many} cost {others[HOT]:.2f} times what {few} do, and those of "
             f"{C} {others[C]:.2f} times."
         ],
         figures={"idle": vars(idle)},

@@ -25,7 +25,7 @@ from benchmarks.progress import bar
 from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.watched import DEADLINE, watched
-from prefork.cli.load.cpu import tree
+from prefork.loadtest.process_tree import tree
 
 MEGABYTES = 150
 SIZES = (2, 4, 8, 16)
@@ -34,8 +34,8 @@ LEAST_PERCENT_SAVED = 60.0
 SIZE_OF_TARGET, TOUCHED_OF_TARGET = 4, 5
 PLAN = Plan(rounds=1, seconds=0, clients=max(SIZES))
 OWN, PRELOADED, REFORKED = "a graph in each worker", "preloaded in the master", "reforked"
-REFORK = {"spawn": "refork", "refork_after": 50, "max_unavailable": 2, "order": "hot"}
-"""`hot`, so that not every worker builds a graph of its own before the first is a mold."""
+REFORK = {"fork_from": "mold", "refork_after": 50, "max_unavailable": 2, "idle_order": "lifo"}
+"""`lifo`, so that not every worker builds a graph of its own before the first is a mold."""
 LOADERS = 4
 """Clients that ask all the time while a pool reforks."""
 PAUSE = 0.2

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.cli.load.machine import Machine
+from prefork.loadtest.machine import Machine
 
 if TYPE_CHECKING:
     from benchmarks.rounds import Round, Rounds

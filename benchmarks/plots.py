@@ -126,8 +126,8 @@ def growth_plot(results: Results) -> Sheet | None:
     by_workers, by_clients = (by_count(growth, unit) for unit in ("worker", "client"))
     titled(left, "What an echo costs, by workers", "workers (16 clients)")
     curve(left, by_workers, OURS)
-    ends = [(list(by_workers.values())[-1].median, "prefork, order fair", OURS)]
-    for name, colour in (("order hot", OURS), ("C prefork", FAINT)):
+    ends = [(list(by_workers.values())[-1].median, "prefork, order fifo", OURS)]
+    for name, colour in (("order lifo", OURS), ("C prefork", FAINT)):
         costs = {
             float(list(by_workers).index(count)): value.median
             for count, value in by_count(growth, "worker", f"{name}, ").items()

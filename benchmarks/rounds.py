@@ -19,7 +19,7 @@ from benchmarks.contenders import Contender, Running, ServerFailed, settle
 from benchmarks.latencies import quantiles
 from benchmarks.load import ECHO, Answers, Load, generate
 from benchmarks.progress import bar
-from prefork.cli.load.machine import busy_seconds
+from prefork.loadtest.machine import busy_seconds
 
 TRIES = 2  # times as many turns as wanted, to find so many quiet ones
 

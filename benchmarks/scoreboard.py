@@ -54,7 +54,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
 
 def calls_of_a_request() -> Spread:
     """Microseconds of what `prefork.workers.loop` calls on its slot for each request."""
-    from prefork.workers.scoreboard import Scoreboard
+    from prefork.workers.protocol.scoreboard import Scoreboard
 
     slot = Scoreboard().slot(0)
     client_address = ("127.0.0.1", 40_000)

@@ -135,11 +135,11 @@ def standard(prefix: str) -> Callable[[Task], None]:
 
 KINDS: dict[str, Callable[[Task], None]] = {
     "prefork": ours(),
-    "hot": ours(order="hot"),
+    "lifo": ours(idle_order="lifo"),
     "handoff": ours(strategy="handoff"),
     "reuseport": ours(strategy="reuseport"),
     "fork": ours(strategy="fork"),
-    "ahead": ours(strategy="fork", spare=2),
+    "ahead": ours(strategy="fork", fork_ahead=2),
     "recycled": ours(max_requests=50),
     "threaded": threaded_server,
     "forking": standard("Forking"),

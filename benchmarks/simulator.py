@@ -116,7 +116,7 @@ def measure(plan: Plan = PLAN) -> Outcome:
     for kind in kinds():
         with bar.part(1 / 3), dealing(kind.name, kind.workers) as dealer:
             for seed in range(plan.rounds):
-                turn = Turn(kind, kind.cards(per_ms), dealer, plan, seed)
+                turn = Trial(kind, kind.cards(per_ms), dealer, plan, seed)
                 for name, cell in turn.cells().items():
                     found.setdefault(name, []).append(cell)
                 bar.at((seed + 1) / plan.rounds)
@@ -152,7 +152,7 @@ def speed() -> Target:
     )
 
 
-class Turn:
+class Trial:
     """Profile, most, and all levels of one handler."""
 
     def __init__(

@@ -27,7 +27,7 @@ from benchmarks.handlers import SERVICES
 from benchmarks.serve import Task, serve
 from prefork import PreforkTCPServer, Settings
 from prefork.policies.sizing.steps import Shrinking
-from prefork.workers.scoreboard import Reading
+from prefork.workers.protocol.scoreboard import Reading
 
 
 class Journal(logging.Handler):

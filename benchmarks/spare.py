@@ -26,7 +26,7 @@ REQUESTS = 40
 INTERVAL = 0.08
 LEAST_TIMES = 5.0
 PLAN = Plan(rounds=5, seconds=0, clients=1)
-OURS, FORKING = "prefork, fork with spare 2", "ForkingTCPServer"
+OURS, FORKING = "prefork, fork with 2 ahead", "ForkingTCPServer"
 CLIENTS: dict[str, Callable[[int], Iterable[Answer]]] = {
     "paced": lambda port: paced(port, REQUESTS, INTERVAL),
     "closed loop": lambda port: one_after_another(port, REQUESTS, pause=0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.output import RESULTS
-from prefork.cli.load.machine import Machine
+from prefork.loadtest.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ WORKERS = 4
 MOST_OF_ACCEPT = 2.2
 PLAN = Plan(rounds=8, seconds=0.5, clients=16)
 NAMES = {
-    "prefork": "accept, fair",
-    "hot": "accept, hot",
+    "prefork": "accept, fifo",
+    "lifo": "accept, lifo",
     "reuseport": "reuseport",
     "handoff": "handoff",
-    "ahead": "fork, spare 2",
+    "ahead": "fork, 2 ahead",
     "fork": "fork",
 }
 

@@ -28,9 +28,9 @@ from benchmarks.rounds import Plan
 from benchmarks.tables import listing
 from benchmarks.tuned import LOOPS
 from prefork.advice.recommendation import Point
-from prefork.cli.load.machine import BUSY
-from prefork.cli.load.turns import Figure
 from prefork.cli.tune.record import NO_COHERENCE, NO_CONTENTION, lost
+from prefork.loadtest.machine import BUSY
+from prefork.loadtest.trials import Estimate
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),
@@ -155,7 +155,7 @@ def points_of(said: dict[str, Any]) -> dict[int, Point]:
     """What was measured, by workers."""
     points = {}
     for size in said["sizes"]:
-        rate = Figure(**size["summary"]["rate"])
+        rate = Estimate(**size["summary"]["rate"])
         error = rate.error(size["quiet_turns"])
         points[size["workers"]] = Point(size["workers"], rate.value, error)
     return points

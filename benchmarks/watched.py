@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import Contender, Running, ServerFailed, settle
-from prefork.cli.load.cpu import children
-from prefork.cli.load.machine import busy_seconds
+from prefork.loadtest.machine import busy_seconds
+from prefork.loadtest.process_tree import children
 
 SITUATIONS = Path(__file__).resolve().with_name("situations.py")
 DEADLINE = 60.0

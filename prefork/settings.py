@@ -10,10 +10,7 @@ import functools
 import math
 from dataclasses import dataclass, replace
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from prefork.policies.sizing.base import Limits
-from prefork.workers.sources.base import Order
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 
 class SettingsError(ValueError):
@@ -37,13 +34,32 @@ class Range:
         return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
 
 
+IdleOrder = Literal["fifo", "lifo"]
+"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
-SpawnName = Literal["auto", "fork", "refork"]
+ForkFrom = Literal["auto", "master", "mold"]
 Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0, "seconds")]
 SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
+
+
+class Limits(NamedTuple):
+    """Between what a policy may choose: `max_children`, and what the settings of these names say.
+
+    `idle_timeout` is in seconds.
+    """
+
+    least: int
+    most: int
+    min_spare: int = 1
+    max_spare: int = 4
+    idle_timeout: float = 10.0
+
+    def bound(self, workers: int) -> int:
+        """The nearest number that is allowed."""
+        return max(self.least, min(workers, self.most))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +79,11 @@ class Settings:
     which forks a worker for each; `handoff`, the master, which hands it to an idle worker;
     `reuseport`, the workers, each from a listener of its own."""
 
-    order: Order = "fair"
-    """Which idle worker is next, with `accept` and `handoff`: `fair`, the one that has waited
-    longest; `hot`, the one that has just served, so that the others have rest."""
+    idle_order: IdleOrder = "fifo"
+    """Which idle worker is next, with `accept` and `handoff`: `fifo`, the one that has waited
+    longest; `lifo`, the one that has just served, so that the others have rest."""
 
-    spare: Count = 0
+    fork_ahead: Count = 0
     """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
     that it will serve; 0 to fork when a request has come."""
 
@@ -89,17 +105,17 @@ class Settings:
     """With the sizings `ondemand` and `load`: seconds for which workers are kept that are not
     needed."""
 
-    spawn: SpawnName = "auto"
-    """Where the memory of workers that stand ready comes from: `fork`, from the master; `auto`,
+    fork_from: ForkFrom = "auto"
+    """Where the memory of workers that stand ready comes from: `master`, from the master; `auto`,
     the same while the master has a single thread, otherwise from a process without threads that is
-    forked at the start; `refork`, from a worker that is warm."""
+    forked at the start; `mold`, from a worker that is warm."""
 
     refork_after: SomeCount = 1000
-    """With `refork`: requests after which a worker is warm, so that those of the next generation
+    """With `mold`: requests after which a worker is warm, so that those of the next generation
     are forked from it."""
 
     max_unavailable: SomeCount = 1
-    """With `refork`: workers that may be out at a time while a generation replaces another."""
+    """With `mold`: workers that may be out at a time while a generation replaces another."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""
@@ -113,18 +129,18 @@ class Settings:
     bound it leaves the next one to the others. 0 for no limit (200 with `handoff`). Any number but
     1, said to the command, adds `ThreadingMixIn` to a server that has none."""
 
-    grace: Seconds | None = None
+    graceful_timeout: Seconds | None = None
     """Seconds that workers have to finish when the server ends; then they are killed. `None`: as
     long as it takes, as documented for `block_on_close`."""
 
     start_timeout: SomeSeconds = 60.0
     """Seconds within which a new worker must be ready; then it is killed and counts as failed."""
 
-    freeze: bool = True
+    gc_freeze: bool = True
     """Keep the garbage collector away from what workers share with the master: a collection
     would copy it page by page."""
 
-    titles: bool = True
+    process_titles: bool = True
     """Show in `ps` what each worker is doing, and under the command the master too."""
 
     name: str = ""

@@ -1,8 +1,11 @@
 """The documented `socketserver` API, and the prefork pool under it.
 
 Every name, default and behaviour of the standard library's module of this name (Python 3.11 to
-3.14), written anew over this project's own processes; and `PreforkMixIn` with its four ready-made
-servers. The imported modules are part of the API too: programs replace them here.
+3.14), implemented anew; and `PreforkMixIn` with its four ready-made servers and `PreforkGroup`.
+The imported modules are part of the API too: programs replace them here.
+
+Importing this package loads what the documented classes need. The names of the pool are loaded when
+they are first used (PEP 562), since a program that never asks for a pool should not pay for one.
 """
 
 import os as os
@@ -15,9 +18,11 @@ from io import BufferedIOBase as BufferedIOBase
 
 time = _time.monotonic
 
+TYPE_CHECKING = False
+
 if __name__ == "socketserver":
-    # Found at the root of a checkout, before the standard library's module: there is only one of
-    # us, whatever the name it was asked for by.
+    # Found at the root of a checkout, before the standard library's module. Both names must mean
+    # the same module object.
     from prefork.socketserver.dropin import install
 
     install()
@@ -29,16 +34,11 @@ else:
         ForkingUDPServer,
         ForkingUnixDatagramServer,
         ForkingUnixStreamServer,
-        PreforkTCPServer,
-        PreforkUDPServer,
-        PreforkUnixDatagramServer,
-        PreforkUnixStreamServer,
         ThreadingTCPServer,
         ThreadingUDPServer,
         ThreadingUnixDatagramServer,
         ThreadingUnixStreamServer,
     )
-    from prefork.socketserver.group import PreforkGroup
     from prefork.socketserver.handlers import (
         BaseRequestHandler,
         DatagramRequestHandler,
@@ -51,7 +51,6 @@ else:
     )
     from prefork.socketserver.mixins import _NoThreads as _NoThreads
     from prefork.socketserver.mixins import _Threads as _Threads
-    from prefork.socketserver.pool import PreforkMixIn
     from prefork.socketserver.servers import (
         BaseServer,
         TCPServer,
@@ -59,6 +58,16 @@ else:
         UnixDatagramServer,
         UnixStreamServer,
     )
+
+    if TYPE_CHECKING:
+        from prefork.socketserver.pool.group import PreforkGroup
+        from prefork.socketserver.pool.mixin import PreforkMixIn
+        from prefork.socketserver.pool.ready_made import (
+            PreforkTCPServer,
+            PreforkUDPServer,
+            PreforkUnixDatagramServer,
+            PreforkUnixStreamServer,
+        )
 
     __version__ = "0.4"
 
@@ -88,3 +97,16 @@ else:
         "UnixDatagramServer",
         "UnixStreamServer",
     ]
+
+    def __getattr__(name: str) -> object:
+        """Load the pool when one of its names is first used."""
+        if name.startswith("Prefork") and name in __all__:
+            from prefork.socketserver import pool
+
+            public = pool.public_names()
+            globals().update(public)
+            return public[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

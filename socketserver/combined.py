@@ -1,9 +1,8 @@
-"""The ready-made servers: each documented mix-in, and the pool, over each of the four kinds."""
+"""The ready-made servers: each documented mix-in over each of the four kinds of server."""
 
 from __future__ import annotations
 
 from prefork.socketserver.mixins import ForkingMixIn, ThreadingMixIn
-from prefork.socketserver.pool import PreforkMixIn
 from prefork.socketserver.servers import (
     TCPServer,
     UDPServer,
@@ -42,19 +41,3 @@ class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
 
 class ThreadingUnixDatagramServer(ThreadingMixIn, UnixDatagramServer):
     """A Unix datagram server with a new thread for each datagram."""
-
-
-class PreforkTCPServer(PreforkMixIn, TCPServer):
-    """A TCP server with a pool of worker processes that were forked ahead."""
-
-
-class PreforkUDPServer(PreforkMixIn, UDPServer):
-    """A UDP server with a pool of worker processes that were forked ahead."""
-
-
-class PreforkUnixStreamServer(PreforkMixIn, UnixStreamServer):
-    """A Unix stream server with a pool of worker processes that were forked ahead."""
-
-
-class PreforkUnixDatagramServer(PreforkMixIn, UnixDatagramServer):
-    """A Unix datagram server with a pool of worker processes that were forked ahead."""

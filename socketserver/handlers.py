@@ -1,19 +1,19 @@
 """The three documented request handler classes and the unbuffered writer under the stream one.
 
-A handler object lives for exactly one request: constructing it *is* serving the request. What runs
-around it (accepting, closing, reporting errors) belongs to the server.
+A handler object lives for exactly one request: constructing it *is* serving the request. The server
+does the rest: accepting, closing, reporting errors.
 """
 
 from __future__ import annotations
 
-import contextlib
 from io import BufferedIOBase, BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import prefork.socketserver as api
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any, BinaryIO
 
     from _typeshed import ReadableBuffer
 
@@ -27,7 +27,7 @@ class BaseRequestHandler:
     `server`.
 
     Errors: when `setup()` raises, neither of the others runs. When `handle()` raises, `finish()`
-    still runs, and an error of its own wins. Every error goes on to the server.
+    still runs, and an error that it raises takes precedence. Every error propagates to the server.
     """
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:
@@ -44,10 +44,10 @@ class BaseRequestHandler:
         """Prepare; called before `handle()`."""
 
     def handle(self) -> None:
-        """Do all the work that the request asks for."""
+        """Do all the work that the request requires."""
 
     def finish(self) -> None:
-        """Clean up; called after `handle()`, however that ended."""
+        """Clean up; called after `handle()`, also when that raised."""
 
 
 class StreamRequestHandler(BaseRequestHandler):
@@ -56,7 +56,7 @@ class StreamRequestHandler(BaseRequestHandler):
     Class variables, read for each request:
 
     * `rbufsize`: buffer size of `rfile` in bytes; -1 the default size, 0 none.
-    * `wbufsize`: buffer size of `wfile`; 0 (the default) sends each write at once and whole.
+    * `wbufsize`: buffer size of `wfile`; 0 (the default) sends each write at once and completely.
     * `timeout`: seconds for every blocking call on the connection; `None` for no limit.
     * `disable_nagle_algorithm`: whether to set TCP_NODELAY (tcp(7)).
     """
@@ -76,27 +76,32 @@ class StreamRequestHandler(BaseRequestHandler):
             connection.settimeout(self.timeout)
         if self.disable_nagle_algorithm:
             connection.setsockopt(api.socket.IPPROTO_TCP, api.socket.TCP_NODELAY, True)
-        self.rfile = cast(BinaryIO, connection.makefile("rb", self.rbufsize))
+        self.rfile = connection.makefile("rb", self.rbufsize)
         if self.wbufsize == 0:
-            self.wfile = cast(BinaryIO, api._SocketWriter(connection))
+            # A BinaryIO in all that the documentation promises.
+            self.wfile = api._SocketWriter(connection)  # type: ignore[assignment]
         else:
-            self.wfile = cast(BinaryIO, connection.makefile("wb", self.wbufsize))
+            self.wfile = connection.makefile("wb", self.wbufsize)
 
     def finish(self) -> None:
-        """Flush and close both files; a client that went away is not an error here."""
-        # A buffered file repeats a failed flush in close(): the same news, swallowed once more.
-        with contextlib.suppress(OSError):
+        """Flush and close both files; that the client has gone is not an error here."""
+        try:
             if not self.wfile.closed:
                 self.wfile.flush()
-        with contextlib.suppress(OSError):
+        except OSError:
+            pass
+        # A buffered file repeats a failed flush in close(), with the same error.
+        try:
             self.wfile.close()
+        except OSError:
+            pass
         self.rfile.close()
 
 
 class DatagramRequestHandler(BaseRequestHandler):
     """Gives a datagram request `rfile` (the packet) and `wfile` (the answer), both in memory.
 
-    The answer is sent as one datagram by `finish()`, an empty one if nothing was written.
+    `finish()` sends the answer as one datagram, empty if nothing was written.
     Variables: `packet` (bytes), `socket` (the server's own), `rfile`, `wfile`.
     """
 
@@ -122,7 +127,7 @@ class _SocketWriter(BufferedIOBase):
         return True
 
     def write(self, b: ReadableBuffer) -> int:
-        """Send all of `b`, however often signals interrupt; the number of bytes is returned."""
+        """Send all of `b`, also when signals interrupt; return the number of bytes."""
         self._sock.sendall(b)
         if type(b) is bytes:
             return len(b)

@@ -1,51 +1,68 @@
 """The one loop: what `serve_forever()`, `handle_request()` and `shutdown()` do for every server.
 
-A server may serve with more than its own process: forked children to reap, a pool to keep. It says
-so through `_prefork_processes()`; the loop then waits for their descriptor beside the listener, and
-gives them a turn at each wake-up. The functions take any object with the documented hooks,
-so a mix-in can also put them over the standard library's own server classes.
+A server may serve with more processes than its own: forked children to reap, a pool to keep. It
+returns them from `_prefork_processes()`; the loop then waits for their descriptor beside the
+listener, and calls `tick()` at each wake-up. The functions take any object with the documented
+hooks, so a mix-in can also put them over the standard library's own server classes.
 
-State of a run lives in the instance's `__dict__` only while it runs, under names private to
-`BaseServer`: no server needs to have run any `__init__` of ours.
+The state of a run lives in `ServerState.run`, only while it runs.
 """
 
 from __future__ import annotations
 
-import logging
 import selectors
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import prefork.socketserver as api
-from prefork.wakeup import Wakeup
-from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE
-from prefork.workers.service import Taker
+from prefork.linux.eventfd import Wakeup
+from prefork.socketserver.state import state_of
+from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE
 
-logger = logging.getLogger("prefork")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from prefork.workers.server_in_worker import Taker
+
+    Process = Callable[[Any, Any], object]
+    """Processes a request: `(request, client_address)`."""
+
+    class Processes(Protocol):
+        """The processes that a server serves with, as the loop sees them."""
+
+        def fileno(self) -> int:
+            """Return a descriptor that is readable when `tick()` has something to note."""
+
+        def tick(self) -> None:
+            """Note what happened and do what is due, without blocking."""
+
+        def wants_listener(self) -> bool:
+            """Return whether the loop should take requests now, or leave them in the backlog."""
+
+        def next_timeout(self) -> float | None:
+            """Return the seconds until `tick()` is needed even if nothing happens."""
+
+        def begin_drain(self) -> None:
+            """Note that the loop ends: it takes no more requests."""
+
+    class LoopHooks(Protocol):
+        """What the loop asks of a server beyond the documented hooks.
+
+        `BaseServer` and `PreforkMixIn` answer for all servers that this loop runs.
+        """
+
+        def _prefork_members(self) -> Sequence[Any]:
+            """Return the servers that requests arrive at: itself, or the members of a group."""
+
+        def _prefork_processes(self, persistent: bool) -> Processes | None:
+            """Return the processes to serve with: `persistent`, or for one request only."""
+
 
 FORGET_EXHAUSTED_AFTER = 1.0
-"""Seconds without a failure after which the next one is news again, and logged."""
-
-
-class Processes(Protocol):
-    """The processes that a server serves with, as the loop sees them."""
-
-    def fileno(self) -> int:
-        """A descriptor that is readable when `turn()` has something to note."""
-
-    def turn(self) -> None:
-        """Note what happened and do what is due, without blocking."""
-
-    def wants_listener(self) -> bool:
-        """Whether the loop shall take requests now; otherwise they wait in the backlog."""
-
-    def due(self) -> float | None:
-        """Seconds until `turn()` is needed even if nothing happens."""
-
-    def rest(self) -> None:
-        """The loop ends: take no more requests than those already waiting."""
+"""Seconds without a failure to accept after which the next failure is logged again."""
 
 
 class Run:
@@ -60,7 +77,7 @@ class Run:
         self.resume_at = time.monotonic() + EXHAUSTED_PAUSE
 
     def paused_for(self) -> float:
-        """Seconds of the pause that are left, 0 if there is none."""
+        """Return the seconds of the pause that are left, 0 if there is none."""
         if not self.resume_at:
             return 0.0
         left = self.resume_at - time.monotonic()
@@ -69,10 +86,10 @@ class Run:
         return max(left, 0.0)
 
 
-class Followed:
+class TrackedFd:
     """A descriptor in the selector whose owner may close it, or put another in its place.
 
-    A closed descriptor would count as readable for ever, and its number may be somebody else's.
+    A closed descriptor would stay readable forever, and its number may be reused.
     """
 
     def __init__(self, owner: Any, selector: selectors.BaseSelector) -> None:
@@ -81,9 +98,9 @@ class Followed:
         self._fd: int | None = None
 
     def follow(self, wanted: bool = True, must: bool = False) -> None:
-        """Watch what the owner has now, or nothing if it is not wanted for the time being.
+        """Watch the owner's present descriptor, or nothing while it is not `wanted`.
 
-        Errors: `ValueError` when it has none though it `must`.
+        Errors: `ValueError` when the owner `must` have a descriptor and has none.
         """
         now = self.owner.fileno() if wanted else None
         if now == self._fd:
@@ -96,24 +113,25 @@ class Followed:
             self._fd = self._selector.register(self.owner, selectors.EVENT_READ).fd
 
     def still_there(self) -> bool:
-        """Whether what was found readable is the owner's still."""
+        """Return whether the descriptor that was found readable still belongs to the owner."""
         return self._fd is not None and self.owner.fileno() == self._fd
 
 
-class Watched:
+class ServerWatch:
     """What the selector watches for one server: its listener, and the processes it serves with."""
 
     def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
         self.server = server
-        self.processes = processes_of(server, standing=run is not None)
-        self.listener = Followed(server, selector)
+        hooks: LoopHooks = server
+        self.processes = hooks._prefork_processes(persistent=run is not None)
+        self.listener = TrackedFd(server, selector)
         self.listener.follow(must=True)
         self._run = run
-        self._news = None if self.processes is None else Followed(self.processes, selector)
+        self._news = None if self.processes is None else TrackedFd(self.processes, selector)
 
     def prepare(self) -> float | None:
-        """Watch what is wanted now; the seconds after which somebody must look again."""
-        waits = [None if self.processes is None else self.processes.due()]
+        """Watch what is wanted now; return the seconds after which to look again."""
+        waits = [None if self.processes is None else self.processes.next_timeout()]
         wanted = self._wanted()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
             waits.append(pause)
@@ -124,7 +142,7 @@ class Watched:
         return shortest(waits)
 
     def still_wanted(self) -> bool:
-        """Whether a request that was found may be taken, now that the processes had a turn."""
+        """Return whether a request that was found may be taken, after the processes' `tick()`."""
         return self._wanted() and self.listener.still_there()
 
     def _wanted(self) -> bool:
@@ -139,7 +157,7 @@ class Watch:
         self._selector: selectors.BaseSelector = api._ServerSelector()
         self._begun = False
         try:
-            self._watched = [Watched(server, self._selector, run) for server in servers]
+            self._watched = [ServerWatch(server, self._selector, run) for server in servers]
             if run is not None:
                 self._selector.register(run.wakeup, selectors.EVENT_READ)
         except BaseException:
@@ -153,44 +171,35 @@ class Watch:
         self._selector.close()
         if self._run is not None:
             for processes in self._processes():
-                processes.rest()
+                processes.begin_drain()
 
     def wait(self, timeout: float | None) -> list[Any]:
-        """Wait at most `timeout` seconds (`None`: for ever); the servers with a request ready.
+        """Wait at most `timeout` seconds (`None`: no limit); return the servers with a request.
 
-        Returns early and empty-handed when something else wants the loop's attention.
+        The list is empty when something other than a request has ended the wait.
         """
         if not self._begun:
             self._begun = True
-            self._give_turns()
+            self._tick()
         waits = [watched.prepare() for watched in self._watched]
         # By identity: servers of programs may compare as they like.
         ready = {id(key.fileobj) for key, _ in self._selector.select(shortest([timeout, *waits]))}
         if self._run is not None and id(self._run.wakeup) in ready:
             self._run.wakeup.clear()
-        self._give_turns()
+        self._tick()
         return [w.server for w in self._watched if id(w.server) in ready and w.still_wanted()]
 
-    def _give_turns(self) -> None:
+    def _tick(self) -> None:
         for processes in self._processes():
-            processes.turn()
+            processes.tick()
 
     def _processes(self) -> list[Processes]:
         return [w.processes for w in self._watched if w.processes is not None]
 
 
-def members_of(server: Any) -> Sequence[Any]:
-    """The servers to which its requests come: itself, unless it is a group of others."""
-    ask = getattr(server, "_prefork_members", None)
-    members: Sequence[Any] = (server,) if ask is None else ask()
-    return members
-
-
-def processes_of(server: Any, standing: bool) -> Processes | None:
-    """The processes to serve with, from now on (`standing`) or for one request only."""
-    ask = getattr(server, "_prefork_processes", None)
-    processes: Processes | None = ask(standing) if ask is not None else None
-    return processes
+def members_of(server: LoopHooks) -> Sequence[Any]:
+    """Return the servers that requests arrive at: itself, or the members of a group."""
+    return server._prefork_members()
 
 
 def shortest(waits: list[float | None]) -> float | None:
@@ -198,36 +207,36 @@ def shortest(waits: list[float | None]) -> float | None:
 
 
 def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> None:
-    """Serve requests until `shutdown()` of any; look at its flag every `poll_interval` seconds.
+    """Serve requests until `shutdown()` of any server; wake up every `poll_interval` seconds.
 
-    A flag that was set before is obeyed at once: whoever asked may be waiting already. It is looked
-    at again after each wait, so that nothing is accepted once somebody has asked for the end.
+    A stop flag that was set before the start is obeyed at once: its caller may be waiting already.
+    The flag is read again after each wait, so that nothing is accepted once it is set.
     """
-    everybody = list(servers)
+    all_servers = list(servers)
     for server in servers:
-        everybody += (member for member in members_of(server) if member is not server)
+        all_servers += (member for member in members_of(server) if member is not server)
     try:
         run = Run()
-        for server in everybody:
+        for server in all_servers:
             # In this order: a signal handler in this thread must not wait for the loop's end.
-            vars(server)["_BaseServer__run"] = run
+            state_of(server).run = run
             server._BaseServer__is_shut_down.clear()
         try:
             with run.wakeup, Watch(servers, run) as watch:
-                while not _end_asked(everybody):
+                while not _end_asked(all_servers):
                     ready = watch.wait(poll_interval)
-                    if _end_asked(everybody):
+                    if _end_asked(all_servers):
                         break
                     for server in ready:
                         server._handle_request_noblock()
                     for server in servers:
                         server.service_actions()
         finally:
-            for server in everybody:
-                if vars(server).get("_BaseServer__run") is run:
-                    del vars(server)["_BaseServer__run"]
+            for server in all_servers:
+                if (state := state_of(server)).run is run:
+                    state.run = None
     finally:
-        for server in everybody:
+        for server in all_servers:
             server._BaseServer__shutdown_request = False
             server._BaseServer__is_shut_down.set()
 
@@ -237,11 +246,11 @@ def _end_asked(servers: Sequence[Any]) -> bool:
 
 
 def shutdown(server: Any) -> None:
-    """Ask the loop to end and wait until it has; from the loop's own thread, only ask."""
+    """Ask the loop to end and wait until it has ended; in the loop's own thread, only ask."""
     server._BaseServer__shutdown_request = True
-    run: Run | None = vars(server).get("_BaseServer__run")
+    run = state_of(server).run
     if run is not None:
-        run.wakeup.notify()  # also in its own thread: a signal handler does not end its wait
+        run.wakeup.notify()  # also in its own thread: a signal handler does not end the wait
         if run.thread == threading.get_ident():
             return
     server._BaseServer__is_shut_down.wait()
@@ -262,18 +271,13 @@ def handle_request(server: Any) -> Any:
                     return server.handle_timeout()
 
 
-Process = Callable[[Any, Any], object]
-
-
 def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> bool:
-    """Take the request that is waiting and have it processed; the step behind each wake-up.
+    """Take the request that is waiting and process it; return whether one was taken.
 
-    Returns whether one was taken.
-
-    `take` is what the server's `get_request()` does, if that can be had for less.
+    `take` does the same as the server's `get_request()` at a lower cost, where that is possible.
 
     Errors: an `OSError` of `get_request()` drops the request. An `Exception` in processing goes to
-    `handle_error()`. Everything else closes the request and propagates.
+    `handle_error()`. Any other exception closes the request and propagates.
     """
     try:
         request, client_address = server.get_request() if take is None else take()
@@ -286,7 +290,7 @@ def handle_waiting_request(server: Any, process: Process, take: Taker | None = N
 
 
 def serve_taken(server: Any, request: Any, client_address: Any, process: Process) -> None:
-    """Have a request processed that was taken, by the rules of `handle_waiting_request()`."""
+    """Verify and process a request that was taken; errors as in `handle_waiting_request()`."""
     try:
         wanted = server.verify_request(request, client_address)
     except BaseException:
@@ -299,7 +303,7 @@ def serve_taken(server: Any, request: Any, client_address: Any, process: Process
 
 
 def serve_verified(server: Any, request: Any, client_address: Any, process: Process) -> None:
-    """The same for one that was verified already."""
+    """Process a request that was taken and verified; errors as in `handle_waiting_request()`."""
     try:
         try:
             process(request, client_address)
@@ -313,15 +317,30 @@ def serve_verified(server: Any, request: Any, client_address: Any, process: Proc
 
 
 def pause_accepting(server: Any, error: OSError) -> None:
-    """Leave the listener alone for a moment: nothing could be accepted anyway."""
-    run: Run | None = vars(server).get("_BaseServer__run")
+    """Ignore the listener for a moment: the process or the machine has run out of something."""
+    run = state_of(server).run
     if run is None:
         return
     if not run.resume_at:
-        logger.warning(
-            "Accepting on %s failed: %s. Clients wait in the backlog; trying again every %g s.",
+        warn(
+            "Accepting on %s failed: %s. Connections wait in the backlog; the next try is in %g s.",
             server.server_address,
             error,
             EXHAUSTED_PAUSE,
+            event="accept_exhausted",
         )
     run.pause()
+
+
+def warn(message: str, *arguments: object, event: str) -> None:
+    """Log a warning as `prefork`, without loading `logging` for it.
+
+    Loading a module needs a descriptor, and there may be none left. In a program that has not
+    loaded `logging`, no handler is configured, and `logging.lastResort` would write the message to
+    standard error; this does the same.
+    """
+    logging: Any = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("prefork").warning(message, *arguments, extra={"event": event})
+    elif sys.stderr is not None:
+        print(message % arguments, file=sys.stderr)

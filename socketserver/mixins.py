@@ -7,15 +7,18 @@ when it is first needed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
-from prefork.reaper import Reaper
-from prefork.socketserver.children import HandingOver, let_go_of_listener, serve_in_child
-from prefork.spawner import spawn
+from prefork.linux.fork import fork_child
+from prefork.linux.reaper import Reaper
+from prefork.socketserver.in_child import HandingOver, release_listener, serve_in_child
+from prefork.socketserver.state import state_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from prefork.socketserver.loop import Processes
     from prefork.socketserver.servers import TCPServer
 
@@ -28,10 +31,11 @@ else:
 class ForkingMixIn(_Mixin):
     """Serves each request in a process of its own, forked after the request was accepted.
 
-    Class or instance variables, read when used: `max_children` (no more at a time; further clients
-    wait in the backlog while the loop stays responsive), `timeout` (seconds; a documented 300 for
-    `handle_request()`), `block_on_close` (whether `server_close()` waits for the children).
-    `active_children` is `None` until the first fork, then the set of the children's pids.
+    Class or instance variables, read when used: `max_children` (the most children that run at once;
+    further connections wait in the backlog while the loop stays responsive), `timeout` (seconds; a
+    documented 300 for `handle_request()`), `block_on_close` (whether `server_close()` waits for the
+    children). `active_children` is `None` until the first fork, then the set of the children's
+    pids.
     """
 
     timeout: float | None = 300
@@ -40,7 +44,7 @@ class ForkingMixIn(_Mixin):
     block_on_close: bool = True
 
     def collect_children(self, *, blocking: bool = False) -> None:
-        """Collect the children that have ended; with `blocking`, wait until all have."""
+        """Reap the children that have ended; with `blocking`, wait until all have ended."""
         if self.active_children is None:
             return
         _collect(self, 0.0)
@@ -54,23 +58,23 @@ class ForkingMixIn(_Mixin):
         self.collect_children()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Fork a child for the request; wait for a free place first if there is none."""
+        """Fork a child for the request; first wait until fewer than `max_children` run."""
         self.collect_children()
         while _is_full(self):
             _collect(self, None)
-        _reaper_of(self)  # made now: once there is a child, nothing may fail
+        _reaper_of(self)  # created now: once there is a child, nothing may fail
         with HandingOver(self, request):
-            spawn(lambda: self.__serve(request, client_address), self.__adopt)
+            fork_child(lambda: self.__serve(request, client_address), self.__adopt)
 
     def server_close(self) -> None:
         """Close the listener, then wait for the children unless `block_on_close` is false."""
         super().server_close()
         self.collect_children(blocking=self.block_on_close)
-        if not self.active_children and (reaper := _taken_reaper(self)):
+        if not self.active_children and (reaper := _detach_reaper(self)):
             reaper.close()
 
-    def _prefork_processes(self, standing: bool) -> Processes:
-        return _Children(self)
+    def _prefork_processes(self, persistent: bool) -> Processes:
+        return _ForkedChildren(self)
 
     def __adopt(self, pid: int) -> None:
         if self.active_children is None:
@@ -79,46 +83,47 @@ class ForkingMixIn(_Mixin):
         _reaper_of(self).adopt(pid)
 
     def __serve(self, request: Any, client_address: Any) -> int:
-        """What the child does."""
-        if reaper := _taken_reaper(self):
+        """Serve the request in the child; return its exit status."""
+        if reaper := _detach_reaper(self):
             reaper.forget()
-        let_go_of_listener(self, request)
+        release_listener(self, request)
         return serve_in_child(self, request, client_address)
 
 
-class _Children:
-    """What a forking server serves with: it wants no request while every place is taken."""
+class _ForkedChildren:
+    """The children of a forking server; it takes no request while `max_children` run."""
 
     def __init__(self, server: ForkingMixIn) -> None:
         self._server = server
 
     def fileno(self) -> int:
-        reaper: Reaper | None = vars(self._server).get("_prefork_reaper")
+        reaper = state_of(self._server).reaper
         return -1 if reaper is None else reaper.fileno()
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         _collect(self._server, 0.0)
 
     def wants_listener(self) -> bool:
         return not _is_full(self._server)
 
-    def due(self) -> float | None:
+    def next_timeout(self) -> float | None:
         return None
 
-    def rest(self) -> None:
+    def begin_drain(self) -> None:
         """Children finish by themselves; `server_close()` waits for them."""
 
 
 def _reaper_of(server: ForkingMixIn) -> Reaper:
-    reaper: Reaper | None = vars(server).get("_prefork_reaper")
-    if reaper is None:
-        reaper = vars(server)["_prefork_reaper"] = Reaper()
-    return reaper
+    state = state_of(server)
+    if state.reaper is None:
+        state.reaper = Reaper()
+    return state.reaper
 
 
-def _taken_reaper(server: ForkingMixIn) -> Reaper | None:
-    """The server's reaper, which it has no longer."""
-    reaper: Reaper | None = vars(server).pop("_prefork_reaper", None)
+def _detach_reaper(server: ForkingMixIn) -> Reaper | None:
+    """Take the reaper from the server, and return it."""
+    state = state_of(server)
+    reaper, state.reaper = state.reaper, None
     return reaper
 
 
@@ -127,7 +132,7 @@ def _is_full(server: ForkingMixIn) -> bool:
 
 
 def _collect(server: ForkingMixIn, timeout: float | None) -> None:
-    """Take the children that have ended off the books; wait for one at most `timeout` seconds."""
+    """Reap the children that have ended; wait for one at most `timeout` seconds."""
     children = server.active_children
     if not children:
         return
@@ -140,10 +145,10 @@ def _collect(server: ForkingMixIn, timeout: float | None) -> None:
 
 
 class _Threads(list[threading.Thread]):
-    """The threads that `server_close()` has to wait for.
+    """The threads that `server_close()` waits for.
 
-    Threads that have ended are dropped each time the list has doubled: appending costs O(1) on
-    average however many are alive.
+    Threads that have ended are dropped each time the list has doubled, so appending costs O(1) on
+    average, however many are alive.
     """
 
     _reap_at: int = 8
@@ -160,7 +165,7 @@ class _Threads(list[threading.Thread]):
         return threads
 
     def join(self) -> None:
-        """Wait for all, but for those never started and the one that is calling."""
+        """Wait for all threads but those never started and the calling one."""
         for thread in self.pop_all():
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join()
@@ -173,7 +178,7 @@ class _Threads(list[threading.Thread]):
 
 
 class _NoThreads:
-    """Stands for `_Threads` where nobody wants to wait for threads."""
+    """The same for a server that does not wait for its threads."""
 
     def append(self, thread: threading.Thread) -> None:
         pass
@@ -185,7 +190,7 @@ class _NoThreads:
 class ThreadingMixIn(_Mixin):
     """Serves each request in a thread of its own.
 
-    Class or instance variables, read when used: `daemon_threads` (whether a thread may be cut off
+    Class or instance variables, read when used: `daemon_threads` (whether a thread may be aborted
     when the program ends), `block_on_close` (whether `server_close()` waits for the threads that
     are not daemons).
     """
@@ -195,7 +200,7 @@ class ThreadingMixIn(_Mixin):
     _threads: _Threads | _NoThreads = _NoThreads()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """What the thread does; also the place to put a pool of threads under."""
+        """Serve the request in the thread; a thread pool may call this too."""
         try:
             self.finish_request(request, client_address)
         except Exception:

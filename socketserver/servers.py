@@ -1,30 +1,27 @@
 """The documented servers: `BaseServer` and the four kinds of socket.
 
-The documented class of each name keeps the documented behaviour to the letter; where a program
-cannot rely on the standard library's behaviour (busy loops, latency, dead-locks) ours is better.
-Names that programs replace in the module (`socket`, `_ServerSelector`, ...) are looked up in the
-package, as `api.X`, at the moment of use.
+The classes keep the documented behaviour to the letter. They differ only where no program can rely
+on the standard library's behaviour: busy loops, latency, deadlocks. Names that programs replace in
+the module (`socket`, `_ServerSelector`, ...) are looked up in the package, as `api.X`, at the
+moment of use.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import sys
-import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import prefork.socketserver as api
 from prefork.socketserver import loop
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import Self
+    from collections.abc import Callable, Sequence
+    from typing import Any, Self
 
 
 class BaseServer:
-    """The life of a server, whatever it is that requests come from.
+    """What all servers have in common, whatever requests arrive on.
 
     For the caller: `serve_forever()`, `shutdown()`, `handle_request()`, `server_close()`; and
     `fileno()` of derived classes.
@@ -35,8 +32,8 @@ class BaseServer:
 
     For derived classes: `finish_request()`.
 
-    Variables: `timeout` (class or instance; seconds that `handle_request()` waits, `None` for
-    ever), `server_address`, `RequestHandlerClass`.
+    Variables: `timeout` (class or instance; seconds that `handle_request()` waits, `None` for no
+    limit), `server_address`, `RequestHandlerClass`.
     """
 
     timeout: float | None = None
@@ -50,21 +47,20 @@ class BaseServer:
         self.__shutdown_request = False
 
     def server_activate(self) -> None:
-        """Begin to listen; nothing to do here."""
+        """Start to listen; does nothing here."""
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown()`.
+        """Serve requests until `shutdown()`.
 
-        `poll_interval` (seconds) is how often at least the loop wakes up and calls
-        `service_actions()`. `timeout` is ignored.
+        The loop wakes up and calls `service_actions()` at least every `poll_interval` seconds.
+        `timeout` is ignored.
         """
         loop.serve_forever([self], poll_interval)
 
     def shutdown(self) -> None:
-        """Stop `serve_forever()` and wait until it has ended (it must have been or be started).
+        """Stop `serve_forever()` and wait until it has ended; it must have been started.
 
-        Called from the thread that serves, it only asks for the end: waiting there would be for
-        ever.
+        In the thread that serves, it only asks for the end: waiting there would never end.
         """
         loop.shutdown(self)
 
@@ -72,9 +68,9 @@ class BaseServer:
         """Called by `serve_forever()` after each wake-up."""
 
     def handle_request(self) -> Any:
-        """Serve one request; wait for it as long as `timeout` and the socket's own time-out allow.
+        """Serve one request; wait for it no longer than `timeout` and the socket's own timeout.
 
-        Returns what `handle_timeout()` returns when nothing came, otherwise `None`.
+        Returns what `handle_timeout()` returns when no request came, otherwise `None`.
         """
         return loop.handle_request(self)
 
@@ -82,33 +78,35 @@ class BaseServer:
         loop.handle_waiting_request(self, self.process_request)
 
     def handle_timeout(self) -> Any:
-        """Called by `handle_request()` when no request came in time."""
+        """Handle that no request came in time; called by `handle_request()`."""
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether to serve this request; a false value closes it unserved."""
+        """Return whether to serve this request; if false, it is closed unserved."""
         return True
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Decide who serves the request: here, the caller. Mix-ins override this."""
+        """Process the request: here, serve it in the caller. Mix-ins override this."""
         self.finish_request(request, client_address)
         self.shutdown_request(request)
 
     def server_close(self) -> None:
-        """Let go of what the server holds; nothing here."""
+        """Release what the server holds; does nothing here."""
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve the request by constructing a handler for it."""
+        """Serve the request by constructing its handler."""
         self.RequestHandlerClass(request, client_address, self)
 
     def shutdown_request(self, request: Any) -> None:
-        """Say goodbye on a request, then close it."""
+        """Shut a request down, then close it."""
         self.close_request(request)
 
     def close_request(self, request: Any) -> None:
-        """Let go of a request; nothing here."""
+        """Release a request; does nothing here."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report the exception that is being handled, on standard error; the server goes on."""
+        """Print the exception that is being handled to standard error; the server continues."""
+        import traceback  # as documented; most programs never need it
+
         rule = "-" * 40
         print(rule, file=sys.stderr)
         print(
@@ -124,6 +122,12 @@ class BaseServer:
 
     def __exit__(self, *args: Any) -> None:
         self.server_close()
+
+    def _prefork_members(self) -> Sequence[Any]:
+        return (self,)
+
+    def _prefork_processes(self, persistent: bool) -> loop.Processes | None:
+        return None
 
 
 class TCPServer(BaseServer):
@@ -164,19 +168,22 @@ class TCPServer(BaseServer):
                 raise
 
     def __family_of(self, server_address: Any) -> int:
-        """The family to open: `address_family`, but IPv6 for an IPv6 literal under the default.
+        """Return `address_family`, but IPv6 for an IPv6 literal under the default.
 
         With IPv4 such an address can only fail (gaierror).
         """
         if self.address_family != TCPServer.address_family:
             return self.address_family
-        with contextlib.suppress(ValueError, TypeError, IndexError, AttributeError):
-            if ipaddress.ip_address(server_address[0].partition("%")[0]).version == 6:
-                self.address_family = api.socket.AF_INET6
+        try:
+            host = server_address[0].partition("%")[0]
+            api.socket.inet_pton(api.socket.AF_INET6, host)
+        except (OSError, ValueError, TypeError, IndexError, AttributeError):
+            return self.address_family
+        self.address_family = api.socket.AF_INET6
         return self.address_family
 
     def server_bind(self) -> None:
-        """Bind the socket; `server_address` becomes the address that it really has."""
+        """Bind the socket, and set `server_address` to the address that it has got."""
         if self.allow_reuse_address:
             self.socket.setsockopt(api.socket.SOL_SOCKET, api.socket.SO_REUSEADDR, 1)
         ip = (api.socket.AF_INET, api.socket.AF_INET6)
@@ -190,19 +197,19 @@ class TCPServer(BaseServer):
         self.socket.listen(self.request_queue_size)
 
     def server_close(self) -> None:
-        """Close the socket. A Unix socket's path stays; a loop that runs goes on without it."""
+        """Close the socket. The path of a Unix socket stays; a running loop continues without."""
         self.socket.close()
 
     def fileno(self) -> int:
-        """The socket's descriptor number, -1 once it is closed."""
+        """Return the socket's descriptor, -1 once it is closed."""
         return self.socket.fileno()
 
     def get_request(self) -> tuple[Any, Any]:
-        """Take one request: the connected socket and the client's address."""
+        """Take one request: return the connected socket and the client's address."""
         return self.socket.accept()
 
     def shutdown_request(self, request: Any) -> None:
-        """Tell the client that nothing more will come, then close the connection."""
+        """Tell the client that no more data will come, then close the connection."""
         try:
             request.shutdown(api.socket.SHUT_WR)
         except OSError:
@@ -214,9 +221,9 @@ class TCPServer(BaseServer):
 
 
 class UDPServer(TCPServer):
-    """A server of a datagram socket: a request is `(data, socket)`, the socket the server's own.
+    """A server of a datagram socket: a request is `(data, socket)`; the socket is the server's own.
 
-    `max_packet_size` (bytes): a longer datagram is cut to this.
+    `max_packet_size` (bytes): a longer datagram is truncated to this size.
     """
 
     allow_reuse_address: bool = False
@@ -229,13 +236,13 @@ class UDPServer(TCPServer):
         return (data, self.socket), client_address
 
     def server_activate(self) -> None:
-        """Nothing: a datagram socket does not listen."""
+        """Do nothing: a datagram socket does not listen."""
 
     def shutdown_request(self, request: Any) -> None:
         self.close_request(request)
 
     def close_request(self, request: Any) -> None:
-        """Nothing: the socket of a datagram is the server's own."""
+        """Do nothing: the socket of a datagram is the server's own."""
 
 
 class UnixStreamServer(TCPServer):

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from prefork.workers.channel import Channel
+from prefork.workers.protocol.channel import Channel
 
 _NUMBERS = [int(signo) for signo in signal.valid_signals()]
 # What `signal.getsignal()` is made of, which makes an enum of each number and of each answer.

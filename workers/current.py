@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefork.workers.scoreboard import Slot
+from prefork.workers.protocol.scoreboard import Slot
 
 slot: Slot | None = None
 """This process's place on the scoreboard; `None` outside of a worker. Set at birth."""

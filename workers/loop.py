@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exhaustion import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
-from prefork.workers.exits import ExitCode, Life
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Slot, State
-from prefork.workers.service import Service, Taker
+from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
+from prefork.workers.protocol.scoreboard import Slot, State
+from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Source
 from prefork.workers.title import SOON, Title
 
@@ -27,46 +27,46 @@ class Loop:
 
     def __init__(
         self,
-        service: Service,
+        server: ServerInWorker,
         source: Source,
         slot: Slot,
         channel: Channel,
-        room: Room | None,
+        in_flight: InFlight | None,
         title: Title,
         max_requests: int,
-        grow: Callable[[Message], Life | None],
+        grow: Callable[[Message], ProcessMain | None],
     ) -> None:
-        self._service = service
+        self._server = server
         self._source = source
         self._slot = slot
         self._channel = channel
-        self._room = room
+        self._in_flight = in_flight
         self._title = title
         self._max_requests = max_requests
         self._grow = grow
         self._left_to_drain: int | None = None
-        self._leaving: ExitCode | Life | None = None
+        self._leaving: ExitCode | ProcessMain | None = None
         self._when_retired = ExitCode.DONE
         self._exhausted = False
         self._patience: float | None = None
 
-    def run(self) -> ExitCode | Life:
+    def run(self) -> ExitCode | ProcessMain:
         """Serve until there is a reason to leave; the reason is returned.
 
         It is returned in a mold too, which has been forked in here, and is the life of that.
         """
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
-        if self._room is None and not self._source.at_once:
+        if self._in_flight is None and not self._source.at_once:
             take = self._busy_while(take)
-        slot, room, title = self._slot, self._room, self._title
-        stop_asked = self._service.stop_asked
+        slot, in_flight, title = self._slot, self._in_flight, self._title
+        stop_asked = self._server.stop_asked
         taken = 0
         slot.enter(State.IDLE)
         self._read_orders()
         self._patience = title.patience
         while self._leaving is None or self._source.holds_some():
             if self._left_to_drain is not None:
-                if not self._source.something_waits():
+                if not self._source.has_pending():
                     self._leaving = ExitCode.DONE
                     continue
             elif not wait(self._patience):
@@ -78,15 +78,15 @@ class Loop:
                 self._not_taken(error)
                 continue
             taken += 1
-            if room is None:
+            if in_flight is None:
                 now = slot.take(client_address)
-                if now >= title.due:
+                if now >= title.next_update:
                     title.show(now)
                 serve(request, client_address)
                 slot.done()
             else:
                 serve(request, client_address)
-                self._wait_for_room(room)
+                self._wait_for_capacity(in_flight)
             self._patience = title.patience
             if stop_asked():
                 self._channel.send(Message(Kind.STOP))
@@ -94,8 +94,10 @@ class Loop:
                 self._drained_one()
             elif taken == self._max_requests:
                 self._recycle()
-        if room is not None and not (room.may_cut_off and self._left_to_drain is not None):
-            room.wait_until_empty()
+        if in_flight is not None and not (
+            in_flight.daemon_threads and self._left_to_drain is not None
+        ):
+            in_flight.wait_until_empty()
         return self._leaving
 
     def _busy_while(self, take: Taker) -> Taker:
@@ -116,7 +118,7 @@ class Loop:
         if self._title.enabled:
             # Out of a long sleep: something has changed, and may be shown when it has settled.
             self._patience = SOON if self._patience is None else self._title.settle()
-        if self._service.stop_asked():  # in a thread that has just finished
+        if self._server.stop_asked():  # in a thread that has just finished
             self._channel.send(Message(Kind.STOP))
         self._read_orders()
 
@@ -139,13 +141,13 @@ class Loop:
             self._source.wait_for_others(EXHAUSTED_PAUSE)
             self._read_orders()
 
-    def _wait_for_room(self, room: Room) -> None:
-        while room.full and self._leaving is None:
+    def _wait_for_capacity(self, in_flight: InFlight) -> None:
+        while in_flight.full and self._leaving is None:
             if self._left_to_drain is None:
                 self._source.wait_for_others(None)
                 self._read_orders()
             else:
-                room.wait_for_departure()
+                in_flight.wait_for_finished()
 
     def _read_orders(self) -> None:
         while self._leaving is None and self._left_to_drain is None:
@@ -160,7 +162,7 @@ class Loop:
                 self._leaving = self._when_retired
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
-            elif message.kind is Kind.GROW:
+            elif message.kind is Kind.FORK_MOLD:
                 self._leaving = self._grow(message)
 
     def _recycle(self) -> None:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefork.workers import current
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.exits import ExitCode, Life
+from prefork.workers.in_flight import InFlight
 from prefork.workers.loop import Loop
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Slot, State
-from prefork.workers.service import Service
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
+from prefork.workers.protocol.scoreboard import Slot, State
+from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Source
 from prefork.workers.title import Title
 
@@ -23,80 +23,80 @@ logger = logging.getLogger("prefork")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class WorkerConfig:
     """What a new worker is told: its place and its limits."""
 
     number: int
-    standing: bool
+    persistent: bool
     """Whether it serves until it is told to leave, or one request only."""
     threads: int | None
     """How many requests at a time; `None` for one, without threads, 0 for any number."""
-    may_cut_off: bool
+    daemon_threads: bool
     max_requests: int
-    freeze: bool
+    gc_freeze: bool
     """Whether the garbage collector is kept away from what processes share."""
     name: str
-    titles: bool
+    process_titles: bool
 
     def packed(self) -> bytes:
         """As they travel between processes of one interpreter; see `unpacked()`."""
         return marshal.dumps(asdict(self))
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Terms:
+    def unpacked(cls, data: bytes) -> WorkerConfig:
         return cls(**marshal.loads(data))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """What a new worker is given: its terms, and its ties to the master."""
+class WorkerContext:
+    """What a new worker is given: its configuration, and its ties to the master."""
 
-    terms: Terms
+    config: WorkerConfig
     slot: Slot
     channel: Channel
 
     def title(self) -> Title:
-        terms = self.terms
-        return Title(terms.number, terms.name, self.slot, terms.titles)
+        config = self.config
+        return Title(config.number, config.name, self.slot, config.process_titles)
 
-    def room(self) -> Room | None:
-        threads = self.terms.threads
-        return None if threads is None else Room(threads, self.terms.may_cut_off, self.slot)
+    def in_flight(self) -> InFlight | None:
+        threads = self.config.threads
+        return None if threads is None else InFlight(threads, self.config.daemon_threads, self.slot)
 
 
-Grow = Callable[[Assignment, Source, Room | None, Message], Life | None]
+Grow = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
 """What a worker does when it is told to fork a mold; in the mold, what that is to live."""
 
 
 def serve_many(
-    service: Service,
-    given: Assignment,
-    source_of: Callable[[Assignment, Room | None], Source],
+    server: ServerInWorker,
+    context: WorkerContext,
+    source_of: Callable[[WorkerContext, InFlight | None], Source],
     grow: Grow,
-) -> int | Life:
-    """The life of a standing worker: serve what its source brings. Its exit status."""
+) -> int | ProcessMain:
+    """The life of a persistent worker: serve what its source brings. Its exit status."""
 
-    def prepare() -> Life:
-        source = source_of(given, room)
-        title = given.title()
+    def prepare() -> ProcessMain:
+        source = source_of(context, in_flight)
+        title = context.title()
         return Loop(
-            service,
+            server,
             source,
-            given.slot,
-            given.channel,
-            room,
+            context.slot,
+            context.channel,
+            in_flight,
             title,
-            given.terms.max_requests,
-            lambda order: grow(given, source, room, order),
+            context.config.max_requests,
+            lambda order: grow(context, source, in_flight, order),
         ).run
 
-    room = given.room()
-    return _live(service, given, room, prepare)
+    in_flight = context.in_flight()
+    return _live(server, context, in_flight, prepare)
 
 
 def serve_one(
-    service: Service, given: Assignment, request: Any, client_address: Any, whole: bool
-) -> int | Life:
+    server: ServerInWorker, context: WorkerContext, request: Any, client_address: Any, whole: bool
+) -> int | ProcessMain:
     """The life of a worker forked for one request, which the master has taken. Its exit status.
 
     `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
@@ -104,39 +104,39 @@ def serve_one(
     """
 
     def work() -> int:
-        now = given.slot.take(client_address)
+        now = context.slot.take(client_address)
         if title.enabled:
             title.show(now)
-        status = service.serve_one(request, client_address, whole)
-        given.slot.done()
-        if service.stop_asked():
-            given.channel.send(Message(Kind.STOP))
+        status = server.serve_one(request, client_address, whole)
+        context.slot.done()
+        if server.stop_asked():
+            context.channel.send(Message(Kind.STOP))
         return status
 
-    title = given.title()
-    status = _live(service, given, None, lambda: work)
+    title = context.title()
+    status = _live(server, context, None, lambda: work)
     if status == ExitCode.BOOT_FAILED:
-        service.drop(request)
+        server.drop(request)
     return status
 
 
 def _live(
-    service: Service,
-    given: Assignment,
-    room: Room | None,
-    prepare: Callable[[], Life],
-) -> int | Life:
-    number = given.terms.number
+    server: ServerInWorker,
+    context: WorkerContext,
+    in_flight: InFlight | None,
+    prepare: Callable[[], ProcessMain],
+) -> int | ProcessMain:
+    number = context.config.number
     try:
-        current.slot = given.slot
-        service.enter(room, lambda: given.channel.send(Message(Kind.STOP)))
+        current.slot = context.slot
+        server.enter(in_flight, lambda: context.channel.send(Message(Kind.STOP)))
         # Before the hook, which may take the last descriptors, or lower the limit of them.
         work = prepare()
-        service.started()
+        server.started()
     except BaseException:
-        given.channel.send(Message.failed(traceback.format_exc()))
+        context.channel.send(Message.failed(traceback.format_exc()))
         return ExitCode.BOOT_FAILED
-    given.channel.send(Message(Kind.READY))
+    context.channel.send(Message(Kind.READY))
     try:
         status = work()
     except Exception:
@@ -147,9 +147,9 @@ def _live(
     if callable(status):
         return status  # this is a mold by now, and the worker lives on elsewhere
     if status != ExitCode.CRASHED:
-        given.slot.enter(State.LEAVING)
+        context.slot.enter(State.LEAVING)
     try:
-        service.leaving()
+        server.leaving()
     except Exception:
         logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", number)
     return status

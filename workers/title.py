@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from prefork.workers.scoreboard import Slot, State
+from prefork.workers.protocol.scoreboard import Slot, State
 
 INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""
@@ -22,7 +22,7 @@ def load() -> None:
 
 
 def show_role(role: str, name: str) -> None:
-    """The title of a process that is no worker: `prefork: forker [app]`."""
+    """The title of a process that is no worker: `prefork: fork_server [app]`."""
     from setproctitle import setproctitle
 
     setproctitle(f"prefork: {role}" + (f" [{name}]" if name else ""))
@@ -31,15 +31,15 @@ def show_role(role: str, name: str) -> None:
 class Title:
     """Keeps the process title in step with the slot, without haste.
 
-    `due` is when it may change again, in nanoseconds of the monotonic clock; `patience` the seconds
-    that a worker waits for a request before it may have something to show, `None` for ever.
+    `next_update` is when it may change again, in nanoseconds of the monotonic clock; `patience` the
+    seconds that a worker waits for a request before it may have something to show, `None` for ever.
     """
 
     def __init__(self, number: int, name: str, slot: Slot, enabled: bool) -> None:
         self._start = f"prefork: worker {number}" + (f" [{name}]" if name else "")
         self._slot = slot
         self.enabled = enabled
-        self.due: float = 0 if enabled else float("inf")
+        self.next_update: float = 0 if enabled else float("inf")
         self.patience: float | None = SOON if enabled else None
 
     def show(self, now: int) -> None:
@@ -49,13 +49,13 @@ class Title:
         reading = self._slot.read()
         doing = f"{reading.state.name.lower()} {reading.peer}".rstrip()
         setproctitle(f"{self._start} {doing}, {reading.served} served")
-        self.due = now + INTERVAL
+        self.next_update = now + INTERVAL
         self.patience = SOON if reading.state is State.BUSY else LATER
 
     def settle(self) -> float | None:
         """The worker is idle: show that, or return in how many seconds it may be shown."""
         now = time.monotonic_ns()
-        if now < self.due:
-            return (self.due - now) / 1e9
+        if now < self.next_update:
+            return (self.next_update - now) / 1e9
         self.show(now)
         return None

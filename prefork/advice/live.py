@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from prefork.advice.phrasing import counted, in_percent, in_time, shown
 from prefork.advice.queueing import erlang_c
 from prefork.advice.recommendation import (
     LEAST_BACKLOG,
@@ -28,10 +29,9 @@ from prefork.advice.recommendation import (
     nature,
     within_memory,
 )
-from prefork.advice.words import counted, in_percent, in_time, shown
 from prefork.policies.sizing.load import SATURATED
 from prefork.readings.cpu import cpu_left
-from prefork.readings.pool import PoolReading, WorkerReading
+from prefork.readings.snapshot import PoolReading, WorkerReading
 
 HAS_TO_WAIT = 0.01
 """The part of the requests that may find no idle worker."""

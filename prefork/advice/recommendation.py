@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from prefork.advice.words import counted, in_bytes, in_percent, in_time, shown
+from prefork.advice.phrasing import counted, in_bytes, in_percent, in_time, shown
 
 NOISE = 0.02
 """Less than this part of the rate is no gain."""

@@ -16,7 +16,8 @@ from cyclopts.exceptions import (
 )
 
 from prefork import __version__
-from prefork.cli import configuration, reading
+from prefork.cli import configuration
+from prefork.cli import values as reading
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
@@ -48,14 +49,14 @@ SERVE_EPILOGUE = """\
 Each option can also be said in the environment, and in `prefork.toml`. Flags come first, then the
 environment, then the file; what none of them says is left to the server class.
 
-    PREFORK_MAX_CHILDREN=8 PREFORK_FREEZE=no prefork serve app:Handler
+    PREFORK_MAX_CHILDREN=8 PREFORK_GC_FREEZE=no prefork serve app:Handler
 
 The file:
 
     target = "app:Handler"
     bind = ["tcp://127.0.0.1:9999", "unix:///run/app.sock"]
     max-children = 8
-    freeze = false
+    gc-freeze = false
 
 **Signals**
 
@@ -65,7 +66,8 @@ The file:
 **Exit codes**
 
 - 0: stopped, and drained.
-- 1: ended by force (a second signal, or the grace was over), or by an error in the server class.
+- 1: ended by force (a second signal, or the graceful_timeout was over), or by an error in the
+  server class.
 - 2: a wrong argument, or what it names cannot be had; nothing was served.
 - 3: no worker could start; the log has the traceback of one.
 """
@@ -155,7 +157,7 @@ def serve(
         can be called with (request, client_address, server). Under a server class that is no pool
         yet there will be one; a `PreforkMixIn` class is used as it is.
     """
-    from prefork.cli.serve import serve as begin
+    from prefork.cli.serve.command import serve as begin
 
     return begin(target, options)
 
@@ -180,7 +182,7 @@ def run(
         Make pools of its forking and threading servers; without --threads a worker serves one
         request at a time. The options below are for these pools.
     """
-    from prefork.cli.run import run as begin
+    from prefork.cli.run.command import run as begin
 
     return begin(program, pool, options)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 from cyclopts import Parameter, Token
 
-from prefork.cli import addresses, reading
+from prefork.cli import addresses
+from prefork.cli import values as reading
 from prefork.cli.addresses import Address
 from prefork.cli.log import LogLevel
 from prefork.cli.outcomes import Refusal

@@ -13,8 +13,8 @@ class Exit(IntEnum):
     DONE = 0
     """Stopped, and nobody who was waiting was lost."""
     FORCED = 1
-    """Workers were killed, for a second signal came or the grace was over; or a hook of the server
-    failed in the master."""
+    """Workers were killed, for a second signal came or the graceful_timeout was over; or a hook of
+    the server failed in the master."""
     REFUSED = 2
     """A wrong argument, or what it names cannot be had; nothing was served."""
     NO_WORKER = 3
@@ -30,8 +30,14 @@ class Refusal(Exception):
 def did_you_mean(
     word: str, names: Iterable[str], most: int = 1, shown: Callable[[str], str] = repr
 ) -> str:
-    """` Did you mean ...?` with the nearest of the names, at most so many, or nothing if none is
-    near. Capitals count for nothing."""
+    """` Did you mean ...?` with the nearest of the names, at most `most` of them.
+
+    Empty if none is near. Case does not matter. A name that has the word as a part is near too:
+    `--process-titles` means `--process-titles`.
+    """
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)
+    whole = word.lower().lstrip("-")
+    if not near and len(whole) >= 4:
+        near = [name for name in by_lower if whole in name][:most]
     return f" Did you mean {' or '.join(shown(by_lower[name]) for name in near)}?" if near else ""

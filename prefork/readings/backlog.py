@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from prefork.listener import borrowed
+from prefork.linux.listeners import borrowed
 from prefork.readings.cgroups import number
 from prefork.readings.sockdiag import udp_bytes, unix_queue
 

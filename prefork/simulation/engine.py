@@ -13,7 +13,7 @@ In the model
   machine are one process there; their CPU is paid before the request is sent.
 - **Threads** of a worker have one interpreter: one of them is on a core, the others wait for it,
   and take turns after the interpreter's switch interval.
-- **Sizes** are a number, or what a policy decides at its looks: staff.py.
+- **Sizes** are a number, or what a policy decides at its looks: pool.py.
 
 Not in the model: cores that are slower when all are busy (threads of one core, caches, frequency),
 garbage collection, other programs on the machine, workers that die.
@@ -31,11 +31,11 @@ from random import Random
 
 from prefork.simulation.arrivals import Closed, spans
 from prefork.simulation.histogram import Histogram
-from prefork.simulation.line import Request, Worker
+from prefork.simulation.idle_queue import Request, Worker
 from prefork.simulation.outcome import Outcome
 from prefork.simulation.processors import Processors
 from prefork.simulation.scenario import Scenario, ScenarioError, Service
-from prefork.simulation.staff import Staff
+from prefork.simulation.simulated_pool import SimulatedPool
 from prefork.simulation.timers import (
     ASK,
     CLIENTS,
@@ -82,10 +82,10 @@ class _Engine:
             (scenario.warm_up, OPEN, 0.0, 0.0),
             (scenario.seconds, CLOSE, 0.0, 0.0),
         ]
-        self._staff = Staff(scenario, self._timers, self._cores)
-        self._workers = self._staff.workers
-        self._line = self._staff.line
-        self._threads = self._staff.threads
+        self._pool = SimulatedPool(scenario, self._timers, self._cores)
+        self._workers = self._pool.workers
+        self._line = self._pool.line
+        self._threads = self._pool.threads
         self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
         self._backlog: deque[float] = deque()  # when each came
         self._sending: deque[float] = deque()
@@ -112,19 +112,19 @@ class _Engine:
 
     def run(self) -> Outcome:
         timers, cores, workers = self._timers, self._cores, self._workers
-        comings = self._comings()
-        coming = next(comings, inf)
+        arrivals = self._comings()
+        coming = next(arrivals, inf)
         heapify(timers)
-        self._staff.look_later(0.0)
+        self._pool.look_later(0.0)
         while True:
             # The next event: somebody comes, is done on a core, or has waited long enough.
-            computed, waited = cores.due, timers[0][0]
+            computed, waited = cores.next_event, timers[0][0]
             if coming <= computed and coming <= waited:
                 if coming == inf:
                     break
                 self._now = coming
                 self._come(coming)
-                coming = next(comings, inf)
+                coming = next(arrivals, inf)
             elif computed <= waited:
                 self._now = computed
                 who = cores.done()
@@ -167,7 +167,7 @@ class _Engine:
             backlog.append(came)
             if len(backlog) > self._largest_backlog:
                 self._largest_backlog = len(backlog)
-            if self._staff.sizing is not None and self._staff.sizing.at_once:
+            if self._pool.sizing is not None and self._pool.sizing.at_once:
                 self._look_now()
         else:
             self._turn_away(came, tries)
@@ -282,28 +282,28 @@ class _Engine:
         self._reach(came, int(tries))
 
     def _look(self, *_: float) -> None:
-        if self._now == self._staff.look_due:  # otherwise there was one meanwhile
+        if self._now == self._pool.look_due:  # otherwise there was one meanwhile
             self._look_now()
 
     def _look_now(self) -> None:
-        self._staff.look(self._now, len(self._backlog))
+        self._pool.look(self._now, len(self._backlog))
         under_way = self._arrived > self._answered + self._lost
         if self._now < self._scenario.seconds + (PATIENCE if under_way else 0.0):
-            self._staff.look_later(self._now)
+            self._pool.look_later(self._now)
 
     def _settle(self, *_: float) -> None:
-        self._staff.settle_again(self._now)
+        self._pool.settle_again(self._now)
 
     def _ready(self, number: float, _: float) -> None:
-        self._staff.ready(int(number), self._now)
+        self._pool.ready(int(number), self._now)
         while self._backlog and self._line:
             self._begin(self._workers[self._line.take()], self._backlog.popleft())
 
     def _open(self, *_: float) -> None:
-        self._opened = self._staff.clocks(self._now)
+        self._opened = self._pool.clocks(self._now)
 
     def _close(self, *_: float) -> None:
-        self._closed = self._staff.clocks(self._now)
+        self._closed = self._pool.clocks(self._now)
 
     # The beginning and the end.
 
@@ -318,7 +318,7 @@ class _Engine:
         return takewhile(lambda moment: moment < scenario.seconds, times)
 
     def _outcome(self) -> Outcome:
-        scenario, staff = self._scenario, self._staff
+        scenario, pool = self._scenario, self._pool
         seconds = scenario.seconds - scenario.warm_up
         busy, present, used = (
             after - before for before, after in zip(self._opened, self._closed, strict=True)
@@ -336,8 +336,8 @@ class _Engine:
             cpu_share=used / (seconds * scenario.cores),
             largest_backlog=self._largest_backlog,
             served=[worker.served for worker in self._workers],
-            sizes=staff.sizes,
-            decisions=staff.decisions,
+            sizes=pool.sizes,
+            decisions=pool.decisions,
         )
 
 

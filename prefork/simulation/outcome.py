@@ -42,6 +42,6 @@ class Outcome:
     served: list[int]
     """Requests of each worker, in the order in which they were forked."""
     sizes: list[tuple[float, int]]
-    """The number of standing workers (ready or starting), from when on."""
+    """The number of persistent workers (ready or starting), from when on."""
     decisions: list[Decided]
     """Of the policy, each that differs from the one before or gives a reason."""

@@ -46,7 +46,7 @@ class Processors:
     """
 
     def __init__(self, cores: float, slice_: float | None, random: Random) -> None:
-        self.due = inf
+        self.next_event = inf
         """When the next event is, if nobody comes before."""
         count = ceil(cores)
         self._count = count
@@ -102,7 +102,7 @@ class Processors:
             self._balance_later()
 
     def done(self) -> int:
-        """It is `due`: who has finished; NOBODY if something else had to be done.
+        """It is `next_event`: who has finished; NOBODY if something else had to be done.
 
         Who has finished holds its core until `release()`.
         """
@@ -172,7 +172,7 @@ class Processors:
         events, stamps = self._events, self._stamps
         while events and stamps[events[0][1]] != events[0][2]:
             heappop(events)
-        self.due = events[0][0] if events else inf
+        self.next_event = events[0][0] if events else inf
 
     def _held_core(self) -> int:
         return NOBODY if self._holder == NOBODY else self._held

@@ -8,8 +8,8 @@ from random import Random
 from typing import NamedTuple
 
 from prefork.policies.sizing.base import Sizing
+from prefork.settings import IdleOrder
 from prefork.simulation.arrivals import Closed, Open
-from prefork.workers.sources.base import Order
 
 TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds after which a client's kernel tries again to connect, each after the one before. The
@@ -49,7 +49,7 @@ class Scenario:
     """For which requests come. All that have come are served."""
     threads: int = 1
     """Requests that a worker has in hand at a time; 0: any number."""
-    order: Order = "fair"
+    idle_order: IdleOrder = "fifo"
     backlog: int = 1024
     """As in listen(2); one more than this may wait."""
     retries: Sequence[float] = TCP_RETRIES
@@ -59,7 +59,7 @@ class Scenario:
     """CPU seconds of a request in its worker beside the handler: the server's own, the kernel's."""
     client_cpu: float = 0.0
     """CPU seconds of a request that its client takes from the same cores, before it is sent."""
-    spawn: float = 0.05
+    start_time: float = 0.05
     """Seconds from fork to ready. The first workers are ready when the time begins."""
     memory: int | None = None
     """Bytes that the workers may have together; `None`: nobody asks."""
@@ -69,7 +69,7 @@ class Scenario:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        spans = (self.overhead, self.client_cpu, self.spawn, *self.retries)
+        spans = (self.overhead, self.client_cpu, self.start_time, *self.retries)
         measured = () if callable(self.services) else self.services
         think = self.arrivals.think if isinstance(self.arrivals, Closed) else 0.0
         for wrong, sentence in (

@@ -8,7 +8,7 @@ import pytest
 from prefork.advice.live import advise, needed, observe
 from prefork.readings.backlog import Depth
 from prefork.readings.cpu import CoreTimes, CpuTimes
-from prefork.readings.pool import PoolReading, WorkerReading
+from prefork.readings.snapshot import PoolReading, WorkerReading
 
 MB = 1 << 20
 SECONDS = 10.0

@@ -9,7 +9,7 @@ from benchmarks.output import Outcome, Target, plain
 from benchmarks.progress import Span
 from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
 from benchmarks.stored import Result
-from prefork.cli.load.machine import Machine
+from prefork.loadtest.machine import Machine
 
 MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
 
@@ -98,7 +98,7 @@ def test_the_report_has_the_verdicts_first_and_then_a_section_for_each_measureme
 
 def test_the_readme_shows_all_servers_sorted_by_cost_and_ours_in_bold() -> None:
     echo = result("echo", "C prefork", "prefork", "ForkingTCPServer")
-    strategies = result("strategies", "accept, fair", "fork")
+    strategies = result("strategies", "accept, fifo", "fork")
     rows = [
         line.split(" | ")[0]
         for line in readme_part({"echo": echo, "strategies": strategies}).splitlines()
@@ -106,7 +106,7 @@ def test_the_readme_shows_all_servers_sorted_by_cost_and_ours_in_bold() -> None:
     ]
     assert rows[2:] == [
         "| C prefork",
-        "| **prefork, accept, fair**",
+        "| **prefork, accept, fifo**",
         "| **prefork, fork**",
         "| ForkingTCPServer",
     ]

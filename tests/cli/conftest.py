@@ -77,7 +77,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         calls.append((target, options))
         return 0
 
-    monkeypatch.setattr("prefork.cli.serve.serve", note)
+    monkeypatch.setattr("prefork.cli.serve.command.serve", note)
 
     def parse(*words: str) -> tuple[str, ServeOptions]:
         call = application.parse(["serve", *words])

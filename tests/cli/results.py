@@ -2,7 +2,7 @@
 
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.turns import Figure
+from prefork.loadtest.trials import Estimate
 
 
 def a_result(
@@ -17,7 +17,7 @@ def a_result(
     requests: int = 100,
 ) -> Result:
     cell = Cell(name, workers)
-    return Result(cell, Figure(rate, margin), Figure(cpu), p99 / 2, p99, requests, failures)
+    return Result(cell, Estimate(rate, margin), Estimate(cpu), p99 / 2, p99, requests, failures)
 
 
 TWO_CORES = [

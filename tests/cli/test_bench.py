@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from prefork.cli.load.children import child
+from prefork.loadtest.processes import child
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG
@@ -39,7 +39,7 @@ def test_it_ends_with_a_table_a_chart_a_sentence_and_files(bench: Start, folder:
     said = ["--request", r"hello\n", "--seconds", 2, "--clients", 3, "--output", "results"]
     run = bench("Echo", *said)
     assert run.exit_code(HANG) == 0, run.out + run.err
-    for words in ("accept-hot", "fork-spare", "ForkingTCPServer", "CPU ms", "█", "Take "):
+    for words in ("accept-lifo", "fork-ahead", "ForkingTCPServer", "CPU ms", "█", "Take "):
         assert words in run.out
     assert "The request: 'hello\\n'." in " ".join(run.out.split())
     assert "Round 2 of 2" in run.out
@@ -215,7 +215,7 @@ def test_a_child_that_is_leaving_is_waited_for_whoever_presses_ctrl_c(
         return wait(*arguments)
 
     monkeypatch.setattr(select, "select", interrupted_at_first)
-    with child("prefork.cli.load.clients") as process:
+    with child("prefork.loadtest.clients") as process:
         pass
     assert len(waits) == 2
     assert process.returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.strategies import STRATEGIES
+from prefork.master.strategies import STRATEGIES
 from tests.cli.kit import Program
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of, exit_code, reap_orphans
@@ -69,7 +69,7 @@ def test_a_second_signal_ends_at_once(serve: Start, told: Told, strategy: str) -
 def test_the_grace_ends_what_does_not_end_by_itself(
     serve: Start, told: Told, strategy: str
 ) -> None:
-    server = serve("AtGate", *TWO, "--strategy", strategy, "--grace", 0.05)
+    server = serve("AtGate", *TWO, "--strategy", strategy, "--graceful-timeout", 0.05)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         server.signal(signal.SIGTERM)
@@ -79,7 +79,7 @@ def test_the_grace_ends_what_does_not_end_by_itself(
 
 
 def test_a_grace_that_is_not_needed_is_no_force(serve: Start, told: Told, gate: Gate) -> None:
-    server = serve("AtGate", *TWO, "--grace", 60)
+    server = serve("AtGate", *TWO, "--graceful-timeout", 60)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         server.signal(signal.SIGTERM)

@@ -193,7 +193,9 @@ def test_options_come_from_a_file_and_the_environment(program: Start, folder: Pa
 
 
 def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate: Gate) -> None:
-    server = serve("AtGate", "--bind", "tcp://127.0.0.1:0", "--max-children", 1, "--no-titles")
+    server = serve(
+        "AtGate", "--bind", "tcp://127.0.0.1:0", "--max-children", 1, "--no-process-titles"
+    )
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         for pid in (server.pid, *children_of(server.pid)):

@@ -13,15 +13,15 @@ from prefork.cli.outcomes import Refusal
 
 
 def test_flags(parsed: Any) -> None:
-    words = "app:H --bind tcp://a:1 --bind udp://b:2 --max-children 3 --grace 2.5 --threads=4"
-    words += " --one-pool"
+    words = "app:H --bind tcp://a:1 --bind udp://b:2 --max-children 3 --threads=4"
+    words += " --graceful-timeout 2.5 --one-pool"
     target, options = parsed(*words.split(), "--log-level", "debug", "--strategy", "fork")
     assert target == "app:H"
     assert options == ServeOptions(
         bind=(Address("tcp", "a", 1), Address("udp", "b", 2)),
         one_pool=True,
         max_children=3,
-        said={"grace": 2.5, "threads": 4, "strategy": "fork"},
+        said={"graceful_timeout": 2.5, "threads": 4, "strategy": "fork"},
         log_level="debug",
     )
 
@@ -30,12 +30,14 @@ def test_flags_before_environment_before_file(
     parsed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "prefork.toml").write_text(
-        'bind = ["tcp://a:1"]\nmax-children = 2\ngrace = 3\nname = "file"\n'
+        'bind = ["tcp://a:1"]\nmax-children = 2\ngraceful-timeout = 3\nname = "file"\n'
     )
     monkeypatch.setenv("PREFORK_MAX_CHILDREN", "4")
-    monkeypatch.setenv("PREFORK_GRACE", "5")
-    assert parsed("app:H", "--grace", "6")[1] == ServeOptions(
-        bind=(Address("tcp", "a", 1),), max_children=4, said={"grace": 6.0, "name": "file"}
+    monkeypatch.setenv("PREFORK_GRACEFUL_TIMEOUT", "5")
+    assert parsed("app:H", "--graceful-timeout", "6")[1] == ServeOptions(
+        bind=(Address("tcp", "a", 1),),
+        max_children=4,
+        said={"graceful_timeout": 6.0, "name": "file"},
     )
 
 
@@ -81,21 +83,30 @@ def test_where_the_file_is_named(
             "",
             "MODULE:HANDLER is missing: name what to serve, such as app:Handler. See `prefork serv",
         ),
-        ("--grace 3", "MODULE:HANDLER is missing"),
+        ("--graceful-timeout 3", "MODULE:HANDLER is missing"),
         ("a:b c d", "'c' is a word too many: `prefork serve` takes MODULE:HANDLER and options."),
         ("a:b --max-childern 3", "Unknown option: --max-childern. Did you mean --max-children?"),
-        ("a:b --no-freez", "Unknown option: --no-freez. Did you mean --no-freeze?"),
+        ("a:b --no-gc-freez", "Unknown option: --no-gc-freez. Did you mean --no-gc-freeze?"),
         ("a:b --max-children x", "--max-children 'x': it must be a whole number from 1 up."),
         ("a:b --max-children 0", "--max-children '0': it must be a whole number from 1 up."),
         ("a:b --max-children 2.5", "--max-children '2.5': it must be a whole number from 1 up."),
-        ("a:b --grace -1", "--grace '-1': it must be seconds from 0 up, or None."),
-        ("a:b --grace nan", "--grace 'nan': it must be seconds from 0 up, or None."),
+        (
+            "a:b --graceful-timeout -1",
+            "--graceful-timeout '-1': it must be seconds from 0 up, or None.",
+        ),
+        (
+            "a:b --graceful-timeout nan",
+            "--graceful-timeout 'nan': it must be seconds from 0 up, or None.",
+        ),
         ("a:b --start-timeout 0", "--start-timeout '0': it must be seconds above 0."),
         ("a:b --strategy acept", " Did you mean 'accept'?"),
         ("a:b --log-level loud", "it must be one of: debug, info, warning, error, critical."),
-        ("a:b --freeze=maybe", "--freeze 'maybe': it must be true or false."),
+        ("a:b --gc-freeze=maybe", "--gc-freeze 'maybe': it must be true or false."),
         ("a:b --threads", "--threads needs a value."),
-        ("a:b --grace 1 --grace 2", "--grace is said more than once."),
+        (
+            "a:b --graceful-timeout 1 --graceful-timeout 2",
+            "--graceful-timeout is said more than once.",
+        ),
         ("a:b --bind tcp://x", "--bind 'tcp://x': it says no port; write tcp://127.0.0.1:9999"),
         ("a:b --app-dir no", "--app-dir 'no': there is no such folder."),
         ("a:b --config no.toml", "There is no file 'no.toml', which --config or PREFORK_CONFIG"),
@@ -116,13 +127,21 @@ def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence
             "3",
             "is no option of `prefork serve`. Did you mean PREFORK_MAX_CHILDREN?",
         ),
-        ("NO_FREEZE", "1", "is no option of `prefork serve`. Did you mean PREFORK_FREEZE?"),
-        ("GRACE_X", "1", "is no option of `prefork serve`. Did you mean PREFORK_GRACE?"),
+        ("NO_GC_FREEZE", "1", "is no option of `prefork serve`. Did you mean PREFORK_GC_FREEZE?"),
+        (
+            "GRACEFUL_TIMEOUT_X",
+            "1",
+            "option of `prefork serve`. Did you mean PREFORK_GRACEFUL_TIMEOUT?",
+        ),
         ("WORKERS", "3", "PREFORK_WORKERS in the environment is no option of `prefork serve`."),
         ("PORT", "8000", "PREFORK_PORT in the environment is no option of `prefork serve`."),
         ("", "", "PREFORK_ in the environment is no option of `prefork serve`."),
-        ("FREEZE", "", "PREFORK_FREEZE='': it must be true or false."),
-        ("GRACE", "x", "PREFORK_GRACE='x': it must be seconds from 0 up, or None."),
+        ("GC_FREEZE", "", "PREFORK_GC_FREEZE='': it must be true or false."),
+        (
+            "GRACEFUL_TIMEOUT",
+            "x",
+            "PREFORK_GRACEFUL_TIMEOUT='x': it must be seconds from 0 up, or None.",
+        ),
         ("BIND", "tcp://x", "PREFORK_BIND='tcp://x': it says no port"),
         ("APP_DIR", "no", "PREFORK_APP_DIR='no': there is no such folder."),
         (
@@ -168,18 +187,24 @@ def test_variables_that_others_set_say_nothing(
             "max-childern = 3",
             "'max-childern' in {file} is no option of `prefork serve`. Did you me",
         ),
-        ("no-freeze = true", "'no-freeze' in {file} is no option of `prefork serve`. Did you mean"),
+        (
+            "no-gc-freeze = true",
+            "'no-gc-freeze' in {file} is no option of `prefork serve`. Did you mean",
+        ),
         ("config = 'x'", "'config' in {file} is no option of `prefork serve`."),
         ("[serve]\ngrace = 3", "There is no table 'serve' in {file}: options stand outside of all"),
-        ("[grace]\nx = 3", "There is no table 'grace' in {file}"),
+        ("[graceful_timeout]\nx = 3", "There is no table 'graceful_timeout' in {file}"),
         (
             "max-children = 'x'",
             "max-children = 'x' in {file}: it must be a whole number from 1 up.",
         ),
         ("threads = 2.5", "threads = '2.5' in {file}: it must be a whole number from 0 up."),
         ("threads = true", "threads = 'True' in {file}: it must be a whole number from 0 up."),
-        ("freeze = 'maybe'", "freeze = 'maybe' in {file}: it must be true or false."),
-        ("grace = [1]", "grace = [1] in {file}: it must be one value, not a list."),
+        ("gc-freeze = 'maybe'", "gc-freeze = 'maybe' in {file}: it must be true or false."),
+        (
+            "graceful_timeout = [1]",
+            "graceful_timeout = [1] in {file}: it must be one value, not a list.",
+        ),
         ("bind = ['tcp://x']", "bind = 'tcp://x' in {file}: it says no port"),
         ("max-children = 3\nmax_children = 3", "max-children is said twice in {file}."),
         ("max-children = ]", "{file} is no TOML: Invalid value (at line 1, column 16)."),
@@ -197,8 +222,8 @@ def test_a_wrong_file_is_named(parsed: Any, tmp_path: Path, text: str, sentence:
     ("text", "sentence"),
     [
         (
-            "[tool.prefork]\ngrce = 3",
-            "'grce' in {file} is no option of `prefork serve`. Did you me",
+            "[tool.prefork]\ngracful_timeout = 3",
+            "'gracful_timeout' in {file} is no option of `prefork serve`. Did you me",
         ),
         ("[tool.prefork.serve]\ngrace = 3", "no table 'serve' in {file}: options stand in [tool.p"),
         ("[tool]\nprefork = 3", "'prefork' in {file} must be a table."),
@@ -245,8 +270,11 @@ def test_the_help_comes_also_when_the_rest_is_wrong(
         ("--pool s.py -x", "--pool -- s.py -x"),
         ("--pool --threads 3 s.py", "--pool --threads 3 -- s.py"),
         ("--threads=3 s.py", "--threads=3 -- s.py"),
-        ("--pool --no-freeze s.py", "--pool --no-freeze -- s.py"),
-        ("--titles --grace none s.py", "--titles --grace none -- s.py"),
+        ("--pool --no-gc-freeze s.py", "--pool --no-gc-freeze -- s.py"),
+        (
+            "--process-titles --graceful-timeout none s.py",
+            "--process-titles --graceful-timeout none -- s.py",
+        ),
         ("-m mod -m x", "-- -m mod -m x"),
         ("--pool -m mod --help", "--pool -- -m mod --help"),
         ("--unknown s.py", "--unknown -- s.py"),

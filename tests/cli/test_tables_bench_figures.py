@@ -6,15 +6,15 @@ from statistics import fmean, stdev
 
 import pytest
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench import plots
 from prefork.cli.bench.advice import advice, winner
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.figures import percentiles, steady
-from prefork.cli.load.orders import Exchange, Measured, Order, Tally
-from prefork.cli.load.served import handlers_part
-from prefork.cli.load.turns import Figure, Turn, undisturbed
+from prefork.loadtest.figures import percentiles, steady
+from prefork.loadtest.hosted_server import handlers_part
+from prefork.loadtest.protocol import Exchange, Measured, Order, Recorder
+from prefork.loadtest.trials import Estimate, Trial, undisturbed
 from tests.cli.results import TWO_CORES, a_result
 
 
@@ -90,8 +90,11 @@ def test_a_busy_machine_is_said_in_the_recommendation() -> None:
 @pytest.mark.parametrize(
     ("results", "taken"),
     [
-        ([a_result("accept", 2, 100), a_result("accept-hot", 2, 108)], "accept with 2 workers"),
-        ([a_result("accept", 2, 100), a_result("accept-hot", 2, 120)], "accept-hot with 2 workers"),
+        ([a_result("accept", 2, 100), a_result("accept-lifo", 2, 108)], "accept with 2 workers"),
+        (
+            [a_result("accept", 2, 100), a_result("accept-lifo", 2, 120)],
+            "accept-lifo with 2 workers",
+        ),
         (
             [a_result("accept", 2, 100, 10), a_result("handoff", 2, 120, 12)],
             "accept with 2 workers",
@@ -113,16 +116,16 @@ def test_ties_within_the_noise_go_to_the_simpler(results: list[Result], taken: s
 
 
 def test_a_figure_is_a_median_and_one_spoilt_turn_changes_little() -> None:
-    assert Figure.of([1.0, 5.0]) == Figure(3.0, 2.0)
-    assert Figure.of([1.0, 50.0, 2.0]) == Figure(2.0, 1.0)
-    assert Figure.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Figure(10.5, 0.5)
-    assert Figure.of([]) == Figure(0.0)
+    assert Estimate.of([1.0, 5.0]) == Estimate(3.0, 2.0)
+    assert Estimate.of([1.0, 50.0, 2.0]) == Estimate(2.0, 1.0)
+    assert Estimate.of([10.0, 11.0, 0.0, 12.0, 11.0, 10.0]) == Estimate(10.5, 0.5)
+    assert Estimate.of([]) == Estimate(0.0)
 
 
 @pytest.mark.parametrize("turns", [5, 15, 40])
 def test_the_more_turns_the_better_a_median_is_known(turns: int) -> None:
     chance = random.Random(1)
-    medians = [Figure.of([chance.gauss(100, 5) for _ in range(turns)]) for _ in range(400)]
+    medians = [Estimate.of([chance.gauss(100, 5) for _ in range(turns)]) for _ in range(400)]
     error = stdev(figure.value for figure in medians)
     assert fmean(figure.error(turns) for figure in medians) == pytest.approx(error, rel=0.2)
 
@@ -141,24 +144,24 @@ def test_the_more_turns_the_better_a_median_is_known(turns: int) -> None:
 def test_turns_that_others_disturbed_do_not_count_while_there_are_others(
     others: list[float], kept: list[float]
 ) -> None:
-    turns = [Turn(Measured(), 0.0, others=each) for each in others]
+    turns = [Trial(Measured(), 0.0, others=each) for each in others]
     assert [turn.others for turn in undisturbed(turns)] == kept
 
 
 def test_a_result_adds_its_turns_up() -> None:
     turns = [
-        Turn(Measured([0.001, 0.003], 4.0, 3, busy=0.4), cpu=0.006),
-        Turn(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
+        Trial(Measured([0.001, 0.003], 4.0, 3, busy=0.4), cpu=0.006),
+        Trial(Measured([0.002], 2.0, 1, 2, "refused", busy=0.6), cpu=0.004),
     ]
     result = Result.of(Cell("accept", 1), turns)
-    assert result.rate == Figure(3.0, 1.0)
+    assert result.rate == Estimate(3.0, 1.0)
     assert result.cpu.value == pytest.approx(3.0)
     assert result.p50 == pytest.approx(2.0)
     assert (result.requests, result.failures, result.clients_busy) == (4, 2, 0.6)
 
 
 def test_a_result_without_an_answer_has_figures_too() -> None:
-    result = Result.of(Cell("accept", 1), [Turn(Measured(failures=5), 0.0)])
+    result = Result.of(Cell("accept", 1), [Trial(Measured(failures=5), 0.0)])
     assert (result.rate.value, result.cpu.value, result.p99, result.failures) == (0, 0, 0, 5)
 
 
@@ -198,21 +201,21 @@ def test_exchanges_before_the_end_of_the_warm_up_do_not_count() -> None:
 
 
 def test_a_tally_says_what_it_was_told() -> None:
-    tally = Tally(clients=1, start=10.0, end=20.0)
-    tally.served(9.0, 10.0, 7)
-    tally.served(10.0, 15.0, 7)
-    tally.failed("refused")
-    measured = tally.measured(now=15.0, busy=0.5)
+    recorder = Recorder(clients=1, start=10.0, end=20.0)
+    recorder.served(9.0, 10.0, 7)
+    recorder.served(10.0, 15.0, 7)
+    recorder.failed("refused")
+    measured = recorder.measured(now=15.0, busy=0.5)
     assert measured == Measured([5.0], 0.2, 2, 1, "refused", 14, 0.5)
 
 
 def test_after_many_failures_there_is_no_point_in_more() -> None:
-    tally = Tally(1, 0.0, 1.0)
-    for number in range(Tally.MOST_FAILURES):
-        assert not tally.hopeless
-        tally.failed(f"reason {number}")
-    assert tally.hopeless
-    assert tally.measured(1.0, 0.0).reason == "reason 0"
+    recorder = Recorder(1, 0.0, 1.0)
+    for number in range(Recorder.MOST_FAILURES):
+        assert not recorder.hopeless
+        recorder.failed(f"reason {number}")
+    assert recorder.hopeless
+    assert recorder.measured(1.0, 0.0).reason == "reason 0"
 
 
 def test_orders_and_answers_survive_their_way() -> None:

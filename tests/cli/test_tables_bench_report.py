@@ -14,11 +14,11 @@ from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result
-from prefork.cli.load import output
-from prefork.cli.load.machine import Machine
-from prefork.cli.load.orders import Measured
-from prefork.cli.load.turns import Figure, Turn
+from prefork.cli.measuring import output
 from prefork.cli.outcomes import Refusal
+from prefork.loadtest.machine import Machine
+from prefork.loadtest.protocol import Measured
+from prefork.loadtest.trials import Estimate, Trial
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
@@ -41,7 +41,7 @@ def a_record(**more: Any) -> Record:
         "machine": Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"),
         "others_percent": 5.0,
         "results": results,
-        "turns": [[Turn(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
+        "turns": [[Trial(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
         "complaints": [],
         "advice": "Take accept with 2 workers.",
     }
@@ -65,7 +65,9 @@ def test_the_report_has_a_line_for_each_cell_and_fits_in_a_terminal() -> None:
 
 
 def test_the_report_says_what_stands_against_the_figures() -> None:
-    busy = Result(Cell("accept", 1), Figure(1.0), Figure(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95)
+    busy = Result(
+        Cell("accept", 1), Estimate(1.0), Estimate(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95
+    )
     complaints = [("accept with 1 worker", "ValueError: [bold]"), ("fork with 1 worker", "another")]
     said = said_of(a_record(results=[busy], turns=[[]], complaints=complaints), 200)
     assert "Requests failed: accept with 1 worker, and 1 other. The first of them:" in said
@@ -94,7 +96,7 @@ def test_figures_that_differ_widely_are_drawn_so_that_small_ones_can_be_compared
 
 
 @pytest.mark.parametrize(
-    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-spare", 1, 9, cpu=900.0)]]
+    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-ahead", 1, 9, cpu=900.0)]]
 )
 def test_there_is_a_picture_of_very_little_and_of_much(
     tmp_path: Path, results: list[Result]

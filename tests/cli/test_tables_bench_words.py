@@ -10,8 +10,10 @@ from prefork.cli import app as application
 from prefork.cli.addresses import Address
 from prefork.cli.bench.cells import STRATEGIES, Cell, cells_of, default_counts
 from prefork.cli.bench.options import BenchOptions
-from prefork.cli.load import plan, session, words
+from prefork.cli.measuring import parsing as words
+from prefork.cli.measuring import session
 from prefork.cli.outcomes import Refusal
+from prefork.loadtest import schedule as plan
 from prefork.settings import Settings
 
 Parse = Callable[..., tuple[str, BenchOptions]]
@@ -72,8 +74,8 @@ def test_few_words(parsed: Parse) -> None:
         ("a:H --request x y z", "is a word too many: `prefork bench` takes MODULE:HANDLER and opt"),
         ("a:H --request x --strategies acept", " Did you mean 'accept'?"),
         (
-            "a:H --request x --strategies accept,hot",
-            "--strategies 'accept,hot': there is no strategy 'hot', only accept, accept-hot, hand",
+            "a:H --request x --strategies accept,lifo",
+            "--strategies 'accept,lifo': there is no strategy 'lifo', only accept, accept-lifo, ",
         ),
         ("a:H --request x --max-children 1,0", "it must be whole numbers from 1 up, such as 1,2,4"),
         ("a:H --request x --max-children 1,,2", "it must be whole numbers from 1 up"),
@@ -174,11 +176,11 @@ def test_what_does_not_fit_is_left_out_with_a_sentence(scheme: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) -> None:
     said: Any = Cell(name, 4).settings
-    assert set(said) == {"strategy", "order", "spare", "sizing"}
+    assert set(said) == {"strategy", "idle_order", "fork_ahead", "sizing"}
     settings = Settings(**said)
     assert name.startswith(settings.strategy)
-    assert (settings.order == "hot") == (name == "accept-hot")
-    assert settings.spare == (4 if name == "fork-spare" else 0)
+    assert (settings.idle_order == "lifo") == (name == "accept-lifo")
+    assert settings.fork_ahead == (4 if name == "fork-ahead" else 0)
 
 
 @pytest.mark.parametrize(

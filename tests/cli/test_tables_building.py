@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import prefork
-from prefork.cli import building
 from prefork.cli.addresses import parse
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Refusal
+from prefork.cli.target import server_class as building
 
 TCP = parse("tcp://127.0.0.1:0")
 
@@ -25,7 +25,7 @@ class Chosen(prefork.ForkingTCPServer):
 
 
 class OwnPool(prefork.PreforkTCPServer):
-    prefork_settings = prefork.Settings(name="own", grace=3.0)
+    prefork_settings = prefork.Settings(name="own", graceful_timeout=3.0)
 
 
 class Threads(prefork.ThreadingMixIn, prefork.TCPServer):
@@ -81,9 +81,9 @@ def test_the_actions_of_the_server_class_are_not_forgotten() -> None:
 
 
 def test_a_pool_class_keeps_its_settings_but_for_what_is_said() -> None:
-    assert made(OwnPool).prefork_settings == prefork.Settings(name="own", grace=3.0)
-    settings = made(OwnPool, grace=1.0).prefork_settings
-    assert settings == prefork.Settings(name="own", grace=1.0)
+    assert made(OwnPool).prefork_settings == prefork.Settings(name="own", graceful_timeout=3.0)
+    settings = made(OwnPool, graceful_timeout=1.0).prefork_settings
+    assert settings == prefork.Settings(name="own", graceful_timeout=1.0)
 
 
 def test_the_name_is_the_module_unless_it_is_said() -> None:

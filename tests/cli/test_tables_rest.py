@@ -12,15 +12,16 @@ import pytest
 from rich.console import Console
 
 import prefork
-from prefork.cli import loading, main
-from prefork.cli.building import could_be_handler, could_be_served
+from prefork.cli import main
 from prefork.cli.demo import report
 from prefork.cli.demo.highlight import as_html, sample
 from prefork.cli.demo.steps import Result, Step, length_of, steps, worker_counts
-from prefork.cli.library import standard_library
-from prefork.cli.master_title import MasterTitle
 from prefork.cli.outcomes import Refusal
+from prefork.cli.serve.master_title import MasterTitle
 from prefork.cli.streams import stream_on
+from prefork.cli.target import loading
+from prefork.cli.target.server_class import could_be_handler, could_be_served
+from prefork.cli.target.standard_library import standard_library
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from prefork.cli import main
 from prefork.cli.options import PoolOptions, ServeOptions, attribute_docstrings, options_of
 from prefork.cli.outcomes import Refusal
-from prefork.cli.reading import as_written
+from prefork.cli.values import as_written
 from prefork.settings import Count, Range, Rule, Settings, SettingsError, rules
 
 NAMES = [field.name for field in fields(Settings)]
@@ -73,7 +73,7 @@ class Later:
 
     spare: Count = 3
     """Idle workers to keep."""
-    order: Literal["fair", "hot"] = "fair"
+    idle_order: Literal["fifo", "lifo"] = "fifo"
     quick: bool = False
     """Whether it is."""
 
@@ -89,10 +89,10 @@ def test_a_field_that_is_added_is_an_option_without_another_word(
 
     command.__annotations__["said"] = Annotated[options_of(Later), Parameter(name="*")]
     app.default(command)
-    app(["--order", "hot", "--quick"], result_action="return_none")
-    assert heard == [{"order": "hot", "quick": True}]
-    with pytest.raises(Refusal, match=r"--order 'hto': it must be one of: fair, hot\."):
-        app(["--order", "hto"])
+    app(["--idle-order", "lifo", "--quick"], result_action="return_none")
+    assert heard == [{"idle_order": "lifo", "quick": True}]
+    with pytest.raises(Refusal, match=r"--idle-order 'hto': it must be one of: fifo, lifo\."):
+        app(["--idle-order", "hto"])
     with pytest.raises(Refusal, match=r"--spare '-1': it must be a whole number from 0 up\."):
         app(["--spare", "-1"])
     app.help_print([])
@@ -105,17 +105,22 @@ def test_a_class_without_source_has_options_without_texts() -> None:
     assert attribute_docstrings(type("Made", (), {})) == {}
 
 
-BASE = Settings(strategy="fork", grace=3.0, titles=False, name="base", max_requests=5)
+BASE = Settings(
+    strategy="fork", graceful_timeout=3.0, process_titles=False, name="base", max_requests=5
+)
 
 
 @pytest.mark.parametrize(
     ("said", "changed"),
     [
         ({}, {}),
-        ({"grace": 4.0, "name": "said"}, {"grace": 4.0, "name": "said"}),
+        ({"graceful_timeout": 4.0, "name": "said"}, {"graceful_timeout": 4.0, "name": "said"}),
         # What is said counts, also where it is the default.
-        ({"grace": None}, {"grace": None}),
-        ({"strategy": "accept", "titles": True}, {"strategy": "accept", "titles": True}),
+        ({"graceful_timeout": None}, {"graceful_timeout": None}),
+        (
+            {"strategy": "accept", "process_titles": True},
+            {"strategy": "accept", "process_titles": True},
+        ),
         ({"max_requests": 0, "name": ""}, {"max_requests": 0, "name": ""}),
         ({"max_requests_jitter": 2}, {"max_requests_jitter": 2}),
     ],
@@ -167,12 +172,12 @@ def test_limits_of_a_sizing_that_decides_nothing_are_refused(
 def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
     class Particular(Settings):
         def __post_init__(self) -> None:
-            if self.threads > 3 and not self.freeze:
+            if self.threads > 3 and not self.gc_freeze:
                 raise SettingsError("it must be cold for many threads.")
 
-    assert PoolOptions(said={"freeze": False}).over(Particular(threads=2)).threads == 2
+    assert PoolOptions(said={"gc_freeze": False}).over(Particular(threads=2)).threads == 2
     with pytest.raises(Refusal, match="it must be cold for many threads"):
-        PoolOptions(said={"freeze": False}).over(Particular(threads=4))
+        PoolOptions(said={"gc_freeze": False}).over(Particular(threads=4))
 
 
 SOME_SECONDS = Annotated[float, Range(0, "seconds", excluded=True)]

@@ -15,15 +15,15 @@ from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile
 from prefork.advice.usl import Law
 from prefork.cli import app as application
-from prefork.cli.load.machine import Machine
-from prefork.cli.load.orders import Measured
-from prefork.cli.load.turns import Figure, Summary, Turn
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
+from prefork.cli.tune.counts import Numbers, Target, memory_of, numbers_of, target_of
 from prefork.cli.tune.options import TuneOptions
 from prefork.cli.tune.record import Record
-from prefork.cli.tune.words import Numbers, Target, memory_of, numbers_of, target_of
+from prefork.loadtest.machine import Machine
+from prefork.loadtest.protocol import Measured
+from prefork.loadtest.trials import Estimate, Summary, Trial
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
@@ -151,8 +151,8 @@ def a_record(
         Size(
             number,
             Summary(
-                Figure(law.rate(number), 0.01 * law.rate(number)),
-                Figure(1000 * cpu),
+                Estimate(law.rate(number), 0.01 * law.rate(number)),
+                Estimate(1000 * cpu),
                 2000 * number / law.rate(number),
                 3000 * number / law.rate(number),
                 1000,
@@ -170,7 +170,7 @@ def a_record(
     here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
     wish = Wish(p99, rate, there, cores != 2)
     found = None if failures else conclude(sizes, alone, here, wish, threads)
-    turn = Turn(Measured([0.02], 50.0, 1), 0.005)
+    turn = Trial(Measured([0.02], 50.0, 1), 0.005)
     return Record(
         target="app:Handler",
         extra=("--app-dir src",),

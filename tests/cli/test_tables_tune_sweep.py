@@ -10,12 +10,12 @@ import pytest
 
 from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
 from prefork.advice.usl import Law
-from prefork.cli.load.orders import Exchange, Measured, Order
-from prefork.cli.load.turns import Figure, Summary, Turn
 from prefork.cli.tune.conclusions import Size, points_of
+from prefork.cli.tune.counts import Numbers
 from prefork.cli.tune.search import next_number, next_turn
 from prefork.cli.tune.sweep import Sweep
-from prefork.cli.tune.words import Numbers
+from prefork.loadtest.protocol import Exchange, Measured, Order
+from prefork.loadtest.trials import Estimate, Summary, Trial
 
 MB = 1 << 20
 MIXED = Law(0.020, 0.0055, 2)
@@ -63,11 +63,11 @@ def test_fewer_than_the_least_are_not_tried(
 
 def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
     rates = {1: [100.0], 2: [200.0], 3: [202.0]}
-    standing, order = 3, []
+    present, order = 3, []
     for _ in range(9):
-        standing = next_turn(rates, standing, 2, 1, 500)
-        rates[standing].append(rates[standing][0])
-        order.append(standing)
+        present = next_turn(rates, present, 2, 1, 500)
+        rates[present].append(rates[present][0])
+        order.append(present)
     assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
 
 
@@ -80,8 +80,8 @@ LAWS = [
 
 
 def a_size(workers: int, rates: list[float]) -> Size:
-    rate = Figure.of(rates)
-    return Size(workers, Summary(rate, Figure(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
+    rate = Estimate.of(rates)
+    return Size(workers, Summary(rate, Estimate(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,10 +93,10 @@ def test_a_sweep_finds_the_fewest_that_serve_nearly_as_much_as_any(
     chance = random.Random(seed)
     profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
     rates = {1: [law.rate(1)]}
-    standing, start = 1, knee(profile, Place(law.cores))
+    present, start = 1, knee(profile, Place(law.cores))
     for _ in range(36):
-        standing = next_turn(rates, standing, start, 1, 500)
-        rates.setdefault(standing, []).append(law.rate(standing) * chance.gauss(1, noise))
+        present = next_turn(rates, present, start, 1, 500)
+        rates.setdefault(present, []).append(law.rate(present) * chance.gauss(1, noise))
     points = points_of([a_size(number, each) for number, each in rates.items()])
     taken = most_throughput(points, profile, Place(law.cores)).workers
     best = max(law.rate(number) for number in range(1, 501))
@@ -138,7 +138,7 @@ class ScriptedPool:
     def memory(self) -> int | None:
         return self._each
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
+    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
         seconds = order.warm_up + order.seconds
         if seconds:
             assert not self.not_asked, "a turn with workers that have served nothing yet"
@@ -148,7 +148,7 @@ class ScriptedPool:
         rate = self._law.rate(self.workers)
         exchanges = round(rate * seconds)
         took = [order.clients / rate] * exchanges
-        return Turn(Measured(took, rate, exchanges), 0.005 * exchanges)
+        return Trial(Measured(took, rate, exchanges), 0.005 * exchanges)
 
     def swept(self, monkeypatch: pytest.MonkeyPatch, machine: int, memory: int | None) -> Sweep:
         """After a minute, on a machine with so much memory, or with so much for the pool."""
@@ -170,7 +170,7 @@ def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = ScriptedPool(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
     before = sweep.size(8)
     assert before.quiet_turns == len(sweep.turns[8]) > 1
-    sweep.turns[8].append(Turn(Measured([9.0], 0.1, 1), 1.0, others=1.0))
+    sweep.turns[8].append(Trial(Measured([9.0], 0.1, 1), 1.0, others=1.0))
     after = sweep.size(8)
     assert after.quiet_turns == before.quiet_turns
     assert after.summary.rate == before.summary.rate
@@ -180,7 +180,7 @@ def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
 class Reluctant(ScriptedPool):
     """Fails while eight workers are asked for the first time."""
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Turn:
+    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
         turn = super().take(drivers, order, progress)
         if order.seconds or self.workers != 8:
             return turn

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.cli.tune.host import BEHIND_CLIENTS
+from prefork.cli.tune.pool_process import BEHIND_CLIENTS
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
 from tests.support.deadlines import HANG

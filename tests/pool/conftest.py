@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefork.policies import reforking
+from prefork.policies import rollout as reforking
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
@@ -46,7 +46,7 @@ def stage(stage_of: MakeStage) -> Stage:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `refork`, one generation follows the other at once."""
+    """with `mold`, one generation follows the other at once."""
     monkeypatch.setattr(reforking, "LOOK_INTERVAL", 0.01)
     monkeypatch.setattr(reforking, "BACK_OFF", 0.05)
 

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefork.lifecycle import WorkerEvent
-from prefork.pool import Pool, WorkerRecord
+from prefork.master.strategies.handoff import Handoff
 from prefork.settings import Settings
-from prefork.strategies.handoff import Handoff
-from prefork.workers.channel import Channel, Kind, Message, Parcel
-from tests.pool.fakes import FakeHost
+from prefork.state.lifecycle import WorkerEvent
+from prefork.state.worker_table import WorkerRecord, WorkerTable
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from tests.pool.fakes import FakeServer
 
 
-class Host(FakeHost):
-    """Its requests are parcels already, or `None`: one that cannot travel."""
+class DeskServer(FakeServer):
+    """Its requests are packed already, or `None`: one that cannot travel."""
 
     bound: int | None = None
 
     def threads(self) -> int | None:
         return self.bound
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
-        parcel: Parcel | None = request
-        return parcel
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
+        packed: PackedRequest | None = request
+        return packed
 
 
 class Worker:
     """A record in the books; what the worker does is the test's word."""
 
-    def __init__(self, handoff: Handoff, pool: Pool, pid: int) -> None:
+    def __init__(self, handoff: Handoff, pool: WorkerTable, pid: int) -> None:
         self._handoff = handoff
         self._pool = pool
         ours, self.end = Channel.pair()
@@ -84,11 +84,11 @@ class Worker:
 class Desk:
     """Where requests are handed out, and the workers who take them."""
 
-    def __init__(self, bound: int | None = None, order: str = "fair") -> None:
-        self.host = Host()
+    def __init__(self, bound: int | None = None, order: str = "fifo") -> None:
+        self.host = DeskServer()
         self.host.bound = bound
-        self.host.set = Settings(order=order)  # type: ignore[arg-type]
-        self._pool = Pool()
+        self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
+        self._pool = WorkerTable()
         self.handoff = Handoff(self.host, self._pool)
         self._workers: list[Worker] = []
 

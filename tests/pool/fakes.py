@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from prefork.master import Master
+from prefork.linux.syscalls import System
+from prefork.master.master import Master
 from prefork.settings import Settings
-from prefork.system import System
-from prefork.workers.channel import Channel, Kind, Message, Parcel
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import _WORK, State
-from prefork.workers.service import Listening, Taker
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from prefork.workers.protocol.scoreboard import _WORK, State
+from prefork.workers.server_in_worker import Listener, Taker
 
 
 class FakeSystem(System):
@@ -81,7 +81,7 @@ class FakeSystem(System):
                 os.eventfd_write(fd, 1)
 
 
-class FakeHost:
+class FakeServer:
     """A server that is nothing but a listener and settings."""
 
     def __init__(self) -> None:
@@ -103,32 +103,32 @@ class FakeHost:
     def threads(self) -> int | None:
         return None
 
-    def may_cut_off(self) -> bool:
+    def daemon_threads(self) -> bool:
         return False
 
-    def pack(self, request: Any, client_address: Any) -> Parcel | None:
+    def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
         return None
 
-    def let_go(self) -> None: ...
+    def close_in_child(self) -> None: ...
 
     def workers_changed(self, pids: set[int]) -> None:
         self.workers = pids
 
-    def serves_on(self) -> bool:
+    def serves_forever(self) -> bool:
         return True
 
     def stop(self) -> None:
         self.stopped = True
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return (self,)
 
     def fileno(self) -> int:
         return self.listener.fileno()
 
-    def enter(self, room: Room | None, ask_stop: Callable[[], object]) -> None: ...
+    def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None: ...
 
-    def keep_out(self) -> None: ...
+    def close_foreign_listeners(self) -> None: ...
 
     def started(self) -> None: ...
 
@@ -149,12 +149,12 @@ class FakeHost:
 
     def serve(self, request: Any, client_address: Any) -> None: ...
 
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         raise AssertionError("no fake process runs")
 
     def serve_verified(self, request: Any, client_address: Any) -> None: ...
 
-    def let_go_of_listener(self) -> None: ...
+    def release_listener(self) -> None: ...
 
     def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
         return 0
@@ -170,7 +170,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 8) -> None:
         self.system = FakeSystem()
-        self.host = FakeHost()
+        self.host = FakeServer()
         self.master = Master(self.host, self.system, cores)
         self._ends: list[Channel] = []
         self._ready: set[int] = set()
@@ -183,17 +183,17 @@ class Stage:
             self._ends.append(Channel(copy))
             return ours, theirs
 
-        monkeypatch.setattr("prefork.crew.Channel.pair", pair)
+        monkeypatch.setattr("prefork.master.children.Channel.pair", pair)
 
     def start(self, *, ready: bool = True) -> None:
         self.master.start()
-        self.turn()
+        self.tick()
         if ready:
             self.all_ready()
 
-    def turn(self, seconds: float = 0.0) -> None:
+    def tick(self, seconds: float = 0.0) -> None:
         self.system.now += seconds
-        self.master.turn()
+        self.master.tick()
 
     def say(self, pid: int, message: Message) -> None:
         self._end_of(pid).send(message)
@@ -204,12 +204,12 @@ class Stage:
             if worker.pid not in self._ready:
                 self._ready.add(worker.pid)
                 self.say(worker.pid, Message(Kind.READY))
-        self.turn()
+        self.tick()
 
     def shows(self, pid: int, state: State, *, busy: float = 0.0, served: int = 0) -> None:
         """The worker writes on the scoreboard what it does from now on, and what it has done."""
         (slot,) = (worker.slot for worker in self.master.status() if worker.pid == pid)
-        place = self.master._crew.scoreboard.slot(slot)
+        place = self.master._children.scoreboard.slot(slot)
         words = int(self.system.now * 1e9), served, int(busy * 1e9), int(state is State.BUSY)
         _WORK.pack_into(place._memory, place._at, state, *words)
 
@@ -224,7 +224,7 @@ class Stage:
         """The worker ends, and its end of the channel with it."""
         self._end_of(pid).close()
         self.system.die(pid, status)
-        self.turn()
+        self.tick()
 
     def states(self) -> list[str]:
         return [status.state for status in self.master.status()]
@@ -232,7 +232,7 @@ class Stage:
     def strike(self) -> None:
         """Everybody leaves, so that the master can close."""
         self.system.fork_error = OSError("the play is over")
-        self.master.rest()
+        self.master.begin_drain()
         for pid in list(self.host.workers):
             self.system.stolen.add(pid)
             self.system.die(pid, 0)

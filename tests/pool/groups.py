@@ -68,10 +68,14 @@ def kinds_for(strategy: str) -> list[str]:
 
 
 def group_of(
-    *members: Any, strategy: str = "accept", workers: int = 2, spare: int = 0, **attributes: Any
+    *members: Any,
+    strategy: str = "accept",
+    workers: int = 2,
+    fork_ahead: int = 0,
+    **attributes: Any,
 ) -> Any:
     """A group with these members; *attributes* are those of its class."""
-    attributes["prefork_settings"] = Settings(strategy=strategy, spare=spare)  # type: ignore[arg-type]
+    attributes["prefork_settings"] = Settings(strategy=strategy, fork_ahead=fork_ahead)  # type: ignore[arg-type]
     attributes["max_children"] = workers
     return type("Group", (PreforkGroup,), attributes)(*members)
 

@@ -12,7 +12,7 @@ from tests.support.deadlines import HANG, Call
 CLIENTS = 8
 
 
-class Load:
+class LoadSample:
     """Clients that ask again and again; whatever was no complete answer is noted."""
 
     def __init__(self, address: Any) -> None:

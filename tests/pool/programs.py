@@ -84,14 +84,14 @@ class Program:
         """Wait until it has so many children that serve; their pids."""
 
         def pids() -> set[int]:
-            found = children_of(self.pid) - self.forkers()
+            found = children_of(self.pid) - self.fork_servers()
             return found if len(found) == count else set()
 
         return eventually(pids, HANG, what=f"{count} workers")
 
-    def forkers(self) -> set[int]:
+    def fork_servers(self) -> set[int]:
         """Those of its children that fork workers."""
-        return forkers_among(children_of(self.pid))
+        return fork_servers_among(children_of(self.pid))
 
     def signal_group(self, number: int) -> None:
         """What a terminal does on Ctrl-C: everybody in the foreground group gets the signal."""
@@ -126,30 +126,32 @@ class Program:
         return text.decode()
 
 
-def forkers_among(pids: set[int]) -> set[int]:
+def fork_servers_among(pids: set[int]) -> set[int]:
     """Those that fork workers, by their titles, and do not serve."""
-    return {pid for pid in pids if command_of(pid).startswith(("prefork: forker", "prefork: mold"))}
+    return {
+        pid for pid in pids if command_of(pid).startswith(("prefork: fork server", "prefork: mold"))
+    }
 
 
-def forkers_here() -> set[int]:
+def fork_servers_here() -> set[int]:
     """The children of this process that fork workers."""
-    return forkers_among(children())
+    return fork_servers_among(children())
 
 
-def the_forker() -> int:
+def the_fork_server() -> int:
     """The one of them, once there is one and no more: a newborn worker is called like it, too."""
 
     def only() -> int:
-        now = forkers_here()
+        now = fork_servers_here()
         return now.pop() if len(now) == 1 else 0
 
-    return eventually(only, what="one forker")
+    return eventually(only, what="one fork server")
 
 
 def workers_here() -> set[int]:
     """The children of this process that serve."""
     now = children()
-    return now - forkers_among(now)
+    return now - fork_servers_among(now)
 
 
 def first_word(client: socket.socket) -> int:

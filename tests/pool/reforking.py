@@ -8,7 +8,7 @@ from tests.support.polling import eventually
 
 
 def reforking_pool(handler: Any, after: int = 10, **attributes: Any) -> Any:
-    settings = {"spawn": "refork", "refork_after": after} | attributes.pop("settings", {})
+    settings = {"fork_from": "mold", "refork_after": after} | attributes.pop("settings", {})
     return pool_of(handler, settings=settings, **attributes)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.service import Taker
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Taker
 from prefork.workers.sources.shared import ASKS, MOST_UNASKED, SharedDatagrams
-from tests.pool.fakes import FakeHost
+from tests.pool.fakes import FakeServer
 from tests.support.deadlines import EXCHANGE
 
 
-class Inbox(FakeHost):
+class Inbox(FakeServer):
     """A socket into which the test sends."""
 
     def __init__(self) -> None:

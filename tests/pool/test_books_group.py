@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from prefork import PreforkGroup, TCPServer
-from prefork.socketserver.members import GroupAdapter, Taken
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.service import Listening, Taker
-from prefork.workers.sources.base import Rota
-from prefork.workers.sources.own import OwnListeners
+from prefork.socketserver.pool.members import GroupAdapter, Taken
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Listener, Taker
+from prefork.workers.sources.base import RoundRobin
+from prefork.workers.sources.reuseport import ReuseportSource
 from prefork.workers.sources.several import SharedListeners
-from tests.pool.fakes import FakeHost
+from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
 from tests.support.deadlines import EXCHANGE
 
@@ -58,12 +58,12 @@ class Queue:
         self._theirs.close()
 
 
-class Several(FakeHost):
+class Several(FakeServer):
     def __init__(self, *queues: Queue) -> None:
         super().__init__()
         self.queues = queues
 
-    def listeners(self) -> Sequence[Listening]:
+    def listeners(self) -> Sequence[Listener]:
         return self.queues
 
 
@@ -79,9 +79,9 @@ class AtWork:
     def _shared(self) -> SharedListeners:
         return SharedListeners(self.host, self._channel, None, turns=8)
 
-    def _own(self) -> OwnListeners:
+    def _own(self) -> ReuseportSource:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))
-        return OwnListeners(self.host, self._channel, None, listeners)
+        return ReuseportSource(self.host, self._channel, None, listeners)
 
     def taken(self, count: int) -> bytes:
         """The queues of the next requests, as the worker's loop takes them."""
@@ -94,8 +94,8 @@ class AtWork:
     def close(self) -> None:
         for one in (self.a, self.b, self.master, self._channel, self.host.listener):
             one.close()
-        self.source._ears.epoll.close()
-        if isinstance(self.source, OwnListeners):
+        self.source._poller.epoll.close()
+        if isinstance(self.source, ReuseportSource):
             self.source._others.epoll.close()
             for twin in self.source._like:
                 os.close(twin)
@@ -134,7 +134,7 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     at_work.a.put(3)
     at_work.b.put(2)
     names = []
-    while at_work.source.something_waits():
+    while at_work.source.has_pending():
         names.append(at_work.source.take()[1])
     assert b"".join(names) == b"ababa"
 
@@ -142,7 +142,7 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
 def test_a_rota_goes_round_those_that_have_a_request() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
-    rota = Rota(fds)
+    rota = RoundRobin(fds)
     assert rota.look() == -1
     queues[1].put(1)
     assert [rota.look() for _ in range(2)] == [fds[1], fds[1]]
@@ -166,9 +166,9 @@ def test_a_request_travels_with_the_number_of_its_member(group: PreforkGroup) ->
         taken, client_address = group.get_request()
         assert isinstance(taken, Taken)
         assert taken.number == number
-        parcel = adapter.pack(taken, client_address)
-        assert parcel is not None
-        body, fd = parcel
+        packed = adapter.pack(taken, client_address)
+        assert packed is not None
+        body, fd = packed
         arrived, whose = adapter.unpack(body, None if fd is None else os.dup(fd))
         assert (arrived.number, whose) == (number, client_address)
         if fd is None:

@@ -10,28 +10,28 @@ from typing import Any
 
 import pytest
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.completions import Completions
-from prefork.workers.room import Room
-from prefork.workers.scoreboard import Scoreboard
-from prefork.workers.sources.handed import HandedOver
-from tests.pool.fakes import FakeHost
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.completions import Completions
+from prefork.workers.protocol.scoreboard import Scoreboard
+from prefork.workers.sources.handoff import HandoffSource
+from tests.pool.fakes import FakeServer
 from tests.support.deadlines import EXCHANGE
 
 
-class Host(FakeHost):
-    def unpack(self, parcel: bytes, fd: int | None) -> tuple[Any, Any]:
-        return parcel, fd
+class DeskServer(FakeServer):
+    def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
+        return packed, fd
 
 
 class AtWork:
     """The worker's side: its source of requests, and the master's end of the channel."""
 
-    def __init__(self, room: Room | None = None) -> None:
-        self.host = Host()
+    def __init__(self, in_flight: InFlight | None = None) -> None:
+        self.host = DeskServer()
         self.master, self._channel = Channel.pair()
         self._completions = Completions()
-        self.source = HandedOver(self.host, self._channel, room, self._completions)
+        self.source = HandoffSource(self.host, self._channel, in_flight, self._completions)
 
     def hears(self, *messages: Message) -> None:
         for message in messages:
@@ -47,7 +47,7 @@ class AtWork:
         self.master.close()
         self._completions.close()
         self._channel.close()
-        self.source._ears.epoll.close()
+        self.source._poller.epoll.close()
         self.host.listener.close()
 
 
@@ -67,7 +67,7 @@ def test_a_wait_ends_with_a_request_or_with_an_order(at_work: AtWork) -> None:
     at_work.hears(A)
     assert source.wait(EXCHANGE)
     assert source.take() == (b"a", None)
-    assert not source.something_waits()
+    assert not source.has_pending()
     at_work.hears(RETIRE)
     assert not source.wait(EXCHANGE)
     assert source.next_order() == RETIRE
@@ -109,29 +109,29 @@ def test_a_worker_that_cannot_open_a_request_wants_to_leave(
 ) -> None:
     """The next one would be lost as well."""
 
-    def fail(parcel: bytes, fd: int | None) -> Any:
-        raise OSError("no room")
+    def fail(packed: bytes, fd: int | None) -> Any:
+        raise OSError("no in_flight")
 
     monkeypatch.setattr(at_work.host, "unpack", fail)
     at_work.hears(A)
     assert at_work.source.wait(EXCHANGE)
-    with pytest.raises(OSError, match="no room"):
+    with pytest.raises(OSError, match="no in_flight"):
         at_work.source.take()
     assert at_work.master.receive() == Message(Kind.LEAVING)
-    assert not at_work.source.something_waits()
+    assert not at_work.source.has_pending()
 
 
 def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
-    room = Room(2, may_cut_off=False, slot=Scoreboard().slot(0))
-    at_work = AtWork(room)
+    in_flight = InFlight(2, daemon_threads=False, slot=Scoreboard().slot(0))
+    at_work = AtWork(in_flight)
     try:
-        room.enter(1, None)
+        in_flight.enter(1, None)
         at_work.source.serve(b"a", None)  # begins only
         assert at_work.done() == 0
-        room.leave(1)
+        in_flight.leave(1)
         assert at_work.done() == 1
     finally:
-        os.close(room.fileno())
+        os.close(in_flight.fileno())
         at_work.close()
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.lifecycle import WorkerEvent
-from prefork.strategies.handoff import MOST_IN_CHANNEL
-from prefork.workers.channel import MAX_BODY, Kind
+from prefork.master.strategies.handoff import MOST_IN_CHANNEL
+from prefork.state.lifecycle import WorkerEvent
+from prefork.workers.protocol.channel import MAX_BODY, Kind
 from tests.pool.desk import Desk
 from tests.pool.kit import messages
 
@@ -36,16 +36,16 @@ def test_who_has_waited_longest_has_the_next_request(desk: Desk) -> None:
 def test_a_request_that_is_on_its_way_is_known_before_the_worker_shows_it(desk: Desk) -> None:
     """Who was handed one is not idle, whatever the scoreboard says: it is not to be retired."""
     worker = desk.hire()
-    assert not desk.handoff.awaited(worker.record)
+    assert not desk.handoff.has_request_in_transit(worker.record)
     desk.place(b"a")
-    assert desk.handoff.awaited(worker.record)
+    assert desk.handoff.has_request_in_transit(worker.record)
     worker.handed()
     worker.is_done()
-    assert not desk.handoff.awaited(worker.record)
+    assert not desk.handoff.has_request_in_transit(worker.record)
 
 
 def test_with_the_order_hot_it_is_who_was_done_last() -> None:
-    desk = Desk(order="hot")
+    desk = Desk(order="lifo")
     first, second = desk.hire(), desk.hire()
     for name in (b"a", b"b", b"c"):
         assert desk.place(name)
@@ -56,7 +56,7 @@ def test_with_the_order_hot_it_is_who_was_done_last() -> None:
 
 
 def test_with_threads_too_who_was_done_last_is_hot() -> None:
-    desk = Desk(bound=3, order="hot")
+    desk = Desk(bound=3, order="lifo")
     first, second = desk.hire(), desk.hire()
     assert desk.place(b"a", b"b", b"c", b"d")
     assert (second.handed(), first.handed()) == ([b"a", b"b", b"c"], [b"d"])
@@ -102,7 +102,7 @@ def test_workers_with_threads_take_turns(desk: Desk) -> None:
 def test_a_worker_that_is_forked_for_one_request_is_handed_no_other(desk: Desk) -> None:
     worker = desk.hire()
     desk.handoff.forget(worker.record)
-    worker.record.standing = False
+    worker.record.persistent = False
     desk.handoff.ready(worker.record)
     assert not desk.place(b"a")
 
@@ -213,14 +213,14 @@ def test_whatever_happens_a_request_is_taken_just_when_a_worker_has_room_and_goe
 # -- what cannot travel ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parcel", [None, (bytes(MAX_BODY + 1), None)])
+@pytest.mark.parametrize("packed", [None, (bytes(MAX_BODY + 1), None)])
 def test_after_a_request_that_cannot_travel_workers_are_forked_and_it_is_said_once(
-    desk: Desk, caplog: pytest.LogCaptureFixture, parcel: tuple[bytes, None] | None
+    desk: Desk, caplog: pytest.LogCaptureFixture, packed: tuple[bytes, None] | None
 ) -> None:
     desk.hire()
     for _ in range(3):
-        assert not desk.handoff.place(parcel, None)
-    assert desk.handoff.standing(8) == 0
+        assert not desk.handoff.place(packed, None)
+    assert desk.handoff.persistent(8) == 0
     assert desk.handoff.wants_listener(2)
     assert not desk.handoff.wants_listener(1)
     [warning] = messages(caplog.records, logging.WARNING)
@@ -231,6 +231,6 @@ def test_the_next_run_hopes_again(desk: Desk) -> None:
     worker = desk.hire()
     assert not desk.handoff.place(None, None)
     desk.handoff.begin()
-    assert desk.handoff.standing(8) == 8
+    assert desk.handoff.persistent(8) == 8
     assert desk.place(b"a")
     assert worker.handed() == [b"a"]

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from prefork.lifecycle import (
+from prefork.state.lifecycle import (
     POOL_TRANSITIONS,
     WORKER_TRANSITIONS,
     LifecycleError,

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.policies.idle_order import turns_of
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing.steps import to_retire, to_start
-from prefork.policies.turns import turns_of
-from prefork.workers.scoreboard import Reading, State
-from prefork.workers.sources.base import Order
+from prefork.settings import IdleOrder
+from prefork.workers.protocol.scoreboard import Reading, State
 
 
 def reading(state: State, since: float) -> Reading:
@@ -101,9 +101,9 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
 
 @pytest.mark.parametrize(
     ("order", "workers", "turns"),
-    [("fair", 1, 8), ("fair", 4, 8), ("fair", 32, 8), ("fair", 256, 64), ("hot", 256, math.inf)],
+    [("fifo", 1, 8), ("fifo", 4, 8), ("fifo", 32, 8), ("fifo", 256, 64), ("lifo", 256, math.inf)],
 )
 def test_a_worker_goes_to_the_end_of_the_line_after_some_turns_and_never_if_hot(
-    order: Order, workers: int, turns: float
+    order: IdleOrder, workers: int, turns: float
 ) -> None:
     assert turns_of(order, workers) == turns

@@ -6,15 +6,21 @@ import itertools
 
 import pytest
 
-from prefork.lifecycle import (
+from prefork.policies.rollout import (
+    BACK_OFF,
+    LOOK_INTERVAL,
+    PromotionBackoff,
+    to_promote,
+    to_replace,
+)
+from prefork.state.lifecycle import (
     REFORK_TRANSITIONS,
     LifecycleError,
     ReforkEvent,
     ReforkState,
     advance,
 )
-from prefork.policies.reforking import BACK_OFF, LOOK_INTERVAL, Attempts, to_promote, to_replace
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.protocol.scoreboard import Reading, State
 
 
 def reading(state: State, served: int = 0, since: float = 0.0) -> Reading:
@@ -71,16 +77,16 @@ def test_no_more_workers_are_out_than_allowed(
 
 
 def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt() -> None:
-    attempts = Attempts()
+    attempts = PromotionBackoff()
     assert attempts.look(100.0)
     assert not attempts.look(100.0 + LOOK_INTERVAL / 2)
-    assert attempts.due(100.0) == LOOK_INTERVAL
+    assert attempts.next_timeout(100.0) == LOOK_INTERVAL
     assert attempts.look(100.0 + LOOK_INTERVAL)
     attempts.note_end(200.0)
-    assert attempts.due(201.0) == BACK_OFF - 1.0
+    assert attempts.next_timeout(201.0) == BACK_OFF - 1.0
     assert not attempts.look(200.0 + BACK_OFF - 0.1)
     assert attempts.look(200.0 + BACK_OFF)
-    assert attempts.due(999.0) == 0.0
+    assert attempts.next_timeout(999.0) == 0.0
 
 
 @pytest.mark.parametrize(("state", "event"), list(REFORK_TRANSITIONS))

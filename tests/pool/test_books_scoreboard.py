@@ -1,4 +1,4 @@
-"""The scoreboard, the channel and the room, within one process."""
+"""The scoreboard, the channel and the counter of requests, within one process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prefork.workers.channel import MAX_BODY, Channel, Kind, Message
-from prefork.workers.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
+from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message
+from prefork.workers.protocol.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
 
 
 @pytest.mark.parametrize(

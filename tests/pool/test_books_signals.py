@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prefork.signals import held_back, let_in
+from prefork.linux.signal_mask import signals_blocked, signals_unblocked
 
 
 def blocked() -> set[Any]:
@@ -21,7 +21,7 @@ def test_no_signal_comes_through_in_the_block_and_all_do_after_it() -> None:
     seen: list[set[Any]] = []
 
     def interrupt_in_the_block() -> None:
-        with held_back() as outside:
+        with signals_blocked() as outside:
             # To this thread: one that a library has started might be given it otherwise.
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             seen.extend((outside, blocked()))
@@ -34,8 +34,8 @@ def test_no_signal_comes_through_in_the_block_and_all_do_after_it() -> None:
 
 
 def test_a_block_within_a_block_ends_nothing() -> None:
-    with held_back() as outer:
-        with held_back() as inner:
+    with signals_blocked() as outer:
+        with signals_blocked() as inner:
             assert inner == outer == set()
         assert signal.SIGINT in blocked()
     assert blocked() == set()
@@ -56,21 +56,21 @@ def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
             raise KeyboardInterrupt
         return before
 
-    monkeypatch.setattr("prefork.signals.change_mask", interrupted)
+    monkeypatch.setattr("prefork.linux.signal_mask.change_mask", interrupted)
     try:
-        with pytest.raises(KeyboardInterrupt), held_back():
+        with pytest.raises(KeyboardInterrupt), signals_blocked():
             pass
         assert blocked() == set()
         monkeypatch.undo()
-        with held_back() as outside:
+        with signals_blocked() as outside:
             assert outside == set()
     finally:
         change(signal.SIG_SETMASK, [])
 
 
 def test_within_a_block_signals_can_be_let_in_for_a_while() -> None:
-    with held_back():
-        with let_in():
+    with signals_blocked():
+        with signals_unblocked():
             assert blocked() == set()
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -79,6 +79,6 @@ def test_within_a_block_signals_can_be_let_in_for_a_while() -> None:
 
 
 def test_outside_of_any_block_nothing_has_to_be_let_in() -> None:
-    with let_in():
+    with signals_unblocked():
         assert blocked() == set()
     assert blocked() == set()

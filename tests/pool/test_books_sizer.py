@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from prefork import sizing
-from prefork.pool import WorkerRecord
-from prefork.sizing import Work
-from prefork.workers.scoreboard import Reading, State
+from prefork.master import sizer as sizing
+from prefork.master.sizer import Work
+from prefork.state.worker_table import WorkerRecord
+from prefork.workers.protocol.scoreboard import Reading, State
 
 Weigh = Callable[[dict[int, int], int], None]
 
@@ -40,7 +40,7 @@ def seen(pid: int, served: int, started: float = 0.0) -> sizing.Seen:
 def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_most(
     weigh: Weigh,
 ) -> None:
-    machine = sizing.Machine()
+    machine = sizing.MachineCapacity()
     assert machine.memory_room(100.0, 0, []) is None
     weigh({1: 100, 2: 300}, 1_000)
     assert machine.memory_room(101.0, 2, [seen(1, 1), seen(2, 2)]) == 3
@@ -52,7 +52,7 @@ def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_mos
 
 def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh: Weigh) -> None:
     """Those who had not served yet counted as little, and the kernel killed them later."""
-    machine = sizing.Machine()
+    machine = sizing.MachineCapacity()
     weigh({1: 100}, 350)
     assert machine.memory_room(101.0, 1, [seen(1, 1)]) == 3
     now = 101.25
@@ -65,9 +65,9 @@ def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh:
 def test_large_workers_are_weighed_less_often(
     weigh: Weigh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = sizing.Machine()
+    machine = sizing.MachineCapacity()
     clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each time
-    monkeypatch.setattr("prefork.sizing.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("prefork.master.sizer.time.monotonic", lambda: next(clock))
     weigh({1: 100}, 100)
     assert machine.memory_room(100.0, 1, [seen(1, 1)]) == 1
     weigh({1: 100}, 900)

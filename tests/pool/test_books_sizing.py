@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Limits, Load, Sizing
+from prefork.policies.sizing.base import LoadSample, Sizing
 from prefork.policies.sizing.history import GAP, Average, Episodes, Peak
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE, Shrinking
-from prefork.settings import Settings, SettingsError
-from prefork.workers.scoreboard import Reading, State
+from prefork.settings import Limits, Settings, SettingsError
+from prefork.workers.protocol.scoreboard import Reading, State
 
 CORES = 4
 
@@ -40,12 +40,12 @@ class Pool:
         """Let it look so often; how many workers it wants then."""
         for _ in range(times):
             self._now += look.seconds
-            standing = self.policy.wanted
-            ready = standing - look.starting
+            persistent = self.policy.wanted
+            ready = persistent - look.starting
             busy = min(look.busy, ready)
-            load = Load(
+            load = LoadSample(
                 now=self._now,
-                standing=standing,
+                persistent=persistent,
                 starting=look.starting,
                 busy=busy,
                 busy_share=busy / ready if ready else 0.0,
@@ -55,7 +55,7 @@ class Pool:
                 cores=CORES,
             )
             decision = self.policy.decide(load)
-            assert decision.reason or decision.wanted == standing, "a change without a reason"
+            assert decision.reason or decision.wanted == persistent, "a change without a reason"
             if decision.reason:
                 self.said.append(decision.reason)
         return self.policy.wanted
@@ -72,7 +72,7 @@ class Pool:
 @pytest.mark.parametrize(
     ("limits", "clients", "wanted"),
     [
-        # Growth doubles; at once as many idle ones as there shall be.
+        # MoldPromotion doubles; at once as many idle ones as there shall be.
         ({}, [8] * 5, [2, 4, 8, 8, 8]),
         ({}, [1, 1, 2, 2], [2, 2, 3, 3]),
         ({"min_spare": 3, "max_spare": 5}, [0, 2, 2, 2, 2], [3, 4, 5, 5, 5]),
@@ -131,10 +131,10 @@ def test_ondemand_needs_no_look_while_there_is_nobody() -> None:
 def test_ondemand_keeps_a_worker_whose_requests_are_too_short_to_be_seen() -> None:
     """No look finds it busy; the scoreboard says that it was."""
     policy = POLICIES["ondemand"](Limits(0, 8, idle_timeout=1.0))
-    at_rest = Load(0.0, 0, 0, 0, 0.0, 0, None, None, CORES)
+    at_rest = LoadSample(0.0, 0, 0, 0, 0.0, 0, None, None, CORES)
     policy.decide(at_rest._replace(waiting=1))
     for look in range(1, 40):
-        short = at_rest._replace(now=look / 4, standing=1, busy_share=0.001)
+        short = at_rest._replace(now=look / 4, persistent=1, busy_share=0.001)
         assert policy.decide(short).wanted == 1
 
 
@@ -304,7 +304,7 @@ def test_busy_workers_leave_only_where_there_may_not_be_as_many(
     assert shrinking.choose(readings, surplus, forbidden, 50.0) == at_once
     after = 50.0 + SURPLUS_PATIENCE
     assert shrinking.choose(readings, surplus, forbidden, after) == later
-    assert (shrinking.due() is not None) == bool(forbidden)
+    assert (shrinking.next_timeout() is not None) == bool(forbidden)
 
 
 def test_a_peak_is_forgotten_after_its_seconds_and_an_average_follows() -> None:

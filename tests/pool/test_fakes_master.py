@@ -9,17 +9,17 @@ import signal
 
 import pytest
 
-from prefork.lifecycle import PoolState
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
-from prefork.reports import StartError
 from prefork.settings import Settings
-from prefork.workers.channel import Kind, Message
-from prefork.workers.exits import ExitCode
+from prefork.state.lifecycle import PoolState
+from prefork.state.reports import StartError
+from prefork.workers.protocol.channel import Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode
 from tests.pool.fakes import MakeStage, Stage
 
 
 def test_nothing_is_forked_before_the_loop_begins(stage: Stage) -> None:
-    stage.master.turn()
+    stage.master.tick()
     assert stage.system.forked == []
     stage.start()
     assert len(stage.system.forked) == stage.host.most
@@ -41,12 +41,12 @@ def test_while_as_many_start_as_there_are_cores_the_master_sleeps(stage_of: Make
     stage = stage_of(cores=2)
     stage.host.most = 5
     stage.start(ready=False)
-    assert stage.master.due() == Settings().start_timeout
+    assert stage.master.next_timeout() == Settings().start_timeout
 
 
 def test_a_worker_that_dies_is_replaced_in_the_same_turn(stage: Stage) -> None:
     stage.start()
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     first = min(stage.host.workers)
     stage.dies(first, -signal.SIGSEGV)
     assert len(stage.host.workers) == 2
@@ -63,13 +63,13 @@ def test_newborn_deaths_are_replaced_later_and_later(stage: Stage) -> None:
     stage.host.most = 1
     stage.start()
     stage.dies(min(stage.host.workers), 1)
-    assert stage.master.due() == pytest.approx(1.5)
-    stage.turn(seconds=1.4)
+    assert stage.master.next_timeout() == pytest.approx(1.5)
+    stage.tick(seconds=1.4)
     assert not stage.host.workers
-    stage.turn(seconds=0.2)
+    stage.tick(seconds=0.2)
     assert len(stage.host.workers) == 1
     stage.dies(min(stage.host.workers), 1)
-    assert stage.master.due() == pytest.approx(1.5**2)
+    assert stage.master.next_timeout() == pytest.approx(1.5**2)
 
 
 def test_the_first_generation_that_cannot_start_is_an_error_with_the_traceback(
@@ -103,7 +103,7 @@ def test_the_traceback_of_a_start_that_failed_is_shown_once(
     assert "could not start (ZeroDivisionError: in my hook)" in caplog.text
     assert "Traceback: here" not in caplog.text
     stage.start()
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     stage.dies(min(stage.host.workers), -signal.SIGSEGV)
     stage.say(min(stage.host.workers), failure)
     stage.dies(min(stage.host.workers), ExitCode.BOOT_FAILED)
@@ -112,7 +112,7 @@ def test_the_traceback_of_a_start_that_failed_is_shown_once(
 
 def test_a_later_failure_to_start_leaves_the_others_alone(stage: Stage) -> None:
     stage.start()
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     stage.dies(min(stage.host.workers), -signal.SIGSEGV)
     replacement = max(stage.host.workers)
     stage.dies(replacement, ExitCode.BOOT_FAILED)
@@ -125,34 +125,34 @@ def test_a_worker_that_is_not_ready_in_time_is_killed(stage: Stage) -> None:
     stage.start(ready=False)
     first, second = sorted(stage.host.workers)
     stage.say(first, Message(Kind.READY))
-    stage.turn(seconds=1.0)
+    stage.tick(seconds=1.0)
     assert stage.system.signals == []
-    assert stage.master.due() == pytest.approx(1.0)
-    stage.turn(seconds=1.0)
+    assert stage.master.next_timeout() == pytest.approx(1.0)
+    stage.tick(seconds=1.0)
     assert stage.system.signals == [(second, signal.SIGKILL)]
-    stage.turn(seconds=9.0)
+    stage.tick(seconds=9.0)
     assert stage.system.signals == [(second, signal.SIGKILL)]
 
 
 def test_the_pool_grows_at_once_and_shrinks_by_idle_workers(stage: Stage) -> None:
     stage.start()
     stage.host.most = 4
-    stage.turn()
+    stage.tick()
     stage.all_ready()
     assert len(stage.host.workers) == 4
     stage.host.most = 1
-    stage.turn()
-    assert stage.master.due() is not None
+    stage.tick()
+    assert stage.master.next_timeout() is not None
     assert "retiring" not in stage.states()  # none has said that it is idle
-    stage.turn(seconds=SURPLUS_PATIENCE)
+    stage.tick(seconds=SURPLUS_PATIENCE)
     assert stage.states().count("retiring") == 3
 
 
 def test_a_retired_worker_is_told_and_not_replaced(stage: Stage) -> None:
     stage.start()
     stage.host.most = 1
-    stage.turn()
-    stage.turn(seconds=SURPLUS_PATIENCE)
+    stage.tick()
+    stage.tick(seconds=SURPLUS_PATIENCE)
     told = [pid for pid in stage.host.workers if _heard(stage, pid) == Message(Kind.RETIRE)]
     assert len(told) == 1
     stage.dies(told[0], ExitCode.DONE)
@@ -175,7 +175,7 @@ def test_a_recycled_worker_is_replaced_at_once_however_young(stage: Stage) -> No
 
 def test_resting_asks_everybody_to_drain_and_ends_closed(stage: Stage) -> None:
     stage.start()
-    stage.master.rest()
+    stage.master.begin_drain()
     for pid in list(stage.host.workers):
         assert stage.master.state is PoolState.DRAINING
         heard = stage.heard_by(pid)
@@ -187,30 +187,30 @@ def test_resting_asks_everybody_to_drain_and_ends_closed(stage: Stage) -> None:
 
 
 def test_whoever_outlasts_the_grace_is_killed(stage: Stage) -> None:
-    stage.host.set = Settings(grace=3.0)
+    stage.host.set = Settings(graceful_timeout=3.0)
     stage.start()
-    stage.master.rest()
-    stage.turn(seconds=2.9)
+    stage.master.begin_drain()
+    stage.tick(seconds=2.9)
     assert stage.system.signals == []
-    stage.turn(seconds=0.2)
+    stage.tick(seconds=0.2)
     assert {pid for pid, _ in stage.system.signals} == stage.host.workers
     assert stage.master.state is PoolState.STOPPING
 
 
-def test_a_second_rest_does_not_prolong_the_grace(stage: Stage) -> None:
-    stage.host.set = Settings(grace=3.0)
+def test_a_second_rest_does_not_prolong_the_graceful_timeout(stage: Stage) -> None:
+    stage.host.set = Settings(graceful_timeout=3.0)
     stage.start()
-    stage.master.rest()
+    stage.master.begin_drain()
     stage.system.now += 2.0
-    stage.master.rest()
-    stage.turn(seconds=1.1)
+    stage.master.begin_drain()
+    stage.tick(seconds=1.1)
     assert stage.master.state is PoolState.STOPPING
 
 
 def test_a_handlers_wish_to_stop_reaches_the_server(stage: Stage) -> None:
     stage.start()
     stage.say(min(stage.host.workers), Message(Kind.STOP))
-    stage.turn()
+    stage.tick()
     assert stage.host.stopped
 
 
@@ -227,7 +227,7 @@ def test_a_fork_that_fails_is_tried_again_later(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.start()
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     with caplog.at_level(logging.ERROR, "prefork"):
         for pid in list(stage.host.workers):
@@ -235,13 +235,13 @@ def test_a_fork_that_fails_is_tried_again_later(
     assert sum("No worker could be started" in line for line in caplog.messages) == 1
     assert not stage.host.workers
     stage.system.fork_error = None
-    stage.turn(seconds=31)
+    stage.tick(seconds=31)
     assert len(stage.host.workers) == 2
 
 
 def test_a_status_taken_by_somebody_else_still_ends_the_record(stage: Stage) -> None:
     stage.start()
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     pid = min(stage.host.workers)
     stage.system.stolen.add(pid)
     stage.dies(pid, 0)
@@ -264,6 +264,6 @@ def test_under_fork_no_worker_stands_and_the_listener_is_wanted_while_there_is_r
 
 def test_a_clock_that_jumps_over_a_suspend_kills_nobody_who_is_ready(stage: Stage) -> None:
     stage.start()
-    stage.turn(seconds=86_400)
+    stage.tick(seconds=86_400)
     assert stage.system.signals == []
     assert len(stage.system.forked) == 2

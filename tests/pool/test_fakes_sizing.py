@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from prefork import sizing
+from prefork.master import sizer as sizing
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.settings import Settings, SettingsError
-from prefork.workers.channel import Kind, Message
-from prefork.workers.exits import ExitCode
-from prefork.workers.scoreboard import State
+from prefork.workers.protocol.channel import Kind, Message
+from prefork.workers.protocol.exit_codes import ExitCode
+from prefork.workers.protocol.scoreboard import State
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import LOOPBACK, messages
 
@@ -33,14 +33,14 @@ class FakeMachine:
     def cpu_left(self) -> float:
         return self.left
 
-    def memory_room(self, now: float, standing: int, ready: object) -> int | None:
-        return None if self.room is None else self.room - standing
+    def memory_room(self, now: float, persistent: int, ready: object) -> int | None:
+        return None if self.room is None else self.room - persistent
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     machine = FakeMachine()
-    monkeypatch.setattr(sizing, "Machine", lambda: machine)
+    monkeypatch.setattr(sizing, "MachineCapacity", lambda: machine)
     return machine
 
 
@@ -81,9 +81,9 @@ def begin(stage: Stage, most: int, **settings: Any) -> None:
 
 def look(stage: Stage) -> int:
     """Let the time pass until the master looks; the processes that there are then."""
-    due = stage.master.due()
+    due = stage.master.next_timeout()
     assert due is not None
-    stage.turn(seconds=due)
+    stage.tick(seconds=due)
     stage.all_ready()
     return len(stage.host.workers)
 
@@ -105,9 +105,9 @@ def is_woken(stage: Stage) -> bool:
 
 def test_a_static_pool_is_as_large_as_it_may_be_and_nobody_looks(stage: Stage) -> None:
     begin(stage, 3)
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     assert len(stage.host.workers) == 3
-    assert stage.master.due() is None
+    assert stage.master.next_timeout() is None
 
 
 def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_once(
@@ -115,11 +115,11 @@ def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_o
 ) -> None:
     begin(stage, 3, sizing="ondemand")
     assert not stage.host.workers
-    assert stage.master.due() is None
+    assert stage.master.next_timeout() is None
     assert not is_woken(stage)
     come(stage, clients, 2)
     assert is_woken(stage)
-    stage.turn()
+    stage.tick()
     assert len(stage.host.workers) == 2
     assert not is_woken(stage), "who waits for a worker that starts is no news"
 
@@ -130,15 +130,15 @@ def test_a_pool_that_begins_with_nobody_outlives_a_first_worker_that_cannot_star
     """It used to end with the first client, who may come days after the start."""
     begin(stage, 3, sizing="ondemand")
     come(stage, clients, 1)
-    stage.turn()
+    stage.tick()
     (pid,) = stage.host.workers
     stage.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
     stage.dies(pid, ExitCode.BOOT_FAILED)
     assert "Traceback: here" in caplog.text
     stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    stage.turn(seconds=2)
+    stage.tick(seconds=2)
     stage.system.fork_error = None
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     assert len(stage.host.workers) == 1
 
 
@@ -147,7 +147,7 @@ def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_clie
 ) -> None:
     begin(stage, 3, sizing="ondemand", idle_timeout=2.0)
     come(stage, clients, 2)
-    stage.turn()
+    stage.tick()
     stage.all_ready()
     stage.all_show(State.IDLE)
     go(stage, clients)
@@ -156,11 +156,11 @@ def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_clie
     for pid in list(stage.host.workers):
         assert stage.heard_by(pid).kind is Kind.RETIRE  # type: ignore[union-attr]
         stage.dies(pid, ExitCode.DONE)
-    stage.turn(seconds=60)
-    assert stage.master.due() is None
+    stage.tick(seconds=60)
+    assert stage.master.next_timeout() is None
     come(stage, clients, 1)
     assert is_woken(stage)
-    stage.turn()
+    stage.tick()
     assert len(stage.host.workers) == 1
 
 
@@ -172,7 +172,7 @@ def test_ondemand_hears_a_client_while_all_are_busy_but_not_once_there_may_be_no
     look(stage)
     come(stage, clients, 1)
     assert is_woken(stage)
-    stage.turn()
+    stage.tick()
     assert len(stage.host.workers) == 2
     stage.all_ready()
     stage.all_show(State.BUSY)
@@ -188,7 +188,7 @@ def test_a_listener_that_is_closed_while_the_master_listens_there_is_forgotten(
     with stage.host.listener.dup():  # a worker holds it
         stage.host.listener.close()
         assert is_woken(stage)
-        stage.turn()
+        stage.tick()
         assert not is_woken(stage)
 
 
@@ -265,16 +265,16 @@ def test_a_policy_never_has_a_busy_worker_leave_but_a_lower_max_children_has(
 ) -> None:
     begin(stage, 4, sizing="ondemand", idle_timeout=1.0)
     come(stage, clients, 4)
-    stage.turn()
+    stage.tick()
     stage.all_ready()
     go(stage, clients)
     assert look(stage) == 4
-    stage.turn(seconds=10 * SURPLUS_PATIENCE)  # nobody is needed, but nobody says that it is idle
+    stage.tick(seconds=10 * SURPLUS_PATIENCE)  # nobody is needed, but nobody says that it is idle
     look(stage)
     assert "retiring" not in stage.states()
     stage.host.most = 3
-    stage.turn()
-    stage.turn(seconds=SURPLUS_PATIENCE)
+    stage.tick()
+    stage.tick(seconds=SURPLUS_PATIENCE)
     assert stage.states().count("retiring") == 1
     stage.all_show(State.IDLE)
     look(stage)
@@ -286,10 +286,10 @@ def test_a_worker_that_dies_is_replaced_whatever_the_policy(
 ) -> None:
     for name in ("load", "spare"):
         begin(stage, 4, sizing=name, min_children=2)
-        stage.turn(seconds=5)
+        stage.tick(seconds=5)
         stage.dies(min(stage.host.workers), ExitCode.CRASHED)
         assert len(stage.host.workers) == 2
-        stage.master.rest()
+        stage.master.begin_drain()
         for pid in list(stage.host.workers):
             stage.dies(pid, ExitCode.DONE)
 
@@ -298,13 +298,13 @@ def test_where_requests_cannot_be_handed_over_there_is_nothing_to_decide(
     stage: Stage, machine: FakeMachine
 ) -> None:
     begin(stage, 4, sizing="load", strategy="handoff")
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     stage.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
-    stage.turn(seconds=5)
+    stage.tick(seconds=5)
     assert stage.states().count("retiring") == 1
     for pid in list(stage.host.workers):
         stage.dies(pid, ExitCode.DONE)
-    assert stage.master.due() is None
+    assert stage.master.next_timeout() is None
 
 
 def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: Stage) -> None:
@@ -322,14 +322,16 @@ def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers
     """Those of the former run counted as given still, and nobody took the clients of the new."""
     begin(stage, 3, strategy="reuseport", sizing="spare")
     (pid,) = stage.host.workers
-    assert orders(stage, pid) == [Kind.ADOPT] * 2
-    stage.master.rest()
+    assert orders(stage, pid) == [Kind.ADD_LISTENER] * 2
+    stage.master.begin_drain()
     stage.dies(pid, ExitCode.DONE)
     begin(stage, 1, strategy="reuseport", sizing="spare")
     stage.host.most = 3
     stage.host.set = replace(stage.host.set, min_children=2)
     assert look(stage) == 2
-    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [Kind.ADOPT]
+    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [
+        Kind.ADD_LISTENER
+    ]
 
 
 @pytest.mark.usefixtures("port")
@@ -341,9 +343,9 @@ def test_reuseport_the_listener_of_who_dies_as_fewer_are_wanted_is_given_to_anot
     pids = sorted(stage.host.workers)
     assert not any(orders(stage, pid) for pid in pids), "who starts looks after its own"
     stage.host.set = replace(stage.host.set, min_children=1, max_spare=1)
-    stage.system.now += stage.master.due() or 0.0
+    stage.system.now += stage.master.next_timeout() or 0.0
     stage.dies(pids.pop(), ExitCode.DONE)
-    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADOPT]
+    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADD_LISTENER]
 
 
 def test_out_of_descriptors_the_master_looks_by_the_clock(
@@ -353,7 +355,7 @@ def test_out_of_descriptors_the_master_looks_by_the_clock(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as out_of_them:
-        out_of_them.setattr("prefork.doorbell.select.epoll", none_left)
+        out_of_them.setattr("prefork.master.arrival_watch.select.epoll", none_left)
         begin(stage, 2, sizing="ondemand")
     come(stage, clients, 1)
     assert look(stage) == 1

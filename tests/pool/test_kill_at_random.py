@@ -17,7 +17,7 @@ import pytest
 
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
-from tests.pool.load import CLIENTS, Load
+from tests.pool.load import CLIENTS, LoadSample
 from tests.pool.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
@@ -61,21 +61,21 @@ def kinds_of_descriptors() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("spawn", ["auto", "fork", "refork"])
+@pytest.mark.parametrize("fork_from", ["auto", "master", "mold"])
 def test_workers_killed_at_random_cost_their_own_request_only(
-    strategy: str, spawn: str, errors: Any
+    strategy: str, fork_from: str, errors: Any
 ) -> None:
     """Nobody else notices, and nothing is left of the dead."""
-    if spawn == "refork" and strategy not in STANDING:
+    if fork_from == "mold" and strategy not in STANDING:
         pytest.skip("no worker gets warm")
-    settings = {"spawn": spawn, "refork_after": 100}
+    settings = {"fork_from": fork_from, "refork_after": 100}
     server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
     if strategy in STANDING:
         idle_workers(server, WORKERS)
     before = kinds_of_descriptors()
     killed: set[int] = set()
-    load = Load(server.server_address)
+    load = LoadSample(server.server_address)
     with load.running():
         deadline = Deadline(SECONDS)
         while not deadline.passed:
@@ -110,7 +110,7 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
     group = group_of(*servers, strategy=strategy, workers=WORKERS)
     thread = start_serving(group)
     killed: set[int] = set()
-    loads = [Load(server.server_address) for server in servers]
+    loads = [LoadSample(server.server_address) for server in servers]
     with loads[0].running(), loads[1].running():
         for _ in range(10):
             for load in loads:
@@ -130,15 +130,15 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("errors", "no_pauses")
-@pytest.mark.parametrize("spawn", ["auto", "refork"])
+@pytest.mark.parametrize("fork_from", ["auto", "mold"])
 def test_workers_ended_politely_at_random_cost_nobody_anything(
-    strategy: str, spawn: str, running: Any
+    strategy: str, fork_from: str, running: Any
 ) -> None:
     """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
-    settings = {"spawn": spawn, "refork_after": 10}
+    settings = {"fork_from": fork_from, "refork_after": 10}
     pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
     with running(pool) as server:
-        load = Load(server.server_address)
+        load = LoadSample(server.server_address)
         with load.running():
             for _ in range(20):
                 load.wait_for_answers(10)
@@ -189,7 +189,7 @@ def test_a_master_killed_under_load_leaves_nobody(strategy: str, elsewhere: Path
     """In whatever state the workers are at that moment."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
-        load = Load(address)
+        load = LoadSample(address)
         with load.running():
             load.wait_for_answers(200)
             before = children()

@@ -14,10 +14,10 @@ from prefork import (
     UnixStreamServer,
 )
 from prefork.advice import advise
-from prefork.readings.pool import PoolReading
+from prefork.readings.snapshot import PoolReading
 from tests.conftest import Running
 from tests.pool.kit import Handler, Threaded, idle_workers, pool_of, waiting_clients
-from tests.pool.load import Load
+from tests.pool.load import LoadSample
 from tests.support.clients import ask
 from tests.support.polling import eventually
 
@@ -57,7 +57,7 @@ def test_a_handler_that_computes_is_advised_no_more_than_a_worker_for_each_core(
     running: Running,
 ) -> None:
     server = pool_of(burn, workers=4)
-    load = Load(server.server_address)
+    load = LoadSample(server.server_address)
     with running(server):
         idle_workers(server, 4)
         with load.running():

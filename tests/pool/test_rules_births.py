@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefork import StartError
-from prefork.workers.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel, Kind, Message
 from tests.pool.kit import (
     idle_workers,
     pool_of,
@@ -119,7 +119,7 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
             raise ValueError("broken by now")
 
     # From the master, as it is by then.
-    settings = {"spawn": "fork"}
+    settings = {"fork_from": "master"}
     with running(pool_of(who, worker_started=worker_started, settings=settings)) as server:
         workers = idle_workers(server, 2)
         ask(server.server_address)

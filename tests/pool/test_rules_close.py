@@ -183,7 +183,7 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """A handler that hangs must not keep a service manager waiting."""
-    server = pool_of(held, strategy=strategy, settings={"grace": 0.05})
+    server = pool_of(held, strategy=strategy, settings={"graceful_timeout": 0.05})
     thread = start_serving(server)
     with connect(server.server_address) as client:
         pid = int(told.wait_for(b"entered"))
@@ -191,14 +191,14 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
         within(server.server_close)
         gone({pid})
         assert answer(client) == b""
-    assert "grace" in caplog.text
+    assert "graceful_timeout" in caplog.text
 
 
 def test_grace_bounds_the_wait_even_when_more_clients_wait(
     strategy: str, held: Handler, told: Told
 ) -> None:
-    """The next one from the backlog would hang as well: the grace is for all of them."""
-    server = pool_of(held, strategy=strategy, workers=1, settings={"grace": 0.1})
+    """The next one from the backlog would hang as well: the graceful_timeout is for all of them."""
+    server = pool_of(held, strategy=strategy, workers=1, settings={"graceful_timeout": 0.1})
     thread = start_serving(server)
     with connect(server.server_address), connect(server.server_address):
         told.wait_for(b"entered")
@@ -206,7 +206,7 @@ def test_grace_bounds_the_wait_even_when_more_clients_wait(
         try:
             within(server.server_close)
         finally:
-            server.prefork_kill()
+            server.prefork_stop(force=True)
     eventually(lambda: children() == set(), what="end of all workers")
 
 
@@ -325,13 +325,28 @@ def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> N
         os.close(copy)
 
 
+def test_stop_asks_for_the_end_and_lets_workers_finish(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    server = pool_of(held, strategy=strategy)
+    thread = start_serving(server)
+    with connect(server.server_address) as client:
+        client.sendall(b"last")
+        told.wait_for(b"entered")
+        server.prefork_stop()
+        within(thread.join)
+        gate.open()
+        assert receive_all(client) == b"served last"
+        within(server.server_close)
+
+
 def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -> None:
     """The second Ctrl-C."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
         told.wait_for(b"entered")
-        server.prefork_kill()
+        server.prefork_stop(force=True)
         assert select.select([client], [], [], EXCHANGE)[0]
         thread.shut_down()
         within(server.server_close)
@@ -363,11 +378,11 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
     within(server.server_close)
 
 
-@pytest.mark.parametrize("spawn", ["auto", "fork"])
-def test_the_port_of_a_server_that_begins_later_becomes_free(spawn: str, running: Any) -> None:
+@pytest.mark.parametrize("fork_from", ["auto", "master"])
+def test_the_port_of_a_server_that_begins_later_becomes_free(fork_from: str, running: Any) -> None:
     """Both were made before either served: the processes of the first have a copy of both."""
     second = pool_of(who)
-    with running(pool_of(who, settings={"spawn": spawn})) as first:
+    with running(pool_of(who, settings={"fork_from": fork_from})) as first:
         idle_workers(first, 2)
         with running(second):
             idle_workers(second, 2)

@@ -74,7 +74,7 @@ def test_rule_8_workers_end_when_the_program_leaves_without_closing(
     with program(block + HOLDING.format(strategy="accept") + code, elsewhere) as it:
         address = it.address()
         ask(address, b"x")
-        workers = it.workers(2) | it.forkers()
+        workers = it.workers(2) | it.fork_servers()
         os.kill(it.pid, signal.SIGUSR1)
         it.ends()
         assert orphans_end(workers, AT_ONCE)
@@ -116,7 +116,7 @@ def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> Non
             os.kill(victim, signal.SIGKILL)
             replaced(it, victim)
             assert before - it.workers(4) == {victim}
-        workers = it.workers(4) | it.forkers()
+        workers = it.workers(4) | it.fork_servers()
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
         assert orphans_end(workers, AT_ONCE)

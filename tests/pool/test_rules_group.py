@@ -71,7 +71,7 @@ def test_each_kind_is_served_by_its_own_handler_from_one_pool(
 def test_workers_forked_ahead_serve_one_request_each_of_any_member(
     short_path: Path, running: Any
 ) -> None:
-    group = group_of_each("fork", short_path, say_who, workers=4, spare=2)
+    group = group_of_each("fork", short_path, say_who, workers=4, fork_ahead=2)
     kinds = [kind_of(server) for server in group.members]
     with running(group):
         answers = [ask(server) for _ in range(3) for server in group.members]
@@ -198,7 +198,7 @@ def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_pat
 
 def test_hot_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
     group = group_of_each("accept", short_path, say_who, workers=4)
-    group.prefork_settings = Settings(order="hot")
+    group.prefork_settings = Settings(idle_order="lifo")
     with running(group):
         idle_workers(group, 4)
         served = Counter(ask(s).split()[1] for _ in range(50) for s in group.members)

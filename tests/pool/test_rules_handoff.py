@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefork import PreforkTCPServer, PreforkUDPServer
-from prefork.strategies.handoff import MOST_IN_CHANNEL
+from prefork.master.strategies.handoff import MOST_IN_CHANNEL
 from tests.pool.kit import (
     Handler,
     Threaded,

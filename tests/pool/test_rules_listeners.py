@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import BaseServer, PreforkMixIn, PreforkTCPServer, PreforkUnixStreamServer
-from prefork.listener import Borrowed
+from prefork.linux.listeners import Borrowed
 from tests.pool.kit import (
     Handler,
     answer,

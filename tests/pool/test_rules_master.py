@@ -214,7 +214,7 @@ def test_threads_that_are_alive_at_the_fork_are_named(caplog: Any, gate: Gate) -
     """A lock that one of them holds is locked in the workers for ever: say who it may be."""
     clock = Call(gate.wait, "the program's own clock")
     try:
-        with serving(pool_of(who, settings={"spawn": "fork"})) as server:
+        with serving(pool_of(who, settings={"fork_from": "master"})) as server:
             ask(server.server_address)
     finally:
         gate.open()

@@ -111,7 +111,9 @@ def test_grace_is_counted_from_the_close(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """A worker of handle_request() has that long to finish, too; it used to have no time at all."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"grace": EXCHANGE})
+    server = pool_of(
+        held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": EXCHANGE}
+    )
     with connect(server.server_address) as client:
         client.sendall(b"x")
         within(server.handle_request)
@@ -129,7 +131,7 @@ def test_grace_also_bounds_what_came_after_a_first_run(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """The rule for the end is the same whatever was before."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"grace": 0.05})
+    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": 0.05})
     with serving_only(server):
         if strategy in STANDING:
             idle_workers(server, 2)
@@ -139,14 +141,14 @@ def test_grace_also_bounds_what_came_after_a_first_run(
         told.wait_for(b"entered")
         within(server.server_close)
         assert answer(client) == b""
-    assert "grace" in caplog.text
+    assert "graceful_timeout" in caplog.text
 
 
 def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The grace of a run that has ended says nothing about a request taken after it."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"grace": 0.1})
+    """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
+    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": 0.1})
     with serving_only(server):
         if strategy in STANDING:
             idle_workers(server, 2)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from prefork import PreforkUDPServer, ThreadingMixIn
-from prefork.lifecycle import WorkerState
+from prefork.socketserver.pool.mixin import master_of
+from prefork.state.lifecycle import WorkerState
 from tests.pool.groups import Tcp, group_of
 from tests.pool.kit import (
     LOOPBACK,
@@ -21,10 +22,10 @@ from tests.pool.kit import (
     states,
     who,
 )
-from tests.pool.load import Load
+from tests.pool.load import LoadSample
 from tests.pool.programs import (
-    forkers_here,
-    the_forker,
+    fork_servers_here,
+    the_fork_server,
     workers_here,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
@@ -70,7 +71,8 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
 
     def count(self: Any) -> None:
         nonlocal least, most
-        records = list(self._prefork_master._pool)
+        master: Any = master_of(self)
+        records = list(master._pool)
         if records and max(record.generation for record in records):
             least = min(least, sum(r.state is WorkerState.SERVING for r in records))
         most = max(most, len(records))
@@ -82,7 +84,7 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
     server = reforking_pool(handler, strategy=strategy, workers=4, service_actions=count)
     with running(server):
         idle_workers(server, 4)
-        load = Load(server.server_address)
+        load = LoadSample(server.server_address)
         with load.running():
             while min(generations(server), default=0) < 3:
                 load.wait_for_answers(50)
@@ -133,7 +135,7 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
     with running(server):
         first = idle_workers(server, 2)
         all_renewed(server)
-        mold = the_forker()
+        mold = the_fork_server()
         assert command_of(mold) == "prefork: mold"
         assert mold not in server.active_children
         workers = idle_workers(server, 2)
@@ -156,7 +158,7 @@ def test_one_mold_replaces_another_and_nothing_piles_up(running: Any) -> None:
         all_renewed(server, 1)
         before = ask(server.server_address)
         all_renewed(server, 5)
-        the_forker()
+        the_fork_server()
         assert ask(server.server_address) == before
 
 
@@ -189,7 +191,7 @@ def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) 
     kinds = (Tcp,) if strategy == "handoff" else (Tcp, Threads)
     members = [kind(LOOPBACK, count_threads) for kind in kinds]
     group = group_of(*members, strategy=strategy)
-    group.prefork_settings = replace(group.prefork_settings, spawn="refork", refork_after=10)
+    group.prefork_settings = replace(group.prefork_settings, fork_from="mold", refork_after=10)
     with running(group):
 
         def renewed() -> bool:
@@ -234,7 +236,7 @@ def test_a_server_may_close_while_a_mold_grows(
     thread.shut_down()
     within(server.server_close)
     assert thread.raised is None
-    assert not workers_here() | forkers_here()
+    assert not workers_here() | fork_servers_here()
 
 
 @pytest.mark.parametrize("strategy", STANDING)
@@ -251,7 +253,7 @@ def test_a_server_may_close_while_workers_are_replaced(
         within(server.server_close)
         assert answer(client).isdigit()
     assert thread.raised is None
-    assert not workers_here() | forkers_here()
+    assert not workers_here() | fork_servers_here()
 
 
 def test_datagram_servers_are_renewed_as_well(running: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prefork.socketserver.pool.mixin import master_of
 from prefork.workers import threads
 from tests.pool.kit import (
     STANDING,
@@ -23,7 +24,7 @@ from tests.pool.programs import (
     HOLDING,
     orphans_end,
     program,
-    the_forker,
+    the_fork_server,
 )
 from tests.pool.reforking import all_renewed, generations, reforking_pool
 from tests.support.announcements import Told
@@ -52,14 +53,14 @@ def test_a_worker_with_a_thread_of_its_own_is_not_forked_from(
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and "it has 2 threads" in caplog.text  # noqa: E731
         eventually(refused, what="the reason in the log")
-        eventually(lambda: ask(server.server_address) and _attempts(caplog) > 2, what="attempts")
+        eventually(lambda: ask(server.server_address) and _backoff(caplog) > 2, what="attempts")
         assert server.active_children == workers
         assert set(generations(server)) == {0}
     said = messages(caplog.records, logging.WARNING)
     assert len([text for text in said if "threads" in text]) == 1
 
 
-def _attempts(caplog: pytest.LogCaptureFixture) -> int:
+def _backoff(caplog: pytest.LogCaptureFixture) -> int:
     return len([text for text in messages(caplog.records) if "No worker can be forked" in text])
 
 
@@ -69,7 +70,7 @@ def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixtu
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         workers = idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _attempts(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
         assert server.active_children == workers
     text = next(t for t in messages(caplog.records) if "No worker can be forked" in t)
@@ -86,7 +87,7 @@ def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCapt
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _attempts(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
     assert "it has left 2 threads, where there may be one" in caplog.text
 
@@ -114,7 +115,7 @@ def test_a_killed_mold_costs_nobody_anything(
     with running(reforking_pool(who, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
         all_renewed(server)
-        mold = the_forker()
+        mold = the_fork_server()
         os.kill(mold, signal.SIGKILL)
         eventually(lambda: not state_of(mold), what="end of the mold")
         victim = min(idle_workers(server, 2))
@@ -149,12 +150,12 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
 
 
 def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
-    code = HOLDING.replace("strategy={strategy!r}", "spawn='refork', refork_after=5")
-    code += "from prefork.policies import reforking\nreforking.LOOK_INTERVAL = 0.01\n"
+    code = HOLDING.replace("strategy={strategy!r}", "fork_from='mold', refork_after=5")
+    code += "from prefork.policies import rollout\nrollout.LOOK_INTERVAL = 0.01\n"
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
-        eventually(lambda: ask(address) and len(it.forkers()) == 1, what="a mold")
-        everybody = it.workers(2) | it.forkers()
+        eventually(lambda: ask(address) and len(it.fork_servers()) == 1, what="a mold")
+        everybody = it.workers(2) | it.fork_servers()
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
         assert orphans_end(everybody, AT_ONCE)
@@ -178,7 +179,9 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
         with connect(server.server_address) as client:
             client.sendall(b"h")
             pid = int(told.wait_for(b"held"))
-            server.prefork_settings = type(server.prefork_settings)(spawn="refork", refork_after=4)
+            server.prefork_settings = type(server.prefork_settings)(
+                fork_from="mold", refork_after=4
+            )
             eventually(lambda: is_growing(server), what="an attempt")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""
@@ -188,7 +191,8 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
 
 
 def is_growing(server: Any) -> bool:
-    return server._prefork_master._origin._growth is not None
+    master: Any = master_of(server)
+    return master._origin._promotion is not None
 
 
 def test_a_thread_that_python_does_not_know_counts_as_well() -> None:

@@ -155,7 +155,7 @@ def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(command_of(os.getpid()).encode())
 
-    server = pool_of(handler, strategy=strategy, settings={"titles": False})
+    server = pool_of(handler, strategy=strategy, settings={"process_titles": False})
     with running(server):
         assert ask(server.server_address).decode() == command_of(os.getpid())
 

@@ -214,7 +214,7 @@ def test_memory_is_frozen_in_workers_and_not_in_the_program(elsewhere: Path) -> 
     for freeze in (True, False):
         before = gc.get_freeze_count()  # CPython 3.12 starts with some hundred
         with Server(("127.0.0.1", 0), frozen) as server:
-            server.prefork_settings = Settings(freeze=freeze)
+            server.prefork_settings = Settings(gc_freeze=freeze)
             print("serving on", server.server_address[1])
             thread = threading.Thread(target=server.serve_forever)
             thread.start()

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings, sizing
+from prefork import PreforkUDPServer, PreforkUnixStreamServer, Settings
+from prefork.master import sizer as sizing
 from prefork.policies.sizing import POLICIES, load, ondemand, spare
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.steps import Shrinking
 from prefork.readings.cpu import CpuMeter
-from prefork.workers.scoreboard import State
+from prefork.workers.protocol.scoreboard import State
 from tests.pool import groups
 from tests.pool.kit import (
     STANDING,
@@ -30,7 +31,7 @@ from tests.pool.kit import (
     waiting_clients,
     who,
 )
-from tests.pool.load import Load as Clients
+from tests.pool.load import LoadSample as Clients
 from tests.support.announcements import Gate, Told
 from tests.support.clients import ask, datagram_socket
 from tests.support.deadlines import HANG, within
@@ -90,8 +91,8 @@ class UpAndDown(Sizing):
 
     interval = LOOK
 
-    def _decide(self, load: Load) -> Decision:
-        if load.standing != self.wanted or load.starting:
+    def _decide(self, load: LoadSample) -> Decision:
+        if load.persistent != self.wanted or load.starting:
             return self._stay()
         return Decision(5 - self.wanted, "it is time")
 
@@ -237,9 +238,9 @@ def test_workers_with_threads_are_as_many_as_there_is_room_needed(
 
 
 @pytest.mark.usefixtures("soon", "no_pauses")
-@pytest.mark.parametrize("spawn", ["fork", "refork"])
-def test_workers_come_from_wherever_they_are_wanted_from(spawn: str, running: Any) -> None:
-    settings = {"spawn": spawn, "refork_after": 2, "min_children": 1}
+@pytest.mark.parametrize("fork_from", ["master", "mold"])
+def test_workers_come_from_wherever_they_are_wanted_from(fork_from: str, running: Any) -> None:
+    settings = {"fork_from": fork_from, "refork_after": 2, "min_children": 1}
     server = pool_by("ondemand", settings=settings)
 
     def generations() -> set[int]:
@@ -248,6 +249,6 @@ def test_workers_come_from_wherever_they_are_wanted_from(spawn: str, running: An
     with running(server):
         for _ in range(10):
             assert int(ask(server.server_address)) > 0
-        if spawn == "refork":
+        if fork_from == "mold":
             eventually(lambda: generations() > {0} or min(generations()) > 0)
         size_becomes(server, 1)

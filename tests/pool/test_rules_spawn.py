@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from prefork import forker
-from prefork.origins import base
+from prefork.linux.fork import double_fork
+from prefork.master import fork_server as fork_server
+from prefork.master.origins import from_master as base
 from prefork.policies import restarts
-from prefork.spawner import divide
-from prefork.workers.channel import Channel
+from prefork.workers.protocol.channel import Channel
 from tests.pool.kit import (
     STANDING,
     idle_workers,
@@ -26,10 +26,10 @@ from tests.pool.kit import (
 from tests.pool.programs import (
     AT_ONCE,
     HOLDING,
-    forkers_here,
+    fork_servers_here,
     orphans_end,
     program,
-    the_forker,
+    the_fork_server,
     workers_here,
 )
 from tests.pool.subreaper import set_taking_in_orphans, takes_in_orphans
@@ -59,10 +59,10 @@ def test_a_master_with_threads_has_its_workers_forked_elsewhere_and_they_are_its
     with running(pool_of(who, strategy=strategy, workers=3)) as server:
         workers = idle_workers(server, 3)
         assert workers_here() == workers
-        assert the_forker() not in server.active_children
+        assert the_fork_server() not in server.active_children
         assert {parent_of(pid) for pid in workers} == {os.getpid()}
         assert not takes_in_orphans()
-    assert not forkers_here()
+    assert not fork_servers_here()
 
 
 def replaced(server: Any, victim: int) -> None:
@@ -77,7 +77,7 @@ def test_whether_the_master_takes_in_orphans_is_as_it_was(running: Any, flag: in
     try:
         with running(pool_of(who)) as server:
             idle_workers(server, 2)
-            the_forker()
+            the_fork_server()
             assert takes_in_orphans() is bool(flag)
     finally:
         set_taking_in_orphans(1)
@@ -93,7 +93,7 @@ def test_no_replacement_is_forked_with_threads_alive(
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGKILL)
             replaced(server, min(workers))
-    assert sum("fork" in str(w.message) for w in warned) <= 1  # the forker
+    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork_server
     assert not [text for text in messages(caplog.records) if "stays locked" in text]
     assert len(errors()) == 3
 
@@ -110,9 +110,9 @@ def test_spawn_fork_forks_from_the_master_and_names_its_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Workers then have its memory as it is, at the price that is in the log."""
-    with running(pool_of(who, settings={"spawn": "fork"})) as server:
+    with running(pool_of(who, settings={"fork_from": "master"})) as server:
         idle_workers(server, 2)
-        assert not forkers_here()
+        assert not fork_servers_here()
     assert [text for text in messages(caplog.records) if "'MainThread'" in text]
 
 
@@ -125,27 +125,27 @@ def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
     with running(pool_of(handler, strategy="fork", word=b"at the start")) as server:
         server.word = b"now"
         assert ask(server.server_address) == b"now"
-        assert not forkers_here()
+        assert not fork_servers_here()
 
 
-def test_spare_workers_come_from_the_forker(running: Any) -> None:
-    pool = pool_of(who, strategy="fork", workers=4, settings={"spare": 2})
+def test_spare_workers_come_from_the_fork_server(running: Any) -> None:
+    pool = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(pool) as server:
         idle_workers(server, 2)
-        the_forker()
+        the_fork_server()
         assert len({ask(server.server_address) for _ in range(6)}) == 6
         idle_workers(server, 2)
 
 
 @pytest.mark.parametrize("strategy", STANDING)
-def test_a_killed_forker_costs_nobody_anything(
+def test_a_killed_fork_server_costs_nobody_anything(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From then on the master forks, and says so once."""
     with running(pool_of(who, strategy=strategy)) as server:
         workers = idle_workers(server, 2)
-        os.kill(the_forker(), signal.SIGKILL)
-        eventually(lambda: not forkers_here(), what="end of the forker")
+        os.kill(the_fork_server(), signal.SIGKILL)
+        eventually(lambda: not fork_servers_here(), what="end of the fork server")
         assert idle_workers(server, 2) == workers
         os.kill(min(workers), signal.SIGKILL)
         replaced(server, min(workers))
@@ -156,13 +156,13 @@ def test_a_killed_forker_costs_nobody_anything(
     assert len(errors()) == 1
 
 
-def test_a_stuck_forker_does_not_hold_up_the_master(
+def test_a_stuck_fork_server_does_not_hold_up_the_master(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(pool_of(who)) as server:
         workers = idle_workers(server, 2)
-        stuck = the_forker()
-        monkeypatch.setattr(forker, "BIRTH_TIMEOUT", 0.05)
+        stuck = the_fork_server()
+        monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.05)
         os.kill(stuck, signal.SIGSTOP)
         os.kill(min(workers), signal.SIGKILL)
         replaced(server, min(workers))
@@ -171,7 +171,7 @@ def test_a_stuck_forker_does_not_hold_up_the_master(
     errors()
 
 
-def test_a_forker_without_room_for_a_process_is_asked_again_later(
+def test_a_fork_server_without_room_for_a_process_is_asked_again_later(
     running: Any, errors: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As the master itself would try again."""
@@ -180,24 +180,24 @@ def test_a_forker_without_room_for_a_process_is_asked_again_later(
     def divide_if_there_is_room(prepare: Any) -> bool:
         if full.exists():
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return divide(prepare)
+        return double_fork(prepare)
 
-    monkeypatch.setattr(base, "divide", divide_if_there_is_room)
+    monkeypatch.setattr(base, "double_fork", divide_if_there_is_room)
     monkeypatch.setattr(restarts, "FACTOR", 0.1)
     with running(pool_of(who)) as server:
         workers = idle_workers(server, 2)
-        pid = the_forker()
+        pid = the_fork_server()
         full.touch()
         os.kill(min(workers), signal.SIGKILL)
         said = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
         eventually(said, what="the reason in the log")
         full.unlink()
         assert max(workers) in idle_workers(server, 2)
-        assert the_forker() == pid
+        assert the_fork_server() == pid
     errors()
 
 
-def test_a_second_run_has_a_forker_of_its_own(running: Any) -> None:
+def test_a_second_run_has_a_fork_server_of_its_own(running: Any) -> None:
     """Its workers see what the program has changed in between."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -212,11 +212,11 @@ def test_a_second_run_has_a_forker_of_its_own(running: Any) -> None:
         server.shutdown()
         thread.join()
         within(lambda: server.collect_children(blocking=True))
-        assert not workers_here() | forkers_here()
+        assert not workers_here() | fork_servers_here()
     server.server_close()
 
 
-def test_the_forker_ends_with_its_killed_master(elsewhere: Path) -> None:
+def test_the_fork_server_ends_with_its_killed_master(elsewhere: Path) -> None:
     code = (
         HOLDING
         + """
@@ -227,26 +227,26 @@ threading.Event().wait()
     )
     with program(code.format(strategy="accept"), elsewhere) as it:
         it.address()
-        everybody = it.workers(2) | it.forkers()
+        everybody = it.workers(2) | it.fork_servers()
         assert len(everybody) == 3
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
         assert orphans_end(everybody, AT_ONCE)
 
 
-def test_the_forker_leaves_when_it_is_told_to_by_a_signal(
+def test_the_fork_server_leaves_when_it_is_told_to_by_a_signal(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SIGTERM to the whole group, say."""
     caplog.set_level(logging.INFO, "prefork")
     with running(pool_of(who)) as server:
         idle_workers(server, 2)
-        pid = the_forker()
+        pid = the_fork_server()
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
         eventually(lambda: "exited with code 12" in caplog.text, what="the reason in the log")
         assert messages(caplog.records, logging.WARNING) == []
-        assert not forkers_here()
+        assert not fork_servers_here()
         assert len(server.active_children) == 2
 
 

@@ -41,12 +41,12 @@ def test_fair_idle_workers_take_turns(strategy: str, running: Any) -> None:
 
 
 # A client hears the end before the worker is back: then a second one is hot, or even a third.
-@pytest.mark.parametrize(("strategy", "hot", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
+@pytest.mark.parametrize(("strategy", "lifo", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
 def test_hot_few_workers_do_most_of_what_there_is_to_do(
     strategy: str, hot: int, least: int, running: Any
 ) -> None:
     """So that the others can be retired; of 200, a fair share is 50 for each."""
-    server = pool_of(who, strategy=strategy, workers=4, settings={"order": "hot"})
+    server = pool_of(who, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
         assert sum(served_by(server, 200)[:hot]) >= least
@@ -64,7 +64,7 @@ def unused_workers(server: Any, count: int) -> set[int]:
 
 
 def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: Any) -> None:
-    server = pool_of(who, strategy="fork", workers=4, settings={"spare": 2})
+    server = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(server):
         seen: set[int] = set()
         for _ in range(20):
@@ -78,7 +78,7 @@ def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: 
 def test_forked_ahead_there_are_never_more_than_max_children(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    server = pool_of(held, strategy="fork", workers=3, settings={"spare": 2})
+    server = pool_of(held, strategy="fork", workers=3, settings={"fork_ahead": 2})
     with running(server), waiting_clients(server.server_address, 7) as clients:
         pids = {told.wait_for(b"entered") for _ in range(3)}
         assert len(pids) == 3
@@ -90,7 +90,7 @@ def test_forked_ahead_there_are_never_more_than_max_children(
 def test_forked_ahead_what_waits_at_the_end_is_served_in_processes_of_its_own(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    server = pool_of(held, strategy="fork", workers=2, settings={"spare": 2})
+    server = pool_of(held, strategy="fork", workers=2, settings={"fork_ahead": 2})
     with running(server):
         clients = waiting_clients(server.server_address, 6)
         with clients as waiting:

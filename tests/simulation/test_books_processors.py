@@ -18,8 +18,8 @@ def cores(count: float, slice_: float = 0.001) -> Processors:
 def ends(processors: Processors) -> list[Any]:
     """Who is done next, and when, with nobody coming any more."""
     found = []
-    while processors.due < inf:
-        now = processors.due
+    while processors.next_event < inf:
+        now = processors.next_event
         if (who := processors.done()) != NOBODY:
             found.append((who, pytest.approx(now)))
         processors.release()

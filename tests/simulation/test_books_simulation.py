@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
+from prefork.settings import Limits
 from prefork.simulation import (
     Closed,
     Given,
@@ -65,8 +66,8 @@ def test_threads_that_compute_for_long_take_turns() -> None:
 
 def test_hot_keeps_to_one_worker_and_fair_gives_each_its_share() -> None:
     one_by_one = Given([0.1 * n for n in range(720)])
-    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="hot")
-    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, order="fair")
+    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="lifo")
+    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="fifo")
     assert sorted(hot.served) == [0, 0, 0, 720]
     assert fair.served == [180, 180, 180, 180]
 
@@ -97,13 +98,13 @@ class Scripted(Sizing):
 
     def __init__(self, *wanted: int) -> None:
         self.left = list(wanted)
-        self.seen: list[Load] = []
+        self.seen: list[LoadSample] = []
         super().__init__(Limits(least=min(wanted), most=max(wanted)))
 
     def _first(self) -> int:
         return self.left.pop(0)
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         self.seen.append(load)
         return Decision(self.left.pop(0), "as told") if self.left else Decision(self.wanted, "")
 
@@ -115,18 +116,18 @@ def test_a_policy_sees_the_load_and_has_its_way() -> None:
         [Service(0.1, 0.0)],
         workers=policy,
         seconds=5.0,
-        spawn=0.25,
+        start_time=0.25,
         memory=1000,
         memory_of_worker=300,
     )
     first, second, third, fourth = policy.seen[:4]
     assert first == pytest.approx((1.0, 1, 0, 1, 1.0, 1, 0.0, 2, 1))
     # On one core one starts at a time: at 1.25 s and 1.5 s. Two of three are busy, one never is.
-    assert second.standing == 3
+    assert second.persistent == 3
     assert (second.busy, second.waiting, second.memory_room) == (2, 0, 0)
     assert second.busy_share == pytest.approx((1.0 + 0.75) / (1.0 + 0.75 + 0.5))
     assert third.busy_share == pytest.approx(2 / 3)
-    assert fourth.standing == 2
+    assert fourth.persistent == 2
     assert outcome.sizes == [(0.0, 1), (1.0, 2), (1.25, 3), (3.0, 2)]
     assert [(each.at, each.wanted) for each in outcome.decisions] == [(1.0, 3), (2.0, 3), (3.0, 2)]
 
@@ -146,7 +147,7 @@ def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() ->
         [Service(0.0, 8.0)],
         workers=Scripted(1, 2, 1),
         seconds=20.0,
-        spawn=1.5,
+        start_time=1.5,
     )
     assert outcome.served == [2, 0]
     assert outcome.sizes == [(0.0, 1), (1.0, 2), (2.5, 1)]
@@ -215,11 +216,11 @@ SCENARIOS = st.fixed_dictionaries(
         ),
         "cores": st.sampled_from([0.5, 1, 2, 3]),
         "threads": st.integers(0, 3),
-        "order": st.sampled_from(["fair", "hot"]),
+        "idle_order": st.sampled_from(["fifo", "lifo"]),
         "backlog": st.integers(0, 8),
         "overhead": st.sampled_from([0.0, 0.001]),
         "client_cpu": st.sampled_from([0.0, 0.001]),
-        "spawn": st.sampled_from([0.0, 0.05, 1.5]),
+        "start_time": st.sampled_from([0.0, 0.05, 1.5]),
         "seconds": st.just(10.0),
     }
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from prefork.settings import IdleOrder
 from prefork.simulation import Given, Scenario, Service, simulate
-from prefork.workers.sources.base import Order
 from tests.pool.kit import idle_workers, pool_of, who
 from tests.support.children import state_of
 from tests.support.clients import ask
@@ -18,9 +18,9 @@ WORKERS = 3
 REQUESTS = 60
 
 
-def served_in_reality(order: Order, running: Any) -> list[int]:
+def served_in_reality(order: IdleOrder, running: Any) -> list[int]:
     """Requests of each worker when one comes after the other, each when all of them sleep again."""
-    server = pool_of(who, workers=WORKERS, settings={"order": order, "titles": False})
+    server = pool_of(who, workers=WORKERS, settings={"idle_order": order, "process_titles": False})
     served: Counter[int] = Counter()
     with running(server):
         for _ in range(REQUESTS):
@@ -36,19 +36,19 @@ def sleeping_workers(server: Any) -> set[int]:
     return workers
 
 
-def served_in_theory(order: Order) -> list[int]:
+def served_in_theory(order: IdleOrder) -> list[int]:
     scenario = Scenario(
         arrivals=Given([0.1 * number for number in range(REQUESTS)]),
         services=[Service(0.001, 0.0)],
         workers=WORKERS,
         cores=1,
         seconds=0.1 * REQUESTS,
-        order=order,
+        idle_order=order,
     )
     return sorted(simulate(scenario).served)
 
 
-@pytest.mark.parametrize("order", ["fair", "hot"])
-def test_workers_take_as_many_requests_as_simulated(order: Order, running: Any) -> None:
+@pytest.mark.parametrize("order", ["fifo", "lifo"])
+def test_workers_take_as_many_requests_as_simulated(order: IdleOrder, running: Any) -> None:
     in_reality, in_theory = served_in_reality(order, running), served_in_theory(order)
     assert in_reality == in_theory

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefork.policies.sizing import POLICIES
-from prefork.policies.sizing.base import Limits
+from prefork.settings import Limits
 from prefork.simulation import Closed, Outcome, Poisson, Scenario, Service, simulate
 
 WAITING = [Service(cpu=0.001, wait=0.2)]
@@ -22,7 +22,7 @@ def served(
     """What comes of it on two cores, with 1 to 8 workers (`least`, `most`, `idle_timeout`)."""
     least = more.pop("least", 0 if sizing == "ondemand" else 1)
     limits = Limits(least, more.pop("most", 8), idle_timeout=more.pop("idle_timeout", 10.0))
-    pool = {"cores": 2, "spawn": 0.01, **more}
+    pool = {"cores": 2, "start_time": 0.01, **more}
     policy = POLICIES[sizing](limits)
     scenario = Scenario(
         arrivals=arrivals, services=services, workers=policy, seconds=seconds, **pool

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from prefork.workers.channel import Channel, Message
-from prefork.workers.room import Room
-from prefork.workers.service import Taker
-
-Order = Literal["fair", "hot"]
-"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Message
+from prefork.workers.server_in_worker import Taker
 
 Serve = Callable[[Any, Any], None]
 
@@ -34,7 +31,7 @@ class Source(Protocol):
         """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
         ever); whether it is a request and nothing else."""
 
-    def something_waits(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there is a request now."""
 
     def wait_for_others(self, timeout: float | None) -> None:
@@ -53,36 +50,36 @@ class Source(Protocol):
     def holds_some(self) -> bool:
         """Whether there are requests which nobody else can serve."""
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a process forked from this worker: drop whatever requests came by."""
 
 
-class Ears:
+class WorkerPoller:
     """What every worker listens to: its master, and its own threads."""
 
-    def __init__(self, channel: Channel, room: Room | None) -> None:
+    def __init__(self, channel: Channel, in_flight: InFlight | None) -> None:
         self.epoll = select.epoll()
-        self._room = room
+        self._in_flight = in_flight
         self.epoll.register(channel.fileno(), select.EPOLLIN)
-        if room is not None:
-            self.epoll.register(room.fileno(), select.EPOLLIN)
+        if in_flight is not None:
+            self.epoll.register(in_flight.fileno(), select.EPOLLIN)
 
     def wait(self, timeout: float | None) -> None:
         """Sleep until there is something to hear, at most `timeout` seconds (`None` for ever)."""
         self.epoll.poll(timeout)
-        self.forget_departures()
+        self.clear_finished()
 
-    def let_go(self) -> None:
+    def close_in_child(self) -> None:
         """In a process forked from this worker: listen no more."""
         self.epoll.close()
 
-    def forget_departures(self) -> None:
+    def clear_finished(self) -> None:
         """Threads have finished: that was heard."""
-        if self._room is not None:
-            self._room.forget_departures()
+        if self._in_flight is not None:
+            self._in_flight.clear_finished()
 
 
-class Rota:
+class RoundRobin:
     """A look at listeners without waiting; those that have a request take turns."""
 
     def __init__(self, listeners: Iterable[int] = ()) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefork.workers.channel import Channel
-from prefork.workers.room import Room
-from prefork.workers.service import Service
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.shared import SharedListener
 
 
@@ -19,8 +19,10 @@ class SharedListeners(SharedListener):
     find nothing, and this one would wait although somebody is idle.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
-        super().__init__(service, channel, room, turns)
+    def __init__(
+        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
+    ) -> None:
+        super().__init__(server, channel, in_flight, turns)
         self.take = self._take_chosen
         self._chosen = -1
 
@@ -32,11 +34,11 @@ class SharedListeners(SharedListener):
             if fd in self._takers:
                 self._chosen = fd
                 return True
-        self._ears.forget_departures()
+        self._poller.clear_finished()
         return False
 
-    def something_waits(self) -> bool:
-        self._chosen = self._rota.look()
+    def has_pending(self) -> bool:
+        self._chosen = self._round_robin.look()
         return self._chosen >= 0
 
     def _take_chosen(self) -> tuple[Any, Any]:

@@ -6,10 +6,10 @@ import select
 import time
 from typing import Any
 
-from prefork.workers.channel import Channel, Kind, Message
-from prefork.workers.room import Room
-from prefork.workers.service import Service, Taker
-from prefork.workers.sources.base import Ears, Rota, Serve
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import ServerInWorker, Taker
+from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 MOST_UNASKED = 2_000_000
 """Nanoseconds for which a worker may take datagrams without a look at anything else."""
@@ -32,20 +32,22 @@ class SharedListener:
     finds nothing makes and frees a socket all the same, and costs five times the question.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
-        listeners = [one for one in service.listeners() if one.fileno() >= 0]
+    def __init__(
+        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
+    ) -> None:
+        listeners = [one for one in server.listeners() if one.fileno() >= 0]
         takers = [one.taker() for one in listeners]  # which may put other sockets in place
         self._takers: dict[int, Taker] = {
             one.fileno(): take for one, take in zip(listeners, takers, strict=True)
         }
         self.take: Taker = takers[0]
-        self.serve: Serve = service.serve
+        self.serve: Serve = server.serve
         self.at_once = all(one.takes_at_once() for one in listeners)
         self.next_order = channel.receive
-        self._ears = Ears(channel, room)
-        self._epoll = self._ears.epoll
+        self._poller = WorkerPoller(channel, in_flight)
+        self._epoll = self._poller.epoll
         self._poll = self._epoll.poll
-        self._rota = Rota(self._takers)
+        self._round_robin = RoundRobin(self._takers)
         self._only_a_request = [(fd, select.EPOLLIN) for fd in self._takers]
         self._turns: float = 0
         self._turns_at_most = turns
@@ -57,15 +59,15 @@ class SharedListener:
             self._join_line()
         if self._poll(timeout) == self._only_a_request:
             return True
-        self._ears.forget_departures()
+        self._poller.clear_finished()
         return False
 
-    def something_waits(self) -> bool:
-        return self._rota.look() >= 0
+    def has_pending(self) -> bool:
+        return self._round_robin.look() >= 0
 
     def wait_for_others(self, timeout: float | None) -> None:
         self._leave_line()
-        self._ears.wait(timeout)
+        self._poller.wait(timeout)
 
     def may_leave(self) -> bool:
         return True
@@ -73,8 +75,8 @@ class SharedListener:
     def holds_some(self) -> bool:
         return False
 
-    def let_go(self) -> None:
-        self._ears.let_go()
+    def close_in_child(self) -> None:
+        self._poller.close_in_child()
 
     def _join_line(self) -> None:
         self._leave_line()
@@ -97,8 +99,10 @@ class SharedDatagrams(SharedListener):
     As long as tries succeed a worker does not ask, but for a look at its orders now and then.
     """
 
-    def __init__(self, service: Service, channel: Channel, room: Room | None, turns: float) -> None:
-        super().__init__(service, channel, room, turns)
+    def __init__(
+        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
+    ) -> None:
+        super().__init__(server, channel, in_flight, turns)
         self._receive = self.take
         self.take = self._try
         self._to_ask = 0  # so many times before it tries again without asking

@@ -1,17 +1,17 @@
 """One sentence: which cell to take, and why; nothing that the figures do not say.
 
 More requests per second win. What is within the noise of the best is as good, and of these the
-simplest is taken: accept, fair, with few workers.
+simplest is taken: accept, fifo, with few workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench.cells import Cell
 from prefork.cli.bench.results import Result
-from prefork.cli.load.machine import BUSY
+from prefork.loadtest.machine import BUSY
 
 UNEVEN = 1.5
 """From how many times another's p99 on a word is said about it."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prefork.advice.words import counted
+from prefork.advice.phrasing import counted
 
 STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "accept": lambda workers: {},
-    "accept-hot": lambda workers: {"order": "hot"},
+    "accept-lifo": lambda workers: {"idle_order": "lifo"},
     "handoff": lambda workers: {"strategy": "handoff"},
     "reuseport": lambda workers: {"strategy": "reuseport"},
     "fork": lambda workers: {"strategy": "fork"},
-    "fork-spare": lambda workers: {"strategy": "fork", "spare": workers},
+    "fork-ahead": lambda workers: {"strategy": "fork", "fork_ahead": workers},
 }
 """The settings of each, for so many workers; the simpler ones first."""
-PLAIN: dict[str, object] = {"strategy": "accept", "order": "fair", "spare": 0, "sizing": "static"}
+PLAIN: dict[str, object] = {
+    "strategy": "accept",
+    "idle_order": "fifo",
+    "fork_ahead": 0,
+    "sizing": "static",
+}
 """What they are put over, whatever a server class has chosen."""
 KINDS = {
     "tcp": "TCPServer",

@@ -9,21 +9,16 @@ from statistics import median
 
 from rich.console import Console
 
-from prefork.advice.words import counted
+from prefork.advice.phrasing import counted
 from prefork.cli.bench import record, report
 from prefork.cli.bench.advice import advice
 from prefork.cli.bench.cells import cells_of, default_counts
+from prefork.cli.bench.hosted import Contender, contenders
 from prefork.cli.bench.options import BenchOptions
-from prefork.cli.bench.servers import Play
-from prefork.cli.bench.stage import Contender, contenders
+from prefork.cli.bench.server_process import Play
 from prefork.cli.charts import progress_bar
-from prefork.cli.load.drivers import Drivers
-from prefork.cli.load.machine import Machine, Others, busy_note
-from prefork.cli.load.orders import Exchange, Order
-from prefork.cli.load.output import make_room
-from prefork.cli.load.plan import WARM_UP, length_of, rounds_for, turns
-from prefork.cli.load.served import RequestFailed
-from prefork.cli.load.session import (
+from prefork.cli.measuring.output import make_room
+from prefork.cli.measuring.session import (
     MOST_CALLERS,
     NO_ANSWER,
     attempt,
@@ -32,6 +27,11 @@ from prefork.cli.load.session import (
 )
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
+from prefork.loadtest.drivers import Drivers
+from prefork.loadtest.hosted_server import RequestFailed
+from prefork.loadtest.machine import Machine, Others, busy_note
+from prefork.loadtest.protocol import Exchange, Order
+from prefork.loadtest.schedule import WARM_UP, length_of, rounds_for, turns
 from prefork.readings.cores import usable_cores
 
 TRYING = 0.25

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from prefork.cli import reading
+from prefork.cli import values as reading
 from prefork.cli.bench.cells import STRATEGIES
 from prefork.cli.bench.words import strategies_of
-from prefork.cli.load import words
-from prefork.cli.load.options import SECONDS, LoadOptions
+from prefork.cli.measuring import parsing as words
+from prefork.cli.measuring.options import SECONDS, LoadOptions
 
 
 @Parameter(name="*")
@@ -22,7 +22,7 @@ class BenchOptions(LoadOptions):
     strategies: Annotated[tuple[str, ...], words.option(strategies_of, "NAME,NAME,...")] = tuple(
         STRATEGIES
     )
-    """Which to compare, of accept, accept-hot, handoff, reuseport, fork, fork-spare. Default: all
+    """Which to compare, of accept, accept-lifo, handoff, reuseport, fork, fork-ahead. Default: all
     of them."""
 
     max_children: Annotated[

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefork.advice.words import counted, shown
+from prefork.advice.phrasing import counted, shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.cells import STRATEGIES
 from prefork.cli.bench.results import Result
-from prefork.cli.load.turns import Figure
+from prefork.loadtest.trials import Estimate
 
 if TYPE_CHECKING:
     from prefork.cli.bench.record import Record
@@ -32,7 +32,7 @@ class Panel:
     """One of the charts: the figure that its bars show, and which white line is drawn in them."""
 
     title: str
-    figure: Callable[[Result], Figure]
+    figure: Callable[[Result], Estimate]
     line: Callable[[Result], float] | None = None
     may_be_logarithmic: bool = True
 
@@ -57,7 +57,7 @@ PANELS = (
     Panel("server CPU of a request, ms (less is better)", lambda result: result.cpu),
     Panel(
         "latency, ms: bar p99, white line p50 (less is better)",
-        lambda result: Figure(result.p99),
+        lambda result: Estimate(result.p99),
         lambda result: result.p50,
     ),
 )

@@ -9,21 +9,21 @@ from pathlib import Path
 
 from prefork.cli.bench import plots
 from prefork.cli.bench.results import Result
-from prefork.cli.load import output
-from prefork.cli.load.asked import Asked
-from prefork.cli.load.turns import Turn
+from prefork.cli.measuring import output
+from prefork.cli.measuring.run_info import RunInfo
+from prefork.loadtest.trials import Trial
 
 NAME = "prefork-bench"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Asked):
+class Record(RunInfo):
     """One run: what was asked, of which machine, and what came of it."""
 
     clients: int
     rounds: int
     results: Sequence[Result]
-    turns: Sequence[Sequence[Turn]]
+    turns: Sequence[Sequence[Trial]]
     """Of each result."""
     complaints: Sequence[tuple[str, str]]
     """The title of each cell with failures, and what was said about the first of them."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prefork.advice.words import shown
+from prefork.advice.phrasing import shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.record import Record
 from prefork.cli.bench.results import Result
@@ -19,11 +19,11 @@ from prefork.cli.charts import bars, fitting
 
 COLOURS = {
     "accept": "green",
-    "accept-hot": "bright_green",
+    "accept-lifo": "bright_green",
     "handoff": "cyan",
     "reuseport": "blue",
     "fork": "yellow",
-    "fork-spare": "bright_yellow",
+    "fork-ahead": "bright_yellow",
 }
 REFERENCE = "red"
 CLIENTS_BUSY = 0.9

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefork.cli.bench.cells import Cell
-from prefork.cli.load.turns import Figure, Summary, Turn
+from prefork.loadtest.trials import Estimate, Summary, Trial
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Result:
     milliseconds from a client's connect to the end of its answer."""
 
     cell: Cell
-    rate: Figure
-    cpu: Figure
+    rate: Estimate
+    cpu: Estimate
     p50: float
     p99: float
     requests: int
@@ -25,5 +25,5 @@ class Result:
     """The part of a core that the busiest process of clients used: near 1, servers waited."""
 
     @classmethod
-    def of(cls, cell: Cell, turns: Sequence[Turn]) -> Result:
+    def of(cls, cell: Cell, turns: Sequence[Trial]) -> Result:
         return cls(cell, *Summary.of(turns))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefork.cli.bench.cells import STRATEGIES
-from prefork.cli.load.words import listed
+from prefork.cli.measuring.parsing import listed
 from prefork.cli.outcomes import did_you_mean
 
 

@@ -10,10 +10,10 @@ from prefork.cli.charts import progress_bar
 from prefork.cli.demo import report
 from prefork.cli.demo.highlight import as_html, sample
 from prefork.cli.demo.steps import ROUNDS, Result, contenders, length_of, steps
-from prefork.cli.load.children import ChildFailed
-from prefork.cli.load.drivers import drivers
-from prefork.cli.load.machine import busy_note
 from prefork.cli.outcomes import Exit
+from prefork.loadtest.drivers import drivers
+from prefork.loadtest.machine import busy_note
+from prefork.loadtest.processes import ChildFailed
 from prefork.readings.cores import usable_cores
 
 

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from prefork.cli.demo.highlight import Highlight, as_html, sample
-from prefork.cli.library import standard_library
-from prefork.cli.load.children import say
+from prefork.cli.target.standard_library import standard_library
+from prefork.loadtest.processes import say
 from prefork.socketserver import PreforkTCPServer
 
 POLL_INTERVAL = 0.1

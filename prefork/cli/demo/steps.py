@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from prefork.cli.demo.highlight import END, sample
-from prefork.cli.load.children import ChildFailed, child
-from prefork.cli.load.drivers import Drivers, Progress
-from prefork.cli.load.figures import percentiles
-from prefork.cli.load.orders import Exchange, Order
+from prefork.loadtest.drivers import Drivers, Progress
+from prefork.loadtest.figures import percentiles
+from prefork.loadtest.processes import ChildFailed, child
+from prefork.loadtest.protocol import Exchange, Order
 
 SERVERS = "prefork.cli.demo.contenders"
 POOL = "PreforkTCPServer"

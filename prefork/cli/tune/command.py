@@ -12,14 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from prefork.advice.phrasing import counted
 from prefork.advice.recommendation import Place
-from prefork.advice.words import counted
 from prefork.cli.addresses import EXAMPLES
 from prefork.cli.charts import progress_bar
-from prefork.cli.load.drivers import Progress
-from prefork.cli.load.machine import Machine, Others, busy_note
-from prefork.cli.load.output import make_room
-from prefork.cli.load.session import (
+from prefork.cli.measuring.output import make_room
+from prefork.cli.measuring.session import (
     MOST_CALLERS,
     NO_ANSWER,
     attempt,
@@ -30,10 +28,12 @@ from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
 from prefork.cli.tune import record, report
 from prefork.cli.tune.conclusions import Wish, conclude
+from prefork.cli.tune.counts import ANY
+from prefork.cli.tune.hosted_pool import pool_of
 from prefork.cli.tune.options import TuneOptions
-from prefork.cli.tune.pool import pool_of
 from prefork.cli.tune.sweep import Announce, Sweep
-from prefork.cli.tune.words import ANY
+from prefork.loadtest.drivers import Progress
+from prefork.loadtest.machine import Machine, Others, busy_note
 from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 

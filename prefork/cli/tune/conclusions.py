@@ -8,6 +8,7 @@ from statistics import median
 
 from prefork.advice import usl
 from prefork.advice.forecast import Forecast, Sample
+from prefork.advice.phrasing import counted, in_bytes, shown
 from prefork.advice.queueing import Queue
 from prefork.advice.recommendation import (
     BUSIEST,
@@ -24,8 +25,7 @@ from prefork.advice.recommendation import (
     least_for_target,
     most_throughput,
 )
-from prefork.advice.words import counted, in_bytes, shown
-from prefork.cli.load.turns import Summary
+from prefork.loadtest.trials import Summary
 
 PART = 0.8
 """Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from prefork.cli import reading
-from prefork.cli.load.options import SECONDS, LoadOptions
-from prefork.cli.load.words import option
-from prefork.cli.tune.words import (
+from prefork.cli import values as reading
+from prefork.cli.measuring.options import SECONDS, LoadOptions
+from prefork.cli.measuring.parsing import option
+from prefork.cli.tune.counts import (
     ANY,
     THROUGHPUT,
     Numbers,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefork.advice.phrasing import counted, in_time, shown
 from prefork.advice.recommendation import saturation
-from prefork.advice.words import counted, in_time, shown
 from prefork.cli.tune.conclusions import Conclusions, Size, at_most
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefork.advice.words import counted, in_time, shown
-from prefork.cli.load import output
-from prefork.cli.load.asked import Asked
-from prefork.cli.load.turns import Turn
+from prefork.advice.phrasing import counted, in_time, shown
+from prefork.cli.measuring import output
+from prefork.cli.measuring.run_info import RunInfo
 from prefork.cli.tune import plots
 from prefork.cli.tune.conclusions import Conclusions, Size, Wish
+from prefork.loadtest.trials import Trial
 
 NAME = "prefork-tune"
 NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
@@ -21,14 +21,14 @@ NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Asked):
+class Record(RunInfo):
     """One run: what was asked, of which machine, and what came of it."""
 
     extra: tuple[str, ...]
     """What else `prefork serve` has to be told to serve it."""
     wish: Wish
     sizes: Sequence[Size]
-    turns: Sequence[Sequence[Turn]]
+    turns: Sequence[Sequence[Trial]]
     """Of each size."""
     found: Conclusions | None
     """`None` when no size has served without a failure."""

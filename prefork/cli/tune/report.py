@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from prefork.advice.phrasing import counted, in_bytes, in_percent, shown
 from prefork.advice.recommendation import FINE, MOSTLY, knee
-from prefork.advice.words import counted, in_bytes, in_percent, shown
 from prefork.cli.charts import bars, fitting
-from prefork.cli.load.machine import BUSY
 from prefork.cli.tune.conclusions import Size, at_most
 from prefork.cli.tune.record import Record
+from prefork.loadtest.machine import BUSY
 
 CLIENTS_COUNT = 0.1
 """The part of the cores from which on it matters what clients take of them."""

@@ -17,7 +17,7 @@ IN_TURNS = 5
 
 
 def next_turn(
-    rates: Mapping[int, Sequence[float]], standing: int, start: int, least: int, most: int
+    rates: Mapping[int, Sequence[float]], present: int, start: int, least: int, most: int
 ) -> int:
     """The number to measure next, by the rates of the turns so far that were not disturbed.
 
@@ -28,11 +28,11 @@ def next_turn(
     known = {number: median(each) for number, each in rates.items()}
     if (wanted := next_number(known, start, least, most)) is not None:
         return wanted
-    return fewest_turns(rates, around(known, least, most), standing)
+    return fewest_turns(rates, around(known, least, most), present)
 
 
-def fewest_turns(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], standing: int) -> int:
-    return min(chosen, key=lambda number: (len(rates.get(number, ())), abs(number - standing)))
+def fewest_turns(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], present: int) -> int:
+    return min(chosen, key=lambda number: (len(rates.get(number, ())), abs(number - present)))
 
 
 def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -> int | None:

@@ -10,14 +10,14 @@ from statistics import fmean, median
 
 from prefork.advice.forecast import Sample
 from prefork.advice.recommendation import Place, Profile, knee
-from prefork.cli.load.drivers import Drivers, Progress
-from prefork.cli.load.orders import Exchange, Order
-from prefork.cli.load.plan import WARM_UP
-from prefork.cli.load.turns import Summary, Turn, undisturbed
 from prefork.cli.tune.conclusions import Alone, Size
-from prefork.cli.tune.pool import Pool
+from prefork.cli.tune.counts import Numbers
+from prefork.cli.tune.hosted_pool import HostedPool
 from prefork.cli.tune.search import fewest_turns, next_turn
-from prefork.cli.tune.words import Numbers
+from prefork.loadtest.drivers import Drivers, Progress
+from prefork.loadtest.protocol import Exchange, Order
+from prefork.loadtest.schedule import WARM_UP
+from prefork.loadtest.trials import Summary, Trial, undisturbed
 from prefork.readings.memory import memory_left
 
 TURNS = 50
@@ -42,7 +42,7 @@ Announce = Callable[[str], Progress]
 class Sweep:
     """A pool and its clients, and what its turns have given."""
 
-    pool: Pool
+    pool: HostedPool
     drivers: Drivers
     exchange: Exchange
     numbers: Numbers
@@ -52,7 +52,7 @@ class Sweep:
     memory_said: int | None
     """Bytes that all workers may take together, where that was said."""
     announce: Announce
-    turns: dict[int, list[Turn]] = field(default_factory=dict)
+    turns: dict[int, list[Trial]] = field(default_factory=dict)
     """Of each number of workers that was tried."""
     failed_before: Counter[int] = field(default_factory=Counter)
     """Requests that failed in no turn, by the number of workers."""
@@ -97,7 +97,7 @@ class Sweep:
         return Alone(profile, sample)
 
     def measure(self, alone: Alone, until: float) -> None:
-        """Turn after turn, until then by the monotonic clock.
+        """Trial after turn, until then by the monotonic clock.
 
         Errors: `Refusal`, `ChildFailed`.
         """
@@ -141,10 +141,10 @@ class Sweep:
             number: [turn.measured.rate for turn in undisturbed(turns)]
             for number, turns in self.turns.items()
         }
-        standing, most = self.pool.workers, self.most
+        present, most = self.pool.workers, self.most
         if listed := [n for n in self.numbers.listed if n <= most]:
-            return fewest_turns(rates, listed, standing)
-        return next_turn(rates, standing, start, min(self.numbers.least, most), most)
+            return fewest_turns(rates, listed, present)
+        return next_turn(rates, present, start, min(self.numbers.least, most), most)
 
     def _resize(self, workers: int) -> None:
         """Where some are new, as many requests as workers before they are measured: with its first
@@ -175,7 +175,7 @@ class Sweep:
         # Long requests would wait for longer than clients do, and short ones for clients.
         return CLIENTS * (max(self.cores, self._in_hand) if self._short else self._in_hand)
 
-    def _turn(self, what: str, clients: int, seconds: float) -> Turn:
+    def _turn(self, what: str, clients: int, seconds: float) -> Trial:
         return self.pool.take(self.drivers, self._order(clients, seconds), self.announce(what))
 
     def _order(self, clients: int, seconds: float = 0.0) -> Order:

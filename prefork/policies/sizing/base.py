@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from prefork.policies.sizing.history import Episodes
+from prefork.settings import Limits
 
 
-class Load(NamedTuple):
+class LoadSample(NamedTuple):
     """What a policy looks at; all of one moment."""
 
     now: float
     """Seconds of the monotonic clock."""
-    standing: int
+    persistent: int
     """Workers that are ready or starting."""
     starting: int
     busy: int
@@ -24,12 +25,12 @@ class Load(NamedTuple):
     cpu_left: float | None
     """Share (0 to 1) of the usable cores that was idle since the last look; `None`: unknown."""
     memory_room: int | None
-    """Workers that still fit into memory beside those standing; `None`: unknown."""
+    """Workers that still fit into memory beside those persistent; `None`: unknown."""
     cores: int
 
     @property
     def ready(self) -> int:
-        return self.standing - self.starting
+        return self.persistent - self.starting
 
     @property
     def in_use(self) -> float:
@@ -57,7 +58,7 @@ def percent(share: float) -> str:
 
 
 class Decision(NamedTuple):
-    """How many standing workers to have, and why.
+    """How many persistent workers to have, and why.
 
     The reason is half a sentence for the log; it is empty when there is nothing new to say.
     """
@@ -76,23 +77,6 @@ class Bound(NamedTuple):
     workers: int
     why: str
     figures: str
-
-
-class Limits(NamedTuple):
-    """Between what a policy may choose: `max_children`, and what the settings of these names say.
-
-    `idle_timeout` is in seconds.
-    """
-
-    least: int
-    most: int
-    min_spare: int = 1
-    max_spare: int = 4
-    idle_timeout: float = 10.0
-
-    def bound(self, workers: int) -> int:
-        """The nearest number that is allowed."""
-        return max(self.least, min(workers, self.most))
 
 
 class Sizing:
@@ -117,7 +101,7 @@ class Sizing:
         self.wanted = limits.bound(self._first())
         self._episodes = Episodes()
 
-    def decide(self, load: Load) -> Decision:
+    def decide(self, load: LoadSample) -> Decision:
         """The decision at a look; `wanted` is what it says until the next one."""
         before, limits = self.wanted, self.limits
         self.wanted = limits.bound(before)
@@ -131,19 +115,19 @@ class Sizing:
         """The workers to begin with, before anybody has looked."""
         return self.limits.least
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         """What to have; `wanted` is what there should be now, and within the limits."""
         raise NotImplementedError
 
     def _stay(self) -> Decision:
         return Decision(self.wanted, "")
 
-    def _stay_within(self, bound: Bound, load: Load) -> Decision:
+    def _stay_within(self, bound: Bound, load: LoadSample) -> Decision:
         """More would be better, but there may be no more."""
         is_news = bound.why and self._episodes.is_news(bound.why, load.now)
         return Decision(self.wanted, f"{bound.why}, {bound.figures}" if is_news else "")
 
-    def _max_children(self, load: Load) -> Bound:
+    def _max_children(self, load: LoadSample) -> Bound:
         """A pity only if somebody waits."""
         why = "max_children is reached" if load.waiting else ""
         return Bound(self.limits.most, why, load.waiting_in_words)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from prefork.policies.sizing.base import Bound, Decision, Limits, Load, Sizing, percent
+from prefork.policies.sizing.base import Bound, Decision, LoadSample, Sizing, percent
 from prefork.policies.sizing.history import Average, Peak
+from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5
@@ -59,7 +60,7 @@ class ByLoad(Sizing):
         self._patience = 1  # times idle_timeout
         self._gave_up: float | None = None  # when, if it has not grown since
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         needed = self._note(load)
         short_before, self._short = self._short, needed > self.wanted
         if not self._short:
@@ -67,7 +68,7 @@ class ByLoad(Sizing):
             decision = self._shrink(load)
         elif not (short_before or needed >= CLEARLY * self.wanted):
             decision = self._stay()
-        elif load.standing < self.wanted or load.starting * 4 > load.standing:
+        elif load.persistent < self.wanted or load.starting * 4 > load.persistent:
             # Those decided on before are not there yet; a few may always be, as replacements.
             decision = self._stay()
         else:
@@ -76,7 +77,7 @@ class ByLoad(Sizing):
         self.interval = REST_INTERVAL if quiet else LOOK_INTERVAL
         return decision
 
-    def _note(self, load: Load) -> int:
+    def _note(self, load: LoadSample) -> int:
         """Remember this look; how many workers are needed by it, be that allowed or not."""
         now, present = load.now, load.in_use
         average = self._in_use.note(now, present)
@@ -88,7 +89,7 @@ class ByLoad(Sizing):
         work = max(average, present) if load.waiting else min(average, present)
         return _workers_for(work + load.waiting)
 
-    def _grow(self, load: Load, needed: int) -> Decision:
+    def _grow(self, load: LoadSample, needed: int) -> Decision:
         bound = min(self._bounds(load), key=lambda each: each.workers)
         goal = min(self.wanted + self._step, needed, bound.workers)
         if goal <= self.wanted:
@@ -98,17 +99,17 @@ class ByLoad(Sizing):
         cpu = "" if load.cpu_left is None else f", {percent(load.cpu_left)} of the CPU is idle"
         return Decision(goal, f"{load.in_words}{cpu}")
 
-    def _bounds(self, load: Load) -> Iterator[Bound]:
+    def _bounds(self, load: LoadSample) -> Iterator[Bound]:
         """All of them; of those that are the same, first what no setting can change."""
         figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
         suffices = max(self._cpu_suffices_for(load), load.cores + 1)
         yield Bound(suffices, "the machine is saturated", figures)
         if load.memory_room is not None:
-            fit = load.standing + load.memory_room
+            fit = load.persistent + load.memory_room
             yield Bound(fit, "no more of them fit into memory", load.in_words)
         yield self._max_children(load)
 
-    def _cpu_suffices_for(self, load: Load) -> int:
+    def _cpu_suffices_for(self, load: LoadSample) -> int:
         """Workers that would use all of the CPU if each takes as much as those that are busy now.
 
         What other programs use counts as theirs, so it is rather too few: one more at least, while
@@ -125,7 +126,7 @@ class ByLoad(Sizing):
             self._patience = min(self._patience * 2, MOST_PATIENT) if too_soon else 1
             self._gave_up = None
 
-    def _shrink(self, load: Load) -> Decision:
+    def _shrink(self, load: LoadSample) -> Decision:
         limits, patience = self.limits, self._patience * self.limits.idle_timeout
         kept = self._needed.of_last(patience, load.now)
         if kept >= self.wanted or limits.least < kept > self.wanted * WORTH_IT:

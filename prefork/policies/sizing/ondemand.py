@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from prefork.policies.sizing.base import Decision, Limits, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.history import Peak
+from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5
@@ -26,7 +27,7 @@ class OnDemand(Sizing):
         super().__init__(limits)
         self._needed = Peak()
 
-    def _decide(self, load: Load) -> Decision:
+    def _decide(self, load: LoadSample) -> Decision:
         limits = self.limits
         needed = load.busy + load.waiting
         self._needed.note(load.now, max(needed, math.ceil(load.in_use)))
@@ -41,6 +42,6 @@ class OnDemand(Sizing):
             decision = self._stay()
         self.interval = LOOK_INTERVAL
         if kept == limits.least and not load.in_use:
-            nobody = not (load.standing or decision.wanted)
+            nobody = not (load.persistent or decision.wanted)
             self.interval = None if nobody else REST_INTERVAL
         return decision

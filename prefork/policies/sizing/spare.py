@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefork.policies.sizing.base import Decision, Load, Sizing
+from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 
 MOST_AT_ONCE = 32
 
@@ -21,18 +21,18 @@ class Spare(Sizing):
     def _first(self) -> int:
         return max(self.limits.least, self.limits.min_spare)
 
-    def _decide(self, load: Load) -> Decision:
-        limits, idle = self.limits, load.standing - load.busy - load.waiting
+    def _decide(self, load: LoadSample) -> Decision:
+        limits, idle = self.limits, load.persistent - load.busy - load.waiting
         if idle >= limits.min_spare:
             self._step = 1
-            if idle > limits.max_spare and load.standing <= self.wanted > limits.least:
+            if idle > limits.max_spare and load.persistent <= self.wanted > limits.least:
                 return Decision(self.wanted - 1, f"{idle} are idle, more than {limits.max_spare}")
             return self._stay()
-        if load.standing < self.wanted:
+        if load.persistent < self.wanted:
             return self._stay()  # those decided on before are not there yet
         if self.wanted >= limits.most:
             return self._stay_within(self._max_children(load), load)
         more = min(self._step, limits.min_spare - idle)
         self._step = min(self._step * 2, MOST_AT_ONCE)
-        short = f"{max(0, load.standing - load.busy)} are idle and {load.waiting_in_words}"
+        short = f"{max(0, load.persistent - load.busy)} are idle and {load.waiting_in_words}"
         return Decision(limits.bound(self.wanted + more), short)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefork.workers.scoreboard import Reading, State
+from prefork.workers.protocol.scoreboard import Reading, State
 
 SURPLUS_INTERVAL = 0.05
 """Seconds between two looks for an idle worker to retire."""
@@ -59,6 +59,6 @@ class Shrinking:
         patience_over = self._since is not None and now - self._since >= SURPLUS_PATIENCE
         return to_retire(readings, surplus, forbidden if patience_over else 0)
 
-    def due(self) -> float | None:
+    def next_timeout(self) -> float | None:
         """Seconds until the next look."""
         return None if self._since is None else SURPLUS_INTERVAL

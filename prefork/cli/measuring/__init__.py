@@ -1,0 +1,1 @@
+"""What the measuring commands `bench` and `tune` have in common."""

@@ -1,0 +1,95 @@
+"""How the words of `prefork bench` and `prefork tune` are read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cyclopts import Parameter, Token
+
+from prefork.cli import addresses
+from prefork.cli import values as reading
+from prefork.cli.addresses import Address
+from prefork.cli.outcomes import Refusal
+
+ANY_PORT = Address("tcp", "127.0.0.1")
+ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
+
+
+def option(read: Callable[[str], Any], metavar: str) -> Parameter:
+    """An option that takes one word; `read` raises `ValueError` with what is wrong with it."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> object:
+        try:
+            return read(tokens[0].value)
+        except ValueError as error:
+            raise Refusal(f"{reading.place(tokens[0])}: {error}") from None
+
+    return Parameter(
+        converter=convert,
+        n_tokens=1,
+        accepts_keys=False,
+        metavar=metavar,
+        negative=(),
+        show_default=False,
+    )
+
+
+def request_of(text: str) -> bytes:
+    """The content of a file that is called so, or else the text, its escapes replaced."""
+    if os.path.isfile(text):  # unlike Path's, it takes any text
+        try:
+            return Path(text).read_bytes()
+        except OSError as error:
+            raise ValueError(f"the file cannot be read: {error.strerror}.") from None
+    return ESCAPE.sub(_meant, text.encode(errors="surrogateescape"))
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    what = escape[1]
+    if what[:1] == b"x" and len(what) == 3:
+        return bytes.fromhex(what[1:].decode())
+    if what in ESCAPES:
+        return ESCAPES[what]
+    raise ValueError(
+        f"{escape[0].decode(errors='replace')!r} means nothing; write \\r, \\n, \\t, \\0, \\\\ or "
+        "\\xHH, and two backslashes for one."
+    )
+
+
+def counts_of(text: str) -> tuple[int, ...]:
+    """Numbers of workers, with commas between them; sorted."""
+    numbers = listed(text)
+    for number in numbers:
+        if not (number.isascii() and number.isdigit() and int(number)):
+            raise ValueError("it must be whole numbers from 1 up, such as 1,2,4.")
+    return tuple(sorted({int(number) for number in numbers}))
+
+
+def listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [word.strip() for word in text.split(",")]
+
+
+def bind_of(text: str) -> Address:
+    """An address that many servers can have: any port, or any path."""
+    if text.removesuffix("://") in ("unix", "unixgram"):
+        return Address(text.removesuffix("://"))
+    if text in ("tcp", "udp"):
+        return replace(ANY_PORT, scheme=text)
+    address = addresses.parse(text)
+    if not address.is_ip:
+        raise ValueError(
+            f"each server takes a path of its own in a temporary folder; write {address.scheme}."
+        )
+    if address.port:
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        raise ValueError(
+            f"each server takes a free port of its own; write {address.scheme}://{host}:0."
+        )
+    return address

@@ -1,0 +1,126 @@
+"""`prefork serve`: from the options to bound servers, and into the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prefork.cli import addresses
+from prefork.cli.addresses import DEFAULT_BIND, Address, shown
+from prefork.cli.log import log_to_stderr
+from prefork.cli.options import ServeOptions
+from prefork.cli.outcomes import Exit
+from prefork.cli.serve.stop_signals import StopSignals
+from prefork.cli.serve.until_stopped import serve_until_stopped
+from prefork.cli.streams import outlive_readers
+from prefork.cli.target.opening import find, open_server
+from prefork.readings.cores import usable_cores
+from prefork.socketserver import PreforkGroup
+from prefork.socketserver.loop import members_of
+
+logger = logging.getLogger("prefork")
+
+
+def serve(target: str, options: ServeOptions) -> int:
+    """Serve `target`; the exit code is returned.
+
+    Errors: `Refusal`.
+    """
+    outlive_readers()
+    log_to_stderr(options.log_level)
+    wanted = options.bind or (addresses.parse(DEFAULT_BIND),)
+    try:
+        given, handler = find(target, options)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    files = SocketFiles()
+    # From here on, a signal must not lose a client: as soon as an address is bound, one may wait.
+    signals = StopSignals()
+    signals.install()
+    try:
+        servers: list[Any] = []
+        try:
+            with signals.breaking_in(give_up):
+                for address in wanted:
+                    servers.append(open_server(target, given, handler, address, options))
+                    files.add(address)
+                if options.one_pool:
+                    servers = [group_of(servers)]
+        except BaseException:
+            for server in servers:
+                server.server_close()
+            raise
+        schemes = iter(address.scheme for address in wanted)
+        for server in servers:
+            logger.info("%s", announcement(target, server, schemes, options))
+        return serve_until_stopped(servers, servers[0].prefork_settings.name, signals)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    finally:
+        files.remove()
+        signals.server_close()
+
+
+def give_up() -> None:
+    raise KeyboardInterrupt
+
+
+def group_of(servers: Sequence[Any]) -> PreforkGroup:
+    """One pool for all of them, which is as the pool of the first would have been."""
+    group = PreforkGroup(*servers)
+    group.max_children = servers[0].max_children
+    group.prefork_settings = servers[0].prefork_settings
+    return group
+
+
+def announcement(target: str, server: Any, schemes: Iterator[str], options: ServeOptions) -> str:
+    """What is served where, by how many workers, and why by so many."""
+    members = members_of(server)
+    where = ", ".join(f"{next(schemes)}://{shown(m.server_address)}" for m in members)
+    settings = server.prefork_settings
+    workers = "1 worker" if server.max_children == 1 else f"{server.max_children} workers"
+    static = settings.sizing == "static"
+    most = "" if static and settings.strategy != "fork" else "at most "
+    how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
+    threads = ""
+    if server._prefork_has_threads():
+        threads = f" with {settings.threads or 'any number of'} threads each"
+    return (
+        f"Serving {target} on {where} by {most}{workers}{threads}, {how} "
+        f"({_why(server, options)}); pid {os.getpid()}."
+    )
+
+
+def _why(server: Any, options: ServeOptions) -> str:
+    cores = usable_cores()
+    usable = "1 core" if cores == 1 else f"{cores} cores"
+    if options.max_children is not None:
+        return f"as many as max-children says; this process may use {usable}"
+    if server.max_children != cores:
+        return f"as many as the server class says; this process may use {usable}"
+    return f"this process may use {usable}"
+
+
+class SocketFiles:
+    """The paths of the Unix sockets that this program has bound, to be removed at its end."""
+
+    def __init__(self) -> None:
+        self._bound: list[tuple[Address, tuple[int, int]]] = []
+
+    def add(self, address: Address) -> None:
+        if address.file is not None:
+            with contextlib.suppress(OSError):
+                status = address.file.stat()
+                self._bound.append((address, (status.st_dev, status.st_ino)))
+
+    def remove(self) -> None:
+        """Remove what is still ours: another program may have put its own there."""
+        for address, identity in self._bound:
+            assert address.file is not None
+            with contextlib.suppress(OSError):
+                status = address.file.stat()
+                if (status.st_dev, status.st_ino) == identity:
+                    address.file.unlink()

@@ -1,0 +1,1 @@
+"""System calls, one kernel mechanism a file. Nothing here decides anything or knows a server."""

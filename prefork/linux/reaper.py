@@ -1,0 +1,151 @@
+"""A pidfd for each child: who has ended, and how. Never waits for a process that is not its own."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+from prefork.linux.syscalls import SYSTEM, System
+from prefork.workers.protocol.exit_codes import Death
+
+
+class Reaper:
+    """Watches children through one epoll, whose descriptor can be waited for in any selector.
+
+    A child for which no pidfd is to be had (out of descriptors) is asked after by number at each
+    `collect()` instead.
+    """
+
+    def __init__(self, system: System = SYSTEM) -> None:
+        self._system = system
+        self._pids: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        self._unwatched: set[int] = set()
+        # A server may be closed by one thread while its loop runs in another: both collect.
+        self._lock = threading.RLock()
+        self._epoll = select.epoll()
+
+    def fileno(self) -> int:
+        """The descriptor to wait for, -1 once the reaper is closed."""
+        return -1 if self._epoll.closed else self._epoll.fileno()
+
+    def __len__(self) -> int:
+        return len(self._pidfds) + len(self._unwatched)
+
+    @property
+    def must_be_asked(self) -> bool:
+        """Whether there is a child whose end nothing announces."""
+        return bool(self._unwatched)
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._pidfds or pid in self._unwatched
+
+    def adopt(self, pid: int) -> None:
+        """Watch this child from now on."""
+        self._unwatched.add(pid)
+        try:
+            pidfd = self._system.pidfd_open(pid)
+            self._epoll.register(pidfd, select.EPOLLIN)
+        except OSError:
+            # ESRCH: reaped by somebody else. EMFILE, ENFILE: no descriptor left. By number, both
+            # come out right.
+            return
+        self._pidfds[pid] = pidfd
+        self._pids[pidfd] = pid
+        self._unwatched.discard(pid)
+
+    def collect(self, timeout: float | None = 0.0) -> list[Death]:
+        """The children that have ended since the last time.
+
+        With a `timeout` (seconds, `None` for ever) waits for the first one, if any child is left
+        at all; it may return empty-handed before the time is over.
+        """
+        with self._lock:
+            deaths = self._collect_unwatched()
+        timeout = 0.0 if deaths or not len(self) else a_slice(timeout)
+        try:
+            readable = self._epoll.poll(timeout)
+        except (ValueError, OSError):  # closed by another thread: it has collected everything
+            return deaths
+        with self._lock:
+            for pidfd, _ in readable:
+                if pidfd in self._pids and (death := self._ended(self._pids[pidfd], pidfd)):
+                    deaths.append(death)
+        return deaths
+
+    def send_signal(self, pid: int, signo: int) -> None:
+        """Signal a child that has not been collected; one that has ended is left in peace."""
+        try:
+            if pid in self._pidfds:
+                self._system.send_signal(self._pidfds[pid], signo)
+            elif pid in self._unwatched:
+                os.kill(pid, signo)
+        except ProcessLookupError:
+            pass  # it has ended: the next collect() brings it
+
+    def close(self) -> None:
+        """Let go of every descriptor; children that still run are left to themselves."""
+        with self._lock:
+            pidfds = list(self._pids)
+            self._pids.clear()
+            self._pidfds.clear()
+            self._unwatched.clear()
+            self._epoll.close()
+            for pidfd in pidfds:
+                self._system.close(pidfd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_epoll"):
+            self.close()  # a server may be dropped while children run
+
+    def forget(self) -> None:
+        """In a forked child: drop the copies it inherited, and touch nothing of the parent's."""
+        self._lock = threading.RLock()  # whoever held it is not here
+        self.close()
+
+    def _ended(self, pid: int, pidfd: int) -> Death | None:
+        try:
+            result = self._system.wait(pidfd)
+        except ChildProcessError:
+            status = None
+        else:
+            if result is None:
+                return None
+            status = exit_status(result)
+        # By hand: a worker that inherited the pidfd keeps the registration alive otherwise.
+        self._epoll.unregister(pidfd)
+        # Off the books first: a child that another thread forks now closes what stands in them.
+        del self._pids[pidfd], self._pidfds[pid]
+        self._system.close(pidfd)
+        return Death(pid, status)
+
+    def _collect_unwatched(self) -> list[Death]:
+        deaths = []
+        for pid in list(self._unwatched):
+            try:
+                result = self._system.wait_pid(pid)
+            except ChildProcessError:
+                status = None
+            else:
+                if result is None:
+                    continue
+                status = exit_status(result)
+            self._unwatched.discard(pid)
+            deaths.append(Death(pid, status))
+        return deaths
+
+
+SLICE = 0.05
+"""Seconds that one wait lasts at most: another thread may collect the child that is waited for, and
+a child without a pidfd wakes nobody."""
+
+
+def a_slice(timeout: float | None) -> float:
+    """The first part of a wait of `timeout` seconds (`None`: for ever)."""
+    return SLICE if timeout is None else min(timeout, SLICE)
+
+
+def exit_status(result: os.waitid_result) -> int:
+    """The exit code, or minus the number of the signal that killed."""
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status

@@ -1,0 +1,1 @@
+"""Clients, trials and hosted servers: `bench`, `tune`, `demo` and `benchmarks/` measure with it."""

@@ -1,0 +1,123 @@
+"""A server that runs, as the command sees it: asked in turns, and heard when it complains."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefork.loadtest.drivers import Drivers, Progress
+from prefork.loadtest.machine import busy_seconds
+from prefork.loadtest.process_tree import used_by_tree, waited_by_tree
+from prefork.loadtest.processes import ChildFailed
+from prefork.loadtest.protocol import Exchange, Measured, Order
+from prefork.loadtest.trials import Trial
+
+SETTLING = 0.01
+"""Seconds that a server has after the last answer, to put things away and collect its children."""
+NOTICED = 0.1
+"""Seconds after an empty answer in which a master has noticed that its worker has died of it."""
+REPORTED = re.compile(
+    r"^(Exception occurred during processing of request from|Worker \d+ \(.*\) .* while serving) ",
+    re.MULTILINE,
+)
+"""What `handle_error()` prints, as documented, before the traceback; and what a master logs of a
+worker that dies of a request."""
+ABOVE = re.compile(rf'  File "({re.escape(str(Path(__file__).parents[1]))}/|.*/socketserver\.py")')
+"""A frame of ours or of the standard library's module."""
+LONGEST = 40
+"""Lines of a traceback to show."""
+LAST = 5
+"""Lines of a log without one."""
+
+
+class RequestFailed(RuntimeError):
+    """The first request to a server failed; the message says how, with the handler's traceback."""
+
+
+@dataclass
+class Served:
+    """A server, and what it is called."""
+
+    title: str
+    pid: int
+    address: Any
+    log: Path
+    tail: float = 0.0
+    """What its last turn took longer than it should have, in seconds."""
+    complaint: str = ""
+    """Of the first turn with a failure: what the clients say, and what the server has printed."""
+
+    def take(
+        self, drivers: Drivers, order: Order, progress: Progress = lambda share: None
+    ) -> Trial:
+        """One turn.
+
+        Errors: `ChildFailed`.
+        """
+        os.truncate(self.log, 0)
+        began = time.monotonic()
+        try:
+            before, busy_before = self._spent(drivers), busy_seconds()
+            measured = drivers.drive(order, progress)
+            time.sleep(SETTLING)
+            cpu, clients_cpu, waited, clients_waited = (
+                now - then for now, then in zip(self._spent(drivers), before, strict=True)
+            )
+            elapsed = time.monotonic() - began
+            others = (busy_seconds() - busy_before - cpu - clients_cpu) / elapsed
+            self.tail = max(0.0, elapsed - order.warm_up - order.seconds)
+        except ProcessLookupError:
+            raise ChildFailed(f"The server of {self.title} has ended.{self.printed}") from None
+        if measured.failures and not self.complaint:
+            self.complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
+        return Trial(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
+
+    def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
+        """Seconds so far, in the order of a turn's."""
+        return used_by_tree(self.pid), drivers.used(), waited_by_tree(self.pid), drivers.waited()
+
+    def first(self, drivers: Drivers, exchange: Exchange, own_client: bool) -> Measured:
+        """One request, the first one. An empty answer is one only if nothing was reported.
+
+        Errors: `RequestFailed`, `ChildFailed`.
+        """
+        measured = self.take(drivers, Order(self.address, 1, exchange=exchange)).measured
+        if not (measured.failures or measured.received or own_client):
+            time.sleep(NOTICED)
+        if not measured.failures and not self.reports_an_error:
+            return measured
+        complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
+        raise RequestFailed(f"The first request failed ({self.title}):\n{complaint}")
+
+    @property
+    def reports_an_error(self) -> bool:
+        """Whether the handler has raised something in this turn, or killed its worker, even if it
+        had answered."""
+        return REPORTED.search(self._log) is not None
+
+    @property
+    def printed(self) -> str:
+        """The first traceback in what the server has printed, or the end of it."""
+        return handlers_part(self._log)
+
+    @property
+    def _log(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def handlers_part(log: str) -> str:
+    """The first traceback in a log, without the frames above the handler; or the log's end."""
+    lines = log.strip().splitlines()
+    first = next((n for n, line in enumerate(lines) if line.startswith("Traceback (")), None)
+    if first is None:
+        return "\n".join(lines[-LAST:])
+    # To the exception itself, which is the first line that is not indented.
+    ends = (n for n in range(first + 1, len(lines)) if lines[n][:1] not in ("", " "))
+    shown = lines[first : next(ends, len(lines)) + 1]
+    frames = [n for n, line in enumerate(shown) if line.startswith('  File "')]
+    own = next((n for n in frames if not ABOVE.match(shown[n])), None)
+    return "\n".join([shown[0], *(shown[own:] if own is not None else shown[1:])][:LONGEST])

@@ -1,0 +1,86 @@
+"""The machine: what it is, and whether anybody else is busy on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from prefork.loadtest.process_tree import used_by_tree
+from prefork.readings.cores import usable_cores
+
+BUSY = 15.0
+"""Percent of all cores that others may use without a word about it."""
+
+
+def busy_note() -> str:
+    """A sentence when the machine has other work; nothing when it has not."""
+    busy = psutil.cpu_percent(0.3)
+    return f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
+
+
+def busy_seconds() -> float:
+    """CPU time that all of the machine's processes have used, and what the hypervisor has taken."""
+    times = psutil.cpu_times()
+    # user and nice hold the guests' already (proc_stat(5)).
+    busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+    return float(busy)
+
+
+class Others:
+    """What all others use of this machine, from the moment when this is made."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    @property
+    def percent(self) -> float:
+        """Of all cores; what descends from this process does not count."""
+        elapsed, total, own = (
+            now - then for now, then in zip(self._now(), self._began, strict=True)
+        )
+        return max(0.0, 100 * (total - own) / (elapsed * (psutil.cpu_count() or 1)))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        return time.monotonic(), busy_seconds(), used_by_tree(os.getpid())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a figure needs to be compared with those of another machine."""
+
+    cores: int
+    """That this process may use."""
+    processor: str
+    kernel: str
+    python: str
+
+    @classmethod
+    def here(cls) -> Machine:
+        version = re.match(r"[\d.]+", platform.release())
+        return cls(
+            cores=usable_cores(),
+            processor=processor(),
+            kernel=f"{platform.system()} {version.group() if version else platform.release()}",
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+        )
+
+    def __str__(self) -> str:
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{cores} ({self.processor}), {self.kernel}, {self.python}"
+
+
+def processor() -> str:
+    """The name in /proc/cpuinfo; the architecture where it has none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.machine()

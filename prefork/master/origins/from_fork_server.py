@@ -1,0 +1,112 @@
+"""`auto`: workers are forked from the master or, if that has threads, from a process without."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+
+from prefork.linux.listeners import Identity, identity
+from prefork.linux.syscalls import System
+from prefork.master.children import Children
+from prefork.master.fork_server import ForkServer, ForkServerError
+from prefork.master.origins.from_master import Origin
+from prefork.master.server_view import ServerInMaster
+from prefork.master.strategies.base import Strategy
+from prefork.state.worker_table import WorkerRecord
+from prefork.workers.server_in_worker import PassedFds
+
+logger = logging.getLogger("prefork")
+
+
+class FromForkServer(Origin):
+    """From the master while it has one thread; otherwise from a fork_server (`auto`).
+
+    That is forked when the first worker is wanted, with all the threads alive: this one fork is no
+    safer than any other. But the workers, and all who ever replace them, then come from a process
+    in which no other thread can hold a lock.
+    """
+
+    def __init__(
+        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+    ) -> None:
+        super().__init__(server, strategy, children, system)
+        self._fork_server: ForkServer | None = None
+        self._given_up = False
+
+    def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
+        if self._fork_server is not None and self.is_out_of_date(self._fork_server):
+            FromForkServer.end(self)
+        if (fork_server := self._fork_server or self._new_fork_server()) is not None:
+            try:
+                return self.fork_by(fork_server, passed_fds)
+            except ForkServerError as error:
+                self._give_up(fork_server, str(error))
+        return super().fork_persistent(passed_fds)
+
+    def end(self) -> None:
+        if self._fork_server is not None:
+            self.dismiss(self._fork_server)
+            self._fork_server = None
+
+    def close_in_child(self) -> None:
+        if self._fork_server is not None:
+            self._fork_server.close_in_child()
+
+    def fork_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
+        """Have it fork a worker.
+
+        Errors: as those of `ForkServer.fork_worker()`.
+        """
+        fork_worker = functools.partial(fork_server.fork_worker, passed_fds=passed_fds)
+        return self.entered(self.children.fork_elsewhere(self.config(persistent=True), fork_worker))
+
+    def is_out_of_date(self, fork_server: ForkServer) -> bool:
+        """Whether it has a listener that is closed by now, or lacks one.
+
+        It would keep the port taken, and give it to workers.
+        """
+        return fork_server.listeners != self.listeners()
+
+    def listeners(self) -> list[Identity | None]:
+        """The listeners that there are now."""
+        return [identity(one.fileno()) for one in self.server.listeners()]
+
+    def dismiss(self, fork_server: ForkServer) -> None:
+        """It is not needed any more.
+
+        It is to be forgotten after that: somebody's exception in here lets it be done again.
+        """
+        self.children.unwatch(fork_server.fileno())
+        fork_server.end()
+
+    def _new_fork_server(self) -> ForkServer | None:
+        if self._given_up or self.system.threads() == 1:
+            return None
+        fork_server = self._fork_server = self.children.start_fork_server(
+            self.factory(), self.server.settings()
+        )
+        fork_server.listeners = self.listeners()
+        self.children.watch(fork_server.fileno(), lambda: self._note_end(fork_server))
+        logger.info(
+            "Other threads are alive (%s), so workers are forked by a process without them, pid "
+            "%d.",
+            ", ".join(t.name for t in threading.enumerate() if t is not threading.current_thread()),
+            fork_server.pid,
+        )
+        return fork_server
+
+    def _note_end(self, fork_server: ForkServer) -> None:
+        if (death := fork_server.collect()) is not None:
+            self._give_up(fork_server, death.sentence)
+
+    def _give_up(self, fork_server: ForkServer, why: str) -> None:
+        self._given_up = True
+        self.dismiss(fork_server)
+        self._fork_server = None
+        logger.log(
+            fork_server.severity,
+            "The process that forks workers (pid %d) %s; from now on the master forks them itself.",
+            fork_server.pid,
+            why,
+        )

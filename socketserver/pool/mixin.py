@@ -1,0 +1,269 @@
+"""`PreforkMixIn`: a pool of worker processes under any server with the documented hooks."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prefork.linux.listeners import allow_siblings, has_pending
+from prefork.linux.signal_mask import signals_blocked
+from prefork.master.master import Master
+from prefork.master.server_view import ServerInMaster
+from prefork.master.strategies import strategy_of
+from prefork.readings.backlog import NOTHING, total, waiting_at_most
+from prefork.settings import Settings
+from prefork.socketserver import loop
+from prefork.socketserver.in_child import HandingOver
+from prefork.socketserver.mixins import ForkingMixIn
+from prefork.socketserver.pool.adapter import Adapter, note_pool
+from prefork.socketserver.pool.counting import has_threads, start_counting, stop_counting
+from prefork.socketserver.pool.processes import OneRequest, UntilShutdown
+from prefork.socketserver.pool.taking import is_documented, plain_taker
+from prefork.socketserver.state import WorkerState, state_of
+from prefork.state.reports import WorkerStatus
+from prefork.workers.in_flight import InFlight
+
+if TYPE_CHECKING:
+    from prefork.readings.snapshot import PoolReading
+
+MOST_IN_A_TICK = 64
+"""Requests handed over before the loop looks at everything else again."""
+
+
+class PreforkMixIn(ForkingMixIn):
+    """Serves requests in a bounded pool of worker processes that are forked in advance.
+
+    For the caller: the documented methods, `prefork_status()`, and `prefork_stop()`.
+
+    May be overridden: the documented hooks, and `worker_started()`, `worker_promoted()`,
+    `worker_leaving()`. With the strategies `accept` and `reuseport`, `get_request()`,
+    `verify_request()`, `process_request()`, `finish_request()`, `handle_error()`,
+    `shutdown_request()` and `close_request()` run in the workers; `server_bind()`,
+    `server_activate()`, `service_actions()`, `handle_timeout()`, `shutdown()` and `server_close()`
+    in the master. With `handoff`, the first two of the workers' run in the master; with `fork`, the
+    first three.
+
+    Variables, read when used: `max_children` (never more workers than this; may be changed while
+    serving), `block_on_close` (whether `server_close()` waits for the workers),
+    `request_queue_size` (the backlog), `prefork_settings`. `active_children` is the set of the
+    workers' pids.
+
+    Nothing is forked before `serve_forever()` or `handle_request()`; after either has ended, and
+    before the listener closes, the workers serve what waits in its backlog. What a worker changes
+    in memory stays in that worker.
+
+    Over a server with `ThreadingMixIn`, each worker serves its requests in threads.
+    """
+
+    request_queue_size: int = 1024
+    prefork_settings: Settings = Settings()
+
+    def worker_started(self) -> None:
+        """Set up a new worker before its first request; the place to open connections.
+
+        What takes requests (`get_request()`, the socket) is settled before this call.
+
+        An exception ends the worker, which is replaced after `1.5^n` seconds for the n-th failure
+        in a row. If no worker of the first generation becomes ready, `serve_forever()` raises
+        `StartError`.
+        """
+
+    def worker_promoted(self) -> None:
+        """Set up a mold, a process that was forked from a warm worker (`fork_from = "mold"`).
+
+        It serves no request; the next workers are forked from it, and each runs `worker_started()`.
+        This is the place to close what they must not share with each other and with that worker,
+        connections above all. After an exception the mold is not used, and the workers stay.
+        """
+
+    def worker_leaving(self) -> None:
+        """Clean up in a worker that exits by itself, after its last request."""
+
+    def prefork_status(self) -> list[WorkerStatus]:
+        """Return what every worker is doing now, in the order of their slots."""
+        master = master_of(self)
+        return [] if master is None else master.status()
+
+    def prefork_reading(self) -> PoolReading:
+        """Return what the pool has done so far and what waits, for `prefork.advice.advise()`.
+
+        An advice is made from two of these. May be called in any thread of the master's process,
+        and takes some milliseconds, most of them for the memory of each worker. In other processes,
+        and before the pool has started, it has no workers.
+        """
+        # Loaded only when it is used, since every fork copies its memory.
+        from prefork.readings.snapshot import read_pool
+
+        master = master_of(self)
+        waiting = NOTHING if master is None else total(master.strategy.listening())
+        threads = self.prefork_settings.threads if self._prefork_has_threads() else None
+        return read_pool(self.prefork_status(), waiting, max(1, int(self.max_children)), threads)
+
+    def prefork_stop(self, *, force: bool = False) -> None:
+        """Ask a running loop to end, and return at once; the workers finish as after `shutdown()`.
+
+        With `force`, every worker is killed (SIGKILL) at once, whatever it is serving.
+        """
+        if (run := state_of(self).run) is not None:
+            self._BaseServer__shutdown_request = True
+            run.wakeup.notify()
+        if force and (master := master_of(self)) is not None:
+            master.kill("the server stops by force")
+
+    def server_bind(self) -> None:
+        """Bind the socket; with `reuseport`, such that other listeners can share the port."""
+        if strategy_of(self.prefork_settings).has_siblings:
+            with contextlib.suppress(OSError):  # reported when the listeners are opened
+                allow_siblings(self.fileno())
+        note_pool(self)
+        super().server_bind()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Keep the pool and serve until `shutdown()`; see `BaseServer.serve_forever()`."""
+        loop.serve_forever([self], poll_interval)
+
+    def shutdown(self) -> None:
+        """Stop `serve_forever()` and wait until it has ended; in a worker, do not wait."""
+        if (worker := state_of(self).worker) is not None:
+            worker.ask_stop()
+        else:
+            loop.shutdown(self)
+
+    def handle_request(self) -> Any:
+        """Take one request and fork a worker for it."""
+        threads = state_of(self).one_request_threads
+        threads.add(threading.get_ident())
+        try:
+            return loop.handle_request(self)
+        finally:
+            threads.discard(threading.get_ident())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if (worker := state_of(self).worker) is not None:
+            worker.serve(self, request, client_address)
+            return
+        self.__dispatch(request, client_address)
+
+    def collect_children(self, *, blocking: bool = False) -> None:
+        """Reap the workers that have exited; with `blocking`, ask all to finish, and wait."""
+        master = master_of(self)
+        if master is None:
+            return
+        master.collect()
+        if blocking:
+            master.begin_drain()
+            master.wait()
+
+    def service_actions(self) -> None:
+        """Reap workers, then do what the server below does at each wake-up."""
+        self.collect_children()
+        super(ForkingMixIn, self).service_actions()
+
+    def handle_timeout(self) -> Any:
+        self.collect_children()
+        return super(ForkingMixIn, self).handle_timeout()
+
+    def server_close(self) -> None:
+        """Serve what waits in the backlog, close the listener, and wait for the workers.
+
+        Does not wait when `block_on_close` is false; `prefork_settings.graceful_timeout` bounds the
+        wait.
+        """
+        master = master_of(self)
+        if master is not None:
+            try:
+                master.drain()
+                self.__serve_backlog(master)
+                if master.strategy.workers_take:
+                    # Before the listener closes: if a worker dies on a request, a new one serves
+                    # the connections that wait behind it.
+                    self.collect_children(blocking=self.block_on_close)
+                    master.send_drainers()
+            except BaseException:
+                super(ForkingMixIn, self).server_close()  # without another wait
+                raise
+        super().server_close()
+        if master is not None and master.close():
+            state_of(self).master = None
+
+    def _prefork_members(self) -> Sequence[Any]:
+        return (self,)
+
+    def _prefork_in_master(self) -> ServerInMaster:
+        return Adapter(self)
+
+    def _prefork_processes(self, persistent: bool) -> loop.Processes:
+        return UntilShutdown(self.__master()) if persistent else OneRequest(self.__master())
+
+    def _prefork_enter_worker(
+        self, in_flight: InFlight | None, ask_stop: Callable[[], object]
+    ) -> None:
+        serve = without_processes(type(self)).process_request
+        state_of(self).worker = WorkerState(serve, ask_stop)
+        if type(self).process_request is PreforkMixIn.process_request:
+            vars(self).setdefault("process_request", serve.__get__(self))
+        self.active_children = None
+        if in_flight is not None:
+            start_counting(self, in_flight)
+
+    def _prefork_leave_worker(self) -> None:
+        stop_counting(self)
+
+    def _prefork_has_threads(self) -> bool:
+        return has_threads(self)
+
+    def _handle_request_noblock(self) -> None:
+        """Take the request that is waiting, and give it to a worker; with `handoff`, also those
+        behind it."""
+        master = self.__master()
+        if not master.strategy.hands_over:
+            loop.handle_waiting_request(self, self.process_request)
+            return
+        take = plain_taker(self)
+        # Then no code of the program's runs in the block, which could delay a signal.
+        hooks = "verify_request", "close_request"
+        undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
+        with signals_blocked() if undisturbed else contextlib.nullcontext():
+            for _ in range(1 if take is None else MOST_IN_A_TICK):
+                taken = loop.handle_waiting_request(self, self.__dispatch, take)
+                if not taken or self._BaseServer__shutdown_request or not master.can_take_more():
+                    break
+
+    def __dispatch(self, request: Any, client_address: Any) -> None:
+        with HandingOver(self, request):
+            self.__master().dispatch(request, client_address)
+
+    def __master(self) -> Master:
+        if (master := master_of(self)) is None:
+            master = state_of(self).master = Master(self._prefork_in_master())
+        return master
+
+    def __serve_backlog(self, master: Master) -> None:
+        """Take what waits in the backlog, where the workers do not take it themselves."""
+        if master.strategy.workers_take:
+            return
+        # Twice, for connections that arrive meanwhile; but not without limit.
+        for _ in range(2):
+            listeners = master.strategy.server.listeners()
+            most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
+            for _ in range(most):
+                if master.forced or not has_pending(one.fileno() for one in listeners):
+                    return
+                self._handle_request_noblock()
+
+
+def master_of(server: Any) -> Master | None:
+    """Return the master of a pool; `None` before its first worker, and once all is closed."""
+    return state_of(server).master
+
+
+def without_processes(kind: type[PreforkMixIn]) -> Any:
+    """Return the class whose `process_request()` the server would use without processes."""
+    kinds = kind.__mro__
+    library = sys.modules.get("socketserver")
+    forking = getattr(library, "ForkingMixIn", None)
+    below = kinds[kinds.index(ForkingMixIn) + 1 :]
+    return next(k for k in below if "process_request" in vars(k) and k is not forking)

@@ -1,0 +1,121 @@
+"""A request on its way to another process: what travels, how it arrives, and what stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from prefork.socketserver.pool.packing import pack, unpack
+from tests.support.deadlines import EXCHANGE
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The server's side and the client's."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(EXCHANGE)
+    with ours, theirs:
+        yield ours, theirs
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+class LikeTLS(socket.socket):
+    """What `ssl` makes: a socket whose other half is in this process's memory."""
+
+
+ADDRESSES = [("127.0.0.1", 40312), ("::1", 40312, 0, 3), "/run/client", b"\0name", "", None]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("timeout", [None, 0.0, 1.5])
+def test_a_connection_travels_with_its_timeout_and_its_address(
+    connection: Pair, timeout: float | None, address: Any
+) -> None:
+    request, client = connection
+    request.settimeout(timeout)
+    with socket.socket() as listener:
+        server = SimpleNamespace(socket=listener)
+        packed = pack(server, request, address)
+        assert packed is not None
+        body, fd = packed
+        assert fd == request.fileno()
+        arrived, client_address = unpack(server, body, os.dup(fd))
+    with arrived:
+        assert type(arrived) is socket.socket
+        assert arrived.gettimeout() == timeout
+        assert arrived.family == request.family
+        assert client_address == address
+        arrived.sendall(b"served")
+        assert client.recv(10) == b"served"
+
+
+def test_a_connection_without_a_timeout_gets_none_from_the_program(connection: Pair) -> None:
+    """`socket.setdefaulttimeout()` is for sockets that are made, not for those that travel."""
+    server = SimpleNamespace(socket=connection[1])
+    socket.setdefaulttimeout(EXCHANGE)
+    try:
+        packed = pack(server, connection[0], None)
+        assert packed is not None
+        arrived, _ = unpack(server, packed[0], os.dup(connection[0].fileno()))
+    finally:
+        socket.setdefaulttimeout(None)
+    with arrived:
+        assert arrived.gettimeout() is None
+
+
+@pytest.mark.parametrize("data", [b"", b"data", bytes(65507)])
+def test_a_datagram_travels_with_its_address_and_meets_the_servers_socket(data: bytes) -> None:
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as ours,
+        socket.socket(type=socket.SOCK_DGRAM) as its,
+    ):
+        packed = pack(SimpleNamespace(socket=ours), (data, ours), ("127.0.0.1", 53))
+        assert packed is not None
+        assert packed[1] is None
+        request, address = unpack(SimpleNamespace(socket=its), *packed)
+        assert request == (data, its)
+        assert address == ("127.0.0.1", 53)
+
+
+def test_a_descriptor_that_was_lost_on_the_way_is_an_error(connection: Pair) -> None:
+    """The kernel delivers the rest of the message: it must not be taken for a datagram."""
+    server = SimpleNamespace(socket=connection[1])
+    packed = pack(server, connection[0], None)
+    assert packed is not None
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        unpack(server, packed[0], None)
+
+
+def test_a_connection_that_is_closed_already_is_an_error(connection: Pair) -> None:
+    """It cannot travel, and yet it is no reason to give up handing over."""
+    request, own = connection
+    request.close()
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        pack(SimpleNamespace(socket=own), request, ("127.0.0.1", 1))
+
+
+def test_what_is_more_than_bytes_and_a_descriptor_stays(connection: Pair) -> None:
+    request, own = connection
+    server = SimpleNamespace(socket=own)
+    with LikeTLS() as like_tls:
+        staying: list[tuple[Any, Any]] = [
+            (own, None),  # a server of a single connection
+            (like_tls, None),
+            (request, ("127.0.0.1", 1, request)),
+            (request, object()),
+            ((b"data", request), None),
+            ((bytearray(b"data"), own), None),
+            ((b"data", own, "more"), None),
+            (b"a line", None),
+            (None, None),
+        ]
+        for each in staying:
+            assert pack(server, *each) is None, each

@@ -1,0 +1,1 @@
+"""What both sides of a fork agree on: channel, messages, completions, scoreboard, exit codes."""

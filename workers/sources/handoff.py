@@ -1,0 +1,111 @@
+"""Where a worker takes nothing itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections import deque
+from typing import Any
+
+from prefork.workers.in_flight import InFlight
+from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from prefork.workers.protocol.completions import Completions
+from prefork.workers.server_in_worker import ServerInWorker
+from prefork.workers.sources.base import Serve, WorkerPoller
+
+
+class HandoffSource:
+    """Requests that the master takes and hands over, through the channel.
+
+    Whenever one is served that is said to `completions`, just before the wait for the next; not so
+    the last one before a worker reaches its limit, for nothing more shall be handed to it.
+    """
+
+    at_once = True
+
+    def __init__(
+        self,
+        server: ServerInWorker,
+        channel: Channel,
+        in_flight: InFlight | None,
+        completions: Completions,
+    ) -> None:
+        # Born without room for a descriptor it would lose every request: better not at all.
+        os.close(os.dup(channel.fileno()))
+        server.release_listener()
+        self._server = server
+        self._channel = channel
+        self._completions = completions
+        self._pid = os.getpid()
+        self._poller = WorkerPoller(channel, in_flight)
+        self._poll = self._poller.epoll.poll
+        self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
+        self._held: deque[PackedRequest] = deque()
+        self._orders: deque[Message | None] = deque()
+        self._unsaid = False  # whether a request is served of which that is not said yet
+        self.serve: Serve = self._serve_alone
+        if in_flight is not None:
+            in_flight.on_finished = self._say_done
+            self.serve = server.serve_verified
+
+    def take(self) -> tuple[Any, Any]:
+        try:
+            return self._server.unpack(*self._held.popleft())
+        except OSError:
+            # It had no room for the descriptor, so the next one would be lost as well.
+            self._channel.send_surely(Message(Kind.LEAVING))
+            raise
+
+    def wait(self, timeout: float | None) -> bool:
+        if self._unsaid:
+            self._say_done()
+        if not self._held:
+            if self._poll(timeout) != self._only_the_channel:
+                self._poller.clear_finished()
+            try:
+                self._sort(self._channel.receive())
+            except BlockingIOError:
+                return False
+        return bool(self._held)
+
+    def has_pending(self) -> bool:
+        return bool(self._held)
+
+    def wait_for_others(self, timeout: float | None) -> None:
+        self._poller.wait(timeout)
+
+    def next_order(self) -> Message | None:
+        while not self._orders:
+            self._sort(self._channel.receive())
+        return self._orders.popleft()
+
+    def may_leave(self) -> bool:
+        self._unsaid = False
+        self._channel.send(Message(Kind.LEAVING))
+        return False
+
+    def holds_some(self) -> bool:
+        return bool(self._held)
+
+    def close_in_child(self) -> None:
+        self._poller.close_in_child()
+        for _, fd in self._held:
+            if fd is not None:
+                os.close(fd)
+        self._held.clear()
+
+    def _sort(self, message: Message | None) -> None:
+        if message is not None and message.kind is Kind.TAKE:
+            self._held.append((message.body, message.fd))
+        else:
+            self._orders.append(message)
+
+    def _serve_alone(self, request: Any, client_address: Any) -> None:
+        self._server.serve_verified(request, client_address)
+        self._unsaid = True
+
+    def _say_done(self) -> None:
+        self._unsaid = False
+        with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
+            self._completions.say(self._pid)
