@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.contenders import Running, c_server
 from benchmarks.load import Answers, Load, generate
-from tests.support.deadlines import EXCHANGE, Call
+from tests.support.deadlines import EXCHANGE, Call, stretched
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(EXCHANGE)
+        listening.settimeout(stretched(EXCHANGE))
         yield listening
 
 
@@ -26,7 +26,7 @@ def listener() -> Iterator[socket.socket]:
 def datagrams() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
-        bound.settimeout(EXCHANGE)
+        bound.settimeout(stretched(EXCHANGE))
         yield bound
 
 
@@ -34,7 +34,9 @@ def ask(load: Load, server: socket.socket, requests: int = 1, clients: int = 1) 
     """So many requests, in a thread."""
     port = server.getsockname()[1]
     return Call(
-        lambda: generate(load, port, clients=clients, seconds=EXCHANGE, requests=requests),
+        lambda: generate(
+            load, port, clients=clients, seconds=stretched(EXCHANGE), requests=requests
+        ),
         "the load generator",
     )
 
@@ -42,7 +44,7 @@ def ask(load: Load, server: socket.socket, requests: int = 1, clients: int = 1) 
 def answer_one(listener: socket.socket, answer: bytes) -> None:
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(EXCHANGE)
+        connection.settimeout(stretched(EXCHANGE))
         connection.recv(1024)
         connection.sendall(answer)
 
@@ -51,7 +53,7 @@ def answer_one(listener: socket.socket, answer: bytes) -> None:
 def test_the_c_server_answers_each_kind_of_request(kind: str) -> None:
     load = Load(kind, size=10_000 if kind == "large" else 32)
     with Running(c_server(2, kind, size=load.size)) as server:
-        answers = generate(load, server.port, clients=2, seconds=EXCHANGE, requests=20)
+        answers = generate(load, server.port, clients=2, seconds=stretched(EXCHANGE), requests=20)
     assert (answers.requests, answers.errors) == (20, 0)
     assert sum(count for _, count in answers.latencies) == 20
 
@@ -85,7 +87,7 @@ def test_lines_come_on_a_new_connection_after_so_many(listener: socket.socket) -
     for _ in range(2):
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as lines:
-            connection.settimeout(EXCHANGE)
+            connection.settimeout(stretched(EXCHANGE))
             for _ in range(3):
                 lines.write(lines.readline())
                 lines.flush()
@@ -154,5 +156,5 @@ def test_at_given_times_there_are_as_many_requests_as_times(
 def echo_one(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(EXCHANGE)
+        connection.settimeout(stretched(EXCHANGE))
         connection.sendall(connection.recv(1024))
