@@ -1,4 +1,10 @@
-"""Measurements of what a request costs, against a C server and the standard library.
+"""Measurements of what a request costs, beside a C server, the standard library and others.
 
-`python -m benchmarks` runs them all, `python -m benchmarks echo` one of them.
+`python -m benchmarks` runs them; `python -m benchmarks echo` runs one of them.
+
+- `measurements/` has a module for each measurement.
+- `harness/` starts servers and load generators, and makes rounds of them.
+- `servers/` and `peers/` are the programs that are measured, prefork's and others; `c/` is the
+  load generator and the C server.
+- `report/` makes tables, plots and texts of what was found; `results/` holds it.
 """

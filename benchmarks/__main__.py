@@ -1,6 +1,7 @@
 """The command line: `python -m benchmarks` for all, `python -m benchmarks echo lines` for some.
 
-It ends within a quarter of an hour: the seconds below, measured on two cores, are its budget.
+A run of all ends within a quarter of an hour: the seconds below, measured on two cores, are its
+budget.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from benchmarks.build import ROOT, BuildError
-from benchmarks.contenders import ServerFailed
-from benchmarks.load import LoadFailed
-from benchmarks.output import Outcome, console
-from benchmarks.plots import plot_all
-from benchmarks.progress import bar
-from benchmarks.report import NoPlace, write_readme, write_report
-from benchmarks.rounds import Plan
+from benchmarks.harness.build import BuildError
+from benchmarks.harness.competitors import ServerFailed
+from benchmarks.harness.console import console
+from benchmarks.harness.load_generator import LoadFailed
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.progress import bar
+from benchmarks.harness.rounds import Plan
+from benchmarks.report.finding import Finding
+from benchmarks.report.markdown import ReadmeError, write_readme, write_report
+from benchmarks.report.plots import plot_all
+from benchmarks.report.results import store
+from benchmarks.report.terminal import show_finding
 
 BUDGET = {
     "echo": 75,
@@ -42,48 +47,50 @@ BUDGET = {
     "heap": 65,
     "fairness": 10,
     "loss": 10,
-    "spare": 45,
+    "fork_ahead": 45,
     "recycling": 15,
     "memory": 110,
 }
-"""The measurements, each a module of this name, and the seconds that one takes."""
+"""The measurements of a run of all, and the seconds that each takes. Each is a module of
+`measurements/` with this name."""
 
 APART = {"simulator": 410, "sizing": 190, "tune": 570}
-"""Those that are made only if they are named: they would not fit into the quarter of an hour."""
+"""Measurements that run only when they are named: a quarter of an hour is too short for them."""
 
 ALL = BUDGET | APART
 
 MOST_SECONDS = 15 * 60
 
 
-class NoSuchMeasurement(ValueError):
-    """A name that is none of a measurement; the message says which are."""
+class UnknownMeasurement(ValueError):
+    """No measurement has this name; the message has the names that exist."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One of those that can be asked for by name."""
+    """A measurement that was found by its name."""
 
     name: str
-    measure: Callable[[Plan], Outcome]
+    measure: Callable[[Plan], Finding]
     plan: Plan
 
     @classmethod
     def named(cls, name: str) -> Measurement:
+        """Errors: `UnknownMeasurement`."""
         if name not in ALL:
             near = difflib.get_close_matches(name, ALL, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ALL)}."
-            raise NoSuchMeasurement(f"There is no measurement {name!r}; {hint}")
-        module = importlib.import_module(f"benchmarks.{name}")
+            raise UnknownMeasurement(f"There is no measurement {name!r}; {hint}")
+        module = importlib.import_module(f"benchmarks.measurements.{name}")
         return cls(name, module.measure, module.PLAN)
 
 
 app = App(
     name="python -m benchmarks",
     version_flags=[],
-    help="Measure what a request costs, against other servers. The exit code is 1 if a target is "
-    "not reached, 2 if something could not be measured. The measurements: "
-    f"{', '.join(BUDGET)}; and, if they are named, {', '.join(APART)}.",
+    help="Measure what a request costs, beside other servers. The exit code is 1 if a goal is "
+    "missed, and 2 if a measurement failed. Measurements: "
+    f"{', '.join(BUDGET)}; and, only when they are named, {', '.join(APART)}.",
 )
 
 
@@ -93,16 +100,16 @@ def run(
     rounds: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
 ) -> int:
-    """Measure; then write the report and the plots.
+    """Run measurements, then write the report and the plots.
 
     Parameters
     ----------
     names
-        Which measurements; all that are measured together if none is named.
+        Which measurements to run; by default all that run together.
     rounds
-        Rounds for each server; each measurement has a number of its own.
+        Rounds for each server; by default the number of each measurement.
     seconds
-        How long a round is.
+        Length of a round; by default that of each measurement.
     """
     began = time.monotonic()
     wanted = [Measurement.named(name) for name in names or BUDGET]
@@ -118,28 +125,29 @@ def run(
             codes.append(measured(each, plan, ALL[each.name] / total))
     report()
     took = time.monotonic() - began
-    console.print(f"That took {in_minutes(took)}.")
+    console.print(f"The run took {in_minutes(took)}.")
     if took > MOST_SECONDS:
         console.print(f"It should take {in_minutes(MOST_SECONDS)} at most.")
     return max(codes)
 
 
 def measured(each: Measurement, plan: Plan, share: float) -> int:
-    """Measure, show and keep what came of it: 0, 1 if a target is not reached, 2 if there is
-    nothing; `share` is its part of the bar."""
+    """Run one measurement, then show and store its finding. `share` is its part of the bar.
+
+    Return 0, 1 if a goal is missed, or 2 if the measurement failed; others can run all the same.
+    """
     began = time.monotonic()
     try:
         with bar.part(share):
             bar.at(0, each.name)
-            outcome = each.measure(plan)
+            finding = each.measure(plan)
     except (BuildError, LoadFailed, ServerFailed) as error:
-        # The others can be measured nevertheless.
-        console.print(f"\n{each.name} was not measured: {error}", markup=False)
+        console.print(f"\nThe measurement {each.name} failed: {error}", markup=False)
         return 2
-    outcome.show(each.name)
-    outcome.save(each.name)
+    show_finding(each.name, finding)
+    store(each.name, finding)
     console.print(f"It took {time.monotonic() - began:.0f} s of {ALL[each.name]} expected.")
-    return 0 if outcome.reached else 1
+    return 0 if finding.all_met else 1
 
 
 def in_minutes(seconds: float) -> str:
@@ -148,12 +156,12 @@ def in_minutes(seconds: float) -> str:
 
 @app.command
 def report(*, readme: bool = False) -> int:
-    """Write the report and the plots anew, from the results that are there.
+    """Write the report and the plots from the stored results.
 
     Parameters
     ----------
     readme
-        Write the table of README.md too, between its two marks.
+        Also write the table of README.md, between its two marks.
     """
     plots = plot_all(ALL)
     written = [*plots, write_report(ALL, plots)]
@@ -168,7 +176,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(app())
-    except (NoPlace, NoSuchMeasurement) as error:
+    except (ReadmeError, UnknownMeasurement) as error:
         console.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:

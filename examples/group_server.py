@@ -1,4 +1,4 @@
-"""One pool of workers for two servers: those who connect, and those who send datagrams.
+"""One pool of workers for two servers, one of connections and one of datagrams.
 
 python examples/group_server.py &
 python examples/tcp_client.py hello
@@ -35,4 +35,4 @@ if __name__ == "__main__":
         try:
             group.serve_forever()
         except KeyboardInterrupt:
-            print("The workers finish what they hold.")
+            print("The workers finish their requests.")

@@ -10,7 +10,7 @@ import prefork
 
 
 class CountPrimes(prefork.StreamRequestHandler):
-    """Answers a number with how many primes there are below it, and who counted."""
+    """Answers a number with how many primes there are below it, and which process counted."""
 
     def handle(self):
         below = int(self.rfile.readline(20))
@@ -33,4 +33,4 @@ if __name__ == "__main__":
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print("The workers finish what they hold.")
+            print("The workers finish their requests.")

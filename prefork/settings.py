@@ -1,7 +1,7 @@
-"""What can be set on a pool: one schema for class attribute, flags, environment and TOML.
+"""The settings of a pool: one schema for class attribute, flags, environment and TOML.
 
-The type of a field says which values can be meant, the text below it what they do. `Settings`
-refuses all others, and the command makes its options of the fields; nothing is said twice.
+The type of a field says which values are valid, the text below it what they do. `Settings` refuses
+all others, and the command makes its options from the fields, so nothing is described twice.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 
 class SettingsError(ValueError):
-    """A setting has a value that cannot be meant; the message says which, and what would do."""
+    """A setting has an invalid value; the message says which one, and what is valid."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers can be meant; stands in the `Annotated` type of a field."""
+    """Which numbers are valid; used in the `Annotated` type of a field."""
 
     least: float
     unit: str = ""
     excluded: bool = False
-    """Whether `least` itself is out of the range."""
+    """Whether `least` itself is outside the range."""
 
     def __contains__(self, number: float) -> bool:
         enough = number > self.least if self.excluded else number >= self.least
@@ -38,6 +38,8 @@ IdleOrder = Literal["fifo", "lifo"]
 """Which idle worker is next: the one that has waited longest, or the one that has just served."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
+FORKS_PER_REQUEST: frozenset[StrategyName] = frozenset({"fork"})
+"""The strategies with which each request has a worker of its own, so that none can be sized."""
 ForkFrom = Literal["auto", "master", "mold"]
 Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
@@ -46,7 +48,7 @@ SomeSeconds = Annotated[float, Range(0, "seconds", excluded=True)]
 
 
 class Limits(NamedTuple):
-    """Between what a policy may choose: `max_children`, and what the settings of these names say.
+    """The bounds for a sizing policy: `max_children`, and the settings of these names.
 
     `idle_timeout` is in seconds.
     """
@@ -58,90 +60,92 @@ class Limits(NamedTuple):
     idle_timeout: float = 10.0
 
     def bound(self, workers: int) -> int:
-        """The nearest number that is allowed."""
+        """Return the nearest number that is allowed."""
         return max(self.least, min(workers, self.most))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a pool beside the documented class attributes.
+    """The settings of a pool beyond the documented class attributes.
 
-    Set as `prefork_settings` on a server class or instance; read when they are used. How many
-    workers there are at most is the documented `max_children`, how long the backlog is the
-    documented `request_queue_size`.
+    Set as `prefork_settings` on a server class or instance; read when they are used. The maximum
+    number of workers is the documented `max_children`, the length of the backlog the documented
+    `request_queue_size`.
 
-    Errors: `SettingsError` for a value that its type does not allow, and for values that cannot be
-    meant together.
+    Errors: `SettingsError` for a value that its type does not allow, and for values that contradict
+    each other.
     """
 
     strategy: StrategyName = "accept"
-    """Who takes a request: `accept`, the workers from the shared listener; `fork`, the master,
-    which forks a worker for each; `handoff`, the master, which hands it to an idle worker;
-    `reuseport`, the workers, each from a listener of its own."""
+    """Which process takes a request: `accept`, the workers, from the listener that they share;
+    `fork`, the master, which forks a worker for each; `handoff`, the master, which hands it to an
+    idle worker; `reuseport`, the workers, each from a listener of its own."""
 
     idle_order: IdleOrder = "fifo"
-    """Which idle worker is next, with `accept` and `handoff`: `fifo`, the one that has waited
-    longest; `lifo`, the one that has just served, so that the others have rest."""
+    """Which idle worker takes the next request, with `accept` and `handoff`: `fifo`, the one that
+    has waited longest; `lifo`, the one that finished last, so that few workers do most of the
+    work."""
 
     fork_ahead: Count = 0
-    """With the strategy `fork`: workers that are forked ahead and wait, each for the one request
-    that it will serve; 0 to fork when a request has come."""
+    """With the strategy `fork`: workers that are forked in advance, each for one request; 0 to fork
+    when a request has arrived."""
 
     sizing: SizingName = "static"
-    """How many workers stand ready: `static`, always as many as there may be; `spare`, so many that
-    some are idle, within min-spare and max-spare; `ondemand`, as many as are needed at a time, also
-    none; `load`, as many as are busy and some more, if CPU and memory suffice for them."""
+    """How many persistent workers there are: `static`, always max-children; `spare`, enough that
+    between min-spare and max-spare are idle; `ondemand`, as many as are needed, possibly none;
+    `load`, as many as are busy and some more, if CPU and memory suffice for them."""
 
     min_children: Count | None = None
-    """With any sizing but `static`: workers at least. `None`: 1, and with `ondemand` 0."""
+    """With any sizing but `static`: the minimum number of workers. `None`: 1, and with `ondemand`
+    0."""
 
     min_spare: Count = 1
-    """With the sizing `spare`: while fewer are idle, workers are added."""
+    """With the sizing `spare`: workers are added while fewer than this are idle."""
 
     max_spare: Count = 4
-    """With the sizing `spare`: while more are idle, workers leave."""
+    """With the sizing `spare`: workers leave while more than this are idle."""
 
     idle_timeout: SomeSeconds = 10.0
-    """With the sizings `ondemand` and `load`: seconds for which workers are kept that are not
-    needed."""
+    """With the sizings `ondemand` and `load`: seconds for which unneeded workers are kept."""
 
     fork_from: ForkFrom = "auto"
-    """Where the memory of workers that stand ready comes from: `master`, from the master; `auto`,
-    the same while the master has a single thread, otherwise from a process without threads that is
-    forked at the start; `mold`, from a worker that is warm."""
+    """The process from which persistent workers are forked: `master`; `auto`, the master while it
+    has a single thread, otherwise a process without threads that is forked at the start; `mold`, a
+    process that was forked from a warm worker."""
 
     refork_after: SomeCount = 1000
-    """With `mold`: requests after which a worker is warm, so that those of the next generation
-    are forked from it."""
+    """With `mold`: requests after which a worker is warm, so that the next generation can be forked
+    from it."""
 
     max_unavailable: SomeCount = 1
-    """With `mold`: workers that may be out at a time while a generation replaces another."""
+    """With `mold`: workers that may be missing at once while a generation replaces another."""
 
     max_requests: Count = 0
     """Requests after which a worker is replaced by a new one; 0 for no limit."""
 
     max_requests_jitter: Count = 0
-    """Up to so many more than `max_requests`, different for each worker, so that not all are
+    """A random number up to this is added to `max_requests` for each worker, so that not all are
     replaced at once."""
 
     threads: Count = 64
-    """Requests that one worker of a server with `ThreadingMixIn` has in hand at a time; at the
-    bound it leaves the next one to the others. 0 for no limit (200 with `handoff`). Any number but
-    1, said to the command, adds `ThreadingMixIn` to a server that has none."""
+    """Requests that one worker of a server with `ThreadingMixIn` has in flight at once; at this
+    number it leaves the next one to the others. 0 for no limit (200 with `handoff`). With any
+    number but 1, the command adds `ThreadingMixIn` to a server that has none."""
 
     graceful_timeout: Seconds | None = None
-    """Seconds that workers have to finish when the server ends; then they are killed. `None`: as
-    long as it takes, as documented for `block_on_close`."""
+    """Seconds that workers have to finish when the server ends; then they are killed. `None`: no
+    limit, as documented for `block_on_close`."""
 
     start_timeout: SomeSeconds = 60.0
-    """Seconds within which a new worker must be ready; then it is killed and counts as failed."""
+    """Seconds within which a new worker must become ready; then it is killed and counts as
+    failed."""
 
     gc_freeze: bool = True
     """Keep the garbage collector away from what workers share with the master: a collection
     would copy it page by page."""
 
     process_titles: bool = True
-    """Show in `ps` what each worker is doing, and under the command the master too."""
+    """Show in `ps` what each worker is doing; the command also shows the master."""
 
     name: str = ""
     """The application's name, shown in process titles. `prefork serve` takes the module's."""
@@ -153,10 +157,10 @@ class Settings:
                 raise SettingsError(f"{name} is {value!r}; it must be {rule}.")
         if self.sizing == "static":
             return
-        if self.strategy == "fork":
+        if self.strategy in FORKS_PER_REQUEST:
             raise SettingsError(
-                f"sizing is {self.sizing!r}, but with the strategy fork each request has a worker "
-                "of its own; take another strategy, or the sizing static."
+                f"sizing is {self.sizing!r}, but with the strategy {self.strategy} each request "
+                "has a worker of its own; use another strategy, or the sizing static."
             )
         if self.sizing == "spare" and self.min_spare > self.max_spare:
             raise SettingsError(
@@ -164,12 +168,15 @@ class Settings:
             )
         if self.sizing != "ondemand" and self.min_children == 0:
             raise SettingsError(
-                f"min_children is 0, but with the sizing {self.sizing} one worker at least must "
-                "see the clients come; take 1, or the sizing ondemand."
+                f"min_children is 0, but with the sizing {self.sizing} at least one worker must "
+                "accept clients; use 1, or the sizing ondemand."
             )
 
     def check_least(self, max_children: int) -> None:
-        """Errors: `SettingsError` when there must be more workers than there may be."""
+        """Check the minimum against the maximum.
+
+        Errors: `SettingsError` when `min_children` is more than `max_children`.
+        """
         least = self.min_children or 0
         if self.sizing != "static" and least > max_children:
             raise SettingsError(
@@ -177,7 +184,7 @@ class Settings:
             )
 
     def limits(self, max_children: int) -> Limits:
-        """Between what the sizing may choose; `max_children` counts more than the others."""
+        """Return the bounds for the sizing; `max_children` takes precedence over the minimum."""
         least = self.min_children
         if least is None:
             least = 0 if self.sizing == "ondemand" else 1
@@ -185,17 +192,17 @@ class Settings:
         return Limits(min(least, max_children), max_children, *spare, self.idle_timeout)
 
     def drawn_max_requests(self) -> int:
-        """The limit for one worker, its share of jitter drawn."""
+        """Return the limit for one worker: `max_requests`, and jitter drawn for it."""
         if not (self.max_requests and self.max_requests_jitter):
             return self.max_requests
-        import random  # only now: it has something to do in every child that is forked
+        import random  # loaded late: it registers a function that runs in every forked child
 
         return self.max_requests + random.randint(0, self.max_requests_jitter)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a field's type says about its values; as text, what such a value is."""
+    """What the type of a field says about its values; as text, a description of them."""
 
     kind: type
     """`bool`, `int`, `float` or `str`."""
@@ -206,8 +213,8 @@ class Rule:
 
     @classmethod
     def of(cls, hint: Any) -> Rule:
-        """The rule in a type: one of the kinds, a `Literal` of texts, a number with its `Range`
-        in `Annotated`, any of these with `| None`."""
+        """Return the rule for a type: a kind, a `Literal` of texts, a number with its `Range` in
+        `Annotated`, or any of these with `| None`."""
         origin, inner = get_origin(hint), get_args(hint)
         if origin is Literal:
             return cls(str, choices=inner)
@@ -226,7 +233,7 @@ class Rule:
         if self.choices:
             return value in self.choices
         kinds: Any = (int, float) if self.kind is float else self.kind
-        # To Python True is a number, and to nobody else.
+        # `True` is an `int` in Python, and an invalid number here.
         if not isinstance(value, kinds) or isinstance(value, bool) is not (self.kind is bool):
             return False
         return self.range is None or value in self.range
@@ -246,6 +253,6 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 @functools.cache
 def rules() -> dict[str, Rule]:
-    """The rule of each setting, by its name."""
+    """Return the rule of each setting, by its name."""
     hints = get_type_hints(Settings, include_extras=True)
     return {name: Rule.of(hint) for name, hint in hints.items()}

@@ -1,7 +1,7 @@
 """The documented `socketserver` API, and the prefork pool under it.
 
 Every name, default and behaviour of the standard library's module of this name (Python 3.11 to
-3.14), implemented anew; and `PreforkMixIn` with its four ready-made servers and `PreforkGroup`.
+3.15), implemented anew; and `PreforkMixIn` with its four ready-made servers and `PreforkGroup`.
 The imported modules are part of the API too: programs replace them here.
 
 Importing this package loads what the documented classes need. The names of the pool are loaded when
@@ -69,7 +69,8 @@ else:
             PreforkUnixStreamServer,
         )
 
-    __version__ = "0.4"
+    if sys.version_info < (3, 15):
+        __version__ = "0.4"
 
     __all__ = [
         "BaseRequestHandler",
@@ -99,13 +100,19 @@ else:
     ]
 
     def __getattr__(name: str) -> object:
-        """Load the pool when one of its names is first used."""
+        """Load the pool when one of its names is first used; `__version__` from Python 3.15 on."""
         if name.startswith("Prefork") and name in __all__:
             from prefork.socketserver import pool
 
             public = pool.public_names()
             globals().update(public)
             return public[name]
+        if name == "__version__":
+            from warnings import warn
+
+            sentence = "'__version__' is deprecated and slated for removal in Python 3.20"
+            warn(sentence, DeprecationWarning, stacklevel=2)
+            return "0.4"
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:

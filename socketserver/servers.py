@@ -144,7 +144,7 @@ class TCPServer(BaseServer):
 
     address_family: int = api.socket.AF_INET
     socket_type: int = api.socket.SOCK_STREAM
-    request_queue_size: int = 5
+    request_queue_size: int = api.socket.SOMAXCONN if sys.version_info >= (3, 15) else 5
     allow_reuse_address: bool = False
     allow_reuse_port: bool = False
 

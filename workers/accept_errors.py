@@ -1,13 +1,13 @@
-"""What accept(2) and recvfrom(2) say when it is not the client's fault."""
+"""Errors of accept(2) and recvfrom(2) that the client has not caused."""
 
 import errno
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""The process or the machine has run out of something. The connection stays in the backlog, so
-trying again at once would only spin."""
+"""The process or the machine has run out of a resource. The connection stays in the backlog, so an
+immediate retry would only spin."""
 
 EXHAUSTED_PAUSE = 0.1
-"""Seconds for which the listener is left alone after that."""
+"""Seconds for which the listener is ignored after such an error."""
 
 NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
-"""The descriptor is no listener any more."""
+"""The descriptor is not a listener any more."""

@@ -1,4 +1,4 @@
-"""The first page of a worker's life."""
+"""Signal setup in a newly forked worker."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from types import FrameType
 from prefork.workers.protocol.channel import Channel
 
 _NUMBERS = [int(signo) for signo in signal.valid_signals()]
-# What `signal.getsignal()` is made of, which makes an enum of each number and of each answer.
+# The function below `signal.getsignal()`, which makes an enum of each argument and result.
 _handler_of: Callable[[int], object] = _signal.getsignal
 
 
 def reset_signals(channel: Channel) -> None:
-    """Put the program's signal handlers away and install the two that a worker needs.
+    """Remove the program's signal handlers and install the two that a worker needs.
 
-    Done while signals are blocked still: the program's handlers were made for the master.
+    Runs while signals are still blocked: the program's handlers were made for the master.
 
-    Ctrl-C reaches the whole foreground group: the worker leaves the answer to the master, which
-    will ask it to finish. SIGTERM means what an order to retire means. Both are functions and not
-    SIG_IGN, so that programs which a handler starts do not inherit deafness (execve(2)).
+    Ctrl-C reaches the whole foreground process group. The worker ignores it, because the master
+    answers it and asks the worker to finish. SIGTERM means the same as an order to retire. Both
+    handlers are functions, not SIG_IGN, which programs started by a handler would inherit
+    (execve(2)).
 
-    The fork may have happened in any thread: the thread that forked is the main thread here.
+    The fork may have happened in any thread; that thread is the main thread of this process.
     """
     signal.set_wakeup_fd(-1)
     for signo in _NUMBERS:
@@ -33,8 +34,8 @@ def reset_signals(channel: Channel) -> None:
     def leave(signo: int, frame: FrameType | None) -> None:
         channel.hang_up()
 
-    def take_no_notice(signo: int, frame: FrameType | None) -> None:
+    def ignore(signo: int, frame: FrameType | None) -> None:
         pass
 
     signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, take_no_notice)
+    signal.signal(signal.SIGINT, ignore)

@@ -1,18 +1,24 @@
-"""The worker that this process is, for handlers that want to say something about it."""
+"""The worker that this process is, for handlers that label their request."""
 
 from __future__ import annotations
 
+from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.scoreboard import Slot
 
 slot: Slot | None = None
-"""This process's place on the scoreboard; `None` outside of a worker. Set at birth."""
+"""This process's place on the scoreboard; `None` outside a worker. Set when the worker starts."""
+
+in_flight: InFlight | None = None
+"""The requests of a worker with threads; `None` where it serves one request after the other."""
 
 
 def label(text: str) -> None:
-    """Say in a few words what the present request is: status and logs show it with the worker.
+    """Describe the present request in a few words; status and logs show them with the worker.
 
-    At most 96 bytes are kept. Outside of a worker nothing happens, so that a handler may be used
-    under any server.
+    At most 96 bytes are kept. With threads, the label belongs to the request that the calling
+    thread serves. Outside a worker nothing happens, so that a handler may be used under any server.
     """
+    if in_flight is not None and in_flight.label(text):
+        return
     if slot is not None:
         slot.label(text)

@@ -1,7 +1,8 @@
-"""The inside of a fork server: a process that serves no request, and forks workers on order.
+"""Forking workers outside the master: in a fork server, or in a mold.
 
-It has one thread, so no lock can be held by another one at a fork. The master forks one before
-others have threads to fear; a worker that is warm forks one with all that it has in memory, a mold.
+Both are processes that serve no request and fork workers on order. They have one thread, so that no
+other thread can hold a lock at a fork. The master forks the fork server; a warm worker forks the
+mold, which has all that the worker has in memory.
 """
 
 from __future__ import annotations
@@ -24,38 +25,39 @@ from prefork.workers.server_in_worker import PassedFds, ServerInWorker
 from prefork.workers.sources.base import Source
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds that a worker which is about to fork waits for the master's word, and serves nobody."""
+"""Seconds that a worker which is about to fork a mold waits for the master's answer."""
 
 
 @dataclass(frozen=True)
 class WorkerFactory:
-    """What workers are made of, wherever they are forked."""
+    """What is needed to fork workers, in whichever process."""
 
     server: ServerInWorker
     scoreboard: Scoreboard
     live: Callable[[WorkerContext, PassedFds], int | ProcessMain]
-    """The life of a persistent worker, with the descriptors that it was passed_fds."""
+    """Runs a persistent worker, with the descriptors that were passed to it."""
     double_fork: Callable[[Callable[[], None]], bool]
-    """Forks a child of the master's, whose first act is given; whether this is it."""
+    """Forks a child of the master, which calls the given function first; returns whether this
+    process is that child."""
 
     def fork_server(self, channel: Channel, name: str, titles: bool) -> int | ProcessMain:
-        """The life of a fork server that the master has forked itself."""
+        """Run a fork server that the master has forked."""
         self.server.close_foreign_listeners()
         if titles:
             title.show_role("fork server", name)
         return self._serve_orders(channel)
 
-    def grow(
+    def fork_mold(
         self, context: WorkerContext, source: Source, in_flight: InFlight | None, order: Message
     ) -> ProcessMain | None:
-        """Fork a mold from this worker, which goes on; in the mold, the life that it is to lead."""
+        """Fork a mold from this worker, which continues; in the mold, return what the mold runs."""
 
         def prepare() -> None:
             context.channel.close()
             source.close_in_child()
             if in_flight is not None:
                 in_flight.close_in_child()
-            current.slot = None
+            current.slot = current.in_flight = None
             reset_signals(channel)
             channel.send(Message.forked())
 
@@ -65,26 +67,26 @@ class WorkerFactory:
         try:
             if (count := threads.count()) > 1:
                 channel.send(Message(Kind.FAILED, b"it has %d threads" % count))
-            elif self._is_still_to_fork(channel) and self.double_fork(prepare):
+            elif self._is_confirmed(channel) and self.double_fork(prepare):
                 return functools.partial(self._mold, context.config, channel)
         except OSError as error:
-            channel.send(Message(Kind.FAILED, f"it could not fork it: {error.strerror}".encode()))
+            channel.send(Message(Kind.FAILED, f"it could not fork: {error.strerror}".encode()))
         channel.close()
         return None
 
-    def _is_still_to_fork(self, channel: Channel) -> bool:
-        """Ask the master, which may have given up, and has to be prepared for the fork."""
+    def _is_confirmed(self, channel: Channel) -> bool:
+        """Ask the master, which may have given up, and has to prepare for the fork."""
         channel.send(Message(Kind.FORK_MOLD))
         return channel.wait(ANSWER_TIMEOUT) and channel.receive() is not None
 
     def _mold(self, config: WorkerConfig, channel: Channel) -> int | ProcessMain:
-        """The life of a mold, which is that of a fork server when it is ready."""
+        """Run a mold, which works as a fork server once it is ready."""
         if channel.wait(0):
             return ExitCode.ORPHANED  # the master has given up
         try:
             self.server.promoted()
             if (count := threads.count()) > 1:
-                raise RuntimeError(f"it has left {count} threads, where there may be one")
+                raise RuntimeError(f"it has left {count} threads; a mold may have only one")
         except BaseException as error:
             text = f"worker_promoted() raised {error!r}\n{traceback.format_exc()}"
             channel.send(Message(Kind.FAILED, encoded(text)[:MAX_BODY]))
@@ -98,43 +100,43 @@ class WorkerFactory:
         return self._serve_orders(channel)
 
     def _serve_orders(self, channel: Channel) -> int | ProcessMain:
-        """Fork a worker for each order, until the master is gone."""
+        """Fork a worker for each order, until the master has exited."""
         passed_fds: list[tuple[int, int]] = []
         while channel.wait(None) and (message := channel.receive()) is not None:
             if message.fd is None:
-                break  # out of descriptors: the master sees that the worker's end is gone
+                break  # out of descriptors: the master sees that the worker's end is closed
             if message.kind is Kind.PASS_LISTENER:
                 passed_fds.append((int(message.body), message.fd))
             elif message.kind is Kind.FORK_WORKER:
-                newborn = Channel.over(message.fd)
-                life = self._fork_worker(
-                    WorkerConfig.unpacked(message.body), newborn, tuple(passed_fds), channel
+                worker_end = Channel.over(message.fd)
+                process = self._fork_worker(
+                    WorkerConfig.unpacked(message.body), worker_end, tuple(passed_fds), channel
                 )
-                if life is not None:
-                    return life
-                newborn.close()
+                if process is not None:
+                    return process
+                worker_end.close()
                 while passed_fds:
                     os.close(passed_fds.pop()[1])
         return ExitCode.TERMINATED if channel.hung_up else ExitCode.ORPHANED
 
     def _fork_worker(
-        self, config: WorkerConfig, newborn: Channel, passed_fds: PassedFds, channel: Channel
+        self, config: WorkerConfig, worker_end: Channel, passed_fds: PassedFds, channel: Channel
     ) -> ProcessMain | None:
-        """Fork a worker; in the worker, the life that it is to lead."""
+        """Fork a worker; in the worker, return what it runs."""
 
         def prepare() -> None:
             channel.close()
-            reset_signals(newborn)
-            newborn.send(Message.forked())
+            reset_signals(worker_end)
+            worker_end.send(Message.forked())
 
         try:
             if not self.double_fork(prepare):
                 return None
         except OSError as error:
-            newborn.send(Message(Kind.FAILED, b"%d" % (error.errno or 0)))
+            worker_end.send(Message(Kind.FAILED, b"%d" % (error.errno or 0)))
             return None
         slot = self.scoreboard.slot(config.number)
-        context = WorkerContext(config=config, slot=slot, channel=newborn)
+        context = WorkerContext(config=config, slot=slot, channel=worker_end)
         if config.process_titles:
-            context.title().show(0)  # until it has more to say: it is a fork server no longer
+            context.title().show(0)  # this process is not a fork server any more
         return functools.partial(self.live, context, passed_fds)

@@ -1,4 +1,8 @@
-"""How many requests a worker with threads has in hand, and whether there is room for one more."""
+"""The requests that a worker with threads is serving, a record for each.
+
+The scoreboard has room for one request of a worker, and shows the oldest of these: if the worker
+is stuck, that is the one to look at.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +10,83 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 
 from prefork.workers.protocol.scoreboard import Slot
 
 
-class InFlight:
-    """Counts requests in and out; its descriptor is readable when one has left.
+class Request:
+    """One request in flight.
 
-    `bound` is how many may be inside at a time, 0 for no limit. `daemon_threads` says whether the
-    end of the whole server may cut requests off (daemon threads).
+    `started` is in nanoseconds of the monotonic clock; `thread` is the identifier of the thread
+    that serves it, `None` until that thread has started.
+    """
+
+    __slots__ = ("client_address", "label", "started", "thread")
+
+    def __init__(self, client_address: object) -> None:
+        self.client_address = client_address
+        self.label = ""
+        self.started = time.monotonic_ns()
+        self.thread: int | None = None
+
+
+class InFlight:
+    """Counts requests in and out; its descriptor is readable when a request has been served.
+
+    `bound` is how many may be in flight at once, 0 for no limit. `daemon_threads` says whether the
+    end of the whole server may abort requests.
     """
 
     def __init__(self, bound: int, daemon_threads: bool, slot: Slot) -> None:
         self.daemon_threads = daemon_threads
         self._bound = bound
         self._slot = slot
-        self._inside: set[int] = set()
+        self._requests: dict[int, Request] = {}  # the oldest first
         self._lock = threading.Lock()
-        self.on_finished: Callable[[], object] = lambda: None  # called when a request has left
+        self.on_finished: Callable[[], object] = lambda: None  # called when a request was served
         self._finished = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def fileno(self) -> int:
         return self._finished
 
     def enter(self, key: int, client_address: object) -> None:
-        """The request known by `key` is in hand; said twice, it still counts once."""
+        """Count in the request known by `key`, unless it has been counted in already."""
         with self._lock:
-            if key not in self._inside:
-                self._inside.add(key)
-                self._slot.take(client_address, len(self._inside))
+            if key not in self._requests:
+                self._requests[key] = Request(client_address)
+                self._slot.take(self._oldest().client_address, len(self._requests))
+
+    def serve(self, key: int, client_address: object) -> None:
+        """Note that the calling thread serves the request; count it in if need be."""
+        self.enter(key, client_address)
+        self._requests[key].thread = threading.get_ident()
 
     def leave(self, key: int) -> None:
+        """Count out a request that was served."""
         with self._lock:
-            if key not in self._inside:
+            if self._requests.pop(key, None) is None:
                 return
-            self._inside.discard(key)
-            self._slot.done_of_many(len(self._inside))
+            if self._requests:
+                oldest = self._oldest()
+                self._slot.done_of_many(len(self._requests), oldest.client_address, oldest.label)
+            else:
+                self._slot.done()
         os.eventfd_write(self._finished, 1)
         self.on_finished()
+
+    def label(self, text: str) -> bool:
+        """Label the request that the calling thread serves; return whether it serves one."""
+        thread = threading.get_ident()
+        with self._lock:
+            for request in self._requests.values():
+                if request.thread == thread:
+                    request.label = text
+                    if request is self._oldest():
+                        self._slot.label(text)
+                    return True
+        return False
 
     def clear_finished(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -57,13 +99,16 @@ class InFlight:
         self.clear_finished()
 
     def wait_until_empty(self) -> None:
-        while self._inside:
+        while self._requests:
             self.wait_for_finished()
 
     def close_in_child(self) -> None:
-        """In a process forked from this worker: drop the descriptor."""
+        """In a process forked from this worker: close the descriptor."""
         os.close(self._finished)
 
     @property
     def full(self) -> bool:
-        return 0 < self._bound <= len(self._inside)
+        return 0 < self._bound <= len(self._requests)
+
+    def _oldest(self) -> Request:
+        return next(iter(self._requests.values()))

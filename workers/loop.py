@@ -1,7 +1,7 @@
-"""The worker's loop: take one, serve it, note it, until told to leave or a limit is reached.
+"""The worker's loop: take a request, serve it, note it, until an order or a limit ends it.
 
-Everything on the way of a request is in `run()`. Orders come through the same wait as requests do,
-so they are read between two requests.
+`run()` has all that happens for each request. Orders arrive through the same wait as requests, so
+they are read between two requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger("prefork")
 
 
 class Loop:
-    """One worker at work."""
+    """The loop of one worker."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Loop:
         in_flight: InFlight | None,
         title: Title,
         max_requests: int,
-        grow: Callable[[Message], ProcessMain | None],
+        fork_mold: Callable[[Message], ProcessMain | None],
     ) -> None:
         self._server = server
         self._source = source
@@ -43,7 +43,7 @@ class Loop:
         self._in_flight = in_flight
         self._title = title
         self._max_requests = max_requests
-        self._grow = grow
+        self._fork_mold = fork_mold
         self._left_to_drain: int | None = None
         self._leaving: ExitCode | ProcessMain | None = None
         self._when_retired = ExitCode.DONE
@@ -51,9 +51,9 @@ class Loop:
         self._patience: float | None = None
 
     def run(self) -> ExitCode | ProcessMain:
-        """Serve until there is a reason to leave; the reason is returned.
+        """Serve until there is a reason to leave, and return it.
 
-        It is returned in a mold too, which has been forked in here, and is the life of that.
+        In a mold, which is forked in here, return what the mold runs.
         """
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
         if self._in_flight is None and not self._source.at_once:
@@ -101,7 +101,8 @@ class Loop:
         return self._leaving
 
     def _busy_while(self, take: Taker) -> Taker:
-        """What takes a request and shows that it does; for whom is known afterwards."""
+        """Return `take()` such that the worker counts as busy meanwhile, for a client yet
+        unknown."""
 
         def taking() -> tuple[Any, Any]:
             self._slot.take(None)
@@ -114,28 +115,29 @@ class Loop:
         return taking
 
     def _no_request(self) -> None:
-        """The wait has ended without a request: an order, a finished thread, or time is over."""
+        """Handle a wait that ended without a request: an order, a finished thread, or a timeout."""
         if self._title.enabled:
-            # Out of a long sleep: something has changed, and may be shown when it has settled.
+            # After a long wait something has changed; show it once it has settled.
             self._patience = SOON if self._patience is None else self._title.settle()
         if self._server.stop_asked():  # in a thread that has just finished
             self._channel.send(Message(Kind.STOP))
         self._read_orders()
 
     def _not_taken(self, error: OSError) -> None:
-        """Another worker was faster, a client left, a handshake failed: on to the next.
+        """Ignore that another worker was faster, a client left, or a handshake failed.
 
-        Out of something: a pause.
+        Pause when the process or the machine has run out of a resource.
         """
         if error.errno in NO_LISTENER:
             raise error
         if error.errno in EXHAUSTED:
             if not self._exhausted:
                 logger.warning(
-                    "A worker could not take a request: %s. Clients wait in the backlog; it tries "
-                    "again every %g s.",
+                    "A worker could not take a request: %s. Connections wait in the backlog; the "
+                    "worker tries again every %g s.",
                     error,
                     EXHAUSTED_PAUSE,
+                    extra={"event": "take_exhausted"},
                 )
             self._exhausted = True
             self._source.wait_for_others(EXHAUSTED_PAUSE)
@@ -163,10 +165,10 @@ class Loop:
             elif message.kind is Kind.DRAIN:
                 self._left_to_drain = int(message.body)
             elif message.kind is Kind.FORK_MOLD:
-                self._leaving = self._grow(message)
+                self._leaving = self._fork_mold(message)
 
     def _recycle(self) -> None:
-        self._read_orders()  # one to drain comes first
+        self._read_orders()  # an order to drain has precedence
         if self._leaving is None and self._left_to_drain is None:
             self._when_retired = ExitCode.RECYCLED
             if self._source.may_leave():

@@ -1,4 +1,4 @@
-"""A worker from birth to exit: every outcome becomes an exit code with a meaning."""
+"""A worker from its start to its exit: every outcome becomes an exit code with a meaning."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ logger = logging.getLogger("prefork")
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """What a new worker is told: its place and its limits."""
+    """The configuration of a new worker: its slot and its limits."""
 
     number: int
     persistent: bool
-    """Whether it serves until it is told to leave, or one request only."""
+    """Whether it serves until it is told to retire, or one request only."""
     threads: int | None
-    """How many requests at a time; `None` for one, without threads, 0 for any number."""
+    """The most requests in flight at once; 0 for no limit, `None` for one, without threads."""
     daemon_threads: bool
     max_requests: int
     gc_freeze: bool
-    """Whether the garbage collector is kept away from what processes share."""
+    """Whether the garbage collector ignores what the process shares with others."""
     name: str
     process_titles: bool
 
     def packed(self) -> bytes:
-        """As they travel between processes of one interpreter; see `unpacked()`."""
+        """Return the bytes that `unpacked()` reads, in a process of the same interpreter."""
         return marshal.dumps(asdict(self))
 
     @classmethod
@@ -49,7 +49,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerContext:
-    """What a new worker is given: its configuration, and its ties to the master."""
+    """What a new worker is given: its configuration, its slot, and its channel to the master."""
 
     config: WorkerConfig
     slot: Slot
@@ -64,17 +64,17 @@ class WorkerContext:
         return None if threads is None else InFlight(threads, self.config.daemon_threads, self.slot)
 
 
-Grow = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
-"""What a worker does when it is told to fork a mold; in the mold, what that is to live."""
+ForkMold = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
+"""Forks a mold from a worker; in the mold, returns what the mold runs."""
 
 
 def serve_many(
     server: ServerInWorker,
     context: WorkerContext,
     source_of: Callable[[WorkerContext, InFlight | None], Source],
-    grow: Grow,
+    fork_mold: ForkMold,
 ) -> int | ProcessMain:
-    """The life of a persistent worker: serve what its source brings. Its exit status."""
+    """Run a persistent worker, which serves what its source takes; return its exit status."""
 
     def prepare() -> ProcessMain:
         source = source_of(context, in_flight)
@@ -87,20 +87,20 @@ def serve_many(
             in_flight,
             title,
             context.config.max_requests,
-            lambda order: grow(context, source, in_flight, order),
+            lambda order: fork_mold(context, source, in_flight, order),
         ).run
 
     in_flight = context.in_flight()
-    return _live(server, context, in_flight, prepare)
+    return _run(server, context, in_flight, prepare)
 
 
 def serve_one(
     server: ServerInWorker, context: WorkerContext, request: Any, client_address: Any, whole: bool
 ) -> int | ProcessMain:
-    """The life of a worker forked for one request, which the master has taken. Its exit status.
+    """Run a worker that was forked for one request, taken by the master; return its exit status.
 
-    `whole`: the master has taken and verified it and nothing more; otherwise it has processed it,
-    to the point at which another process goes on.
+    `whole`: the master has only taken and verified the request; otherwise it has also processed it,
+    up to the fork.
     """
 
     def work() -> int:
@@ -114,23 +114,25 @@ def serve_one(
         return status
 
     title = context.title()
-    status = _live(server, context, None, lambda: work)
+    status = _run(server, context, None, lambda: work)
     if status == ExitCode.BOOT_FAILED:
         server.drop(request)
     return status
 
 
-def _live(
+def _run(
     server: ServerInWorker,
     context: WorkerContext,
     in_flight: InFlight | None,
     prepare: Callable[[], ProcessMain],
 ) -> int | ProcessMain:
     number = context.config.number
+    event = {"event": "worker_crashed", "slot": number}
     try:
         current.slot = context.slot
+        current.in_flight = in_flight
         server.enter(in_flight, lambda: context.channel.send(Message(Kind.STOP)))
-        # Before the hook, which may take the last descriptors, or lower the limit of them.
+        # Before the hook, which may use up the descriptors, or lower their limit.
         work = prepare()
         server.started()
     except BaseException:
@@ -140,16 +142,20 @@ def _live(
     try:
         status = work()
     except Exception:
-        logger.exception("Worker %d met an error that no handler is answerable for", number)
+        logger.exception("Worker %d crashed outside the request handler", number, extra=event)
         status = ExitCode.CRASHED
     except BaseException:
-        status = ExitCode.CRASHED  # SystemExit and its like: silent, as in a forked child
+        status = ExitCode.CRASHED  # SystemExit, for example: not reported, as in a forked child
     if callable(status):
-        return status  # this is a mold by now, and the worker lives on elsewhere
+        return status  # this process has become a mold; the worker runs elsewhere
     if status != ExitCode.CRASHED:
         context.slot.enter(State.LEAVING)
     try:
         server.leaving()
     except Exception:
-        logger.exception("Worker %d: worker_leaving() failed; it leaves all the same", number)
+        logger.exception(
+            "worker_leaving() failed in worker %d, which exits all the same",
+            number,
+            extra={"event": "worker_leaving_failed", "slot": number},
+        )
     return status

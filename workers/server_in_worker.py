@@ -1,4 +1,4 @@
-"""What the layer above provides so that a worker can take a request and serve it."""
+"""What a worker needs of a server to take requests and serve them."""
 
 from __future__ import annotations
 
@@ -8,88 +8,86 @@ from typing import Any, Protocol
 from prefork.workers.in_flight import InFlight
 
 Taker = Callable[[], tuple[Any, Any]]
-"""Gives `(request, client_address)`; raises `BlockingIOError` when none is waiting, another
-`OSError` when taking it failed."""
+"""Takes a request and returns `(request, client_address)`; raises `BlockingIOError` when none is
+waiting, another `OSError` when taking it failed."""
 
 
 PassedFds = tuple[tuple[int, int], ...]
-"""Listeners of the master's that are one worker's own: which of the server's listeners it is like,
-by its number, and the descriptor."""
+"""Listeners of the master that one worker keeps for itself: pairs of the number of the server's
+listener that each is a sibling of, and the descriptor."""
 
 
 class Listener(Protocol):
     """One listener of a server, and how requests are taken from it."""
 
     def fileno(self) -> int:
-        """The descriptor on which requests arrive, -1 once it is closed."""
+        """Return the descriptor on which requests arrive, -1 once it is closed."""
 
     def backlog(self) -> int:
-        """How many connections may wait there."""
+        """Return how many connections may wait in the backlog."""
 
     def take_from(self, listener: int) -> None:
-        """Let `fileno()` mean this listener from now on; both descriptors stay open."""
+        """Make `fileno()` refer to this listener from now on; both descriptors stay open."""
 
     def taker(self) -> Taker:
-        """What takes a waiting request; it never waits for one."""
+        """Return the function that takes a waiting request; it never waits for one."""
 
     def takes_at_once(self) -> bool:
-        """Whether taking a request is over at once; otherwise it may last (a TLS handshake)."""
+        """Return whether taking a request is immediate; a TLS handshake, for example, is not."""
 
     def tries_cheaply(self) -> bool:
-        """Whether to try costs less than to ask first whether there is a request."""
+        """Return whether a try costs less than first asking whether there is a request."""
 
 
 class ServerInWorker(Protocol):
     """One server object, as its workers see it."""
 
     def listeners(self) -> Sequence[Listener]:
-        """Where its requests arrive: at one place, or with a group of servers at several."""
+        """Return the listeners where requests arrive: one, or those of a group of servers."""
 
     def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
-        """This process is a worker from now on.
+        """Make this process a worker.
 
-        Requests are counted in `in_flight`, if there is one; `ask_stop()` tells the master that a
-        handler wants the end of the whole server, from any thread.
+        Requests are counted in `in_flight`, if there is one. `ask_stop()` tells the master that a
+        handler wants to stop the whole server; it may be called in any thread.
         """
 
     def close_foreign_listeners(self) -> None:
-        """This process lives on beside the workers: drop what belongs to other servers."""
+        """Close the listeners of other servers, whose ports this process would keep busy."""
 
     def started(self) -> None:
-        """Run what the application wants done in each new worker."""
+        """Call the program's hook for a new worker."""
 
     def promoted(self) -> None:
-        """This process, forked from a worker, is none any more: workers will be forked from it.
-
-        Runs what the application wants done then.
-        """
+        """Make this process, forked from a worker, a mold; call the program's hook for it."""
 
     def leaving(self) -> None:
-        """Run what the application wants done before a worker ends."""
+        """Call the program's hook for the end of a worker."""
 
     def serve(self, request: Any, client_address: Any) -> None:
-        """Serve a request that was taken, or begin to, if requests have threads of their own.
+        """Serve a request that was taken, or start to, if requests have threads of their own.
 
-        Errors: what is not an `Exception`, and what no hook may raise, ends the worker.
+        Errors: an exception that is not an `Exception`, and one that a hook may not raise, ends
+        the worker.
         """
 
     def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
-        """The request, and whose it is, that the master has packed."""
+        """Return the `(request, client_address)` that the master has packed."""
 
     def serve_verified(self, request: Any, client_address: Any) -> None:
-        """The same as `serve()` for a request that was verified before it came here."""
+        """Serve a request that the master has verified; otherwise the same as `serve()`."""
 
     def release_listener(self) -> None:
-        """Drop this process's copy of it: it will never take a request itself."""
+        """Close this process's copy of the listener: it never takes a request itself."""
 
     def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
-        """Serve the one request that this worker was forked for; its exit status.
+        """Serve the one request that this worker was forked for; return the exit status.
 
-        `whole`: with `process_request()`, which the master has left out.
+        `whole`: including `process_request()`, which the master has left out.
         """
 
     def drop(self, request: Any) -> None:
-        """Close a request that nobody is going to serve."""
+        """Close a request that will not be served."""
 
     def stop_asked(self) -> bool:
-        """Whether a handler has set the server's private flag since the last call."""
+        """Return whether a handler has set the server's private stop flag since the last call."""

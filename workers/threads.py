@@ -1,4 +1,4 @@
-"""How many threads this process has."""
+"""The number of threads of this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 def count() -> int:
-    """All threads of this process, also those that Python does not know (proc(5): task)."""
+    """Return the number of threads, including those that Python did not start (proc(5): task)."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

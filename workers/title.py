@@ -1,4 +1,4 @@
-"""What `ps` shows of a worker, renewed at most once a second."""
+"""The process title of a worker, as `ps` shows it; updated at most once a second."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""
 
 SOON = 0.05
-"""Seconds without a request after which a worker that has said busy counts as idle, and says so."""
+"""Seconds without a request after which a title that says busy changes to idle."""
 
 LATER = INTERVAL / 1e9
-"""The same if it had said idle: only how many it has served is out of date."""
+"""The same for a title that says idle: only its count of requests is out of date."""
 
 
 def load() -> None:
-    """Load what writes titles; done before the fork, so that no worker has to."""
-    import setproctitle  # not before a pool wants titles: the rest works without  # noqa: F401
+    """Load the library before the fork, so that no worker has to."""
+    import setproctitle  # loaded late: a pool without titles does not need it  # noqa: F401
 
 
 def show_role(role: str, name: str) -> None:
-    """The title of a process that is no worker: `prefork: fork_server [app]`."""
+    """Set the title of a fork server or a mold: `prefork: mold [app]`."""
     from setproctitle import setproctitle
 
     setproctitle(f"prefork: {role}" + (f" [{name}]" if name else ""))
 
 
 class Title:
-    """Keeps the process title in step with the slot, without haste.
+    """Keeps the process title up to date with the slot.
 
-    `next_update` is when it may change again, in nanoseconds of the monotonic clock; `patience` the
-    seconds that a worker waits for a request before it may have something to show, `None` for ever.
+    `next_update` is the time from which the title may change again, in nanoseconds of the monotonic
+    clock. `patience` is the seconds that a worker waits for a request before the title may have to
+    change, `None` without limit.
     """
 
     def __init__(self, number: int, name: str, slot: Slot, enabled: bool) -> None:
@@ -43,7 +44,7 @@ class Title:
         self.patience: float | None = SOON if enabled else None
 
     def show(self, now: int) -> None:
-        """Say what the worker does now: `prefork: worker 2 [app] idle, 1234 served`."""
+        """Show what the worker is doing: `prefork: worker 2 [app] idle, 1234 served`."""
         from setproctitle import setproctitle
 
         reading = self._slot.read()
@@ -53,7 +54,7 @@ class Title:
         self.patience = SOON if reading.state is State.BUSY else LATER
 
     def settle(self) -> float | None:
-        """The worker is idle: show that, or return in how many seconds it may be shown."""
+        """Show that the worker is idle, or return the seconds after which it may be shown."""
         now = time.monotonic_ns()
         if now < self.next_update:
             return (self.next_update - now) / 1e9

@@ -1,9 +1,9 @@
-"""asyncio whose handlers compute in a ProcessPoolExecutor; prints its port.
+"""asyncio with handlers that compute in a ProcessPoolExecutor; prints its port.
 
     python -I asyncio_executor.py [--workers N]
 
-As asyncio's documentation has it for what keeps a core busy: one process speaks with the clients,
-and the work is done in another one. Here there is none to do.
+asyncio's documentation recommends this for work that keeps a core busy: one process talks to the
+clients, and others do the work. Here the work is to return what was received.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def serve(workers: int) -> None:
         await writer.wait_closed()
 
     with ProcessPoolExecutor(workers) as pool:
-        # Forked at its first task, they would inherit the connections and keep them open.
+        # Forked at the first task, the processes would inherit connections and keep them open.
         await loop.run_in_executor(pool, answer, b"")
         server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=BACKLOG)
         print(server.sockets[0].getsockname()[1], flush=True)

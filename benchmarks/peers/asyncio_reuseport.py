@@ -1,8 +1,8 @@
-"""asyncio in so many processes, each with a listener of its own (SO_REUSEPORT); prints the port.
+"""asyncio in several processes, each with its own listener (SO_REUSEPORT); prints the port.
 
     python -I asyncio_reuseport.py [--workers N] [--api streams|protocol]
 
-The echo of asyncio's documentation, in the way of streams or of protocols.
+The echo server of asyncio's documentation, with streams or with protocols.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from asyncio import Transport, transports
 BACKLOG = 1024
 
 
-class Echo(asyncio.Protocol):
+class EchoProtocol(asyncio.Protocol):
     transport: Transport
 
     def connection_made(self, transport: transports.BaseTransport) -> None:
@@ -50,7 +50,7 @@ async def serve(listening: socket.socket, api: str) -> None:
         server = await asyncio.start_server(echo, sock=listening, backlog=BACKLOG)
     else:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Echo, sock=listening, backlog=BACKLOG)
+        server = await loop.create_server(EchoProtocol, sock=listening, backlog=BACKLOG)
     await server.serve_forever()
 
 

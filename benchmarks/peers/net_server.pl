@@ -3,9 +3,9 @@
 #
 #   perl net_server.pl WORKERS [tuned]
 #
-# A fixed number of workers that are never recycled; the rest as it comes. `tuned` is what could be
-# found to make it faster: no lock around accept() (the kernel wakes one worker as it is), and the
-# client not put in the place of standard input and output.
+# A fixed number of workers that are never recycled; all other settings are defaults. `tuned` sets
+# what was found to make it faster: no lock around accept(), because the kernel wakes only one
+# worker anyway, and no replacement of standard input and output by the client.
 use strict;
 use warnings;
 
@@ -27,7 +27,7 @@ sub process_request {
 package main;
 
 my ($workers, $tuned) = @ARGV;
-@ARGV = ();    # Net::Server would read options there
+@ARGV = ();    # or Net::Server would read them as options
 Echo->run(
     host => '127.0.0.1', port => 0, ipv => 4, listen => 1024, proto => 'tcp', log_level => 0,
     min_servers => $workers, max_servers => $workers,

@@ -2,7 +2,8 @@
 
     python -I rpyc_client.py PORT [--clients N] [--seconds S] [--requests N]
 
-Its clients are threads. It is the bottleneck; what a request costs the server is seen all the same.
+Its clients are threads. It limits the requests per second; the server's cost of a request can be
+measured all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import rpyc
 TEXT = "x" * 32
 
 
-class Crowd:
+class RpycClients:
+    """Clients that share a deadline, a limit and the counts."""
+
     def __init__(self, port: int, deadline: float, limit: int) -> None:
         self.port, self.deadline, self.limit = port, deadline, limit
         self.lock = threading.Lock()
@@ -54,17 +57,17 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--requests", type=int, default=1 << 60)
-    parser.add_argument("--size", type=int, help="always 32 characters")
+    parser.add_argument("--size", type=int, help="ignored: a request has 32 characters")
     options = parser.parse_args()
     began = time.monotonic()
-    crowd = Crowd(options.port, began + options.seconds, options.requests)
+    crowd = RpycClients(options.port, began + options.seconds, options.requests)
     threads = [threading.Thread(target=crowd.client) for _ in range(options.clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - began
-    said = {
+    report = {
         "requests": crowd.latencies.total(),
         "errors": crowd.errors,
         "resent": 0,
@@ -73,7 +76,7 @@ def main() -> None:
         "cpu": time.process_time(),
         "latencies": sorted(crowd.latencies.items()),
     }
-    print(json.dumps(said))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

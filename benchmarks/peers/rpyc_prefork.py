@@ -1,4 +1,4 @@
-"""rpyc's protocol on a pool of ours; prints its port.
+"""rpyc's protocol on a prefork pool; prints its port.
 
 python -I rpyc_prefork.py [--workers N]
 """
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import rpyc
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import prefork
-from benchmarks.peers.rpyc_service import Echo
-from benchmarks.peers.starting import serve_pool
+from benchmarks.peers.rpyc_service import EchoService
+from benchmarks.peers.startup import serve_pool
 
 
-class Handler(prefork.BaseRequestHandler):
+class RpycHandler(prefork.BaseRequestHandler):
     def handle(self) -> None:
-        rpyc.connect_stream(rpyc.SocketStream(self.request), Echo).serve_all()
+        rpyc.connect_stream(rpyc.SocketStream(self.request), EchoService).serve_all()
 
 
 if __name__ == "__main__":
-    serve_pool(prefork.PreforkTCPServer, Handler)
+    serve_pool(prefork.PreforkTCPServer, RpycHandler)

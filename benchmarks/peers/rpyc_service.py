@@ -1,10 +1,10 @@
-"""The rpyc service that both servers serve."""
+"""The rpyc service of both servers."""
 
 from __future__ import annotations
 
 import rpyc
 
 
-class Echo(rpyc.Service):  # type: ignore[misc]
+class EchoService(rpyc.Service):  # type: ignore[misc]
     def exposed_echo(self, text: str) -> str:
         return text

@@ -1,4 +1,4 @@
-"""The WSGI application that all servers serve: a small answer to everything."""
+"""The WSGI application of all servers: a small answer to every request."""
 
 from __future__ import annotations
 

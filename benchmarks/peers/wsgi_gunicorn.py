@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.peers.starting import BACKLOG, become
+from benchmarks.peers.startup import BACKLOG, become
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,7 +20,7 @@ def command(listener: int, workers: int) -> list[str]:
         *(sys.executable, "-m", "gunicorn", "wsgi_app:application", "--worker-class=sync"),
         *(f"--bind=fd://{listener}", f"--workers={workers}"),
         *(f"--backlog={BACKLOG}", f"--chdir={HERE}", "--log-level=warning"),
-        "--no-control-socket",  # it would be a file in the user's home
+        "--no-control-socket",  # it would create a file in the home folder
     ]
 
 

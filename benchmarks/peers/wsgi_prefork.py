@@ -1,4 +1,4 @@
-"""wsgiref's server as a pool of ours; prints its port.
+"""wsgiref's server as a prefork pool; prints its port.
 
 python -I wsgi_prefork.py [--workers N]
 """
@@ -9,23 +9,23 @@ import sys
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import prefork
-from benchmarks.peers.starting import serve_pool
+from benchmarks.peers.startup import serve_pool
 from benchmarks.peers.wsgi_app import application
 
 
-class Handler(WSGIRequestHandler):
-    wbufsize = -1  # an answer in one piece, not in one for each header
+class QuietRequestHandler(WSGIRequestHandler):
+    wbufsize = -1  # one write for each answer, not one for each header
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing, as the others log no requests either."""
+        """Log nothing: the other servers log no requests either."""
 
 
-class Server(prefork.PreforkMixIn, WSGIServer):
+class WsgiPool(prefork.PreforkMixIn, WSGIServer):
     application = staticmethod(application)
 
 
 if __name__ == "__main__":
-    serve_pool(Server, Handler)
+    serve_pool(WsgiPool, QuietRequestHandler)

@@ -1,4 +1,4 @@
-"""uWSGI, its HTTP parser and its workers without a router between; prints its port.
+"""uWSGI, whose workers parse HTTP themselves, without a router; prints its port.
 
 python -I wsgi_uwsgi.py [--workers N]
 """
@@ -9,9 +9,9 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.peers.starting import BACKLOG, become
+from benchmarks.peers.startup import BACKLOG, become
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,6 +26,6 @@ def command(listener: int, workers: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    # It greets with forty lines, on the way that its errors go too.
+    # It prints forty lines at its start to standard error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     become(command)

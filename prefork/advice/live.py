@@ -30,8 +30,7 @@ from prefork.advice.recommendation import (
     within_memory,
 )
 from prefork.policies.sizing.load import SATURATED
-from prefork.readings.cpu import cpu_left
-from prefork.readings.snapshot import PoolReading, WorkerReading
+from prefork.state.snapshot import PoolReading, WorkerReading, cpu_left
 
 HAS_TO_WAIT = 0.01
 """The part of the requests that may find no idle worker."""

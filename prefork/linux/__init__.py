@@ -1,1 +1,1 @@
-"""System calls, one kernel mechanism a file. Nothing here decides anything or knows a server."""
+"""System calls: one kernel mechanism in each file. Nothing here decides, or knows a server."""

@@ -1,8 +1,8 @@
-"""What a forked child must not keep, whoever forks it.
+"""Closes master-only descriptors in every forked child, whatever forks it.
 
 While a child holds the master's end of a channel, the worker at the other end cannot see that the
-master is gone, and would serve on for ever. So every master is known here, and lets go in every
-child that is forked with its memory.
+master is gone, and would continue to serve. So every master is registered here, and closes its
+descriptors in every child that is forked with its memory.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Protocol
 
 
 class ForkAware(Protocol):
-    """Something of this process that its children inherit, and shall drop."""
+    """An object with descriptors that forked children inherit and must close."""
 
     def close_in_child(self) -> None:
-        """In a child: drop it, without touching what the parent has."""
+        """In a child: close the inherited copies, without affecting the parent."""
 
 
 _living: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
 def register(one: ForkAware) -> None:
-    """Have it dropped in every child, as long as somebody refers to it."""
+    """Call its `close_in_child()` in every forked child, for as long as the object is alive."""
     _living.add(one)
 
 
 def _close_in_child() -> None:
     for one in list(_living):
-        # EBADF: another thread was closing it when the fork came. The others must go all the same.
+        # EBADF: another thread was closing it during the fork. The others are closed all the same.
         with contextlib.suppress(OSError):
             one.close_in_child()
 

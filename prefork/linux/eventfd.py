@@ -8,15 +8,15 @@ import threading
 
 
 class Wakeup:
-    """Readable from `notify()` until `clear()`.
+    """A descriptor that is readable from `notify()` until `clear()`.
 
-    `notify()` may be called from any thread at any time, also after `close()`: a loop that has
-    ended needs no waking, and a reused descriptor number is never touched by mistake.
+    `notify()` may be called from any thread at any time. After `close()` it does nothing, so it
+    cannot write to a descriptor that has got the same number.
     """
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # Re-entrant: a signal handler may notify while its own thread is notifying.
+        # Re-entrant: a signal handler may call notify() while its own thread is in there.
         self._lock = threading.RLock()
 
     def fileno(self) -> int:
@@ -33,14 +33,14 @@ class Wakeup:
 
     def close(self) -> None:
         with self._lock:
-            # Forgotten first: a child that another thread forks now closes what is not.
+            # Cleared first: a child that another thread forks now closes what is still set.
             fd, self._fd = self._fd, -1
             if fd >= 0:
                 os.close(fd)
 
     def forget(self) -> None:
-        """In a forked child: drop its copy of the descriptor."""
-        self._lock = threading.RLock()  # whoever held it is not here
+        """In a forked child: close its copy of the descriptor."""
+        self._lock = threading.RLock()  # the thread that may have held it is not in this process
         self.close()
 
     def __enter__(self) -> Wakeup:

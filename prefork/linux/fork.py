@@ -1,4 +1,4 @@
-"""Every fork of the project: of a child, and of a process that is to be the master's child."""
+"""Forks: of a child of this process, and of a child of the nearest subreaper."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ def fork_child(
     prepare: Callable[[], None] = lambda: None,
     system: System = SYSTEM,
 ) -> None:
-    """Fork a process that runs `child()`, or what that gives, and exits with the status it returns.
+    """Fork a process that runs `child()` and exits with the status that it returns.
 
-    `adopt(pid)` enters it in the books of the caller; `prepare()` is the new process's first act.
+    If `child()` returns a function, that is called next, and so on (`ProcessMain`). `adopt(pid)`
+    records the child in this process; `prepare()` is the first thing that runs in the child.
 
-    The new process never returns from here, whatever happens in it: no `finally` of the caller's,
-    no `atexit`, no traceback. Text that the caller had buffered on standard output and error is
-    flushed first, so that it cannot appear twice.
+    The child never returns from here: no `finally` of the caller runs in it, no `atexit` function,
+    no traceback of the caller. Text that is buffered on standard output and error is flushed
+    before the fork, so that it cannot appear twice.
 
-    No signal is delivered before `adopt()` has returned here, and `prepare()` there: a
-    KeyboardInterrupt in between would leave a child that nobody knows, or end a newborn that is
-    about to put the caller's signal handlers away.
+    No signal is delivered before `adopt()` has returned in this process, and `prepare()` in the
+    child: a KeyboardInterrupt in between would leave a child that is not recorded, or end one that
+    is about to reset the caller's signal handlers.
 
-    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM).
+    Errors: `OSError` when no process can be forked (fork(2): EAGAIN, ENOMEM).
     """
     flush_standard_streams()
     with signals_blocked() as mask:
@@ -48,19 +49,19 @@ def fork_child(
 
 
 def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
-    """Fork a process that becomes the child of another one above; whether this is it.
+    """Fork a process that becomes a child of the nearest subreaper; return whether this is it.
 
-    It is forked twice, and the process in between ends at once: the new one then belongs to the
-    nearest ancestor that takes in orphans (prctl(2), PR_SET_CHILD_SUBREAPER). That has happened
-    when it runs `prepare()`, its first act, before any signal is delivered there.
+    This process forks one that forks the new process and ends at once. The new one then belongs to
+    the nearest ancestor that is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER). That has happened
+    when it calls `prepare()`, before any signal is delivered to it.
 
-    The new process returns from here, too. It has to give up whatever it finds itself in, and to
-    return what it will live from now on to the bottom of its stack: see `ProcessMain`.
+    The new process returns from here, too. It must return to the bottom of its stack what it will
+    run from now on: see `ProcessMain`.
 
-    Whichever of the three is killed in here, the ancestor can tell the others: see `strays`.
+    If any of the three processes is killed in here, the ancestor can find the others: see `strays`.
 
-    Errors: `OSError` when there can be no more processes (fork(2): EAGAIN, ENOMEM), or EINTR when
-    the one in between was killed; the new one may be there all the same.
+    Errors: `OSError` when no process can be forked (fork(2): EAGAIN, ENOMEM), or EINTR when the
+    intermediate process was killed; the new one may exist all the same.
     """
     flush_standard_streams()
     with signals_blocked(), named_as_forking():
@@ -76,7 +77,7 @@ def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
 
 
 def _fork_and_end(between: int, system: System) -> None:
-    """Fork, and end; only the new process returns, once this one, `between`, has ended."""
+    """Fork and exit; only the new process returns, once this one (`between`) has exited."""
     status: int | None = 1
     try:
         status = 0 if system.fork() else None
@@ -87,7 +88,7 @@ def _fork_and_end(between: int, system: System) -> None:
             system.exit(status)
     try:
         ended = system.pidfd_open(between)
-    except OSError:  # ESRCH: it has. EMFILE: it will have before anybody asks.
+    except OSError:  # ESRCH: it has exited. EMFILE: it will have before the subreaper looks.
         return
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -96,8 +97,8 @@ def _fork_and_end(between: int, system: System) -> None:
 
 
 def _status_of(pid: int) -> int:
-    """Wait for a child that is about to end: its exit code, or minus the signal that killed it; 0
-    if somebody else has taken it."""
+    """Wait for a child that is about to exit: its exit code, or minus the signal that killed it; 0
+    if it was reaped elsewhere."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
@@ -122,7 +123,7 @@ def _live(
     except Exception:
         import traceback  # only a bug needs it
 
-        traceback.print_exc()  # a bug of ours: whatever a program does is answered for in child()
+        traceback.print_exc()  # a bug of ours: child() reports all exceptions of programs
     finally:
         try:
             flush_standard_streams()

@@ -1,6 +1,7 @@
-"""What the master does to the listener that its workers share.
+"""What the master changes on listening sockets.
 
-Nothing here holds a copy: the port becomes free when the server and its workers have let go.
+No function here keeps a duplicate of a descriptor: the port becomes free when the server and its
+workers have closed theirs.
 """
 
 from __future__ import annotations
@@ -20,30 +21,31 @@ Identity = tuple[int, int]
 
 
 class NonBlockingListener:
-    """A listener that is non-blocking for as long as there is a pool on it.
+    """A listener that is non-blocking for as long as a pool serves from it.
 
-    The flag belongs to the open socket, not to the descriptor: every process that holds it sees it
-    (fcntl(2), F_SETFL). What `gettimeout()` says does not change, and connections taken from it are
-    blocking. What does not listen is left alone: handlers may read or write on it, and must wait.
+    The flag belongs to the open socket, not to the descriptor: every process that holds the socket
+    sees it (fcntl(2), F_SETFL). `gettimeout()` returns the same as before, and accepted connections
+    are blocking. A socket that does not listen keeps its flag: handlers may read or write on it,
+    and must be able to wait.
     """
 
     def __init__(self, fd: int) -> None:
         self._socket = identity(fd)
-        self._was_blocking: bool | None = None  # known while there is a pool on it
+        self._was_blocking: bool | None = None  # known while a pool serves from it
 
     def begin(self, fd: int) -> None:
-        """Requests are going to be taken from it for a pool, perhaps again."""
+        """Make it non-blocking, and remember what it was; may be called again."""
         if self._was_blocking is None:
             self._was_blocking = os.get_blocking(fd)
             if _option(fd, socket.SO_ACCEPTCONN):
                 os.set_blocking(fd, False)
 
     def is_of(self, fd: int) -> bool:
-        """Whether `fd` is still that socket, and neither closed nor another in its place."""
+        """Whether `fd` is still that socket: not closed, and not another one with its number."""
         return fd >= 0 and identity(fd) == self._socket
 
     def end(self, fd: int) -> None:
-        """Put the flag back."""
+        """Restore the flag."""
         if self._was_blocking is not None and self.is_of(fd):
             os.set_blocking(fd, self._was_blocking)
         self._was_blocking = None
@@ -52,19 +54,19 @@ class NonBlockingListener:
 def allow_siblings(fd: int) -> None:
     """Let other sockets of this user have the same port: the kernel spreads clients over them.
 
-    To be said before the first client comes: what has connected earlier does not share the port
-    (socket(7), SO_REUSEPORT).
+    Must be called before the first client connects: a socket with connections from before does not
+    share its port (socket(7), SO_REUSEPORT).
 
-    Errors: `OSError` where there is no such thing, as for a Unix socket.
+    Errors: `OSError` for sockets without this option, such as Unix sockets.
     """
     with borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def sibling(fd: int, backlog: int) -> socket.socket:
-    """Another socket on the same port, like this one.
+    """Return another socket of the same kind that is bound to the same port.
 
-    Errors: `OSError` when there can be none.
+    Errors: `OSError` when it cannot be made or bound.
     """
     allow_siblings(fd)
     with borrowed(fd) as sock:
@@ -85,9 +87,9 @@ def sibling(fd: int, backlog: int) -> socket.socket:
 
 
 def send_clients_to_first(fd: int) -> None:
-    """Send new clients to the listener that had the port first: its siblings can be closed then,
-    and nobody is cut off (socket(7): SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)."""
-    import ctypes  # only for those who need it: every fork has its memory to copy
+    """Send new clients to the listener that was bound first, so that its siblings can be closed
+    without resetting a client (socket(7): SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)."""
+    import ctypes  # loaded late: every fork copies its memory, and many pools never need it
 
     # One instruction, "return 0" (BPF_RET | BPF_K): the first of the group.
     instruction = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
@@ -97,13 +99,13 @@ def send_clients_to_first(fd: int) -> None:
 
 
 def spread_clients(fd: int) -> None:
-    """Let the kernel spread clients over all siblings, as it does by itself."""
+    """Let the kernel spread clients over all siblings again, as it does by default."""
     with contextlib.suppress(OSError), borrowed(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
 
 
 def has_pending(fds: Iterable[int]) -> bool:
-    """Whether there is a request on any of the descriptors now; none on a closed one (-1)."""
+    """Whether a request waits at any of the descriptors now; closed ones (-1) are skipped."""
     poll = select.poll()
     for fd in fds:
         if fd >= 0:
@@ -112,7 +114,7 @@ def has_pending(fds: Iterable[int]) -> bool:
 
 
 def identity(fd: int) -> Identity | None:
-    """What tells a socket from any other, whatever its number; `None` for a closed one (-1)."""
+    """Return the device and inode of a socket; `None` for a closed descriptor (-1)."""
     if fd < 0:
         return None
     status = os.fstat(fd)
@@ -120,7 +122,7 @@ def identity(fd: int) -> Identity | None:
 
 
 def _option(fd: int, name: int) -> int | None:
-    """A socket option; `None` for what is no socket."""
+    """Return a socket option; `None` if the descriptor is not a socket."""
     try:
         with borrowed(fd) as sock:
             return sock.getsockopt(socket.SOL_SOCKET, name)
@@ -129,9 +131,10 @@ def _option(fd: int, name: int) -> int | None:
 
 
 class Borrowed(socket.socket):
-    """A socket object over somebody's descriptor, without another: there may be none left.
+    """A socket object over a descriptor that belongs to another object.
 
-    It leaves that open when it goes, whatever has made it go.
+    It needs no further descriptor, of which there may be none left, and never closes the one it
+    has, also when it is garbage collected.
     """
 
     def __del__(self) -> None:
@@ -140,9 +143,9 @@ class Borrowed(socket.socket):
 
 @contextlib.contextmanager
 def borrowed(fd: int) -> Iterator[socket.socket]:
-    """A socket object over somebody's descriptor, for as long as the block runs.
+    """Give a socket object over the descriptor of another object, for the block.
 
-    Errors: `OSError` for a closed one (-1), and for what is no socket.
+    Errors: `OSError` for a closed descriptor (-1), and for one that is not a socket.
     """
     if fd < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))

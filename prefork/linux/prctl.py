@@ -1,4 +1,4 @@
-"""The attributes of this process that only prctl(2) reads and writes."""
+"""Attributes of this process that only prctl(2) reads and writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAME_SIZE = 16  # with the final zero
 
 
 def takes_in_orphans() -> bool:
-    """Whether orphaned descendants become children of this process (Linux 3.4)."""
+    """Return whether orphaned descendants become children of this process (Linux 3.4)."""
     import ctypes
 
     flag = ctypes.c_int()
@@ -20,12 +20,12 @@ def takes_in_orphans() -> bool:
 
 
 def take_in_orphans(flag: bool) -> None:
-    """Have it so, or not. A forked child does not inherit it."""
+    """Set or clear that attribute. A forked child does not inherit it."""
     _prctl(_SET_CHILD_SUBREAPER, flag)
 
 
 def name() -> bytes:
-    """The name of this thread; of the first thread, it is the one in /proc/PID/stat."""
+    """Return the name of this thread; that of the main thread is in /proc/PID/stat."""
     import ctypes
 
     buffer = ctypes.create_string_buffer(_NAME_SIZE)
@@ -34,7 +34,7 @@ def name() -> bytes:
 
 
 def rename(name: bytes) -> None:
-    """Change it, to 15 bytes at most. A forked child inherits it."""
+    """Change the name of this thread, to 15 bytes at most. A forked child inherits it."""
     import ctypes
 
     buffer = ctypes.create_string_buffer(name, _NAME_SIZE)
@@ -42,7 +42,7 @@ def rename(name: bytes) -> None:
 
 
 def _prctl(option: int, argument: int) -> None:
-    import ctypes  # every fork has it to copy; many pools never need it
+    import ctypes  # loaded late: every fork copies its memory, and many pools never need it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))):

@@ -1,4 +1,4 @@
-"""A pidfd for each child: who has ended, and how. Never waits for a process that is not its own."""
+"""Watches children by pidfd and collects their exit status; touches no other child."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefork.workers.protocol.exit_codes import Death
 class Reaper:
     """Watches children through one epoll, whose descriptor can be waited for in any selector.
 
-    A child for which no pidfd is to be had (out of descriptors) is asked after by number at each
+    A child for which no pidfd can be opened (out of descriptors) is polled by its pid at each
     `collect()` instead.
     """
 
@@ -35,7 +35,7 @@ class Reaper:
 
     @property
     def must_be_asked(self) -> bool:
-        """Whether there is a child whose end nothing announces."""
+        """Whether there is a child without a pidfd, whose exit wakes no selector."""
         return bool(self._unwatched)
 
     def __contains__(self, pid: int) -> bool:
@@ -48,18 +48,18 @@ class Reaper:
             pidfd = self._system.pidfd_open(pid)
             self._epoll.register(pidfd, select.EPOLLIN)
         except OSError:
-            # ESRCH: reaped by somebody else. EMFILE, ENFILE: no descriptor left. By number, both
-            # come out right.
+            # ESRCH: reaped elsewhere. EMFILE, ENFILE: no descriptor left. Polling by pid is right
+            # for both.
             return
         self._pidfds[pid] = pidfd
         self._pids[pidfd] = pid
         self._unwatched.discard(pid)
 
     def collect(self, timeout: float | None = 0.0) -> list[Death]:
-        """The children that have ended since the last time.
+        """Collect the children that have exited since the last call.
 
-        With a `timeout` (seconds, `None` for ever) waits for the first one, if any child is left
-        at all; it may return empty-handed before the time is over.
+        With a `timeout` (seconds, `None` for no limit) it waits for the first one, if there are
+        children; it may return an empty list before that time has passed.
         """
         with self._lock:
             deaths = self._collect_unwatched()
@@ -75,17 +75,17 @@ class Reaper:
         return deaths
 
     def send_signal(self, pid: int, signo: int) -> None:
-        """Signal a child that has not been collected; one that has ended is left in peace."""
+        """Signal a child; does nothing if it has exited."""
         try:
             if pid in self._pidfds:
                 self._system.send_signal(self._pidfds[pid], signo)
             elif pid in self._unwatched:
                 os.kill(pid, signo)
         except ProcessLookupError:
-            pass  # it has ended: the next collect() brings it
+            pass  # it has exited: the next collect() returns it
 
     def close(self) -> None:
-        """Let go of every descriptor; children that still run are left to themselves."""
+        """Close every descriptor; children that still run are not waited for."""
         with self._lock:
             pidfds = list(self._pids)
             self._pids.clear()
@@ -100,8 +100,8 @@ class Reaper:
             self.close()  # a server may be dropped while children run
 
     def forget(self) -> None:
-        """In a forked child: drop the copies it inherited, and touch nothing of the parent's."""
-        self._lock = threading.RLock()  # whoever held it is not here
+        """In a forked child: close the inherited copies; the parent's are not affected."""
+        self._lock = threading.RLock()  # the thread that may have held it is not in this process
         self.close()
 
     def _ended(self, pid: int, pidfd: int) -> Death | None:
@@ -113,9 +113,9 @@ class Reaper:
             if result is None:
                 return None
             status = exit_status(result)
-        # By hand: a worker that inherited the pidfd keeps the registration alive otherwise.
+        # Closing is not enough: a worker that inherited the pidfd keeps the registration alive.
         self._epoll.unregister(pidfd)
-        # Off the books first: a child that another thread forks now closes what stands in them.
+        # Removed before it is closed: a child that another thread forks now closes what is listed.
         del self._pids[pidfd], self._pidfds[pid]
         self._system.close(pidfd)
         return Death(pid, status)
@@ -137,15 +137,15 @@ class Reaper:
 
 
 SLICE = 0.05
-"""Seconds that one wait lasts at most: another thread may collect the child that is waited for, and
-a child without a pidfd wakes nobody."""
+"""The longest single wait in seconds: another thread may collect the child that is waited for, and
+a child without a pidfd does not end the wait."""
 
 
 def a_slice(timeout: float | None) -> float:
-    """The first part of a wait of `timeout` seconds (`None`: for ever)."""
+    """Return the first part of a wait of `timeout` seconds (`None`: without limit)."""
     return SLICE if timeout is None else min(timeout, SLICE)
 
 
 def exit_status(result: os.waitid_result) -> int:
-    """The exit code, or minus the number of the signal that killed."""
+    """Return the exit code, or minus the number of the signal that killed the process."""
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status

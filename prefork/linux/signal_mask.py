@@ -1,4 +1,4 @@
-"""Signals kept away for a moment."""
+"""Blocks all signals for a short section of code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Mask = set[int | signal.Signals]
 
 EVERY = signal.valid_signals()
 
-# What `signal.pthread_sigmask()` is made of; that one makes an enum of each of the 64 signals of
-# the old mask, which takes 50 µs each time a mask is put back.
+# The function below `signal.pthread_sigmask()`. That one converts each of the 64 signals of the old
+# mask to an enum, which takes 50 µs each time a mask is restored.
 change_mask: Callable[[int, Iterable[int]], Mask] = _signal.pthread_sigmask
 
 
@@ -24,12 +24,12 @@ _outermost = _Outermost()
 
 
 class signals_blocked:
-    """Let no signal reach this thread in the block; gives the mask as it is outside.
+    """Block all signals for this thread in the block; gives the mask as it is outside.
 
-    A KeyboardInterrupt, or whatever else a handler raises, would leave books half written, or a
-    request with nobody. Where the process has other threads the kernel may choose one of them, and
-    Python runs the handler here all the same (pthread_sigmask(3)): what is half done must come
-    right the next time.
+    A KeyboardInterrupt, or another exception of a handler, would leave records half written, or a
+    request without a process that serves it. In a process with other threads the kernel may deliver
+    the signal to one of them, and Python still runs the handler in the main thread
+    (pthread_sigmask(3)): so what is half done must be completed by the next call.
     """
 
     __slots__ = ("_mask",)
@@ -40,7 +40,7 @@ class signals_blocked:
             return outside
         mask = self._mask = _outermost.mask = change_mask(signal.SIG_BLOCK, ())
         try:
-            # This call runs the handlers that are due, and may raise what they raise.
+            # This call runs the handlers of pending signals, and may raise their exceptions.
             change_mask(signal.SIG_BLOCK, EVERY)
         except BaseException:
             restore_mask(mask)
@@ -53,7 +53,7 @@ class signals_blocked:
 
 
 class signals_unblocked:
-    """Let signals through in a part of such a block after all, as for a long wait."""
+    """Restore the outer mask for a part of such a block, for a long wait."""
 
     __slots__ = ()
 
@@ -67,6 +67,6 @@ class signals_unblocked:
 
 
 def restore_mask(mask: Mask) -> None:
-    """Put the mask back; in a process forked in such a block, which it never leaves."""
+    """Restore the mask, in a process that was forked in such a block and never leaves it."""
     _outermost.mask = None
     change_mask(signal.SIG_SETMASK, mask)

@@ -1,8 +1,8 @@
-"""Processes of a birth that was interrupted: ended and collected by the master they have come to.
+"""Stray children: what an interrupted double fork leaves in the master, killed and reaped there.
 
-Whoever forks a process for the master calls itself so meanwhile, and who is forked then inherits
-the name: also a process that is killed before its first instruction has it, and keeps it as a
-zombie. So those of a birth can be told from all other children, of which none is touched.
+A process that forks for the master changes its name for that time, and its children inherit the
+name. Even a child that is killed before its first instruction has it, and keeps it as a zombie. So
+the children of an interrupted fork can be told from all others, which are left alone.
 """
 
 from __future__ import annotations
@@ -17,41 +17,43 @@ from prefork.linux import prctl
 
 @contextlib.contextmanager
 def named_as_forking() -> Iterator[None]:
-    """In the block, and until its end in whoever is forked in it, the name is that of a birth."""
+    """Name this process, and each process that is forked in the block, as taking part in a fork."""
     before = prctl.name()
-    prctl.rename(_name_of_a_birth(os.getpid()))
+    prctl.rename(_name_while_forking(os.getpid()))
     try:
         yield
     finally:
         prctl.rename(before)
 
 
-def end_strays(forker: int, spared: int = 0) -> set[int]:
-    """End what `forker` has forked for a birth, and collect it; the pids.
+def end_strays(parent: int, spared: int = 0) -> set[int]:
+    """Kill and reap the children that process `parent` has left to this one; return their pids.
 
-    `forker` has ended, or forks nobody any more; `spared` is the pid of who is born already.
+    `parent` has exited, or does not fork any more; `spared` is the pid of a child that is recorded.
     """
     ended: set[int] = set()
-    while strays := _children_named(_name_of_a_birth(forker)) - {forker, spared}:
+    while strays := _children_named(_name_while_forking(parent)) - {parent, spared}:
         for pid in strays:
             end_child(pid)
-        ended |= strays  # one that had a child has left it to us
+        ended |= strays  # the child of one of these belongs to this process now
     return ended
 
 
 def end_child(pid: int) -> None:
-    """End a child of which nobody else knows, and collect it."""
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):  # the program reaps everybody
+    """Kill and reap a child that is not recorded."""
+    with contextlib.suppress(
+        ProcessLookupError, ChildProcessError
+    ):  # the program reaps all children
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
-def _name_of_a_birth(forker: int) -> bytes:
-    return b"fork of %d" % forker  # 15 bytes with the longest pid there is
+def _name_while_forking(parent: int) -> bytes:
+    return b"fork of %d" % parent  # 15 bytes with the longest pid there is
 
 
 def _children_named(name: bytes) -> set[int]:
-    """The children of this process with that name, zombies too (proc(5): stat)."""
+    """Return the children of this process with that name, zombies included (proc(5): stat)."""
     found = set()
     for pid in filter(str.isdigit, _listed("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
@@ -64,5 +66,5 @@ def _children_named(name: bytes) -> set[int]:
 def _listed(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except OSError:  # no /proc: nobody can be found
+    except OSError:  # no /proc: none can be found
         return []

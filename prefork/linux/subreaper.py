@@ -1,4 +1,4 @@
-"""Taking in orphans, for the moment in which one of ours is born elsewhere."""
+"""Makes this process a child subreaper while another process forks a child for it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from prefork.linux import prctl
 
 
 class _Flag:
-    """The attribute of this process, and who wants it set; it is put back as it was.
+    """The attribute of this process, and what wants it set; it is restored afterwards.
 
-    Not for longer than needed: the orphans of programs that handlers start would come here as well,
-    and nobody would ever collect them.
+    It is not set for longer than needed: the orphans of programs that handlers start would become
+    children of this process as well, and would stay zombies.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wanted_by: set[object] = set()
-        self._before: bool | None = None  # known while it may be another one
+        self._before: bool | None = None  # known while it may have been changed
 
-    def take(self, who: object) -> None:
+    def take(self, owner: object) -> None:
         with self._lock:
-            self._wanted_by.add(who)
+            self._wanted_by.add(owner)
             if self._before is None:
                 self._before = prctl.takes_in_orphans()
             prctl.take_in_orphans(True)
 
-    def give_back(self, who: object) -> None:
-        """Also if somebody's exception has come into `take()`, at whatever point."""
+    def give_back(self, owner: object) -> None:
+        """Undo `take()`, also after an exception that interrupted it."""
         with self._lock:
-            self._wanted_by.discard(who)
+            self._wanted_by.discard(owner)
             if not self._wanted_by and self._before is not None:
                 prctl.take_in_orphans(self._before)
                 self._before = None
@@ -56,10 +56,10 @@ def taking_in_orphans() -> Iterator[None]:
 
     Errors: `OSError` where the kernel does not allow it.
     """
-    flag, who = _flag, object()
+    flag, owner = _flag, object()
     try:
-        flag.take(who)
+        flag.take(owner)
         yield
     finally:
         if flag is _flag:  # not in a child that was forked in the block
-            flag.give_back(who)
+            flag.give_back(owner)

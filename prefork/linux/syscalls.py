@@ -1,7 +1,7 @@
 """The few calls into the operating system by which processes are made, watched and ended.
 
-This is the seam for tests: a fake with the same methods scripts forks, exits and the clock. Each
-call is looked up in its module when it is made: programs that replace `os.fork` are obeyed.
+Tests replace `System` by a fake that scripts forks, exits and the clock. Each call is looked up in
+its module when it is made, so that a program may replace `os.fork`.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ if TYPE_CHECKING:
 
 
 class System:
-    """Linux as it is."""
+    """The real calls."""
 
     def fork(self) -> int:
         return os.fork()
 
     def threads(self) -> int:
-        """How many threads this process has."""
+        """Return the number of threads of this process."""
         return threads.count()
 
     def exit(self, status: int) -> NoReturn:
         os._exit(status)
 
     def pidfd_open(self, pid: int) -> int:
-        """A descriptor that becomes readable when `pid` ends (pidfd_open(2), Linux 5.3)."""
+        """Return a descriptor that becomes readable when `pid` exits (pidfd_open(2), Linux 5.3)."""
         return os.pidfd_open(pid)
 
     def wait(self, pidfd: int) -> os.waitid_result | None:
-        """Collect the process behind `pidfd` if it has ended; `None` while it runs.
+        """Reap the process behind `pidfd` if it has exited; `None` while it runs.
 
-        Errors: `ChildProcessError` when it is not our child, or somebody else has reaped it.
+        Errors: `ChildProcessError` when it is not a child of this process, or was reaped elsewhere.
         """
         return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
 
     def wait_pid(self, pid: int) -> os.waitid_result | None:
-        """The same by number, for a child that has no pidfd."""
+        """Do the same by pid, for a child that has no pidfd."""
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
     def await_end(self, pid: int) -> None:
-        """Wait until a child has ended, and leave it to be collected."""
+        """Wait until a child has exited, without reaping it."""
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def send_signal(self, pidfd: int, signo: int) -> None:
-        """Signal the process behind `pidfd`: it cannot hit another one with a reused number."""
+        """Signal the process behind `pidfd`; another one with a reused pid cannot be hit."""
         signal.pidfd_send_signal(pidfd, signo)
 
     def close(self, fd: int) -> None:
         os.close(fd)
 
     def clock(self) -> float:
-        """Seconds of the monotonic clock, the one that deadlines are counted on."""
+        """Return the seconds of the monotonic clock."""
         return time.monotonic()
 
 

@@ -1,4 +1,4 @@
-"""Tells the master of a request at listeners that it leaves alone."""
+"""Wakes the master when a request arrives at listeners from which it takes none itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from prefork.master.children import Children
 
 
 class ArrivalWatch:
-    """Rings once when there is a request, and has to be set again for the next one.
+    """Calls `notify()` once when there is a request; it is armed again for the next one.
 
-    Each time it is a new epoll: what the program has closed meanwhile is registered in the old one
-    for as long as a worker holds it.
+    Each time it makes a new epoll: a listener that the program has closed stays registered in the
+    old one for as long as a worker has it open.
     """
 
     def __init__(self, children: Children, notify: Callable[[], None]) -> None:
@@ -21,9 +21,9 @@ class ArrivalWatch:
         self._epoll: select.epoll | None = None
 
     def arm(self, listeners: Iterable[int]) -> None:
-        """Ring when there is a request on any of these descriptors; also if there is one now.
+        """Notify of a request on any of these descriptors, also of one that waits now.
 
-        Errors: `OSError` when there are no more descriptors: it will not ring.
+        Errors: `OSError` when no descriptor is left; then it does not notify.
         """
         self.disarm()
         self._epoll = select.epoll()
@@ -32,13 +32,13 @@ class ArrivalWatch:
         self._children.watch(self._epoll.fileno(), self._note)
 
     def disarm(self) -> None:
-        """Do not ring."""
+        """Do not notify."""
         if self._epoll is not None:
             self._children.unwatch(self._epoll.fileno())
             self.close_in_child()
 
     def close_in_child(self) -> None:
-        """In a forked child: drop what belongs to the master."""
+        """In a forked child: close the master's descriptor."""
         if self._epoll is not None:
             self._epoll.close()
             self._epoll = None

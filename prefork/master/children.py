@@ -1,13 +1,14 @@
-"""The master's ties to its workers: forking them, hearing from them, collecting them.
+"""The master's workers: forking them, hearing from them, retiring, killing and reaping them.
 
-Everything that a worker may have to say or to suffer comes through one epoll, whose descriptor the
-server's loop waits for: a channel for each worker, and the reaper with a pidfd for each.
+Everything that the master waits for comes through one epoll, whose descriptor the server's loop
+waits for: a channel for each worker, and the reaper with a pidfd for each.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import select
 import signal
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
+from prefork.state.lifecycle import WorkerEvent, WorkerState
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
@@ -27,11 +29,15 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ProcessMain
 from prefork.workers.protocol.scoreboard import Reading, Scoreboard
 
+logger = logging.getLogger("prefork")
+
+RETIRE = Message(Kind.RETIRE)
+
 Fork = Callable[[Channel, Channel, Adopt], None]
-"""Forks a worker with its channel, the master's end and its own, and has its pid adopted."""
+"""Forks a worker with both ends of its channel, the master's first, and passes on its pid."""
 
 FROZEN_AT_FIRST = gc.get_freeze_count()
-"""Objects frozen before any program could have done so: CPython 3.12 starts with some hundred."""
+"""Objects that the interpreter itself has frozen: CPython 3.12 starts with some hundred."""
 
 
 class Children:
@@ -50,43 +56,43 @@ class Children:
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the children is closed."""
+        """The descriptor to wait for, -1 once this is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
-    @property
-    def watches_others(self) -> bool:
-        """Whether there is anybody to hear who is no worker."""
-        return bool(self._others)
-
     def wait(self, timeout: float | None) -> None:
-        """Sleep until there is something to hear or to collect, at most `timeout` seconds.
+        """Wait for something to collect, at most `timeout` seconds (`None`: without limit).
 
-        May return early: another thread may have collected it meanwhile.
+        May return early: another thread may have collected it.
         """
-        with contextlib.suppress(ValueError, OSError):  # closed by another thread meanwhile
+        with contextlib.suppress(ValueError, OSError):  # closed by another thread
             self._epoll.poll(a_slice(timeout))
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nobody has anything to say, and nobody has died."""
-        return not (self._epoll.poll(0) or self.someone_died(set()))
+        """Whether there is nothing to collect."""
+        return not (self._epoll.poll(0) or self._may_have_died(set()))
 
-    def ready_fds(self) -> set[int]:
-        """The descriptors on which there is something now: news from workers, or a death."""
-        return {fd for fd, _ in self._epoll.poll(0)}
-
-    def messages(self, ready_fds: set[int]) -> Iterator[tuple[WorkerRecord, Message]]:
-        """What the workers whose channels are among `ready_fds` have said since the last time."""
+    def collect(
+        self,
+        hear: Callable[[WorkerRecord, Message], None],
+        reap: Callable[[list[Death]], None],
+    ) -> None:
+        """Pass on messages of workers, and then deaths; call what was given to `watch()`."""
+        if not (len(self._pool) or self._others):
+            return
+        ready_fds = {fd for fd, _ in self._epoll.poll(0)}
         for fd in ready_fds:
             if fd in self._channels:
                 record = self._channels[fd]
                 for message in self.drain_messages(record):
-                    yield record, message
+                    hear(record, message)
             elif fd in self._others:
                 self._others[fd]()
+        if self._may_have_died(ready_fds):
+            reap(self._deaths())
 
     def drain_messages(self, record: WorkerRecord) -> Iterator[Message]:
-        """What one worker has said; at the end of file only its death is left to come."""
+        """The messages of one worker; after the end of file, only its death can follow."""
         while record.channel.fileno() in self._channels:
             try:
                 message = record.channel.receive()
@@ -95,59 +101,61 @@ class Children:
             if message is None:
                 self._hang_up(record)
                 return
-            if message.kind is not Kind.FORKED:  # that it is there is in the books
+            if message.kind is not Kind.FORKED:  # its pid is known already
                 yield message
 
-    def someone_died(self, ready_fds: set[int]) -> bool:
-        """Whether `deaths()` may have something to say."""
-        reaper = self._reaper
-        return (
-            reaper.fileno() in ready_fds or reaper.must_be_asked or len(reaper) != len(self._pool)
-        )
-
-    def deaths(self) -> list[Death]:
-        """Who has ended since the last time.
-
-        Also those whose death was lost: somebody's exception (a signal handler's) came between its
-        collection and the books.
-        """
-        deaths = self._reaper.collect()
-        found = {death.pid for death in deaths}
-        lost = (r.pid for r in self._pool if r.pid not in self._reaper and r.pid not in found)
-        return deaths + [Death(pid, None) for pid in lost]
-
     def forget(self, record: WorkerRecord) -> None:
-        """The worker is gone: let go of its channel."""
+        """Close the channel of a worker that is gone."""
         self._hang_up(record)
         record.channel.close()
 
-    def send_signal(self, record: WorkerRecord, signo: int) -> None:
-        self._reaper.send_signal(record.pid, signo)
+    def retire(self, record: WorkerRecord, order: Message = RETIRE) -> None:
+        """Ask a worker to leave, unless it was asked before."""
+        if record.state in (WorkerState.STARTING, WorkerState.SERVING):
+            self._pool.note(record, WorkerEvent.RETIRED)
+            record.channel.send(order)
 
-    def kill(self, record: WorkerRecord) -> None:
-        """End a worker at once, and wait for that; its death is still to come from `deaths()`."""
+    def retire_all(self, make_order: Callable[[], Message]) -> None:
+        """Ask all workers to leave, with the order that `make_order()` makes once."""
+        if len(self._pool):
+            order = make_order()
+            for record in self._pool:
+                self.retire(record, order)
+
+    def kill(self, record: WorkerRecord, why: str) -> int:
+        """Send SIGKILL to a worker, unless that was done before; the requests that are lost."""
+        if record.state is WorkerState.KILLED:
+            return 0
+        self._report_kill(record, why)
+        self._pool.note(record, WorkerEvent.KILLED)
+        self._reaper.send_signal(record.pid, signal.SIGKILL)
+        return self.reading(record).in_flight
+
+    def kill_and_wait(self, record: WorkerRecord, why: str) -> None:
+        """Send SIGKILL to a worker and wait for its exit, which is still to be collected."""
+        self._report_kill(record, why)
         self._reaper.send_signal(record.pid, signal.SIGKILL)
         if record.pid in self._reaper:
             self._system.await_end(record.pid)
 
     def reading(self, record: WorkerRecord) -> Reading:
-        """What the worker, or a dead one, has written on the scoreboard."""
+        """What a worker has written on the scoreboard; it outlives the worker."""
         return self.scoreboard.slot(record.slot).read()
 
     def watch(self, fd: int, note: Callable[[], None]) -> None:
-        """When something that is no worker has news on this descriptor, call `note()`."""
+        """Call `note()` whenever this descriptor, which is not a worker's, is readable."""
         self._others[fd] = note
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        """The end of `watch()`, also of one that somebody's exception has cut short."""
+        """Undo `watch()`, even one that the exception of a signal handler has interrupted."""
         if self._others.pop(fd, None) is not None:
-            # By hand: a process that inherited the descriptor keeps the registration alive.
+            # Explicitly: a process that inherited the descriptor keeps the registration alive.
             with contextlib.suppress(FileNotFoundError):
                 self._epoll.unregister(fd)
 
-    def follow(self, fd: int, note: Callable[[], None]) -> None:
-        """Watch this descriptor in the place of the one that was followed before; -1 for none."""
+    def follow(self, fd: int, note: Callable[[], None] = lambda: None) -> None:
+        """Watch this descriptor instead of the one that was followed before; -1 for none."""
         if fd != self._followed:
             if self._followed >= 0:
                 self.unwatch(self._followed)
@@ -158,7 +166,7 @@ class Children:
     def fork(
         self, config: WorkerConfig, live: Callable[[WorkerContext], int | ProcessMain]
     ) -> WorkerRecord:
-        """Fork a worker that lives with this configuration, and enter it in the pool.
+        """Fork a worker with this configuration that runs `live()`, and enter it in the table.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -180,10 +188,9 @@ class Children:
         config: WorkerConfig,
         fork_worker: Callable[[WorkerConfig, Channel, Channel, Adopt], None],
     ) -> WorkerRecord:
-        """Have a worker forked by another process, and enter it in the pool.
+        """Have a worker forked by another process, and enter it in the table.
 
-        `fork_worker()` does that with both ends of its channel, and has its pid adopted, perhaps
-        twice.
+        `fork_worker()` is given both ends of its channel, and passes on the pid, perhaps twice.
 
         Errors: `OSError` when there can be no more descriptors, and those of `fork_worker()`.
         """
@@ -195,10 +202,10 @@ class Children:
         return self._enter(config, order)
 
     def _enter(self, config: WorkerConfig, fork: Fork) -> WorkerRecord:
-        """Fork a worker into a slot."""
+        """Have `fork` fork a worker into the slot of its configuration."""
         self.scoreboard.slot(config.number).clear()
         ours, theirs = Channel.pair()
-        started = self._system.clock()  # it may serve before it is entered
+        started = self._system.clock()  # it may be serving before it is entered
 
         def adopt(pid: int) -> None:
             if self._pool.holds(config.number):
@@ -220,7 +227,7 @@ class Children:
         return self._pool.by_slot(config.number)
 
     def start_fork_server(self, factory: WorkerFactory, settings: Settings) -> ForkServer:
-        """Fork a process that forks workers on order, and is none.
+        """Fork a process that forks workers on order, and is not a worker itself.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -248,7 +255,7 @@ class Children:
     def _ready_to_fork(self, titles: bool, freeze: bool) -> Iterator[None]:
         if titles:
             title.load()
-        # What the workers share stays shared: no collection of theirs will touch it.
+        # Frozen objects stay shared: no collection in a worker writes to them.
         if freeze:
             gc.freeze()
         try:
@@ -262,17 +269,44 @@ class Children:
         self._reaper.close()
 
     def forget_all(self) -> None:
-        """In a forked child: drop the master's ends of everything.
+        """In a forked child: close the master's descriptors.
 
-        Nothing is unregistered: what an epoll instance watches is the master's business.
+        Nothing is unregistered: the epoll instance is the master's too.
         """
         for record in self._pool:
             record.channel.close()
         self._epoll.close()
         self._reaper.forget()
 
+    def _may_have_died(self, ready_fds: set[int]) -> bool:
+        """Whether `_deaths()` may find any."""
+        reaper = self._reaper
+        return (
+            reaper.fileno() in ready_fds or reaper.must_be_asked or len(reaper) != len(self._pool)
+        )
+
+    def _deaths(self) -> list[Death]:
+        """The workers that have ended since the last time.
+
+        Includes a death that was lost because the exception of a signal handler came between its
+        collection and the table.
+        """
+        deaths = self._reaper.collect()
+        found = {death.pid for death in deaths}
+        lost = (r.pid for r in self._pool if r.pid not in self._reaper and r.pid not in found)
+        return deaths + [Death(pid, None) for pid in lost]
+
+    def _report_kill(self, record: WorkerRecord, why: str) -> None:
+        logger.warning(
+            "Killing worker %d (pid %d): %s.",
+            record.slot,
+            record.pid,
+            why,
+            extra={"event": "worker_killed", "slot": record.slot, "pid": record.pid, "reason": why},
+        )
+
     def _hang_up(self, record: WorkerRecord) -> None:
         fd = record.channel.fileno()
         if self._channels.pop(fd, None) is not None:
-            # By hand: a process that inherited the descriptor keeps the registration alive.
+            # Explicitly: a process that inherited the descriptor keeps the registration alive.
             self._epoll.unregister(fd)

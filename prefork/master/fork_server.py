@@ -19,40 +19,41 @@ from prefork.workers.protocol.exit_codes import Death, ExitCode
 from prefork.workers.server_in_worker import PassedFds
 
 Adopt = Callable[[int], None]
-"""Enters a worker in the books, by its pid."""
+"""Enters a new worker in the table, by its pid."""
 
 FORK_TIMEOUT = 10.0
-"""Seconds that the master waits for a birth, which takes milliseconds; then the fork server counts
-as stuck."""
+"""Seconds that the master waits for a fork, which takes milliseconds; then it kills the forking
+process."""
 
-PATIENCE = 1.0
-"""Seconds that one which is not needed any more has for leaving, which takes milliseconds."""
+EXIT_TIMEOUT = 1.0
+"""Seconds that a fork server has for its exit, which takes milliseconds; then it is killed."""
 
 
 class ForkServerError(Exception):
-    """It forks no more workers; the message says why."""
+    """A fork server can fork no more workers; the message says why."""
 
 
 class ForkServer:
-    """The ties to one: orders go through its channel, its end comes through its reaper."""
+    """A fork server, or a mold: orders go through its channel, a reaper reports its exit."""
 
     def __init__(self, channel: Channel, system: System) -> None:
         self.pid = 0
         self.channel = channel
         self._system = system
         self._reaper = Reaper(system)
-        self._newborn = 0  # the last pid that it has announced
+        self._last_forked = 0  # the pid that it has announced last
         self.listeners: list[Identity | None] = []
-        """Those that there were when it was forked."""
+        """The server's listeners when it was forked."""
         self.severity = logging.WARNING
-        """Of its end, for the log: somebody may have ended the whole group by SIGTERM."""
+        """The level at which its exit is logged: lower after SIGTERM, which may have been sent to
+        the whole process group."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable when it has ended."""
+        """A descriptor that is readable when it has exited."""
         return self._reaper.fileno()
 
     def adopt(self, pid: int) -> None:
-        """It is there."""
+        """Note that it was forked."""
         self.pid = pid
         self._reaper.adopt(pid)
 
@@ -64,13 +65,13 @@ class ForkServer:
         adopt: Adopt,
         passed_fds: PassedFds,
     ) -> None:
-        """Have a worker forked with the channel `theirs`, which is closed here, and adopted.
+        """Have a worker forked with the channel `theirs`, which is closed here; pass on its pid.
 
-        Where other threads live somebody's exception may come in between (see `signals_blocked`);
-        who is born all the same is in the books before that goes on.
+        With other threads alive, a signal handler may raise in between (see `signals_blocked`). A
+        worker that is forked all the same is in the table before the exception propagates.
 
-        Errors: `OSError` when there can be no more processes, `ForkServerError` when this one is of
-        no more use.
+        Errors: `OSError` when there can be no more processes, `ForkServerError` when this process
+        can fork no more.
         """
         orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in passed_fds]
         orders.append(Message(Kind.FORK_WORKER, config.packed(), theirs.fileno()))
@@ -91,12 +92,12 @@ class ForkServer:
                 raise
 
     def _announced(self, ours: Channel) -> int:
-        """The pid of the worker that is being forked. If that fails, nobody is left of its birth.
+        """The pid of the worker that is being forked; after an error, no process of it is left.
 
         Errors: those of `fork_worker()`.
         """
         try:
-            self._newborn = self._answer(ours)
+            self._last_forked = self._answer(ours)
         except OSError:
             self._end_unannounced(ours)
             raise
@@ -104,12 +105,12 @@ class ForkServer:
             self._kill()
             self._end_unannounced(ours)
             raise
-        return self._newborn
+        return self._last_forked
 
     def _answer(self, ours: Channel) -> int:
         if not ours.wait(FORK_TIMEOUT):
             raise self._error(f"has not forked a worker within {FORK_TIMEOUT:g} s")
-        answer = ours.peek()  # whatever may come in between, its number is not lost
+        answer = ours.peek()  # it stays in the channel, should a signal handler raise now
         if answer is None:
             raise self._error("has not forked a worker that it was told to fork")
         if answer.kind is Kind.FAILED:
@@ -118,9 +119,9 @@ class ForkServer:
         return int(answer.body)
 
     def _end_unannounced(self, ours: Channel) -> None:
-        """End whoever has come here by a birth that has failed.
+        """End the processes that a failed fork has left in this one.
 
-        Who bears the name of a birth no more has said its number before.
+        A process that is not named as forking any more has sent its pid before.
         """
         ended = end_strays(self.pid)
         with contextlib.suppress(BlockingIOError):
@@ -129,9 +130,9 @@ class ForkServer:
                     end_child(pid)
 
     def news(self) -> Iterator[Message]:
-        """What it has said, before it forks workers.
+        """The messages that it has sent before it can fork workers.
 
-        Errors: `ForkServerError` when it has ended.
+        Errors: `ForkServerError` when it has exited.
         """
         while True:
             try:
@@ -139,46 +140,46 @@ class ForkServer:
             except BlockingIOError:
                 return
             if message is None:
-                raise ForkServerError("it ended before it was ready")
+                raise ForkServerError("it exited before it was ready")
             yield message
 
     def collect(self) -> Death | None:
-        """Its end, if that has come."""
-        return self._wait_for_end(0.0)
+        """Its exit, if it has exited."""
+        return self._wait_for_exit(0.0)
 
-    def _wait_for_end(self, timeout: float | None) -> Death | None:
-        """The same, but wait for it; whoever it was about to fork is ended."""
+    def _wait_for_exit(self, timeout: float | None) -> Death | None:
+        """Wait for its exit, at most `timeout` seconds; end what it was about to fork."""
         for death in self._reaper.collect(timeout):
             if death.status == ExitCode.TERMINATED:
                 self.severity = logging.INFO
             if death.is_violent:
-                end_strays(self.pid, self._newborn)
+                end_strays(self.pid, self._last_forked)
             return death
         return None
 
     def _error(self, why: str) -> ForkServerError:
-        """That it has ended is a better reason than any consequence of it."""
+        """The error for `why`, or for the exit that has caused it."""
         death = self.collect()
         return ForkServerError(why if death is None else death.sentence)
 
     def end(self, *, at_once: bool = False) -> None:
-        """End it, and collect it: `at_once`, if it is not waiting for orders.
+        """End and reap it; kill it `at_once` if it does not wait for orders.
 
-        It leaves when its channel does, once it has collected whatever it has forked.
+        Otherwise it exits when its channel is closed, after it has reaped what it forked.
         """
         self.channel.close()
-        deadline = self._system.clock() + (0.0 if at_once else PATIENCE)
+        deadline = self._system.clock() + (0.0 if at_once else EXIT_TIMEOUT)
         while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
-            self._wait_for_end(left)
+            self._wait_for_exit(left)
         self._kill()
         self._reaper.close()
 
     def _kill(self) -> None:
         self._reaper.send_signal(self.pid, signal.SIGKILL)
         while len(self._reaper):
-            self._wait_for_end(None)
+            self._wait_for_exit(None)
 
     def close_in_child(self) -> None:
-        """In a forked child: drop the master's ends."""
+        """In a forked child: close the master's descriptors."""
         self.channel.close()
         self._reaper.forget()

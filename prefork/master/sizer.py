@@ -1,4 +1,4 @@
-"""How many workers there shall be: what a policy sees of the load, and when; who leaves."""
+"""How many workers to keep: what a sizing policy sees of the load, and when; which ones leave."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefork.linux.listeners import has_pending
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.policies.sizing import POLICIES
 from prefork.policies.sizing.base import LoadSample, Sizing
@@ -23,16 +23,16 @@ from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.scoreboard import Reading, State
 
 GROWN_AFTER = 5.0
-"""Seconds after which a worker takes what it will ever take, though its first request lasts."""
+"""Seconds after which a worker has its full size, even if its first request is not done."""
 
-MOST_TIME_TO_WEIGH = 1 / 200
-"""Share of the time for looks at the memory: the kernel walks all pages of a worker for each."""
+MAX_TIME_FOR_MEMORY = 1 / 200
+"""Share of the time for readings of memory: for each, the kernel walks all pages of a worker."""
 
 WITHOUT_ARRIVAL_WATCH = 0.25
-"""Seconds between two looks where the master cannot hear the next client."""
+"""Seconds between two looks where the next client cannot wake the master."""
 
 UNBOUNDED = 200
-"""Requests in hand that fill a worker with threads for which there is no bound."""
+"""Requests in flight at which a worker without a limit of threads counts as full."""
 
 logger = logging.getLogger("prefork")
 
@@ -40,34 +40,34 @@ Seen = tuple[WorkerRecord, Reading]
 
 
 class MachineCapacity:
-    """What else there is for workers; a pool that does not ask pays nothing for it."""
+    """The CPU and memory that are left for more workers; read only when asked."""
 
     def __init__(self) -> None:
         self._cpu = CpuMeter()
         self._fit: int | None = None
-        self._next_weighing = 0.0
+        self._next_reading = 0.0
 
     def cpu_left(self) -> float | None:
-        """The share of the usable cores that was idle since the last time."""
+        """The share of the usable cores that was idle since the last call."""
         return self._cpu.left()
 
     def memory_room(self, now: float, persistent: int, ready: Sequence[Seen]) -> int | None:
         """Workers that still fit into memory beside those `persistent`; `None`: unknown.
 
-        One counts as much as the one that has served most takes; those who have not served yet
-        count as much, too, for they take little until they do.
+        Each counts with the size of the one that has served most, even one that has not served yet:
+        it is small only until it does.
         """
-        if ready and now >= self._next_weighing:
+        if ready and now >= self._next_reading:
             began = time.monotonic()
-            self._weigh(now, ready)
-            self._next_weighing = now + (time.monotonic() - began) / MOST_TIME_TO_WEIGH
+            self._read_size(now, ready)
+            self._next_reading = now + (time.monotonic() - began) / MAX_TIME_FOR_MEMORY
         return None if self._fit is None else max(0, self._fit - persistent)
 
-    def _weigh(self, now: float, ready: Sequence[Seen]) -> None:
+    def _read_size(self, now: float, ready: Sequence[Seen]) -> None:
         record, _ = max(ready, key=lambda seen: seen[1].served)
         try:
             each = pss(record.pid)
-        except OSError:  # it has ended meanwhile, or runs as another user
+        except OSError:  # it has exited, or runs as another user
             return
         left = memory_left()
         if left is not None and each:
@@ -76,11 +76,11 @@ class MachineCapacity:
 
 
 class Work:
-    """What the workers have done from one look to the next: exactly, from the scoreboard."""
+    """How busy the workers were from one look to the next; exact, from the scoreboard."""
 
     def __init__(self, now: float) -> None:
         self._last_look = now
-        self._busy: dict[int, float] = {}  # seconds in all, by pid
+        self._busy: dict[int, float] = {}  # total seconds, by pid
 
     def share(self, now: float, ready: Iterable[Seen]) -> float:
         """The share of their time for which they were busy since the last look."""
@@ -98,8 +98,8 @@ class Work:
 class Sizer:
     """The size of one pool: `max_children`, or what the policy of the settings decides.
 
-    For the master: `begin()`, then at each tick `look()` if there is a policy, and `next_timeout()`
-    before each wait; `wanted()` is how many there shall be.
+    For the master: `begin()`, then `look()` at each tick, and `next_timeout()` before each wait;
+    `wanted()` is how many persistent workers to keep, `leaving()` which ones to retire.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class Sizer:
         self._next_look: float | None = None
 
     def begin(self, strategy: Strategy) -> None:
-        """Another run of the pool begins.
+        """Note that the loop begins.
 
-        Errors: `SettingsError` when there must be more workers than there may be.
+        Errors: `SettingsError` when `min_children` is above `max_children`.
         """
         settings, most, now = self._server.settings(), self._server.max_children(), self._clock()
         settings.check_least(most)
@@ -138,64 +138,72 @@ class Sizer:
             self._next_look = now
 
     def end(self) -> None:
-        """The loop has ended: who is there finishes, and nobody decides any more."""
+        """Decide nothing any more: the loop has ended, or no worker is persistent."""
         self.policy = None
         self._next_look = None
         self._arrival_watch.disarm()
 
     def close_in_child(self) -> None:
-        """In a forked child: drop what belongs to the master."""
+        """In a forked child: close the master's descriptors."""
         self._arrival_watch.close_in_child()
 
     def wanted(self, most: int) -> int:
-        """How many workers there shall be, of `most` allowed."""
+        """How many persistent workers to keep, of `most` allowed."""
         return most if self.policy is None else min(self.policy.wanted, most)
 
-    def next_timeout(self, other: float | None) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary, if it is not so earlier for
-        `other` reasons."""
+    def next_timeout(self) -> float | None:
+        """Seconds until a look is due, or until a surplus worker may have become idle."""
         shrinking = self._shrinking.next_timeout()
-        if self._next_look is None and shrinking is None:
-            return other
-        look = None if self._next_look is None else max(self._next_look - self._clock(), 0.0)
-        return min(wait for wait in (other, shrinking, look) if wait is not None)
+        if self._next_look is None:
+            return shrinking
+        look = max(self._next_look - self._clock(), 0.0)
+        return look if shrinking is None else min(shrinking, look)
 
-    def look(self, policy: Sizing) -> None:
-        """Have the policy decide anew, if it is time."""
-        now = self._clock()
-        if self._next_look is None or now < self._next_look:
+    def look(self) -> None:
+        """Have the policy decide, if there is one and a look is due."""
+        policy, now = self.policy, self._clock()
+        if policy is None or self._next_look is None or now < self._next_look:
             return
         most = self._server.max_children()
         if not self._strategy.persistent(most):
-            self.end()  # requests cannot be handed over: nobody stands ready any more
+            self.end()  # requests cannot be handed over: a worker is forked for each
             return
         policy.limits = self._server.settings().limits(most)
         before = policy.wanted
         load = self._load(now)
         wanted, reason = policy.decide(load)
         if wanted != before:
-            logger.info("%s instead of %d: %s.", _workers(wanted), before, reason)
+            logger.info(
+                "Scaling from %d to %s: %s.",
+                before,
+                _workers(wanted),
+                reason,
+                extra={"event": "scaled", "before": before, "workers": wanted, "reason": reason},
+            )
         elif reason:
-            logger.warning("%s and no more: %s.", _workers(wanted), reason)
+            logger.warning(
+                "Staying at %s: %s.",
+                _workers(wanted),
+                reason,
+                extra={"event": "saturated", "workers": wanted, "reason": reason},
+            )
         self._next_look = None if policy.interval is None else now + policy.interval
         self._arrival_watch.disarm()
-        nobody_idle = load.busy == load.persistent or not wanted
-        if policy.at_once and nobody_idle and wanted < most and not load.waiting:
+        none_idle = load.busy == load.persistent or not wanted
+        if policy.at_once and none_idle and wanted < most and not load.waiting:
             try:
-                self._arrival_watch.arm(self._strategy.listening())
+                self._arrival_watch.arm(self._strategy.listeners.fds())
             except OSError:
                 self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
-        """The workers to retire, of so many that are more than wanted: idle ones only.
-
-        Of so many as are `forbidden`, after a while also busy ones: see `Shrinking`.
-        """
+        """The workers to retire, `surplus` at most: idle ones, and see `Shrinking.choose()` for
+        those above the number allowed, `forbidden`."""
         readings = (
             (
                 r.slot,
                 reading._replace(state=State.BUSY)
-                if self._strategy.has_request_in_transit(r)
+                if self._strategy.dispatcher.has_request_in_transit(r)
                 else reading,
             )
             for r, reading in self._ready()
@@ -207,11 +215,11 @@ class Sizer:
         ready = list(self._ready())
         persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
-        listeners = self._strategy.listening()
-        # Of what cannot be counted there is one, at least, if there is any.
+        listeners = self._strategy.listeners.fds()
+        # Some queues cannot be counted: of what waits there, at least one request is known.
         waiting = total(listeners).waiting or int(has_pending(listeners))
         machine, room = self._machine, None
-        if machine is not None and (share or waiting):  # otherwise nobody is going to be added
+        if machine is not None and (share or waiting):  # otherwise no worker is added
             room = machine.memory_room(now, persistent, ready)
         return LoadSample(
             now=now,
@@ -226,10 +234,9 @@ class Sizer:
         )
 
     def _busy(self, now: float, ready: Sequence[Seen]) -> tuple[int, float]:
-        """How many workers have no room left, and what share of what all could do they did.
+        """How many workers are full now, and which share of their capacity was used.
 
-        With threads that is how full they are now; a worker that serves one at a time is full for
-        as long as it is busy.
+        With threads, that share is the present one; otherwise that of the time since the last look.
         """
         threads = self._server.threads()
         if threads is None:

@@ -1,1 +1,1 @@
-"""Decisions as pure functions and small records, with the clock as an argument."""
+"""Decisions: pure functions and small records, with the clock as an argument."""

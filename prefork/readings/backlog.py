@@ -23,11 +23,11 @@ import struct
 import termios
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from prefork.linux.listeners import borrowed
 from prefork.readings.cgroups import number
 from prefork.readings.sockdiag import udp_bytes, unix_queue
+from prefork.state.snapshot import Depth
 
 _TCP_INFO = struct.Struct("=B23xII")  # tcpi_state; of a listener: who waits, and who may
 _TCP_LISTEN = 10
@@ -42,17 +42,6 @@ SMALLEST_CHARGE = 512
 
 _SK_BUFF, _SHARED_INFO, _HEADERS = 256, 320, 59
 _SMALL_BLOCK, _LARGEST_BLOCK = 576, 16384
-
-
-class Depth(NamedTuple):
-    """Requests that wait at a listener now, how many may, and those turned away until now.
-
-    `limit` is `None` where the kernel does not say it.
-    """
-
-    waiting: int
-    limit: int | None
-    dropped: int
 
 
 NOTHING = Depth(0, None, 0)

@@ -1,4 +1,4 @@
-"""A pool that is simulated: how many requests it serves, and how long they take, without a machine.
+"""A simulated pool: how many requests it serves and how long they take, without a machine.
 
     outcome = simulate(
         Scenario(
@@ -11,7 +11,7 @@
     )
     outcome.throughput, outcome.latencies.quantile(0.99)
 
-What is in the model, and what is not, is said in engine.py. Everything is in seconds and bytes.
+`engine.py` describes what is in the model and what is not. Times are in seconds, memory in bytes.
 """
 
 from prefork.simulation.arrivals import Closed, Given, Poisson

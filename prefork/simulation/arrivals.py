@@ -1,4 +1,4 @@
-"""When requests come: at times of their own (open), or when clients have been answered (closed)."""
+"""When requests arrive: at given or random times (open), or after answers (closed)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from random import Random
 from typing import Protocol
 
 Steps = Sequence[tuple[float, float]]
-"""What a figure is from when on: pairs of seconds and the figure, in the order of time."""
+"""A value that changes: pairs of the seconds from which on it counts, and the value, in order."""
 
 
 class Open(Protocol):
-    """Requests that come whatever becomes of the others."""
+    """Requests that arrive independently of the answers."""
 
     def times(self, random: Random) -> Iterator[float]:
-        """When each comes, in seconds and in order; may be without end."""
+        """Yield the seconds at which requests arrive, in order; may be endless."""
 
 
 @dataclass(frozen=True)
 class Poisson:
-    """Requests that know nothing of each other: so many in a second, or a rate that changes."""
+    """Independent requests (a Poisson process), `rate` in a second, or with a rate that changes."""
 
     rate: float | Steps
 
@@ -31,13 +31,13 @@ class Poisson:
             while rate > 0:
                 now -= log(1.0 - draw()) / rate
                 if now >= end:
-                    break  # the process has no memory: from `end` on it may begin anew
+                    break  # the process has no memory: it may start again at `end`
                 yield now
 
 
 @dataclass(frozen=True)
 class Given:
-    """Requests at known times, as they were recorded; in order."""
+    """Requests at known times, such as recorded ones; in order."""
 
     moments: Sequence[float]
 
@@ -47,19 +47,20 @@ class Given:
 
 @dataclass(frozen=True)
 class Closed:
-    """So many clients, or a number that changes; each asks, waits for the answer, pauses, and asks
-    again. A client that comes asks at once; one that is too many leaves instead of asking."""
+    """A number of clients, or one that changes. Each sends a request, waits for the answer, pauses,
+    and repeats. A new client sends its first request at once; a surplus one leaves before its next
+    request."""
 
     clients: int | Steps
     think: float | Callable[[Random], float] = 0.0
-    """Seconds of a pause, or what draws them."""
+    """Seconds of a pause, or a function that draws them."""
 
     def pause(self, random: Random) -> float:
         return self.think(random) if callable(self.think) else self.think
 
 
 def spans(figure: float | Steps) -> list[tuple[float, float, float]]:
-    """From when, until when, and how much."""
+    """Return the periods of a changing value: start, end, value."""
     steps = [(0.0, figure)] if isinstance(figure, (int, float)) else list(figure)
     ends = [start for start, _ in steps[1:]] + [inf]
     return [(start, end, value) for (start, value), end in zip(steps, ends, strict=False)]

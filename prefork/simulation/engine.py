@@ -1,27 +1,25 @@
-"""The pool at work, one event after the other.
+"""Plays a scenario, one event after the other.
 
-In the model
+The model has
 
-- **Arrivals** are open (Poisson, or recorded times) or closed (clients that pause). Those for whom
-  there is no place in the backlog come again after the kernel's retries.
-- **The backlog** is first come, first served. Who is in it is taken by the first worker with room;
-  an idle worker is chosen as the kernel chooses it: line.py.
-- **A request** costs its worker CPU, then it waits, then it costs CPU again: half of what its
-  service says before, half after the wait, for a handler reads, asks, and renders. The overhead is
-  shared out alike.
-- **The cores** have a queue each, and slices, as Linux has them: processors.py. Clients on the same
-  machine are one process there; their CPU is paid before the request is sent.
-- **Threads** of a worker have one interpreter: one of them is on a core, the others wait for it,
-  and take turns after the interpreter's switch interval.
-- **Sizes** are a number, or what a policy decides at its looks: pool.py.
+- **Arrivals**: open (Poisson, or recorded times) or closed (clients that pause). A client that
+  finds the backlog full tries again after the kernel's retry intervals.
+- **The backlog**: first in, first out. A waiting request goes to the first worker with capacity;
+  an idle worker is chosen as the kernel chooses it (idle_queue.py).
+- **Requests**: each takes CPU, then waits, then takes CPU again. Half of its CPU comes before the
+  wait and half after it: a handler reads, queries, and renders. The overhead is divided likewise.
+- **Cores**: each has a queue, and time slices as in Linux (processors.py). Clients on the same
+  machine are one process there; their CPU is used before the request is sent.
+- **Threads** of a worker share one interpreter: one of them is on a core, the others wait for it,
+  and they take turns after the interpreter's switch interval.
+- **Sizes**: a number, or what a policy decides at its looks (simulated_pool.py).
 
-Not in the model: cores that are slower when all are busy (threads of one core, caches, frequency),
-garbage collection, other programs on the machine, workers that die.
+It leaves out cores that are slower when all are busy (threads of one core, caches, frequency),
+garbage collection, other programs on the machine, and workers that die.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
@@ -50,24 +48,25 @@ from prefork.simulation.timers import (
 )
 
 SENDING = -1
-"""Who is on a core for a client."""
+"""The number of the clients' process on the cores."""
 
 INSTANT = 1e-9
-"""Seconds that floating point may leave over."""
+"""Seconds that may remain through rounding of floating point."""
 
 MOST_AT_ONCE = 1000
-"""Requests of one client at one moment, on average, from which on it is taken to ask for ever."""
+"""Requests of one client at one moment, on average, above which the scenario is refused: simulated
+time would not advance."""
 
 PATIENCE = 600.0
-"""Seconds after the end for which a policy may leave requests in the backlog."""
+"""Seconds after the end for which requests in the backlog may wait for the policy."""
 
 
 def simulate(scenario: Scenario) -> Outcome:
-    """Play a scenario; the same one has always the same outcome.
+    """Play a scenario; the same scenario always has the same outcome.
 
-    A policy in it is used up: it remembers what it has decided.
+    A policy in it cannot be used again: it remembers its decisions.
 
-    Errors: `ScenarioError` where clients ask for ever at one moment.
+    Errors: `ScenarioError` where clients send requests without limit at one moment.
     """
     return _Engine(scenario).run()
 
@@ -84,17 +83,18 @@ class _Engine:
         ]
         self._pool = SimulatedPool(scenario, self._timers, self._cores)
         self._workers = self._pool.workers
-        self._line = self._pool.line
+        self._idle_queue = self._pool.idle_queue
         self._threads = self._pool.threads
-        self._switch_interval = sys.getswitchinterval() if self._threads > 1 else inf
-        self._backlog: deque[float] = deque()  # when each came
+        self._switch_interval = scenario.switch_interval if self._threads > 1 else inf
+        self._backlog: deque[float] = deque()  # when each arrived
         self._sending: deque[float] = deque()
         self._latencies, self._waits = Histogram(), Histogram()
         self._largest_backlog = self._turned_away = self._lost = 0
         self._arrived = self._answered = self._answered_in_time = 0
-        self._clients = 0  # closed: those that there are
+        self._clients = 0  # the present number, with closed arrivals
         self._clients_wanted = 0
-        self._asked, self._asked_at = 0, -inf  # so many requests at the last moment
+        self._last_moment = -inf
+        self._requests_then = 0
         self._pauses = Random(f"{scenario.seed} pauses")
         self._opened = self._closed = (0.0, 0.0, 0.0)
         self._is_closed = isinstance(scenario.arrivals, Closed)
@@ -112,38 +112,38 @@ class _Engine:
 
     def run(self) -> Outcome:
         timers, cores, workers = self._timers, self._cores, self._workers
-        arrivals = self._comings()
-        coming = next(arrivals, inf)
+        arrivals = self._arrivals()
+        next_arrival = next(arrivals, inf)
         heapify(timers)
         self._pool.look_later(0.0)
         while True:
-            # The next event: somebody comes, is done on a core, or has waited long enough.
+            # The next event: an arrival, the end of work on a core, or a timer.
             computed, waited = cores.next_event, timers[0][0]
-            if coming <= computed and coming <= waited:
-                if coming == inf:
+            if next_arrival <= computed and next_arrival <= waited:
+                if next_arrival == inf:
                     break
-                self._now = coming
-                self._come(coming)
-                coming = next(arrivals, inf)
+                self._now = next_arrival
+                self._arrive(next_arrival)
+                next_arrival = next(arrivals, inf)
             elif computed <= waited:
                 self._now = computed
-                who = cores.done()
-                if who >= 0:
-                    self._computed(workers[who])
-                elif who == SENDING:
+                number = cores.done()
+                if number >= 0:
+                    self._computed(workers[number])
+                elif number == SENDING:
                     self._sent()
                 cores.release()
             else:
-                self._now, who, figure, came = heappop(timers)
-                if who >= 0:
-                    self._run(workers[who], (figure, 0.0, 0.0, came))
+                self._now, number, figure, came = heappop(timers)
+                if number >= 0:
+                    self._run(workers[number], (figure, 0.0, 0.0, came))
                 else:
-                    self._rare[who](figure, came)
+                    self._rare[number](figure, came)
         return self._outcome()
 
-    # A request's way.
+    # The way of a request.
 
-    def _come(self, now: float) -> None:
+    def _arrive(self, now: float) -> None:
         self._arrived += 1
         if self._scenario.client_cpu:
             self._sending.append(now)
@@ -159,10 +159,10 @@ class _Engine:
         self._reach(came)
 
     def _reach(self, came: float, tries: int = 0) -> None:
-        """The request is at the listener."""
+        """The request has reached the listener."""
         backlog = self._backlog
-        if self._line:
-            self._begin(self._workers[self._line.take()], came, woken=True)
+        if self._idle_queue:
+            self._begin(self._workers[self._idle_queue.take()], came, woken=True)
         elif len(backlog) <= self._scenario.backlog:
             backlog.append(came)
             if len(backlog) > self._largest_backlog:
@@ -182,7 +182,7 @@ class _Engine:
             self._pause()
 
     def _begin(self, worker: Worker, came: float, woken: bool = False) -> None:
-        """The worker takes the request; `woken` by it, if it has waited for one."""
+        """A worker takes the request; `woken` says that it was idle and is woken by it."""
         now = self._now
         if came >= self._scenario.warm_up:
             self._waits.record(now - came)
@@ -190,14 +190,14 @@ class _Engine:
             worker.since = now
         worker.in_hand += 1
         if worker.in_hand < self._threads:
-            self._line.join(worker)
+            self._idle_queue.join(worker)
         elif self._threads > 1:
-            worker.turns = 0  # it leaves the line
+            worker.turns = 0  # it leaves the queue of idle workers
         cpu, wait, after = self._draw()
         self._run(worker, (cpu, wait, after, came), woken)
 
     def _run(self, worker: Worker, request: Request, woken: bool = False) -> None:
-        """Its thread can run, and does if none of the others holds the interpreter."""
+        """A thread of the worker can run; it does if no other one holds the interpreter."""
         if worker.on_cpu is None:
             self._put_on_cpu(worker, request, woken)
         else:
@@ -208,7 +208,7 @@ class _Engine:
         self._cores.add(worker.number, min(request[0], self._switch_interval), self._now, woken)
 
     def _computed(self, worker: Worker) -> None:
-        """The thread on a core is done, or has to let the next one run."""
+        """The thread on a core has finished, or its switch interval has ended."""
         assert worker.on_cpu is not None
         cpu, wait, after, came = worker.on_cpu
         worker.on_cpu = None
@@ -233,19 +233,19 @@ class _Engine:
         if self._scenario.warm_up <= now < self._scenario.seconds:
             self._answered_in_time += 1
         if worker.in_hand == self._threads:
-            self._line.join(worker)
+            self._idle_queue.join(worker)
         else:
-            worker.turns -= 1  # a thread that ends wakes its worker up
+            worker.turns -= 1  # a thread that ends wakes its worker
         worker.in_hand -= 1
         if not worker.in_hand:
             worker.busy += now - worker.since
             worker.since = now
         if self._backlog:
-            self._begin(self._workers[self._line.take()], self._backlog.popleft())
+            self._begin(self._workers[self._idle_queue.take()], self._backlog.popleft())
         if self._is_closed:
             self._pause()
 
-    # Clients who wait for their answers.
+    # Clients that wait for their answers.
 
     def _pause(self) -> None:
         arrivals = self._scenario.arrivals
@@ -254,35 +254,35 @@ class _Engine:
 
     def _ask(self, *_: float) -> None:
         if self._now < self._scenario.seconds and self._clients <= self._clients_wanted:
-            self._see_that_time_passes()
-            self._come(self._now)
+            self._check_that_time_passes()
+            self._arrive(self._now)
         else:
             self._clients -= 1
 
-    def _see_that_time_passes(self) -> None:
-        """Whose request takes no time, or who is turned away at once, asks again at once."""
-        if self._now > self._asked_at:
-            self._asked, self._asked_at = 0, self._now
-        self._asked += 1
-        if self._asked > MOST_AT_ONCE * self._clients:
+    def _check_that_time_passes(self) -> None:
+        """Refuse a scenario in which clients repeat requests that take no time."""
+        if self._now > self._last_moment:
+            self._last_moment, self._requests_then = self._now, 0
+        self._requests_then += 1
+        if self._requests_then > MOST_AT_ONCE * self._clients:
             raise ScenarioError(
-                "Clients ask for ever at one moment: neither pauses, nor requests, nor being "
-                "turned away take time."
+                "Clients send requests without limit at one moment: pauses, requests and retries "
+                "all take no time."
             )
 
     def _change_clients(self, count: float, _: float) -> None:
         self._clients_wanted = int(count)
         while self._clients < self._clients_wanted:
             self._clients += 1
-            self._come(self._now)
+            self._arrive(self._now)
 
-    # What happens now and then.
+    # Rare events.
 
     def _retry(self, tries: float, came: float) -> None:
         self._reach(came, int(tries))
 
     def _look(self, *_: float) -> None:
-        if self._now == self._pool.look_due:  # otherwise there was one meanwhile
+        if self._now == self._pool.look_due:  # otherwise there was another look meanwhile
             self._look_now()
 
     def _look_now(self) -> None:
@@ -296,8 +296,8 @@ class _Engine:
 
     def _ready(self, number: float, _: float) -> None:
         self._pool.ready(int(number), self._now)
-        while self._backlog and self._line:
-            self._begin(self._workers[self._line.take()], self._backlog.popleft())
+        while self._backlog and self._idle_queue:
+            self._begin(self._workers[self._idle_queue.take()], self._backlog.popleft())
 
     def _open(self, *_: float) -> None:
         self._opened = self._pool.clocks(self._now)
@@ -307,8 +307,8 @@ class _Engine:
 
     # The beginning and the end.
 
-    def _comings(self) -> Iterator[float]:
-        """When requests come that are not somebody's next."""
+    def _arrivals(self) -> Iterator[float]:
+        """Yield the arrivals that do not depend on answers."""
         scenario = self._scenario
         if isinstance(scenario.arrivals, Closed):
             for start, _, count in spans(scenario.arrivals.clients):
@@ -342,7 +342,7 @@ class _Engine:
 
 
 def drawing(scenario: Scenario) -> Callable[[], tuple[float, float, float]]:
-    """What draws a request: CPU seconds before its wait, the wait, CPU seconds after it."""
+    """Return a function that draws a request: CPU seconds, seconds of waiting, CPU seconds."""
     draw = Random(f"{scenario.seed} services")
     services = scenario.services
 

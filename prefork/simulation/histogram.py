@@ -1,4 +1,4 @@
-"""Durations by the million, in the memory of some thousand numbers."""
+"""A histogram of durations: millions of them in the memory of some thousand numbers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import defaultdict
 from math import exp, log
 
 UNIT = 1e-6
-"""Seconds below which places become equally wide: nothing in a pool is shorter."""
+"""Seconds below which all buckets have the same width: nothing in a pool is shorter."""
 
 PLACES_PER_E = 100
-"""A place is a hundredth wider than the one before, so a duration is right within half of that."""
+"""A bucket is a hundredth wider than the one before, so a duration is right within half of that."""
 
 
 class Histogram:
-    """How many durations there were of each length, in logarithmic places."""
+    """Counts durations by length, in logarithmic buckets."""
 
     def __init__(self) -> None:
         self.counts: defaultdict[int, int] = defaultdict(int)
-        """By place."""
+        """By bucket."""
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
@@ -31,14 +31,14 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Exact; 0 of none."""
+        """The exact mean; 0 without durations."""
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """Seconds that so large a share (0 to 1) took at most, within 0.5 %; 0 of none.
+        """Return the seconds that a `share` (0 to 1) of the durations took at most, within 0.5 %.
 
-        Of few, the one whose rank is nearest, as HdrHistogram has it, by which real pools are
-        measured.
+        Among few durations it is the one with the nearest rank, as in HdrHistogram, with which real
+        pools are measured. 0 without durations.
         """
         wanted, seen = max(1, int(share * self.count + 0.5)), 0
         for place in sorted(self.counts):

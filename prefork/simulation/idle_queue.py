@@ -1,4 +1,4 @@
-"""Which of the idle workers takes the next request, as the kernel chooses under `accept`."""
+"""Which idle worker takes the next request, as the kernel chooses with the strategy `accept`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 Request = tuple[float, float, float, float]
-"""What is left of one: CPU seconds until it waits, how long it waits, CPU seconds after that, and
-when it came."""
+"""What is left of a request: CPU seconds until it waits, the seconds that it waits, CPU seconds
+after that, and when it arrived."""
 
 MOST_WORKERS = 1 << 32
-"""Numbers that fit into a place; no number is given twice, so those who have left count too."""
+"""Worker numbers that fit into a place. Numbers are not reused, so workers that left count too."""
 
 
 class Worker:
@@ -25,23 +25,23 @@ class Worker:
         self.number = number
         self.in_hand = 0
         self.since = 0.0
-        """Since when it is idle, or busy."""
+        """When it became idle or busy."""
         self.busy = 0.0
-        """Seconds, up to `since`."""
+        """Busy seconds, up to `since`."""
         self.served = 0
         self.on_cpu: Request | None = None
-        """The one whose thread holds the interpreter."""
+        """The request whose thread holds the interpreter."""
         self.runnable: deque[Request] = deque()
-        """Those whose threads wait for the interpreter."""
+        """The requests whose threads wait for the interpreter."""
         self.place = number
         self.turns = 0.0
 
 
 class IdleQueue:
-    """Workers that wait, each at its place; the first one is woken.
+    """Workers that wait, each at its place in the queue; the first one is woken.
 
-    A worker keeps its place until it has waited so many `turns` more, then it goes to the end:
-    workers/sources/shared.py does the same.
+    A worker keeps its place for `turns` waits, then it goes to the end, as in
+    workers/sources/shared.py.
     """
 
     def __init__(self, turns: float) -> None:
@@ -61,11 +61,11 @@ class IdleQueue:
         heappush(self._places, worker.place)
 
     def take(self) -> int:
-        """The number of the first one, which waits no longer."""
+        """Remove the first worker; return its number."""
         return heappop(self._places) % MOST_WORKERS
 
     def leave(self, gone: Iterable[int]) -> None:
-        """Workers of these numbers wait no longer."""
+        """Remove the workers with these numbers."""
         gone = set(gone)
         self._places = [place for place in self._places if place % MOST_WORKERS not in gone]
         heapify(self._places)

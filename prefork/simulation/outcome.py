@@ -1,4 +1,4 @@
-"""What comes of a scenario."""
+"""The results of a simulation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefork.simulation.histogram import Histogram
 
 
 class Decided(NamedTuple):
-    """What a policy wanted, from when on, and why."""
+    """A decision of a policy: when, how many workers, and why."""
 
     at: float
     wanted: int
@@ -18,30 +18,33 @@ class Decided(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The figures leave the warm-up out, and end when requests end to come; the counts do not."""
+    """What happened in a scenario.
+
+    The figures leave out the warm-up, and what happens after the last arrival; the counts do not.
+    """
 
     arrived: int
     answered: int
     turned_away: int
-    """Times that somebody found the backlog full."""
+    """How often a client found the backlog full."""
     lost: int
-    """Requests that were given up by their clients, after the last retry."""
+    """Requests that their clients gave up, after the last retry."""
     unanswered: int
-    """That nobody had served long after the end: the policy wanted no workers."""
+    """Requests that were not served long after the end: the policy wanted no workers."""
     throughput: float
-    """Answers in a second."""
+    """Answers per second."""
     latencies: Histogram
-    """From a request's coming to its answer, of all that came after the warm-up."""
+    """From the arrival of a request to its answer, of all that arrived after the warm-up."""
     waits: Histogram
-    """The part of it before a worker took the request."""
+    """The part of each latency before a worker took the request."""
     busy_share: float
-    """0..1, of the ready workers' time."""
+    """The part (0 to 1) of the ready workers' time for which they were busy."""
     cpu_share: float
-    """0..1, of all cores' time; clients on the same machine included."""
+    """The part (0 to 1) of all cores' time that was used, by clients on the same machine too."""
     largest_backlog: int
     served: list[int]
     """Requests of each worker, in the order in which they were forked."""
     sizes: list[tuple[float, int]]
-    """The number of persistent workers (ready or starting), from when on."""
+    """Seconds, and the number of persistent workers (ready or starting) from then on."""
     decisions: list[Decided]
-    """Of the policy, each that differs from the one before or gives a reason."""
+    """The decisions of the policy that differ from the one before or give a reason."""

@@ -1,4 +1,4 @@
-"""The cores, and who is on them: what matters of a scheduler for those who wait for it."""
+"""The cores and the processes on them: the parts of a scheduler that affect waiting times."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from heapq import heappop, heappush, heapreplace
 from math import ceil, inf
 from random import Random
 
-NOBODY = -2
+NO_PROCESS = -2
 
 BALANCING = -1
-"""In the place of a core: an idle one helps another out."""
+"""In place of a core's number: an idle core takes a process from another one."""
 
 TICK = 0.004
-"""Seconds until an idle core hears that others have a queue (CONFIG_HZ=250)."""
+"""Seconds until an idle core notices that others have a queue (CONFIG_HZ=250)."""
 
 SLICE = TICK
-"""Seconds of a core while others wait for it. A slice of Linux 6.15 and later is shorter (0.7 ms of
-one core, 1.4 of two, 2.8 of eight or more: `se.slice` of /proc/PID/sched), but whether it is over
-the kernel looks at the next tick only."""
+"""Seconds for which a process keeps a core while others wait. A slice of Linux 6.15 and later is
+shorter (0.7 ms on one core, 1.4 on two, 2.8 on eight or more: `se.slice` of /proc/PID/sched), but
+the kernel checks for its end only at the next tick."""
 
 FULL = 1.17
-"""The kernel takes a use of 1 / 1.17 for full (`imbalance_pct` of the cores that share a cache)."""
+"""The kernel treats a use of 1 / 1.17 as full (`imbalance_pct` of the cores that share a cache)."""
 
 LOOK = 0.064
-"""Seconds between two looks at how much the cores are used, as when the kernel balances them."""
+"""Seconds between two measurements of the use of the cores, as in the kernel's balancing."""
 
 
 class Processors:
-    """Cores, each with a queue of those who can run, as Linux has them.
+    """Cores, each with a queue of processes that can run, as in Linux.
 
-    Who is on a core stays there until its work is done; while others wait, at most for a slice, and
-    then joins the end of that core's queue. Everybody has a number and a home, the core that it was
-    on last, and is here once at a time.
+    A process stays on a core until its work is done, but at most for a slice while others wait;
+    then it joins the end of that core's queue. Each process has a number, and a home: the core that
+    it was on last. It is on one core or in one queue.
 
-    Who wakes up goes home. If the home is taken it looks for an idle core, as the kernel does since
-    Linux 5.19 (`SIS_UTIL`): at so many cores as are left of (1 - (1.17 used)^2), where `used` is
-    their share in use; above 60 % of two cores that is none, so the two waits in one queue while
-    the other core is idle. Nobody leaves a queue but when a core has been idle for a tick.
+    A process that wakes up goes home. If its home is taken it looks for an idle core, as in Linux
+    5.19 and later (`SIS_UTIL`): among (1 - (1.17 used)^2) of the cores, where `used` is the share
+    of them in use. With two cores of which 60 % are used that is none, so two processes wait in one
+    queue while the other core is idle. A process leaves a queue only when a core has been idle for
+    a tick.
 
-    A part of a core, as a quota gives it, makes all of them slower; the kernel stops them for the
-    rest of a period instead. All cores share one cache.
+    A fractional core, as with a quota, makes all cores slower; the kernel stops the processes for
+    the rest of a period instead. All cores share one cache.
 
-    An event costs O(log n), a balance O(n) for each core that helps out.
+    An event costs O(log n), a balance O(n) for each core that takes a process.
     """
 
     def __init__(self, cores: float, slice_: float | None, random: Random) -> None:
         self.next_event = inf
-        """When the next event is, if nobody comes before."""
+        """The time of the next event, if no process is added before."""
         count = ceil(cores)
         self._count = count
         self._speed = cores / count
@@ -56,45 +57,45 @@ class Processors:
         self._now = self._used = 0.0
         self._running = 0
         self._looked = (0.0, 0.0)
-        self._seen = count  # cores at which one looks for an idle one
+        self._seen = count  # cores at which a process looks for an idle one
         self._home: dict[int, int] = {}
         self._idle: dict[int, None] = dict.fromkeys(range(count))
-        self._who = [NOBODY] * count
-        self._work_ends = [0.0] * count  # of who is there
+        self._process = [NO_PROCESS] * count
+        self._work_ends = [0.0] * count  # of the process that is there
         self._slice_ends = [0.0] * count
         self._queues: list[deque[tuple[int, float]]] = [deque() for _ in range(count)]
         self._queued = 0
-        # What is to happen; of the events of one core, the one with its last stamp is valid.
+        # Planned events; of those of one core, only the one with its latest stamp is valid.
         self._events: list[tuple[float, int, int]] = []
         self._stamps = [0] * (count + 1)
         self._balancing = False
-        self._holder, self._held = NOBODY, 0
+        self._holder, self._held = NO_PROCESS, 0
 
     def used(self, now: float) -> float:
-        """CPU seconds of all together."""
+        """Return the CPU seconds that were used on all cores."""
         self._used += (now - self._now) * self._speed * self._running
         self._now = now
         return self._used
 
-    def add(self, who: int, seconds: float, now: float, anywhere: bool = False) -> None:
-        """Somebody has work for so many seconds of a core. Who holds one goes on in its slice.
+    def add(self, process: int, seconds: float, now: float, anywhere: bool = False) -> None:
+        """A process has work for so many CPU seconds. One that holds a core continues its slice.
 
-        `anywhere`: it is woken by a packet, and may also run where that has come in, or was sent.
+        `anywhere`: it is woken by a packet, and may also run where that arrived or was sent.
         """
         self.used(now)
-        if who == self._holder:
-            self._holder = NOBODY
-            self._put(self._held, who, seconds, self._slice_ends[self._held])
+        if process == self._holder:
+            self._holder = NO_PROCESS
+            self._put(self._held, process, seconds, self._slice_ends[self._held])
             return
-        core = self._home.get(who, who % self._count)
+        core = self._home.get(process, process % self._count)
         if core not in self._idle:
             core = self._other(core, anywhere)
         if core in self._idle:
             del self._idle[core]
-            self._put(core, who, seconds, now + self._slice)
+            self._put(core, process, seconds, now + self._slice)
             return
-        self._home[who] = core
-        self._queues[core].append((who, seconds))
+        self._home[process] = core
+        self._queues[core].append((process, seconds))
         self._queued += 1
         if len(self._queues[core]) == 1 and core != self._held_core():
             self._note(core)
@@ -102,41 +103,41 @@ class Processors:
             self._balance_later()
 
     def done(self) -> int:
-        """It is `next_event`: who has finished; NOBODY if something else had to be done.
+        """Advance to `next_event`; return the process that has finished, NO_PROCESS if none has.
 
-        Who has finished holds its core until `release()`.
+        A process that has finished holds its core until `release()`.
         """
         now, core, _ = self._events[0]
         self.used(now)
         if core == BALANCING:
             heappop(self._events)
             self._balance()
-            return NOBODY
+            return NO_PROCESS
         left = self._work_ends[core] - now
         if left > 0:
             self._rotate(core, left)
-            return NOBODY
+            return NO_PROCESS
         heappop(self._events)
         self._running -= 1
-        self._holder, self._held = self._who[core], core
+        self._holder, self._held = self._process[core], core
         return self._holder
 
     def _rotate(self, core: int, left: float) -> None:
-        """The slice is over: the first of the queue takes the core, who was there goes behind."""
+        """The slice has ended: the first process of the queue and this one change places."""
         now, queue = self._now, self._queues[core]
-        queue.append((self._who[core], left * self._speed))
-        who, seconds = queue.popleft()
+        queue.append((self._process[core], left * self._speed))
+        process, seconds = queue.popleft()
         end, slice_end = now + seconds / self._speed, now + self._slice
-        self._who[core], self._work_ends[core], self._slice_ends[core] = who, end, slice_end
+        self._process[core], self._work_ends[core], self._slice_ends[core] = process, end, slice_end
         self._stamps[core] += 1
         heapreplace(self._events, (min(end, slice_end), core, self._stamps[core]))
         self._plan()
 
     def release(self) -> None:
-        """Whoever has finished and has no more work leaves its core to the next one."""
-        if self._holder == NOBODY:
+        """Free the core of the process that has finished, unless it was given more work."""
+        if self._holder == NO_PROCESS:
             return
-        self._holder = NOBODY
+        self._holder = NO_PROCESS
         if self._queues[self._held]:
             self._next(self._held)
         else:
@@ -146,21 +147,21 @@ class Processors:
             self._plan()
 
     def _next(self, core: int) -> None:
-        """The core takes the first of its queue."""
-        who, seconds = self._queues[core].popleft()
+        """The core takes the first process of its queue."""
+        process, seconds = self._queues[core].popleft()
         self._queued -= 1
-        self._put(core, who, seconds, self._now + self._slice)
+        self._put(core, process, seconds, self._now + self._slice)
 
-    def _put(self, core: int, who: int, seconds: float, slice_end: float) -> None:
+    def _put(self, core: int, process: int, seconds: float, slice_end: float) -> None:
         self._running += 1
-        self._home[who] = core
-        self._who[core] = who
+        self._home[process] = core
+        self._process[core] = process
         self._work_ends[core] = self._now + seconds / self._speed
         self._slice_ends[core] = slice_end
         self._note(core)
 
     def _note(self, core: int) -> None:
-        """The next event of this core: the end of its work, or of its slice while others wait."""
+        """Plan the next event of a core: the end of the work, or of the slice while others wait."""
         when = self._work_ends[core]
         if self._queues[core]:
             when = min(when, max(self._slice_ends[core], self._now))
@@ -175,18 +176,18 @@ class Processors:
         self.next_event = events[0][0] if events else inf
 
     def _held_core(self) -> int:
-        return NOBODY if self._holder == NOBODY else self._held
+        return NO_PROCESS if self._holder == NO_PROCESS else self._held
 
     def _other(self, home: int, anywhere: bool) -> int:
-        """Where one goes whose home is taken."""
+        """Return the core for a process whose home is taken."""
         if self._idle and (anywhere or self._finds()):
             return next(iter(self._idle))
-        if anywhere and self._holder != NOBODY and not self._queues[self._held]:
+        if anywhere and self._holder != NO_PROCESS and not self._queues[self._held]:
             return self._held
         return home
 
     def _finds(self) -> bool:
-        """Whether one who looks for an idle core happens to see one."""
+        """Whether a process that looks for an idle core finds one."""
         since, used = self._looked
         if self._now - since > LOOK:
             share = (self._used - used) / ((self._now - since) * self._speed * self._count)
@@ -204,12 +205,12 @@ class Processors:
             self._plan()
 
     def _balance(self) -> None:
-        """Each idle core takes one from the longest queue."""
+        """Each idle core takes a process from the longest queue."""
         self._balancing = False
         for core in list(self._idle)[: self._queued]:
             longest = max(self._queues, key=len)
             del self._idle[core]
             self._queued -= 1
-            who, seconds = longest.popleft()
-            self._put(core, who, seconds, self._now + self._slice)
+            process, seconds = longest.popleft()
+            self._put(core, process, seconds, self._now + self._slice)
         self._plan()

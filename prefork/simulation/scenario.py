@@ -1,4 +1,4 @@
-"""What is simulated."""
+"""The input of a simulation: a pool, its machine and its load."""
 
 from __future__ import annotations
 
@@ -12,60 +12,67 @@ from prefork.settings import IdleOrder
 from prefork.simulation.arrivals import Closed, Open
 
 TCP_RETRIES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds after which a client's kernel tries again to connect, each after the one before. The
-first are a second apart since Linux 6.5 (`tcp_syn_linear_timeouts` and `tcp_syn_retries` in the
+"""Seconds after which a client's kernel tries again to connect, each counted from the one before.
+The first are a second apart since Linux 6.5 (`tcp_syn_linear_timeouts` and `tcp_syn_retries` in the
 kernel's ip-sysctl)."""
 
 
 class Service(NamedTuple):
-    """What one request takes of its worker, in seconds."""
+    """What one request takes of its worker's time, in seconds."""
 
     cpu: float
     wait: float
-    """For something else than a core: a database, a disk, another server."""
+    """For something other than a core: a database, a disk, another server."""
 
 
 Services = Sequence[Service] | Callable[[Random], Service]
-"""Measured ones, of which each request is one at random; or what draws one."""
+"""Measured services, of which each request has a random one; or a function that draws one."""
 
 
 class ScenarioError(ValueError):
-    """A scenario that nothing can come of; the message says why."""
+    """A scenario that cannot be played; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A pool, the machine that it has, and what is asked of it."""
+    """A pool, its machine, and its load.
+
+    Errors: `ScenarioError` for values that cannot be played.
+    """
 
     arrivals: Open | Closed
     services: Services
     workers: int | Sizing
-    """A number, or the policy that decides it at each of its looks."""
+    """A number of workers, or the policy that decides it at each look."""
     cores: float
-    """That the pool may use; a part of one if there is a quota."""
+    """Cores that the pool may use; may be fractional, as with a quota."""
     slice: float | None = None
-    """Seconds for which one has a core while others wait for it; `None`: a tick of the kernel."""
+    """Seconds for which a process keeps a core while others wait; `None`: a tick of the kernel."""
     seconds: float
-    """For which requests come. All that have come are served."""
+    """Seconds during which requests arrive. All that have arrived are served."""
     threads: int = 1
-    """Requests that a worker has in hand at a time; 0: any number."""
+    """Requests that a worker has in flight at once; 0: no limit."""
+    switch_interval: float = 0.005
+    """Seconds after which the interpreter passes from one of a worker's threads to the next that
+    wants to compute; CPython's default (`sys.setswitchinterval()`)."""
     idle_order: IdleOrder = "fifo"
     backlog: int = 1024
-    """As in listen(2); one more than this may wait."""
+    """As in listen(2); one connection more than this may wait."""
     retries: Sequence[float] = TCP_RETRIES
-    """Seconds after which one who was turned away comes again, each after the one before; then the
-    request is lost. Empty where the first time is the last (Unix sockets)."""
+    """Seconds after which a client that was turned away tries again, each counted from the one
+    before; after the last the request is lost. Empty for clients that do not retry (Unix
+    sockets)."""
     overhead: float = 0.0
-    """CPU seconds of a request in its worker beside the handler: the server's own, the kernel's."""
+    """CPU seconds of a request in its worker outside the handler: the server's and the kernel's."""
     client_cpu: float = 0.0
-    """CPU seconds of a request that its client takes from the same cores, before it is sent."""
+    """CPU seconds that a client uses on the same cores before it sends a request."""
     start_time: float = 0.05
-    """Seconds from fork to ready. The first workers are ready when the time begins."""
+    """Seconds from fork to ready. The first workers are ready at the beginning."""
     memory: int | None = None
-    """Bytes that the workers may have together; `None`: nobody asks."""
+    """Bytes that all workers may take together; `None`: no limit."""
     memory_of_worker: int = 0
     warm_up: float = 0.0
-    """Seconds at the beginning that the figures leave out."""
+    """Seconds at the beginning that the figures do not count."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,16 +80,26 @@ class Scenario:
         measured = () if callable(self.services) else self.services
         think = self.arrivals.think if isinstance(self.arrivals, Closed) else 0.0
         for wrong, sentence in (
-            (not self.cores > 0, "There must be a core, or a part of one."),
-            (isinstance(self.workers, int) and self.workers < 1, "There must be a worker."),
-            (self.threads < 0, "A worker has one thread or more; 0 is any number."),
-            (self.backlog < 0, "No fewer than none can wait in the backlog."),
-            (self.slice is not None and not self.slice > 0, "A slice of a core must take time."),
-            (min(spans) < 0, "Overhead, CPU, spawning and retries take no less than no time."),
-            (not callable(think) and think < 0, "Clients cannot pause for less than no time."),
-            (not 0 <= self.warm_up < self.seconds, "The warm-up must end before the time does."),
-            (not callable(self.services) and not measured, "No service was measured."),
-            (any(min(each) < 0 for each in measured), "A service takes less than no time."),
+            (not self.cores > 0, "cores must be above 0."),
+            (
+                isinstance(self.workers, int) and self.workers < 1,
+                "workers must be 1 or more, or a policy.",
+            ),
+            (self.threads < 0, "threads must be 1 or more, or 0 for no limit."),
+            (not self.switch_interval > 0, "switch_interval must be above 0."),
+            (self.backlog < 0, "backlog must not be negative."),
+            (self.slice is not None and not self.slice > 0, "slice must be above 0."),
+            (min(spans) < 0, "overhead, client_cpu, start_time and retries must not be negative."),
+            (not callable(think) and think < 0, "The pauses of clients must not be negative."),
+            (
+                not 0 <= self.warm_up < self.seconds,
+                "warm_up must be 0 or more, and less than seconds.",
+            ),
+            (not callable(self.services) and not measured, "services must not be empty."),
+            (
+                any(min(each) < 0 for each in measured),
+                "The times of a service must not be negative.",
+            ),
         ):
             if wrong:
                 raise ScenarioError(sentence)

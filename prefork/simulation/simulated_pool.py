@@ -1,11 +1,11 @@
-"""The workers there are, and those that a policy wants."""
+"""The workers of the simulated pool, and how their number changes."""
 
 from __future__ import annotations
 
 from heapq import heappush
 from math import ceil, inf
 
-from prefork.policies.idle_order import turns_of
+from prefork.policies.idle_order import waits_before_requeue
 from prefork.policies.sizing.base import Decision, LoadSample, Sizing
 from prefork.policies.sizing.steps import SURPLUS_INTERVAL, to_start
 from prefork.simulation.idle_queue import IdleQueue, Worker
@@ -16,8 +16,11 @@ from prefork.simulation.timers import LOOK, READY, SETTLE, Timer
 
 
 class SimulatedPool:
-    """Forks and retires workers, as the master does: at most as many start at a time as there are
-    cores, and only idle ones are retired, those first that have been idle longest."""
+    """Starts and retires workers as the master does.
+
+    At most as many start at the same time as there are cores, and only idle ones are retired, those
+    first that have been idle longest.
+    """
 
     def __init__(self, scenario: Scenario, timers: list[Timer], processors: Processors) -> None:
         self._scenario = scenario
@@ -26,11 +29,11 @@ class SimulatedPool:
         self._cores = ceil(scenario.cores)
         self.sizing = None if isinstance(scenario.workers, int) else scenario.workers
         wanted, most = bounds(scenario.workers)
-        self.line = IdleQueue(turns_of(scenario.idle_order, most))
+        self.idle_queue = IdleQueue(waits_before_requeue(scenario.idle_order, most))
         self.threads: float = scenario.threads or inf
         self.workers = [Worker(number) for number in range(wanted)]
         self.serving = dict.fromkeys(range(wanted))
-        """The numbers of the workers that are ready."""
+        """The numbers of the ready workers, in order."""
         self.sizes = [(0.0, wanted)]
         self.decisions: list[Decided] = []
         self._wanted = wanted
@@ -42,14 +45,14 @@ class SimulatedPool:
         self._looked = 0.0
         self._seen = (0.0, 0.0, 0.0)
         for worker in self.workers:
-            self.line.join(worker)
+            self.idle_queue.join(worker)
 
     @property
     def persistent(self) -> int:
         return len(self.serving) + self._starting
 
     def look(self, now: float, waiting: int) -> None:
-        """Let the policy decide, and do what it wants."""
+        """Let the policy decide, and carry out the decision."""
         assert self.sizing is not None
         busy, present, used = seen = self.clocks(now)
         busy_before, present_before, used_before = self._seen
@@ -74,14 +77,14 @@ class SimulatedPool:
         self.settle(now)
 
     def look_later(self, now: float) -> None:
-        """The next look is due when the policy says, whatever was said before."""
+        """Schedule the next look when the policy wants it; this replaces an earlier schedule."""
         self.look_due = inf
         if self.sizing is not None and self.sizing.interval is not None:
             self.look_due = now + self.sizing.interval
             heappush(self._timers, (self.look_due, LOOK, 0.0, 0.0))
 
     def settle(self, now: float) -> None:
-        """Fork what is missing; retire who is too many and idle, the others later."""
+        """Start missing workers; retire surplus ones that are idle now, the others later."""
         before = self.persistent
         for _ in range(to_start(self._wanted - before, self._starting, self._cores)):
             self._starting += 1
@@ -100,19 +103,19 @@ class SimulatedPool:
         self.settle(now)
 
     def ready(self, number: int, now: float) -> None:
-        """A worker has started; whoever is still missing may start now.
+        """A worker has started; another missing one may start now.
 
-        It is in line first: if nobody wants it any more, it may be the one that is retired.
+        It joins the idle queue first: if it is no longer wanted, it may be the one to be retired.
         """
         self._starting -= 1
         self._count(now)
         self.serving[number] = None
         self.workers[number].since = now
-        self.line.join(self.workers[number])
+        self.idle_queue.join(self.workers[number])
         self.settle(now)
 
     def clocks(self, now: float) -> tuple[float, float, float]:
-        """Seconds that workers were busy, and ready, and that the cores were used."""
+        """Return the seconds for which workers were busy, and ready, and cores were used."""
         self._count(now)
         busy = sum(
             worker.busy + (now - worker.since) * bool(worker.in_hand) for worker in self.workers
@@ -135,7 +138,7 @@ class SimulatedPool:
         self._count(now)
         for each in gone:
             del self.serving[each]
-        self.line.leave(gone)
+        self.idle_queue.leave(gone)
         if len(gone) < surplus and not self._settling:
             self._settling = True
             heappush(self._timers, (now + SURPLUS_INTERVAL, SETTLE, 0.0, 0.0))
@@ -146,7 +149,7 @@ class SimulatedPool:
 
 
 def bounds(workers: int | Sizing) -> tuple[int, int]:
-    """How many workers there are at first, and at most."""
+    """Return the number of workers at the beginning, and the maximum."""
     if isinstance(workers, int):
         return workers, workers
     return workers.wanted, workers.limits.most

@@ -1,20 +1,26 @@
-"""The state machines of a worker, of the pool, and of its generations, as tables.
+"""The state machines of a worker, of the pool and of its generations, as tables. No system calls.
 
-A worker, as the master sees it, is *starting* from the fork until it says that it is ready, then
-*serving* until it is asked to leave, then *retiring*: it takes nothing new and finishes what it
-holds. Whoever misses a deadline is *killed*. Death needs no permission: from each of these the
-worker may be found *gone*, and its slot is free again.
+A worker is *starting* from the fork until it reports that it is ready, *serving* until it is asked
+to leave, then *retiring*: it takes nothing new and finishes what it holds. A worker that misses a
+deadline is *killed*. A worker may exit in any of these states; then it is *gone*, and its slot is
+free.
 
-The pool is *new* until it serves, then *running*; when the loop ends it is *draining*: the workers
-finish, and take what waits in the backlog. When the graceful_timeout is over, or somebody asks a
-second time, it is *stopping*: the rest is killed. Without workers it is *closed*. It may run again
-from any of these: `serve_forever()` may be called a second time.
+The pool is *new* until its loop begins. While it is *booting*, workers are kept and none has been
+ready yet; only here, a failed start ends the server (`StartError`). When the first worker is ready,
+or at once if none is wanted, it is *running*. When the loop has ended it is *draining*: the workers
+finish, and serve what waits in the backlog. When the graceful_timeout has passed, or a stop by
+force is asked for, it is *stopping*: the workers have been killed. Without workers it is *closed*.
+It may boot again from any state, for `serve_forever()` may be called again.
 
-Where workers are forked from a warm one, each generation is *resting* until one of its workers is
-warm, *growing* while that forks a mold, and *rolling* while the older workers are replaced.
+A state says where the pool is; a `StopReason` says why it no longer keeps workers. The reason
+outlives the state: a closed pool still knows whether its workers were killed.
 
-Two rules. Every transition stands in one of the tables; an event without an entry is a bug, and
-raises with the state unchanged. A state says where a thing is; why it is there is said elsewhere.
+Where workers are forked from a mold, a promotion is *idle* until a worker is warm, then *forking*
+until the mold is ready or has failed. When it is ready, a new generation begins. Its rollout is
+*rolling* while the workers of older generations are replaced, and *settled* otherwise.
+
+Two rules. Every transition is in one of the tables, and every pair of state and reason; anything
+else is a bug, and raises with nothing changed.
 """
 
 from __future__ import annotations
@@ -24,28 +30,29 @@ from typing import TypeVar
 
 
 class WorkerState(Enum):
-    """Where a worker is in its life."""
+    """Where a worker is, as the master sees it."""
 
     STARTING = auto()  # forked, not ready yet
     SERVING = auto()  # takes requests
     RETIRING = auto()  # asked to finish
-    KILLED = auto()  # SIGKILL sent; only the wait is left
-    GONE = auto()  # collected; the slot may be used again
+    KILLED = auto()  # SIGKILL was sent; its exit is awaited
+    GONE = auto()  # reaped; the slot is free
 
 
 class WorkerEvent(Enum):
     """What happens to a worker."""
 
-    READY = auto()  # it has said so
+    READY = auto()  # it has reported that it can take requests
     RETIRED = auto()  # it was told to leave
-    KILLED = auto()  # it was killed: a deadline has passed
-    EXITED = auto()  # its pidfd said so
+    KILLED = auto()  # SIGKILL was sent: a deadline has passed, or the pool stops by force
+    EXITED = auto()  # it was reaped
 
 
 class PoolState(Enum):
-    """Where a pool is in its life."""
+    """Where a pool is."""
 
-    NEW = auto()  # no worker was ever started
+    NEW = auto()  # no loop has begun
+    BOOTING = auto()  # workers are kept; the first one is not ready yet
     RUNNING = auto()  # workers are kept
     DRAINING = auto()  # workers finish, and empty the backlog
     STOPPING = auto()  # workers were killed
@@ -56,35 +63,57 @@ class PoolEvent(Enum):
     """What happens to a pool."""
 
     START = auto()  # the loop begins
-    DRAIN = auto()  # the loop has ended
-    KILL = auto()  # patience has ended
+    READY = auto()  # the first worker is ready, or none is wanted
+    DRAIN = auto()  # the loop has ended, or the server closes
+    KILL = auto()  # the graceful_timeout has passed, or a stop by force was asked for
     EMPTY = auto()  # no worker is left
 
 
-class ReforkState(Enum):
-    """How far the workers of a pool are in being replaced by the next generation."""
+class StopReason(Enum):
+    """Why a pool keeps workers no longer."""
 
-    RESTING = auto()  # there is nothing to replace
-    GROWING = auto()  # a worker forks a mold; the one before it is still in use
-    ROLLING = auto()  # a mold is ready, and older workers are replaced
+    LOOP_ENDED = auto()  # the listener stays open, and another loop may begin
+    CLOSING = auto()  # the listener is about to close: what waits there must be served first
+    FORCED = auto()  # the workers were killed, and nothing more is served
 
 
-class ReforkEvent(Enum):
-    """What happens to a generation."""
+class PromotionState(Enum):
+    """Whether a worker is making a mold: a process from which workers are forked."""
+
+    IDLE = auto()  # none is
+    FORKING = auto()  # one was told to fork it; the mold before it is still in use
+
+
+class PromotionEvent(Enum):
+    """What happens to a promotion."""
 
     ORDERED = auto()  # a worker was told to fork a mold
-    GROWN = auto()  # the mold is ready
-    FAILED = auto()  # it will never be
-    ROLLED = auto()  # no older worker is left
-    LOST = auto()  # the mold in use has ended
+    READY = auto()  # workers can be forked from the mold
+    FAILED = auto()  # there will be no mold
+
+
+class RolloutState(Enum):
+    """Whether workers are being replaced by those of the next generation."""
+
+    SETTLED = auto()  # none is; workers of older generations may be left
+    ROLLING = auto()  # workers of older generations are retired, a few at once
+
+
+class RolloutEvent(Enum):
+    """What happens to a generation."""
+
+    BEGUN = auto()  # its workers can be forked
+    FINISHED = auto()  # no older worker is left
+    CALLED_OFF = auto()  # no more of its workers can be forked
 
 
 class LifecycleError(RuntimeError):
-    """An event came in a state that has no answer to it: a bug of ours."""
+    """An event came in a state that does not allow it: a bug in this package."""
 
 
 _W, _WE, _P, _PE = WorkerState, WorkerEvent, PoolState, PoolEvent
-_R, _RE = ReforkState, ReforkEvent
+_M, _ME = PromotionState, PromotionEvent
+_R, _RE = RolloutState, RolloutEvent
 
 WORKER_TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (_W.STARTING, _WE.READY): _W.SERVING,
@@ -103,34 +132,50 @@ WORKER_TRANSITIONS: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
 }
 
 POOL_TRANSITIONS: dict[tuple[PoolState, PoolEvent], PoolState] = {
-    (_P.NEW, _PE.START): _P.RUNNING,
+    (_P.NEW, _PE.START): _P.BOOTING,
     (_P.NEW, _PE.DRAIN): _P.DRAINING,
     (_P.NEW, _PE.KILL): _P.STOPPING,
-    (_P.RUNNING, _PE.START): _P.RUNNING,
+    (_P.BOOTING, _PE.START): _P.BOOTING,
+    (_P.BOOTING, _PE.READY): _P.RUNNING,
+    (_P.BOOTING, _PE.DRAIN): _P.DRAINING,
+    (_P.BOOTING, _PE.KILL): _P.STOPPING,
+    (_P.RUNNING, _PE.START): _P.BOOTING,
     (_P.RUNNING, _PE.DRAIN): _P.DRAINING,
     (_P.RUNNING, _PE.KILL): _P.STOPPING,
-    (_P.DRAINING, _PE.START): _P.RUNNING,
+    (_P.DRAINING, _PE.START): _P.BOOTING,
     (_P.DRAINING, _PE.DRAIN): _P.DRAINING,
     (_P.DRAINING, _PE.KILL): _P.STOPPING,
     (_P.DRAINING, _PE.EMPTY): _P.CLOSED,
-    (_P.STOPPING, _PE.START): _P.RUNNING,
+    (_P.STOPPING, _PE.START): _P.BOOTING,
     (_P.STOPPING, _PE.KILL): _P.STOPPING,
-    (_P.STOPPING, _PE.DRAIN): _P.STOPPING,
     (_P.STOPPING, _PE.EMPTY): _P.CLOSED,
-    (_P.CLOSED, _PE.START): _P.RUNNING,
+    (_P.CLOSED, _PE.START): _P.BOOTING,
     (_P.CLOSED, _PE.DRAIN): _P.DRAINING,
     (_P.CLOSED, _PE.KILL): _P.CLOSED,
-    (_P.CLOSED, _PE.EMPTY): _P.CLOSED,
 }
 
-REFORK_TRANSITIONS: dict[tuple[ReforkState, ReforkEvent], ReforkState] = {
-    (_R.RESTING, _RE.ORDERED): _R.GROWING,
-    (_R.RESTING, _RE.LOST): _R.RESTING,
-    (_R.GROWING, _RE.GROWN): _R.ROLLING,
-    (_R.GROWING, _RE.FAILED): _R.RESTING,
-    (_R.GROWING, _RE.LOST): _R.GROWING,
-    (_R.ROLLING, _RE.ROLLED): _R.RESTING,
-    (_R.ROLLING, _RE.LOST): _R.RESTING,
+_ENDS = frozenset({StopReason.LOOP_ENDED, StopReason.CLOSING})
+
+STOP_REASONS: dict[PoolState, frozenset[StopReason | None]] = {
+    _P.NEW: frozenset({None}),
+    _P.BOOTING: frozenset({None}),
+    _P.RUNNING: frozenset({None}),
+    _P.DRAINING: _ENDS,
+    _P.STOPPING: frozenset({StopReason.FORCED}),
+    _P.CLOSED: _ENDS | {StopReason.FORCED},
+}
+
+PROMOTION_TRANSITIONS: dict[tuple[PromotionState, PromotionEvent], PromotionState] = {
+    (_M.IDLE, _ME.ORDERED): _M.FORKING,
+    (_M.FORKING, _ME.READY): _M.IDLE,
+    (_M.FORKING, _ME.FAILED): _M.IDLE,
+}
+
+ROLLOUT_TRANSITIONS: dict[tuple[RolloutState, RolloutEvent], RolloutState] = {
+    (_R.SETTLED, _RE.BEGUN): _R.ROLLING,
+    (_R.SETTLED, _RE.CALLED_OFF): _R.SETTLED,
+    (_R.ROLLING, _RE.FINISHED): _R.SETTLED,
+    (_R.ROLLING, _RE.CALLED_OFF): _R.SETTLED,
 }
 
 State = TypeVar("State", bound=Enum)

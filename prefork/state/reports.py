@@ -1,9 +1,8 @@
-"""What the master says of its workers: a sentence for each death, a record for each that lives."""
+"""What the master reports of its workers: a log record for each death, a status for each worker."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 
 from prefork.state.lifecycle import WorkerState
@@ -15,12 +14,13 @@ logger = logging.getLogger("prefork")
 
 
 class StartError(RuntimeError):
-    """No worker of the first generation could start; the message has a worker's traceback."""
+    """No worker of the first ones could start; the message has the traceback of the last one."""
 
     @classmethod
     def of(cls, record: WorkerRecord) -> StartError:
-        said = record.failure or "nothing; how it ended is in the log."
-        return cls(f"No worker could start, so nothing is served. The last one said:\n{said}")
+        if not record.failure:
+            return cls("No worker could start, so nothing is served. The log says how each ended.")
+        return cls(f"No worker could start, so nothing is served. The last one:\n{record.failure}")
 
     @classmethod
     def of_fork(cls, error: OSError) -> StartError:
@@ -29,7 +29,7 @@ class StartError(RuntimeError):
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What one worker is doing. `since` and `age` are seconds until now, `busy` in all."""
+    """What one worker is doing. `since` and `age` are seconds so far, `busy` is their total."""
 
     slot: int
     pid: int
@@ -74,29 +74,60 @@ def report_death(
     next_step: str,
     traceback: str,
 ) -> None:
-    """Log one sentence: who, how, what it was serving and for how long, and what happens next.
+    """Log which worker has ended and how, what it was serving for how long, and what comes next.
 
-    Then the traceback, if there is one that has to be shown.
+    Then the traceback, if one is to be shown.
     """
     level = _severity(record, death, reading)
     if not logger.isEnabledFor(level):
         return
-    who = f"Worker {record.slot} (pid {death.pid})"
-    how = _meaning(record, death)
-    rest = f"\n{traceback}" if traceback else ""
-    logger.log(level, "%s %s%s; %s.%s", who, how, _doing(record, reading, now), next_step, rest)
+    is_busy = reading.state is State.BUSY
+    logger.log(
+        level,
+        "Worker %d (pid %d) %s%s; %s.%s",
+        record.slot,
+        death.pid,
+        _meaning(record, death),
+        _doing(record, reading, now),
+        next_step,
+        f"\n{traceback}" if traceback else "",
+        extra={
+            "event": "worker_exit",
+            "slot": record.slot,
+            "pid": death.pid,
+            "status": death.status,
+            "served": reading.served,
+            "peer": reading.peer if is_busy else "",
+            "label": reading.label if is_busy else "",
+            "in_flight": reading.in_flight if is_busy else 0,
+            "generation": record.generation,
+            "next_step": next_step,
+        },
+    )
 
 
-def next_step(record: WorkerRecord, alone: bool, wait: float, generation: int) -> str:
-    """What happens after a death in a pool that is kept, and is at a generation.
+def report_failed_start(error: OSError, wait: float) -> None:
+    """Log that no worker could be forked, and in how many seconds that is tried again."""
+    logger.error(
+        "No worker could be started: %s; the next try is in %.1f s.",
+        error,
+        wait,
+        extra={"event": "start_failed", "error": str(error), "retry_in": wait},
+    )
 
-    `wait` is in seconds.
+
+def next_step(
+    record: WorkerRecord, *, is_replaced: bool, is_last: bool, is_outdated: bool, wait: float
+) -> str:
+    """What happens after a death, as a clause for the report.
+
+    `is_last`: the server cannot start. `wait` is the seconds before another worker may start.
     """
-    if not record.persistent:
+    if not is_replaced:
         return "it is not replaced"
-    if alone:
+    if is_last:
         return "it was the last one"
-    if record.state is WorkerState.RETIRING and record.generation < generation:
+    if record.state is WorkerState.RETIRING and is_outdated:
         return "one of the next generation takes its place"
     if record.state is WorkerState.RETIRING:
         return "the pool is as large as it should be"
@@ -107,7 +138,7 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
     if record.state is WorkerState.KILLED:
         return logging.WARNING
     if reading.state is State.BUSY:
-        return logging.ERROR  # whatever it exited with: a request is lost
+        return logging.ERROR  # a request is lost, whatever the status
     if record.persistent and death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
         return logging.INFO
     if death.status in (ExitCode.DONE, ExitCode.RECYCLED) or reading.state is State.LEAVING:
@@ -120,11 +151,9 @@ def _meaning(record: WorkerRecord, death: Death) -> str:
         error = record.failure.rstrip().rpartition("\n")[2]
         return f"could not start ({error})"
     if death.status == ExitCode.TERMINATED:
-        return "has left on SIGTERM"
+        return "left on SIGTERM"
     if death.status == ExitCode.RECYCLED:
-        return (
-            "has reached its limit of requests" if record.persistent else "has served its request"
-        )
+        return "reached its limit of requests" if record.persistent else "served its request"
     if record.state is WorkerState.KILLED:
         return "was killed by the master, as announced,"
     return death.sentence
@@ -138,17 +167,3 @@ def _doing(record: WorkerRecord, reading: Reading, now: float) -> str:
     if not record.was_ready:
         return f" before it was ready, {now - record.started:.3f} s after its start"
     return f" after {reading.served} requests"
-
-
-def warn_of_threads() -> None:
-    """Name every thread that is alive when workers are about to be forked.
-
-    A lock that it holds at that moment stays locked in the worker for ever (fork(2)).
-    """
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            logger.warning(
-                "Thread %r is alive while workers are forked: a lock that it holds at that moment "
-                "stays locked in them.",
-                thread.name,
-            )

@@ -1,12 +1,9 @@
-"""The books of a pool: which place is taken by whom, and the arithmetic of too few and too many.
-
-No system call is made here; the master does what these books say.
-"""
+"""The table of a pool's workers, and how many are missing or too many. No system calls."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prefork.policies.restarts import is_newborn
@@ -18,11 +15,11 @@ from prefork.workers.protocol.scoreboard import Reading, State
 
 @dataclass
 class WorkerRecord:
-    """One worker: its place, its process, and what the master knows of it.
+    """One worker: its slot, its process, and what the master knows of it.
 
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
-    `persistent` is false for a worker that serves one request and then ends, `proved` true once it
-    is no newborn any more. `may_stop` says whether its handlers may stop the server, `may_fork`
+    `persistent` is false for a worker that serves one request and then exits; `proved` is true once
+    it is not newborn any more. `may_stop` says whether its handlers may stop the server, `may_fork`
     whether it was told to fork a mold. `failure` is the traceback of a failed start.
     """
 
@@ -41,11 +38,11 @@ class WorkerRecord:
 
     @property
     def may_stop_now(self) -> bool:
-        """Not if it serves a single request, nor if it is left over from an earlier run."""
+        """Whether its handlers may stop the server now; not those of an earlier run's worker."""
         return self.may_stop and self.state is not WorkerState.RETIRING
 
     def is_newborn(self, reading: Reading, now: float) -> bool:
-        """Whether it has yet to prove itself, by what it has written on the scoreboard."""
+        """Whether its death would say something about the start, by what it has served so far."""
         taken = reading.served + (reading.state is State.BUSY)
         return is_newborn(self.was_ready, taken, now - self.started)
 
@@ -53,17 +50,18 @@ class WorkerRecord:
         """Whether its death makes it likely that the next worker dies in the same way."""
         left = status in (ExitCode.RECYCLED, ExitCode.TERMINATED)
         asked = left or self.state is WorkerState.RETIRING
-        # SIGKILL comes from outside: somebody's doing, not the start's.
+        # SIGKILL comes from another process: the start has nothing to do with it.
         forced = self.was_ready and status == -signal.SIGKILL
         return self.persistent and not asked and not forced and self.is_newborn(reading, now)
 
     def note(self, event: WorkerEvent) -> None:
+        """Note what has happened to it. Errors: `LifecycleError`."""
         self.state = advance(WORKER_TRANSITIONS, self.state, event)
         self.was_ready |= event is WorkerEvent.READY
 
 
 class WorkerTable:
-    """At most one worker in each slot; slots are numbered from 0, the lowest free one is next."""
+    """At most one worker in each slot. Slots are numbered from 0; the lowest free one is next."""
 
     def __init__(self) -> None:
         self._by_slot: dict[int, WorkerRecord] = {}
@@ -99,9 +97,16 @@ class WorkerTable:
         record.note(event)
 
     def discount(self, record: WorkerRecord) -> None:
-        """It does not stand ready any more, and will end by itself."""
+        """Note that a worker has its one request: it is not persistent any more, and will exit."""
         self.changes += 1
         record.persistent = False
+
+    def prove(self, reading_of: Callable[[WorkerRecord], Reading], now: float) -> bool:
+        """Note which workers are not newborn any more; whether any has become so."""
+        proved = [r for r in self if not (r.proved or r.is_newborn(reading_of(r), now))]
+        for record in proved:
+            record.proved = True
+        return bool(proved)
 
     def holds(self, slot: int) -> bool:
         return slot in self._by_slot
@@ -123,14 +128,19 @@ class WorkerTable:
         return sum(record.state in states for record in self._by_slot.values())
 
     def missing(self, wanted: int, most: int) -> int:
-        """Persistent workers to start: up to `wanted`, and never more than `most` processes."""
+        """How many persistent workers to start, for `wanted` ones and at most `most` processes."""
         return max(0, min(wanted - len(self.persistent()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
-        """Persistent workers that are more than `wanted`."""
+        """How many persistent workers there are above `wanted`."""
         return max(0, len(self.persistent()) - wanted)
 
+    def serving(self) -> list[WorkerRecord]:
+        """Persistent workers that take requests."""
+        serving = WorkerState.SERVING
+        return [r for r in self._by_slot.values() if r.persistent and r.state is serving]
+
     def persistent(self) -> list[WorkerRecord]:
-        """Workers that are ready for more than one request, or will be."""
-        here = (WorkerState.STARTING, WorkerState.SERVING)
-        return [r for r in self._by_slot.values() if r.persistent and r.state in here]
+        """Workers that are not for a single request, and serve or start."""
+        states = (WorkerState.STARTING, WorkerState.SERVING)
+        return [r for r in self._by_slot.values() if r.persistent and r.state in states]

@@ -65,7 +65,7 @@ def leaving(serve: Serve, in_flight: InFlight) -> Serve:
 
     def serve_and_leave(request: Any, client_address: Any) -> None:
         # Counted in already, unless a thread of the program's has called this by itself.
-        in_flight.enter(id(request), client_address)
+        in_flight.serve(id(request), client_address)
         try:
             serve(request, client_address)
         finally:

@@ -1,4 +1,4 @@
-"""Servers of different kinds as one: a pool of workers that serve all of them."""
+"""A group of servers: one pool of workers that serves servers of different kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefork.linux.listeners import allow_siblings
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.socketserver.mixins import ForkingMixIn
 from prefork.socketserver.pool.counting import has_threads
@@ -21,10 +21,10 @@ from prefork.socketserver.servers import BaseServer
 
 
 class Group(BaseServer):
-    """Several servers as one: a request to it is one to a member, whose hooks it goes through.
+    """Several servers as one: each request belongs to a member, and passes through its hooks.
 
-    When more than one member has a request, they take turns: the kernel goes round those that are
-    ready if it is asked for one at a time (epoll_wait(2)).
+    When several members have a request, they take turns: if epoll is asked for one event at a time,
+    the kernel rotates among the ready descriptors (epoll_wait(2)).
     """
 
     def __init__(self, *members: Any) -> None:
@@ -43,16 +43,17 @@ class Group(BaseServer):
         return self.__members
 
     def fileno(self) -> int:
-        """A descriptor that is readable when a member has a request; -1 once all are closed."""
+        """Return a descriptor that is readable when a member has a request, -1 once all are
+        closed."""
         now = [int(member.fileno()) for member in self.__members]
         if now != self.__watched or self.__epoll is None:
             self.__watch(now)
         return -1 if self.__epoll is None else self.__epoll.fileno()
 
     def get_request(self) -> tuple[Any, Any]:
-        """Take a request, of the member whose turn it is.
+        """Take a request from the member whose turn it is.
 
-        Errors: `BlockingIOError` when none has; what its `get_request()` raises.
+        Errors: `BlockingIOError` when no member has one; what the member's `get_request()` raises.
         """
         if self.fileno() >= 0 and self.__epoll is not None:
             for fd, _ in self.__epoll.poll(0, 1):
@@ -88,7 +89,7 @@ class Group(BaseServer):
             member.handle_timeout()
 
     def server_close(self) -> None:
-        """Close the members, in their order; should one fail, the others close all the same."""
+        """Close the members in their order; if one fails, the others are closed all the same."""
         self._prefork_stop_watching()
         with contextlib.ExitStack() as all_of_them:
             for member in reversed(self.__members):
@@ -106,9 +107,10 @@ class Group(BaseServer):
         return self.__members[request.number]
 
     def __watch(self, fds: list[int]) -> None:
-        """Watch what the members have now.
+        """Watch the present descriptors of the members.
 
-        Always by a new epoll: what a member has closed is registered still if a worker holds it.
+        With a new epoll each time: a descriptor that a member has closed stays registered in the
+        old one as long as a worker has it open.
         """
         former = self.__epoll
         self.__epoll = None
@@ -123,25 +125,26 @@ class Group(BaseServer):
 
 
 class PreforkGroup(PreforkMixIn, Group):
-    """One pool of workers that serve several servers: `PreforkGroup(web, admin, log)`.
+    """One pool of workers that serves several servers: `PreforkGroup(web, admin, log)`.
 
-    The members are documented servers of any kind, bound already: of streams and of datagrams, with
-    or without threads. A request goes through its member's hooks, and the handler's `self.server`
-    is the member. The pool is the group's: `max_children`, `prefork_settings`, `serve_forever()`
-    and all the rest of `PreforkMixIn`; what members that are pools themselves say about these does
-    not count. `server_close()` closes the members. `shutdown()` of a member ends the group.
+    The members are documented servers of any kind that are bound already: for streams or datagrams,
+    with or without threads. A request passes through its member's hooks, and the handler's
+    `self.server` is the member. The pool belongs to the group: `max_children`, `prefork_settings`,
+    `serve_forever()` and everything else of `PreforkMixIn`; the same attributes of members that are
+    pools are ignored. `server_close()` closes the members. `shutdown()` of a member stops the
+    group.
 
-    `worker_started()`, `worker_promoted()` and `worker_leaving()` of members are called beside the
-    group's own, `service_actions()` and `handle_timeout()` as well.
+    The hooks `worker_started()`, `worker_promoted()`, `worker_leaving()`, `service_actions()` and
+    `handle_timeout()` of the members are called in addition to the group's own.
 
-    Errors: `TypeError` for a member that forks for each request by itself; a group of groups.
+    Errors: `TypeError` for a member that is a group, or that forks for each request by itself.
     """
 
     def __init__(self, *members: Any) -> None:
         Group.__init__(self, *members)
         if strategy_of(self.prefork_settings).has_siblings:
             for member in members:
-                with contextlib.suppress(OSError):  # said in a sentence when they are opened
+                with contextlib.suppress(OSError):  # reported when the listeners are opened
                     allow_siblings(member.fileno())
 
     _prefork_members = Group._prefork_members
@@ -154,13 +157,13 @@ class PreforkGroup(PreforkMixIn, Group):
 
 
 def _check(member: Any) -> None:
-    """Errors: `TypeError` for what cannot be a member."""
+    """Check that a server can be a member; raise `TypeError` otherwise."""
     name = type(member).__name__
     if isinstance(member, Group):
-        raise TypeError(f"{name} is a group itself: name its members instead.")
+        raise TypeError(f"{name} is a group itself; pass its members instead.")
     library = getattr(sys.modules.get("socketserver"), "ForkingMixIn", ForkingMixIn)
     if isinstance(member, ForkingMixIn | library) and not isinstance(member, PreforkMixIn):
         raise TypeError(
-            f"{name} forks a process for each request, beside the workers of the group: take its "
-            "class without ForkingMixIn."
+            f"{name} forks a process for each request, besides the workers of the group; use "
+            "its class without ForkingMixIn."
         )

@@ -1,4 +1,4 @@
-"""Presents a group of servers to the pool, as `adapter` does with a single one."""
+"""What the master and a worker see of a group of servers; `adapter` has the single server."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from prefork.workers.server_in_worker import Listener, Taker
 
 
 class Taken(NamedTuple):
-    """A request to a group: the number of the member that it came to, and what that one took."""
+    """A request to a group: the number of its member, and the request as the member took it."""
 
     number: int
     request: Any
 
 
 class MemberAdapter(Adapter):
-    """One member; a request that is taken from it says so."""
+    """One member of a group; marks each request that it takes as its own."""
 
     def __init__(self, member: Any, number: int) -> None:
         super().__init__(member)
@@ -32,7 +32,7 @@ class MemberAdapter(Adapter):
         return has_threads(self._server)
 
     def join(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
-        """This process is a worker of the group from now on."""
+        """Make this process a worker of the group."""
         self.end_loop()
         if isinstance(self._server, PreforkMixIn):
             self._server._prefork_enter_worker(None, ask_stop)
@@ -59,13 +59,13 @@ class MemberAdapter(Adapter):
         return take_from_member
 
     def _call(self, hook: str) -> None:
-        """A member need not be a pool, and have one."""
+        """Call a hook that only a member which is a pool has."""
         if (call := getattr(self._server, hook, None)) is not None:
             call()
 
 
 class GroupAdapter(Adapter):
-    """The group; what concerns one request is its member's business."""
+    """The group; passes each request on to its member."""
 
     def __init__(self, group: Any) -> None:
         super().__init__(group)
@@ -76,7 +76,7 @@ class GroupAdapter(Adapter):
     # -- for the master ----------------------------------------------------------------------
 
     def daemon_threads(self) -> bool:
-        """Only if none of those with threads minds."""
+        """Return whether all members with threads have daemon threads."""
         return all(member.daemon_threads() for member in self._members if member.has_threads())
 
     def pack(self, request: Taken, client_address: Any) -> PackedRequest | None:
@@ -129,8 +129,8 @@ class GroupAdapter(Adapter):
             member.release_listener()
 
     def serve_one(self, request: Taken, client_address: Any, whole: bool) -> int:
-        # Whole in any case: a member's own `process_request()` forks nothing, so it was left out;
-        # but a thread that it started would be cut off.
+        # The member's own `process_request()` forks nothing, so the master has left it out; but a
+        # thread that it started here would be aborted at the exit.
         member = self._members[request.number]
         for other in self._members:
             if other is not member:

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefork.linux.listeners import allow_siblings, has_pending
+from prefork.linux.listeners import allow_siblings
 from prefork.linux.signal_mask import signals_blocked
 from prefork.master.master import Master
-from prefork.master.server_view import ServerInMaster
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies import strategy_of
-from prefork.readings.backlog import NOTHING, total, waiting_at_most
+from prefork.readings.backlog import NOTHING, total
 from prefork.settings import Settings
 from prefork.socketserver import loop
 from prefork.socketserver.in_child import HandingOver
@@ -27,7 +27,7 @@ from prefork.state.reports import WorkerStatus
 from prefork.workers.in_flight import InFlight
 
 if TYPE_CHECKING:
-    from prefork.readings.snapshot import PoolReading
+    from prefork.state.snapshot import PoolReading
 
 MOST_IN_A_TICK = 64
 """Requests handed over before the loop looks at everything else again."""
@@ -98,7 +98,7 @@ class PreforkMixIn(ForkingMixIn):
         from prefork.readings.snapshot import read_pool
 
         master = master_of(self)
-        waiting = NOTHING if master is None else total(master.strategy.listening())
+        waiting = NOTHING if master is None else total(master.strategy.listeners.fds())
         threads = self.prefork_settings.threads if self._prefork_has_threads() else None
         return read_pool(self.prefork_status(), waiting, max(1, int(self.max_children)), threads)
 
@@ -247,10 +247,9 @@ class PreforkMixIn(ForkingMixIn):
             return
         # Twice, for connections that arrive meanwhile; but not without limit.
         for _ in range(2):
-            listeners = master.strategy.server.listeners()
-            most = sum(waiting_at_most(one.fileno(), one.backlog()) for one in listeners)
-            for _ in range(most):
-                if master.forced or not has_pending(one.fileno() for one in listeners):
+            listeners = master.strategy.listeners
+            for _ in range(listeners.waiting_at_most()):
+                if master.is_forced or not listeners.has_pending():
                     return
                 self._handle_request_noblock()
 

@@ -1,4 +1,4 @@
-"""A request on its way from the master to a worker: as bytes, and a descriptor."""
+"""Packs a request as bytes and a descriptor, to pass it from the master to a worker."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import prefork.socketserver as api
 from prefork.workers.protocol.channel import PackedRequest
 
-# As numbers: what `socket.socket` says of itself, it makes enums of.
+# The numbers below the properties of `socket.socket`, which make enums of them.
 _family: Callable[[socket.socket], int] = vars(socket.SocketType)["family"].__get__
 _type: Callable[[socket.socket], int] = vars(socket.SocketType)["type"].__get__
 
 
 def pack(server: Any, request: Any, client_address: Any) -> PackedRequest | None:
-    """`None` for a request that is more than bytes and a descriptor: a TLS connection, say.
+    """Pack a request; return `None` if it is more than bytes and a descriptor.
 
-    What travels is a plain socket other than the server's own, or a datagram of that one; and an
-    address made of plain values.
+    A plain socket other than the server's own can be passed, and a datagram of the server's socket,
+    each with an address made of plain values. A TLS connection, for example, cannot.
 
-    Errors: `OSError` (EBADF) when it is closed already: by `verify_request()`, say.
+    Errors: `OSError` (EBADF) when the request is closed already, for example by `verify_request()`.
     """
     try:
         if type(request) is api.socket.socket and request is not server.socket:
@@ -34,23 +34,23 @@ def pack(server: Any, request: Any, client_address: Any) -> PackedRequest | None
         data, sock = request
         if type(data) is bytes and sock is server.socket:
             return marshal.dumps((client_address, data, None)), None
-    except (TypeError, ValueError):  # no pair; nothing that marshal knows
+    except (TypeError, ValueError):  # not a pair, or a type that marshal does not know
         pass
     return None
 
 
 def unpack(server: Any, packed: bytes, fd: int | None) -> tuple[Any, Any]:
-    """The request, and whose it is.
+    """Return the `(request, client_address)` that was packed.
 
-    Errors: `OSError` (EMFILE) when the descriptor was lost: this process has no room for it, and
-    the kernel closes what it cannot hand over (unix(7)).
+    Errors: `OSError` (EMFILE) when the descriptor was lost: this process has reached its limit of
+    descriptors, and the kernel closes what it cannot pass (unix(7)).
     """
     client_address, content, timeout = marshal.loads(packed)
     if type(content) is bytes:
         return (content, server.socket), client_address
     if fd is None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    # The kernel could be asked for the kind of socket, by four system calls.
+    # Packed along, since asking the kernel for the kind of socket takes four system calls.
     family, kind, protocol = content
     request = api.socket.socket(family, kind, protocol, fd)
     if timeout is not None or api.socket.getdefaulttimeout() is not None:

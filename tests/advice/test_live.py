@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from prefork.advice.live import advise, needed, observe
-from prefork.readings.backlog import Depth
-from prefork.readings.cpu import CoreTimes, CpuTimes
-from prefork.readings.snapshot import PoolReading, WorkerReading
+from prefork.state.snapshot import CoreTimes, CpuTimes, Depth, PoolReading, WorkerReading
 
 MB = 1 << 20
 SECONDS = 10.0

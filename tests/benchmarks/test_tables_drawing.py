@@ -2,12 +2,12 @@
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="the benchmarks' libraries are not installed")
+pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
 
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from benchmarks.drawing import APART, name_ends
+from benchmarks.report.drawing import APART, name_ends
 
 
 def test_names_of_curves_that_end_at_one_height_stand_above_one_another() -> None:

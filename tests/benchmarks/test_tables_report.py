@@ -5,10 +5,19 @@ from typing import Any
 import pytest
 from rich.table import Table
 
-from benchmarks.output import Outcome, Target, plain
-from benchmarks.progress import Span
-from benchmarks.report import BEGIN, END, NoPlace, between_marks, readme_part, report, table
-from benchmarks.stored import Result
+from benchmarks.harness.progress import ProgressSpan
+from benchmarks.report.finding import Finding, plain
+from benchmarks.report.goals import Goal
+from benchmarks.report.markdown import (
+    BEGIN,
+    END,
+    ReadmeError,
+    between_marks,
+    readme_part,
+    report,
+    table,
+)
+from benchmarks.report.results import MeasurementResult
 from prefork.loadtest.machine import Machine
 
 MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
@@ -17,39 +26,39 @@ MACHINE = vars(Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"))
 @pytest.mark.parametrize(
     ("value", "bounds", "verdict"),
     [
-        (1.6, {"at_most": 1.6}, "PASS"),
-        (1.61, {"at_most": 1.6}, "short"),
-        (4.0, {"at_least": 4}, "PASS"),
-        (3.9, {"at_least": 4}, "short"),
+        (1.6, {"at_most": 1.6}, "met"),
+        (1.61, {"at_most": 1.6}, "missed"),
+        (4.0, {"at_least": 4}, "met"),
+        (3.9, {"at_least": 4}, "missed"),
         (1.0, {"at_most": 1.6, "valid": False}, "void"),
     ],
 )
-def test_a_target_is_reached_up_to_its_bound(
-    value: float, bounds: dict[str, Any], verdict: str
-) -> None:
-    assert Target("{:.1f}", value, **bounds).verdict == verdict
+def test_a_goal_is_met_up_to_its_bound(value: float, bounds: dict[str, Any], verdict: str) -> None:
+    assert Goal("{:.1f}", value, **bounds).verdict == verdict
 
 
-def test_a_target_says_the_figure_how_sure_it_is_and_what_was_wanted() -> None:
-    measured = Target("ours costs {:.2f} times theirs", 1.234, 0.0456, at_most=1.6)
-    assert str(measured) == "ours costs 1.23 times theirs, give or take 0.046 (wanted: at most 1.6)"
-    counted = Target("{} of 200 answered", 200, at_least=200)
-    assert str(counted) == "200 of 200 answered (wanted: at least 200)"
+def test_a_goal_has_the_figure_its_margin_and_its_bounds() -> None:
+    measured = Goal("prefork costs {:.2f} times C", 1.234, 0.0456, at_most=1.6)
+    assert str(measured) == "prefork costs 1.23 times C (± 0.046; goal: at most 1.6)"
+    exact = Goal("{} messages", 1, at_most=1, at_least=1)
+    assert str(exact) == "1 messages (goal: exactly 1)"
+    counted = Goal("{} of 200 answered", 200, at_least=200)
+    assert str(counted) == "200 of 200 answered (goal: at least 200)"
 
 
 def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
     shown = Table(caption="[red]two[/red] lines")
     shown.add_column("server")
     shown.add_column("CPU µs", justify="right")
-    shown.add_row("[bold]ours[/bold]", "7")
-    outcome = Outcome("a question.", {}, shown, [Target("{}", 1, at_most=1)], ["[red]no[/red]"])
+    shown.add_row("[bold]prefork[/bold]", "7")
+    outcome = Finding("a question.", {}, shown, [Goal("{}", 1, at_most=1)], ["[red]no[/red]"])
     content = outcome.content("echo")
     assert content["table"] == plain(shown)
-    assert content["table"]["rows"] == [("ours", "7")]
+    assert content["table"]["rows"] == [("prefork", "7")]
     assert content["table"]["right"] == [False, True]
     assert content["table"]["caption"] == "two lines"
     assert content["remarks"] == ["no"]
-    assert content["targets"] == [{"sentence": "1 (wanted: at most 1)", "verdict": "PASS"}]
+    assert content["goals"] == [{"sentence": "1 (goal: at most 1)", "verdict": "met"}]
 
 
 def test_a_table_in_markdown_keeps_figures_to_the_right_and_bars_apart() -> None:
@@ -58,21 +67,22 @@ def test_a_table_in_markdown_keeps_figures_to_the_right_and_bars_apart() -> None
     )
 
 
-def result(name: str, *servers: str) -> Result:
+def result(name: str, *servers: str) -> MeasurementResult:
     """A result in which the first server costs 10 µs, the next 20, and so on."""
-    return Result(
+    return MeasurementResult(
         {
             "measurement": name,
             "date": "2026-11-28",
             "machine": MACHINE,
             "question": "what an echo costs.",
             "table": {"columns": ["server"], "right": [False], "rows": [["it"]], "caption": "so"},
-            "targets": [{"sentence": "good enough", "verdict": "PASS"}],
+            "goals": [{"sentence": "good enough", "verdict": "met"}],
             "remarks": ["Nothing else ran."],
             "medians": {
                 server: {"cost": [1e-5 * number] * 3, "p50": [500] * 3, "p99": [2000] * 3}
                 for number, server in enumerate(servers, 1)
             },
+            **{f"rounds of {server}": [[]] for server in servers},
         }
     )
 
@@ -81,7 +91,7 @@ def test_the_report_has_the_verdicts_first_and_then_a_section_for_each_measureme
     echo, growth = result("echo"), result("growth")
     written = report({"echo": echo, "growth": growth}, ["main.png", "growth.png"])
     lines = [line for line in written.splitlines() if line]
-    assert lines.index("| echo | good enough | **PASS** |") < lines.index("![main](main.png)")
+    assert lines.index("| echo | good enough | met |") < lines.index("![main](main.png)")
     assert lines[lines.index("## growth") :] == [
         "## growth",
         "What an echo costs.",
@@ -90,13 +100,13 @@ def test_the_report_has_the_verdicts_first_and_then_a_section_for_each_measureme
         "| --- |",
         "| it |",
         "so",
-        "- **PASS**: good enough",
+        "- met: good enough",
         "Nothing else ran.",
         "![growth](growth.png)",
     ]
 
 
-def test_the_readme_shows_all_servers_sorted_by_cost_and_ours_in_bold() -> None:
+def test_the_readme_shows_all_servers_sorted_by_cost_with_those_of_prefork_in_bold() -> None:
     echo = result("echo", "C prefork", "prefork", "ForkingTCPServer")
     strategies = result("strategies", "accept, fifo", "fork")
     rows = [
@@ -118,13 +128,13 @@ def test_only_what_is_between_the_marks_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END} {BEGIN}"])
-def test_a_readme_without_both_marks_is_left_alone(text: str) -> None:
-    with pytest.raises(NoPlace, match=r"no place for the table"):
+def test_a_readme_without_both_marks_is_an_error(text: str) -> None:
+    with pytest.raises(ReadmeError, match=r"around the table"):
         between_marks(text, "new")
 
 
 def test_the_bar_fills_part_by_part() -> None:
-    whole = Span(0.0, 1.0)
+    whole = ProgressSpan(0.0, 1.0)
     first, second = whole.part(0.25), whole.part(0.75)
     inner = second.part(0.5)
     assert [first.at(1.0), second.at(0.0), inner.at(1.0), second.part(0.5).at(1.0)] == [

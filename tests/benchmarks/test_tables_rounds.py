@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
 
-from benchmarks.contenders import ServerFailed
-from benchmarks.rounds import Plan, Spread, alternate
+from benchmarks.harness.competitors import ServerFailed
+from benchmarks.harness.rounds import Plan, Spread, alternate
 
 
 def test_a_measurement_without_any_server_says_so() -> None:

@@ -1,4 +1,4 @@
-"""What a journal of sized.py says about a pool."""
+"""The figures that are read from the journal of a sizing server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed")
 
-from benchmarks.sizing import Journal
+from benchmarks.measurements.sizing import SizeJournal
 
 NOTES = [
     {"at": 1.0, "size": 1},
-    {"at": 2.0, "said": "4 workers instead of 1: all are busy, 3 clients wait."},
+    {"at": 2.0, "log": "Scaling from 1 to 4 workers: all are busy, 3 clients wait."},
     {"at": 2.1, "size": 2},
     {"at": 2.3, "size": 4},
-    {"at": 3.0, "said": "4 workers and no more: the machine is saturated, 2 % is idle."},
-    {"at": 9.0, "said": "1 worker instead of 4: no more were needed for 5 s."},
+    {"at": 3.0, "log": "Staying at 4 workers: the CPU is saturated, 2 % is idle."},
+    {"at": 9.0, "log": "Scaling from 4 to 1 worker: no more were needed for 5 s."},
     {"at": 9.1, "retired": "IDLE"},
     {"at": 9.2, "size": 1},
 ]
@@ -26,12 +26,12 @@ NOTES = [
 def test_a_journal_is_read_from_its_lines(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     file.write_text("".join(json.dumps(note) + "\n" for note in NOTES))
-    journal = Journal.read(file)
-    assert journal.most == 4
+    journal = SizeJournal.read(file)
+    assert journal.largest == 4
     assert journal.retired == ["IDLE"]
     assert journal.decisions(0.0, 9.5) == 2
     assert journal.decisions(2.5, 9.5) == 1
-    assert journal.times_said("the machine is saturated") == 1
+    assert journal.times_saturated == 1
     assert round(journal.seconds_to(4, 2.0), 3) == 0.3
     assert round(journal.seconds_to(1, 2.0), 3) == 7.2
     assert journal.seconds_to(8, 0.0) == float("inf")

@@ -97,7 +97,7 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
         (["-m"], "There is no module after -m."),
         (["scrip.py"], "There is no program 'scrip.py'. Did you mean 'script.py'?"),
         (["-m", "http.sever"], "There is no module 'sever' in package 'http'"),
-        (["-m", "json"], "'json' is a package without a __main__: there is nothing to run."),
+        (["-m", "email"], "'email' is a package without a __main__: there is nothing to run."),
         (["--threads", "2", "script.py"], "The options of pools are for `prefork run --pool` only"),
         (["--no-gc-freeze", "script.py"], "The options of pools are for `prefork run --pool` only"),
         (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number from 0 up."),

@@ -166,7 +166,7 @@ def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> N
     address = server.address()
     server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(as many")
     ask(address, b"")
-    server.wait_for(r"1 worker instead of 0: none is ready, 1 client waits\.")
+    server.wait_for(r"Scaling from 0 to 1 worker: none is ready, 1 client waits\.")
 
 
 def test_the_masters_title_counts_busy_workers(serve: Start, told: Told, gate: Gate) -> None:

@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "handlers.py").write_text("Handler = dict\n")
-    (package / "broken.py").write_text("import prefork_test_nowhere\n")
+    (package / "broken.py").write_text("import unheard_of\n")
     loading.look_in(tmp_path)
     yield tmp_path
     for name in set(sys.modules) - before:
@@ -72,7 +72,7 @@ def test_what_is_found(here: Path, target: str, name: str) -> None:
         ("prefork_test_app:Handlr", "There is no 'Handlr' in module 'prefork_test_app' ({here}/"),
         ("prefork_test_app:Handlr", "Did you mean 'Handler'?"),
         ("prefork_test_app:Handler.Iner", "There is no 'Iner' in prefork_test_app.Handler."),
-        ("prefork_test_package.broken:H", "No module named 'prefork_test_nowhere' ({here}/prefor"),
+        ("prefork_test_package.broken:H", "No module named 'unheard_of' ({here}/prefork_test_"),
     ],
 )
 def test_what_is_not_found(here: Path, target: str, sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Small parts that the tests of the documented API share."""
 
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tests.support.deadlines import EXCHANGE, Call, stretched
 from tests.support.polling import eventually
 
 LOOPBACK = ("127.0.0.1", 0)
+BACKLOG = socket.SOMAXCONN if sys.version_info >= (3, 15) else 5
+"""`request_queue_size`, where nobody sets it."""
 
 SERVER_HOOKS = (
     "server_bind",

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from tests.documented.kit import (
+    BACKLOG,
     LOOPBACK,
     Record,
     echo,
@@ -141,9 +142,12 @@ def test_a_loop_needs_no_constructor_to_have_run(api: Any) -> None:
         server._BaseServer__is_shut_down.set.assert_called_once_with()
 
 
-def test_the_queue_has_five_places_by_default(api: Any) -> None:
-    with api.TCPServer(LOOPBACK, ignore) as server:
-        assert backlog_of(server.socket) == 5
+def test_the_queue_has_the_documented_places_by_default(api: Any) -> None:
+    with (
+        api.TCPServer(LOOPBACK, ignore) as server,
+        socket.create_server(LOOPBACK, backlog=BACKLOG) as listener,
+    ):
+        assert backlog_of(server.socket) == backlog_of(listener)
 
 
 def test_the_queue_is_as_long_as_request_queue_size(api: Any) -> None:

@@ -1,13 +1,15 @@
-"""Every example program is run as it stands, server against client, on a port of its own."""
+"""Every example program, and those of the README, run as they stand, on ports of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -17,11 +19,28 @@ from tests.support.deadlines import Deadline
 from tests.support.polling import eventually
 
 EXAMPLES = ROOT / "examples"
+README = (ROOT / "README.md").read_text()
+
+APPLICATION = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello " + environ["PATH_INFO"].encode()]
+
+"""
+
+
+def source_of(program: str) -> str:
+    """The text of an example, or of the Python block of the README that contains a text."""
+    if program.endswith(".py"):
+        return (EXAMPLES / program).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in blocks if program in block)
+    return APPLICATION + str(block)
 
 
 def start(program: str, port: int, *args: str) -> subprocess.Popen[str]:
-    """Run an example with its port 9999 replaced; nothing else is changed."""
-    source = (EXAMPLES / program).read_text().replace("9999", str(port))
+    """Run an example with its port replaced; nothing else is changed."""
+    source = re.sub(r"\b(9999|8000)\b", str(port), source_of(program))
     return subprocess.Popen(
         [sys.executable, "-u", "-c", source, *args],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -100,6 +119,20 @@ def test_the_threaded_program_answers_from_three_threads() -> None:
 def test_the_pool_counts_primes() -> None:
     with serving("pool_server.py", socket.SOCK_STREAM) as port:
         assert "Received: 9592, counted by process" in run("tcp_client.py", port, "100000")
+
+
+def test_the_quick_start_of_the_readme_counts_primes() -> None:
+    with serving("class CountPrimes", socket.SOCK_STREAM) as port:
+        assert "Received: 168, counted by process" in run("tcp_client.py", port, "1000")
+
+
+def test_the_wsgi_server_of_the_readme_serves_an_application() -> None:
+    with serving("server.set_app(application)", socket.SOCK_STREAM) as port:
+        for path in ("/first", "/second"):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}{path}", timeout=Deadline().remaining()
+            ) as answer:
+                assert answer.read() == b"hello " + path.encode()
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What holds the layout together: the names of the folders, who imports whom, who is loaded."""
+"""Checks of the checkout itself: layout, imports, names, documentation."""

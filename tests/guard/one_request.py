@@ -1,7 +1,7 @@
 """The standard library's own servers, one request each, on whatever `socketserver` is found.
 
-A program, not a test: it is run from the root of the checkout, with the name of a module of the
-standard library. It makes sure that the server which answered is one of ours, and prints its class.
+This is a program, not a test. It runs at the root of the checkout, with the name of a module of the
+standard library; it checks that the server that answered is ours, and prints its class.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ DEADLINE = float(os.environ["PREFORK_TEST_DEADLINE"])
 
 
 def get(address: tuple[str, int], path: str = "/") -> bytes:
-    """The body of an answer over HTTP, which must be a good one."""
+    """Return the body of a successful answer over HTTP."""
     with contextlib.closing(http.client.HTTPConnection(*address, timeout=DEADLINE)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -104,7 +104,7 @@ def logging_config() -> type:
     logging.config.stopListening()
     receiver.join(DEADLINE)
     assert received == [settings]
-    # The receiver's own class lives inside of `listen`; this is its base.
+    # The receiver's own class is local to `listen`; this is its base.
     base: type = vars(logging.config)["ThreadingTCPServer"]
     return base
 

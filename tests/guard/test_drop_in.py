@@ -1,4 +1,4 @@
-"""Who answers to the name `socketserver`: at the root we do, elsewhere nobody new."""
+"""Which module `import socketserver` finds: ours at the root of a checkout, else the library's."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-WHO_ANSWERS = """
+WHICH_MODULE = """
 import prefork.socketserver, http.server, sys
 print(sys.modules["socketserver"] is prefork.socketserver)
 print(issubclass(http.server.HTTPServer, prefork.socketserver.TCPServer))
@@ -47,26 +47,26 @@ def test_at_the_root_both_names_are_one_module(imports: str) -> None:
         "http.server",
         "xmlrpc.server",
         "wsgiref.simple_server",
-        # These two look once in a second whether they shall end.
+        # These two look once a second whether they are to end.
         pytest.param("logging.config", marks=pytest.mark.slow),
         pytest.param("pydoc", marks=pytest.mark.slow),
     ],
 )
-def test_at_the_root_the_standard_librarys_servers_run_on_us(module: str) -> None:
+def test_at_the_root_the_standard_librarys_servers_run_on_our_module(module: str) -> None:
     assert fresh(RUN_ONE_REQUEST, ONE_REQUEST, module).endswith("served one request")
 
 
 def test_elsewhere_the_standard_library_keeps_its_module(elsewhere: Path) -> None:
-    assert fresh(WHO_ANSWERS, folder=elsewhere) == "False\nFalse"
+    assert fresh(WHICH_MODULE, folder=elsewhere) == "False\nFalse"
 
 
-def test_elsewhere_we_take_the_place_when_asked_to(elsewhere: Path) -> None:
+def test_elsewhere_install_puts_our_module_in_its_place(elsewhere: Path) -> None:
     ask = "from prefork.socketserver.dropin import install; install()"
-    assert fresh(ask + WHO_ANSWERS, folder=elsewhere) == "True\nTrue"
+    assert fresh(ask + WHICH_MODULE, folder=elsewhere) == "True\nTrue"
 
 
 def test_the_front_door_offers_every_name_of_the_api(elsewhere: Path) -> None:
-    """Which names those are is told in `tests/documented`."""
+    """`tests/documented` checks which names these are."""
     code = (
         "import prefork as socketserver, prefork.socketserver as api\n"
         "assert api.__all__\n"
@@ -78,9 +78,9 @@ def test_the_front_door_offers_every_name_of_the_api(elsewhere: Path) -> None:
 
 
 def test_none_of_our_modules_loads_the_standard_librarys(elsewhere: Path) -> None:
-    """Else http.server and its like would get that one, at the root as well as under `install()`.
+    """Otherwise http.server and others would get that one, at the root and after `install()`.
 
-    The command line is left out: it sits above both modules and may compare them.
+    The command line is excluded: it may import both modules.
     """
     code = (
         "import importlib, pkgutil, sys, prefork\n"

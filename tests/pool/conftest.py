@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefork.policies import rollout as reforking
+from prefork.policies import promotion
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
@@ -47,8 +47,8 @@ def stage(stage_of: MakeStage) -> Stage:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """with `mold`, one generation follows the other at once."""
-    monkeypatch.setattr(reforking, "LOOK_INTERVAL", 0.01)
-    monkeypatch.setattr(reforking, "BACK_OFF", 0.05)
+    monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(promotion, "BACK_OFF", 0.05)
 
 
 @pytest.fixture

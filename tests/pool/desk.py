@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prefork.master.strategies.handoff import Handoff
+from prefork.master.strategies.handoff_dispatcher import HandoffDispatcher
 from prefork.settings import Settings
 from prefork.state.lifecycle import WorkerEvent
 from prefork.state.worker_table import WorkerRecord, WorkerTable
@@ -28,7 +29,7 @@ class DeskServer(FakeServer):
 class Worker:
     """A record in the books; what the worker does is the test's word."""
 
-    def __init__(self, handoff: Handoff, pool: WorkerTable, pid: int) -> None:
+    def __init__(self, handoff: HandoffDispatcher, pool: WorkerTable, pid: int) -> None:
         self._handoff = handoff
         self._pool = pool
         ours, self.end = Channel.pair()
@@ -40,7 +41,7 @@ class Worker:
 
     def ready(self) -> None:
         self.record.note(WorkerEvent.READY)
-        self._handoff.ready(self.record)
+        self._handoff.note_ready(self.record)
 
     def heard(self) -> list[Message]:
         """What the master has said since the last time."""
@@ -62,12 +63,12 @@ class Worker:
     def is_done(self) -> None:
         """One of those that it has in hand is served."""
         self.in_hand -= 1
-        self._handoff._completions.say(self.record.pid)
-        self._handoff.listen()
+        self._handoff.completions.report(self.record.pid)
+        self._handoff.read_completions()
 
     def wants_to_leave(self) -> None:
         self.is_leaving = True
-        self._handoff.hear(self.record, Message(Kind.LEAVING))
+        self._handoff.note_leaving(self.record)
 
     def dies(self) -> None:
         self.close()
@@ -89,7 +90,8 @@ class Desk:
         self.host.bound = bound
         self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
         self._pool = WorkerTable()
-        self.handoff = Handoff(self.host, self._pool)
+        self.strategy = Handoff(self.host, self._pool)
+        self.handoff = self.strategy._handoff
         self._workers: list[Worker] = []
 
     def hire(self) -> Worker:
@@ -109,7 +111,7 @@ class Desk:
         return self.handoff.wants_listener(8)
 
     def close(self) -> None:
-        self.handoff.close()
+        self.strategy.close()
         for worker in self._workers:
             worker.close()
         self.host.listener.close()

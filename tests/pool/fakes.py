@@ -91,6 +91,9 @@ class FakeServer:
         self.set = Settings()
         self.stopped = False
 
+    def listener_blocks(self) -> bool:
+        return os.get_blocking(self.listener.fileno())
+
     def settings(self) -> Settings:
         return self.set
 

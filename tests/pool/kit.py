@@ -211,6 +211,11 @@ def messages(records: Any, level: int = 0) -> list[str]:
     return [r.getMessage() for r in records if r.name == "prefork" and r.levelno >= level]
 
 
+def events(records: Any, name: str) -> list[Any]:
+    """The records of one event, by its name."""
+    return [r for r in records if r.name == "prefork" and getattr(r, "event", "") == name]
+
+
 def cpu_seconds(pid: int) -> float:
     """The processor time that a process has used until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -9,7 +9,7 @@ import pytest
 
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Taker
-from prefork.workers.sources.shared import ASKS, MOST_UNASKED, SharedDatagrams
+from prefork.workers.sources.shared import ASKS, MAX_UNASKED, SharedDatagramSource
 from tests.pool.fakes import FakeServer
 from tests.support.deadlines import EXCHANGE, stretched
 
@@ -34,7 +34,7 @@ class AtWork:
         monkeypatch.setattr("prefork.workers.sources.shared._clock", lambda: self.now)
         self.host = Inbox()
         self.master, self._channel = Channel.pair()
-        self.source = SharedDatagrams(self.host, self._channel, None, turns=8)
+        self.source = SharedDatagramSource(self.host, self._channel, None, requeue_after=8)
 
     def receives(self, *datagrams: bytes) -> None:
         for datagram in datagrams:
@@ -89,7 +89,7 @@ def test_a_worker_in_a_flood_looks_at_its_orders_all_the_same(at_work: AtWork) -
     at_work.source.wait(0)
     assert at_work.master.send(Message(Kind.RETIRE))
     at_work.receives(b"a", b"b")
-    at_work.now += MOST_UNASKED - 1
+    at_work.now += MAX_UNASKED - 1
     assert at_work.source.wait(0)
     assert at_work.source.take() == (b"a", None)
     at_work.now += 1

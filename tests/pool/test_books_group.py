@@ -17,7 +17,7 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import RoundRobin
 from prefork.workers.sources.reuseport import ReuseportSource
-from prefork.workers.sources.several import SharedListeners
+from prefork.workers.sources.several import SharedGroupSource
 from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
 from tests.support.deadlines import EXCHANGE, stretched
@@ -76,8 +76,8 @@ class AtWork:
         self.master, self._channel = Channel.pair()
         self.source = self._shared() if kind == "shared" else self._own()
 
-    def _shared(self) -> SharedListeners:
-        return SharedListeners(self.host, self._channel, None, turns=8)
+    def _shared(self) -> SharedGroupSource:
+        return SharedGroupSource(self.host, self._channel, None, requeue_after=8)
 
     def _own(self) -> ReuseportSource:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))
@@ -139,16 +139,16 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     assert b"".join(names) == b"ababa"
 
 
-def test_a_rota_goes_round_those_that_have_a_request() -> None:
+def test_listeners_that_have_a_request_take_turns() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
-    rota = RoundRobin(fds)
-    assert rota.look() == -1
+    round_robin = RoundRobin(fds)
+    assert round_robin.look() == -1
     queues[1].put(1)
-    assert [rota.look() for _ in range(2)] == [fds[1], fds[1]]
+    assert [round_robin.look() for _ in range(2)] == [fds[1], fds[1]]
     queues[0].put(1)
     queues[2].put(1)
-    assert [rota.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
+    assert [round_robin.look() for _ in range(4)] == [fds[0], fds[2], fds[1], fds[0]]
     for queue in queues:
         queue.close()
 

@@ -39,7 +39,7 @@ class AtWork:
 
     def done(self) -> int:
         """How many requests it has said to be done since the last time."""
-        pids = [pid for (pid,) in self._completions.heard()]
+        pids = [pid for (pid,) in self._completions.reports()]
         assert set(pids) <= {os.getpid()}
         return len(pids)
 

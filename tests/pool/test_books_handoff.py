@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.master.strategies.handoff import MOST_IN_CHANNEL
+from prefork.master.strategies.handoff_dispatcher import MAX_IN_CHANNEL
 from prefork.state.lifecycle import WorkerEvent
 from prefork.workers.protocol.channel import MAX_BODY, Kind
 from tests.pool.desk import Desk
@@ -44,7 +44,7 @@ def test_a_request_that_is_on_its_way_is_known_before_the_worker_shows_it(desk: 
     assert not desk.handoff.has_request_in_transit(worker.record)
 
 
-def test_with_the_order_hot_it_is_who_was_done_last() -> None:
+def test_with_lifo_the_worker_that_was_done_last_is_next() -> None:
     desk = Desk(order="lifo")
     first, second = desk.hire(), desk.hire()
     for name in (b"a", b"b", b"c"):
@@ -55,7 +55,7 @@ def test_with_the_order_hot_it_is_who_was_done_last() -> None:
     desk.close()
 
 
-def test_with_threads_too_who_was_done_last_is_hot() -> None:
+def test_with_lifo_and_threads_the_worker_that_was_done_last_is_next() -> None:
     desk = Desk(bound=3, order="lifo")
     first, second = desk.hire(), desk.hire()
     assert desk.place(b"a", b"b", b"c", b"d")
@@ -79,7 +79,7 @@ def test_no_request_is_taken_before_somebody_can_begin_with_it(desk: Desk) -> No
     assert desk.wants_more()
 
 
-@pytest.mark.parametrize(("bound", "most"), [(None, 1), (1, 1), (3, 3), (0, MOST_IN_CHANNEL)])
+@pytest.mark.parametrize(("bound", "most"), [(None, 1), (1, 1), (3, 3), (0, MAX_IN_CHANNEL)])
 def test_a_worker_has_as_many_in_hand_as_it_has_threads(
     desk: Desk, bound: int | None, most: int
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_worker_that_is_forked_for_one_request_is_handed_no_other(desk: Desk) 
     worker = desk.hire()
     desk.handoff.forget(worker.record)
     worker.record.persistent = False
-    desk.handoff.ready(worker.record)
+    desk.handoff.note_ready(worker.record)
     assert not desk.place(b"a")
 
 
@@ -173,7 +173,7 @@ def test_what_a_worker_says_after_its_end_is_not_heard(desk: Desk) -> None:
 
 
 def test_when_the_loop_has_ended_a_worker_serves_only_what_it_holds(desk: Desk) -> None:
-    order = desk.handoff.last_order(desk.hire().record)
+    order = desk.strategy.last_order()
     assert (order.kind, int(order.body)) == (Kind.DRAIN, 0)
 
 
@@ -220,17 +220,17 @@ def test_after_a_request_that_cannot_travel_workers_are_forked_and_it_is_said_on
     desk.hire()
     for _ in range(3):
         assert not desk.handoff.place(packed, None)
-    assert desk.handoff.persistent(8) == 0
+    assert desk.strategy.persistent(8) == 0
     assert desk.handoff.wants_listener(2)
     assert not desk.handoff.wants_listener(1)
     [warning] = messages(caplog.records, logging.WARNING)
-    assert "cannot be handed to another process" in warning
+    assert "cannot be passed to another process" in warning
 
 
 def test_the_next_run_hopes_again(desk: Desk) -> None:
     worker = desk.hire()
     assert not desk.handoff.place(None, None)
-    desk.handoff.begin()
-    assert desk.handoff.persistent(8) == 8
+    desk.strategy.begin()
+    assert desk.strategy.persistent(8) == 8
     assert desk.place(b"a")
     assert worker.handed() == [b"a"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.policies.idle_order import turns_of
+from prefork.policies.idle_order import waits_before_requeue
 from prefork.policies.restarts import LONGEST, Restarts, back_off, is_newborn
 from prefork.policies.sizing.steps import to_retire, to_start
 from prefork.settings import IdleOrder
@@ -103,7 +103,7 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
     ("order", "workers", "turns"),
     [("fifo", 1, 8), ("fifo", 4, 8), ("fifo", 32, 8), ("fifo", 256, 64), ("lifo", 256, math.inf)],
 )
-def test_a_worker_goes_to_the_end_of_the_line_after_some_turns_and_never_if_hot(
+def test_a_worker_goes_to_the_end_of_the_queue_after_some_waits_and_never_with_lifo(
     order: IdleOrder, workers: int, turns: float
 ) -> None:
-    assert turns_of(order, workers) == turns
+    assert waits_before_requeue(order, workers) == turns

@@ -8,8 +8,9 @@ import pytest
 
 from prefork.readings.cgroups import folders
 from prefork.readings.cores import cgroup_quota, usable_cores
-from prefork.readings.cpu import CoreTimes, CpuTimes, QuotaTimes, cpu_left, cpu_times
+from prefork.readings.cpu import cpu_times
 from prefork.readings.memory import memory_left, memory_limit, pss
+from prefork.state.snapshot import CoreTimes, CpuTimes, QuotaTimes, cpu_left
 
 MB = 2**20
 GB = 2**30
@@ -156,7 +157,7 @@ def times(
     now: float, idle: list[int], total: list[int], quota: QuotaTimes | None = None
 ) -> CpuTimes:
     cores = {core: CoreTimes(*both) for core, both in enumerate(zip(idle, total, strict=True))}
-    return CpuTimes(now, cores, {Path("q"): quota} if quota else {})
+    return CpuTimes(now, cores, {"q": quota} if quota else {})
 
 
 @pytest.mark.parametrize(
@@ -251,4 +252,4 @@ def test_steal_is_used_waiting_for_a_disk_is_idle_and_only_the_own_cores_count(
     stat.write_text(STAT.format(lines=lines))
     found = cpu_times(stat, *place, now=1.0)
     assert found.cores == dict.fromkeys(usable, CoreTimes(450, 531))
-    assert found.quotas == {place.root / name: times for name, times in quotas.items()}
+    assert found.quotas == {str(place.root / name): times for name, times in quotas.items()}

@@ -6,18 +6,16 @@ import itertools
 
 import pytest
 
-from prefork.policies.rollout import (
-    BACK_OFF,
-    LOOK_INTERVAL,
-    PromotionBackoff,
-    to_promote,
-    to_replace,
-)
+from prefork.policies.promotion import BACK_OFF, LOOK_INTERVAL, PromotionBackoff, to_promote
+from prefork.policies.rollout import to_replace
 from prefork.state.lifecycle import (
-    REFORK_TRANSITIONS,
+    PROMOTION_TRANSITIONS,
+    ROLLOUT_TRANSITIONS,
     LifecycleError,
-    ReforkEvent,
-    ReforkState,
+    PromotionEvent,
+    PromotionState,
+    RolloutEvent,
+    RolloutState,
     advance,
 )
 from prefork.workers.protocol.scoreboard import Reading, State
@@ -89,28 +87,49 @@ def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt
     assert attempts.next_timeout(999.0) == 0.0
 
 
-@pytest.mark.parametrize(("state", "event"), list(REFORK_TRANSITIONS))
-def test_each_entry_of_the_table_leads_where_it_says(
-    state: ReforkState, event: ReforkEvent
+@pytest.mark.parametrize(("state", "event"), list(PROMOTION_TRANSITIONS))
+def test_each_entry_of_the_promotions_table_leads_where_it_says(
+    state: PromotionState, event: PromotionEvent
 ) -> None:
-    assert advance(REFORK_TRANSITIONS, state, event) is REFORK_TRANSITIONS[state, event]
+    assert advance(PROMOTION_TRANSITIONS, state, event) is PROMOTION_TRANSITIONS[state, event]
 
 
 @pytest.mark.parametrize(
     ("state", "event"),
-    sorted(set(itertools.product(ReforkState, ReforkEvent)) - set(REFORK_TRANSITIONS), key=str),
+    sorted(
+        set(itertools.product(PromotionState, PromotionEvent)) - set(PROMOTION_TRANSITIONS), key=str
+    ),
 )
-def test_an_event_without_entry_raises(state: ReforkState, event: ReforkEvent) -> None:
+def test_an_event_of_a_promotion_without_entry_raises(
+    state: PromotionState, event: PromotionEvent
+) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
-        advance(REFORK_TRANSITIONS, state, event)
+        advance(PROMOTION_TRANSITIONS, state, event)
 
 
-def test_a_mold_may_end_at_any_time() -> None:
-    assert {state for state, event in REFORK_TRANSITIONS if event is ReforkEvent.LOST} == set(
-        ReforkState
-    )
+@pytest.mark.parametrize(("state", "event"), list(ROLLOUT_TRANSITIONS))
+def test_each_entry_of_the_rollouts_table_leads_where_it_says(
+    state: RolloutState, event: RolloutEvent
+) -> None:
+    assert advance(ROLLOUT_TRANSITIONS, state, event) is ROLLOUT_TRANSITIONS[state, event]
 
 
-def test_there_is_no_other_attempt_before_the_last_one_has_ended() -> None:
-    ordered = [state for state, event in REFORK_TRANSITIONS if event is ReforkEvent.ORDERED]
-    assert ordered == [ReforkState.RESTING]
+@pytest.mark.parametrize(
+    ("state", "event"),
+    sorted(set(itertools.product(RolloutState, RolloutEvent)) - set(ROLLOUT_TRANSITIONS), key=str),
+)
+def test_an_event_of_a_rollout_without_entry_raises(
+    state: RolloutState, event: RolloutEvent
+) -> None:
+    with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
+        advance(ROLLOUT_TRANSITIONS, state, event)
+
+
+def test_the_process_that_workers_are_forked_from_may_end_in_any_state() -> None:
+    for state in RolloutState:
+        assert ROLLOUT_TRANSITIONS[state, RolloutEvent.CALLED_OFF] is RolloutState.SETTLED
+
+
+def test_there_is_no_other_promotion_before_the_last_one_has_ended() -> None:
+    ordered = [state for state, event in PROMOTION_TRANSITIONS if event is PromotionEvent.ORDERED]
+    assert ordered == [PromotionState.IDLE]

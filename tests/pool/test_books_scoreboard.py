@@ -64,9 +64,10 @@ def test_a_worker_with_several_requests_is_busy_since_the_first_of_them() -> Non
     slot.take(("127.0.0.1", 2), in_flight=2)
     both = slot.read()
     assert (both.since, both.peer, both.label) == (first.since, "127.0.0.1:2", "page 7")
-    slot.done_of_many(1)
-    assert slot.read().since == first.since
-    slot.done_of_many(0)
+    slot.done_of_many(1, ("127.0.0.1", 2), "page 8")
+    one = slot.read()
+    assert (one.since, one.peer, one.label) == (first.since, "127.0.0.1:2", "page 8")
+    slot.done()
     idle = slot.read()
     assert idle.served == 2
     assert idle.busy == pytest.approx(idle.since - first.since, abs=1e-7)

@@ -72,7 +72,7 @@ class Pool:
 @pytest.mark.parametrize(
     ("limits", "clients", "wanted"),
     [
-        # MoldPromotion doubles; at once as many idle ones as there shall be.
+        # Growth doubles, up to the wanted number of idle workers.
         ({}, [8] * 5, [2, 4, 8, 8, 8]),
         ({}, [1, 1, 2, 2], [2, 2, 3, 3]),
         ({"min_spare": 3, "max_spare": 5}, [0, 2, 2, 2, 2], [3, 4, 5, 5, 5]),
@@ -227,7 +227,7 @@ def test_load_looks_less_often_while_nothing_is_going_on() -> None:
         (
             "load",
             SATURATED,
-            "the machine is saturated, 2 % of the CPU is idle, all are busy, 3 clients wait",
+            "the CPU is saturated, 2 % of the CPU is idle, all are busy, 3 clients wait",
         ),
         (
             "load",
@@ -332,8 +332,8 @@ def test_an_episode_goes_on_over_a_gap() -> None:
             "with the strategy fork each request has a worker",
         ),
         ({"sizing": "spare", "min_spare": 5}, "min_spare is 5, which is more than max_spare, 4"),
-        ({"sizing": "spare", "min_children": 0}, "take 1, or the sizing ondemand"),
-        ({"sizing": "load", "min_children": 0}, "take 1, or the sizing ondemand"),
+        ({"sizing": "spare", "min_children": 0}, "use 1, or the sizing ondemand"),
+        ({"sizing": "load", "min_children": 0}, "use 1, or the sizing ondemand"),
         (
             {"sizing": "load", "min_children": 9},
             "min_children is 9, which is more than max_children, 8",

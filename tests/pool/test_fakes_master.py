@@ -110,6 +110,41 @@ def test_the_traceback_of_a_start_that_failed_is_shown_once(
     assert "Traceback: here" in caplog.text
 
 
+def test_a_pool_boots_until_a_worker_is_ready_and_then_runs(stage: Stage) -> None:
+    stage.start(ready=False)
+    seen = [stage.master.state]
+    stage.say(min(stage.host.workers), Message(Kind.READY))
+    stage.tick()
+    seen.append(stage.master.state)
+    assert seen == [PoolState.BOOTING, PoolState.RUNNING]
+
+
+def test_a_pool_that_begins_without_workers_runs_at_once(stage: Stage) -> None:
+    stage.host.set = Settings(strategy="fork")
+    stage.start()
+    assert stage.master.state is PoolState.RUNNING
+
+
+def test_a_worker_of_an_earlier_run_that_is_ready_at_last_does_not_end_the_boot(
+    stage: Stage,
+) -> None:
+    """Its start says nothing about those of the present run."""
+    stage.start(ready=False)
+    earlier = set(stage.host.workers)
+    stage.master.begin_drain()
+    stage.host.most = 4
+    stage.start(ready=False)
+    for pid in earlier:
+        stage.say(pid, Message(Kind.READY))
+    stage.tick()
+    assert stage.master.state is PoolState.BOOTING
+    for pid in stage.host.workers - earlier:
+        stage.say(pid, Message(Kind.FAILED, b"ZeroDivisionError: in my hook"))
+        stage.system.die(pid, ExitCode.BOOT_FAILED)
+    with pytest.raises(StartError, match="in my hook"):
+        stage.tick()
+
+
 def test_a_later_failure_to_start_leaves_the_others_alone(stage: Stage) -> None:
     stage.start()
     stage.tick(seconds=5)

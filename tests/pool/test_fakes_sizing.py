@@ -209,7 +209,7 @@ def test_load_grows_within_two_seconds_and_each_decision_is_one_line(
             look(stage)
     assert stage.system.now - began < 2
     assert messages(caplog.records)[0] == (
-        "2 workers instead of 1: all are busy, 5 clients wait, 70 % of the CPU is idle."
+        "Scaling from 1 to 2 workers: all are busy, 5 clients wait, 70 % of the CPU is idle."
     )
     assert len(messages(caplog.records)) == 3
 
@@ -226,7 +226,7 @@ def test_a_full_pool_says_once_how_many_wait(
         stage.all_show(State.BUSY)
         look(stage)
     assert messages(caplog.records, logging.WARNING) == [
-        "2 workers and no more: max_children is reached, 4 clients wait."
+        "Staying at 2 workers: max_children is reached, 4 clients wait."
     ]
 
 
@@ -244,7 +244,7 @@ def test_memory_for_three_workers_is_for_three(
         look(stage)
     assert len(stage.host.workers) == 3
     (said,) = messages(caplog.records, logging.WARNING)
-    assert said.startswith("3 workers and no more: no more of them fit into memory")
+    assert said.startswith("Staying at 3 workers: no more of them fit into memory")
 
 
 def test_memory_counts_also_where_nobody_is_busy_at_the_moment_of_a_look(

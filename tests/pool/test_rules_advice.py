@@ -14,7 +14,7 @@ from prefork import (
     UnixStreamServer,
 )
 from prefork.advice import advise
-from prefork.readings.snapshot import PoolReading
+from prefork.state.snapshot import PoolReading
 from tests.conftest import Running
 from tests.pool.kit import Handler, Threaded, idle_workers, pool_of, waiting_clients
 from tests.pool.load import LoadSample

@@ -11,7 +11,8 @@ import pytest
 
 from prefork import PreforkTCPServer, PreforkUnixStreamServer
 from prefork.readings import sockdiag
-from prefork.readings.backlog import NOTHING, Depth, charge, depth, total, waiting_at_most
+from prefork.readings.backlog import NOTHING, charge, depth, total, waiting_at_most
+from prefork.state.snapshot import Depth
 from tests.conftest import Running
 from tests.pool.kit import LOOPBACK, Handler, pool_of, waiting_clients
 from tests.support.announcements import Told

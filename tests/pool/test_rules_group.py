@@ -196,7 +196,7 @@ def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_pat
     group.server_close()
 
 
-def test_hot_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
+def test_with_lifo_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
     group = group_of_each("accept", short_path, say_who, workers=4)
     group.prefork_settings = Settings(idle_order="lifo")
     with running(group):

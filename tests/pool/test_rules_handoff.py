@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefork import PreforkTCPServer, PreforkUDPServer
-from prefork.master.strategies.handoff import MOST_IN_CHANNEL
+from prefork.master.strategies.handoff_dispatcher import MAX_IN_CHANNEL
 from tests.pool.kit import (
     Handler,
     Threaded,
@@ -176,7 +176,7 @@ def test_as_many_clients_as_a_channel_holds_are_served_side_by_side(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     """They stay for long, none of them is done, and the worker does not listen at first."""
-    many = MOST_IN_CHANNEL
+    many = MAX_IN_CHANNEL
     server = pool_of(held, strategy="handoff", base=Threaded, workers=1, settings={"threads": 0})
     turns = threading.Semaphore(0)
     server.service_actions = turns.release
@@ -278,7 +278,7 @@ def test_tls_connections_are_served_as_under_fork_and_that_is_said_once(
         assert len(pids) == 4
         assert pids.isdisjoint(workers)
     warnings = messages(caplog.records, logging.WARNING)
-    assert sum("cannot be handed to another process" in text for text in warnings) == 1
+    assert sum("cannot be passed to another process" in text for text in warnings) == 1
 
 
 @pytest.mark.parametrize("size", [0, 1, 8192, 65507 - 28, 65507])

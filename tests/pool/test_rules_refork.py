@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import logging
 import os
 import threading
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tests.pool.kit import (
     STANDING,
     Threaded,
     answer,
+    events,
     idle_workers,
     states,
     who,
@@ -41,9 +43,10 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 
 @pytest.mark.parametrize("strategy", STANDING)
 def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
-    strategy: str, running: Any
+    strategy: str, running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """This is what it is for: caches, connections' metadata, compiled code."""
+    caplog.set_level(logging.INFO, "prefork")
     loaded: list[int] = []
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -59,6 +62,9 @@ def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
         assert len(loaders) == 1
         assert loaders <= first
         assert not loaders & server.active_children
+    ready = events(caplog.records, "generation_ready")[0]
+    assert ready.generation == 1
+    assert {ready.parent_pid} == loaders
 
 
 @pytest.mark.slow

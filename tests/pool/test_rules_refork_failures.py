@@ -15,8 +15,8 @@ from prefork.workers import threads
 from tests.pool.kit import (
     STANDING,
     answer,
+    events,
     idle_workers,
-    messages,
     who,
 )
 from tests.pool.programs import (
@@ -53,15 +53,16 @@ def test_a_worker_with_a_thread_of_its_own_is_not_forked_from(
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and "it has 2 threads" in caplog.text  # noqa: E731
         eventually(refused, what="the reason in the log")
-        eventually(lambda: ask(server.server_address) and _backoff(caplog) > 2, what="attempts")
+        eventually(lambda: ask(server.server_address) and _failures(caplog) > 2, what="attempts")
         assert server.active_children == workers
         assert set(generations(server)) == {0}
-    said = messages(caplog.records, logging.WARNING)
-    assert len([text for text in said if "threads" in text]) == 1
+    failed = events(caplog.records, "promotion_failed")
+    assert {record.reason for record in failed} == {"it has 2 threads"}
+    assert [record.levelno for record in failed].count(logging.WARNING) == 1
 
 
-def _backoff(caplog: pytest.LogCaptureFixture) -> int:
-    return len([text for text in messages(caplog.records) if "No worker can be forked" in text])
+def _failures(caplog: pytest.LogCaptureFixture) -> int:
+    return len(events(caplog.records, "promotion_failed"))
 
 
 def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -70,11 +71,12 @@ def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixtu
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         workers = idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
         assert server.active_children == workers
-    text = next(t for t in messages(caplog.records) if "No worker can be forked" in t)
-    first, _, traceback = text.partition("\n")
+    failed = events(caplog.records, "promotion_failed")[0]
+    assert failed.pid in workers
+    first, _, traceback = failed.getMessage().partition("\n")
     assert "worker_promoted() raised ValueError('the connection cannot be shared'); they" in first
     assert "Traceback" in traceback
 
@@ -87,9 +89,9 @@ def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCapt
 
     with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
         idle_workers(server, 2)
-        refused = lambda: ask(server.server_address) and _backoff(caplog)  # noqa: E731
+        refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
-    assert "it has left 2 threads, where there may be one" in caplog.text
+    assert "it has left 2 threads; a mold may have only one" in caplog.text
 
 
 def test_a_mold_that_does_not_get_ready_is_given_up(
@@ -123,8 +125,8 @@ def test_a_killed_mold_costs_nobody_anything(
         eventually(lambda: victim not in server.active_children, what="its end")
         idle_workers(server, 2)
         all_renewed(server, 2)
-    lost = "was killed by SIGKILL; until there is another one, they are forked as at the start"
-    assert sum(lost in text for text in messages(caplog.records)) == 1
+    lost = [(r.pid, r.reason) for r in events(caplog.records, "mold_exit")]
+    assert lost == [(mold, "was killed by SIGKILL")]
     assert len(errors()) == 1
 
 
@@ -143,15 +145,17 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
     warm: list[bool] = []
     with running(reforking_pool(handler, after=20, worker_started=worker_started)) as server:
         idle_workers(server, 2)
-        lost = "has forked a worker that could not start; until there is another one"
-        eventually(lambda: ask(server.server_address) and lost in caplog.text, what="the reason")
+        lost = lambda: ask(server.server_address) and events(caplog.records, "mold_exit")  # noqa: E731
+        eventually(lost, what="the reason")
+        [exited, *_] = events(caplog.records, "mold_exit")
+        assert exited.reason == "has forked a worker that could not start"
         idle_workers(server, 2)
     errors()
 
 
 def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
     code = HOLDING.replace("strategy={strategy!r}", "fork_from='mold', refork_after=5")
-    code += "from prefork.policies import rollout\nrollout.LOOK_INTERVAL = 0.01\n"
+    code += "from prefork.policies import promotion\npromotion.LOOK_INTERVAL = 0.01\n"
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
         eventually(lambda: ask(address) and len(it.fork_servers()) == 1, what="a mold")
@@ -185,7 +189,7 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
             eventually(lambda: is_growing(server), what="an attempt")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""
-        eventually(lambda: "it ended before it was ready" in caplog.text, what="the reason")
+        eventually(lambda: "it exited before it was ready" in caplog.text, what="the reason")
         idle_workers(server, 1)
     errors()
 

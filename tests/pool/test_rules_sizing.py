@@ -218,7 +218,7 @@ def test_memory_for_three_workers_is_for_three_and_the_log_says_so(
 
     with running(server), waiting_clients(server.server_address, 6) as clients:
         (said,) = eventually(warnings, what="a warning")
-        assert said.startswith("3 workers and no more: no more of them fit into memory")
+        assert said.startswith("Staying at 3 workers: no more of them fit into memory")
         assert len(states(server)) == 3
         gate.open()
         assert [answer(client) for client in clients] == served(6)

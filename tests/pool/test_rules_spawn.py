@@ -18,6 +18,7 @@ from prefork.policies import restarts
 from prefork.workers.protocol.channel import Channel
 from tests.pool.kit import (
     STANDING,
+    events,
     idle_workers,
     messages,
     pool_of,
@@ -94,7 +95,7 @@ def test_no_replacement_is_forked_with_threads_alive(
             os.kill(min(workers), signal.SIGKILL)
             replaced(server, min(workers))
     assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork_server
-    assert not [text for text in messages(caplog.records) if "stays locked" in text]
+    assert not events(caplog.records, "threads_at_fork")
     assert len(errors()) == 3
 
 
@@ -113,7 +114,8 @@ def test_spawn_fork_forks_from_the_master_and_names_its_threads(
     with running(pool_of(who, settings={"fork_from": "master"})) as server:
         idle_workers(server, 2)
         assert not fork_servers_here()
-    assert [text for text in messages(caplog.records) if "'MainThread'" in text]
+    named = {record.thread_name for record in events(caplog.records, "threads_at_fork")}
+    assert "MainThread" in named
 
 
 def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
@@ -144,15 +146,16 @@ def test_a_killed_fork_server_costs_nobody_anything(
     """From then on the master forks, and says so once."""
     with running(pool_of(who, strategy=strategy)) as server:
         workers = idle_workers(server, 2)
-        os.kill(the_fork_server(), signal.SIGKILL)
+        killed = the_fork_server()
+        os.kill(killed, signal.SIGKILL)
         eventually(lambda: not fork_servers_here(), what="end of the fork server")
         assert idle_workers(server, 2) == workers
         os.kill(min(workers), signal.SIGKILL)
         replaced(server, min(workers))
         assert int(ask(server.server_address)) in server.active_children
-    said = [text for text in messages(caplog.records) if "forks workers" in text]
-    assert len(said) == 1
-    assert "was killed by SIGKILL; from now on the master forks them itself" in said[0]
+    [exited] = events(caplog.records, "fork_server_exit")
+    assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
+    assert "from now on the master forks them itself" in exited.getMessage()
     assert len(errors()) == 1
 
 
@@ -246,6 +249,9 @@ def test_the_fork_server_leaves_when_it_is_told_to_by_a_signal(
         os.kill(pid, signal.SIGTERM)
         eventually(lambda: "exited with code 12" in caplog.text, what="the reason in the log")
         assert messages(caplog.records, logging.WARNING) == []
+        [started] = events(caplog.records, "fork_server_started")
+        assert started.pid == pid
+        assert "MainThread" in started.threads
         assert not fork_servers_here()
         assert len(server.active_children) == 2
 

@@ -31,7 +31,7 @@ def served_by(server: Any, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("strategy", ["accept", "handoff"])
-def test_fair_idle_workers_take_turns(strategy: str, running: Any) -> None:
+def test_with_fifo_idle_workers_take_turns(strategy: str, running: Any) -> None:
     server = pool_of(who, strategy=strategy, workers=4)
     with running(server):
         idle_workers(server, 4)
@@ -40,16 +40,16 @@ def test_fair_idle_workers_take_turns(strategy: str, running: Any) -> None:
     assert shares[0] < 2 * shares[-1]
 
 
-# A client hears the end before the worker is back: then a second one is hot, or even a third.
-@pytest.mark.parametrize(("strategy", "lifo", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
-def test_hot_few_workers_do_most_of_what_there_is_to_do(
-    strategy: str, hot: int, least: int, running: Any
+# A client has its answer before the worker is idle: then a second one is next, or even a third.
+@pytest.mark.parametrize(("strategy", "few", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
+def test_with_lifo_few_workers_serve_most_requests(
+    strategy: str, few: int, least: int, running: Any
 ) -> None:
     """So that the others can be retired; of 200, a fair share is 50 for each."""
     server = pool_of(who, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
-        assert sum(served_by(server, 200)[:hot]) >= least
+        assert sum(served_by(server, 200)[:few]) >= least
 
 
 def unused_workers(server: Any, count: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""Who is on which core, and when it is done."""
+"""Which process is on which core, and when it has finished."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prefork.simulation.processors import NOBODY, TICK, Processors
+from prefork.simulation.processors import NO_PROCESS, TICK, Processors
 
 
 def cores(count: float, slice_: float = 0.001) -> Processors:
@@ -16,25 +16,25 @@ def cores(count: float, slice_: float = 0.001) -> Processors:
 
 
 def ends(processors: Processors) -> list[Any]:
-    """Who is done next, and when, with nobody coming any more."""
+    """The processes in the order in which they finish, and when, if no more are added."""
     found = []
     while processors.next_event < inf:
         now = processors.next_event
-        if (who := processors.done()) != NOBODY:
-            found.append((who, pytest.approx(now)))
+        if (process := processors.done()) != NO_PROCESS:
+            found.append((process, pytest.approx(now)))
         processors.release()
     return found
 
 
 def busy(processors: Processors, seconds: float) -> float:
-    """Keep all cores in use for so long, until the kernel has seen it; the time then."""
-    for who in (100, 101):
-        processors.add(who, seconds, 0.0)
+    """Use both cores for so long that the kernel notices; return the time at the end."""
+    for process in (100, 101):
+        processors.add(process, seconds, 0.0)
     assert len(ends(processors)) == 2
     return seconds
 
 
-def test_each_has_a_core_while_there_are_enough() -> None:
+def test_each_process_has_a_core_while_there_are_enough() -> None:
     two = cores(2)
     two.add(0, 0.010, 0.0)
     two.add(1, 0.005, 0.002)
@@ -42,21 +42,21 @@ def test_each_has_a_core_while_there_are_enough() -> None:
     assert two.used(1.0) == pytest.approx(0.015)
 
 
-def test_on_one_core_they_take_turns() -> None:
+def test_processes_take_turns_on_one_core() -> None:
     one = cores(1, slice_=0.004)
     one.add(0, 0.010, 0.0)
     one.add(1, 0.003, 0.001)
     assert ends(one) == [(1, 0.007), (0, 0.013)]
 
 
-def test_a_part_of_a_core_is_a_slow_one() -> None:
+def test_a_fractional_core_is_slower() -> None:
     slow = cores(1.5)
     slow.add(0, 0.003, 0.0)
     assert ends(slow) == [(0, 0.004)]
     assert slow.used(1.0) == pytest.approx(0.003)
 
 
-def test_who_has_more_work_goes_on_in_its_slice() -> None:
+def test_a_process_with_more_work_continues_its_slice() -> None:
     one = cores(1, slice_=0.004)
     one.add(0, 0.002, 0.0)
     one.add(1, 0.003, 0.001)
@@ -66,14 +66,14 @@ def test_who_has_more_work_goes_on_in_its_slice() -> None:
     assert ends(one) == [(0, 0.003), (1, 0.006)]
 
 
-def test_who_finds_its_home_taken_goes_to_an_idle_core_while_most_is_idle() -> None:
+def test_a_process_whose_home_is_taken_goes_to_an_idle_core_while_most_are_idle() -> None:
     two = cores(2)
     two.add(0, 0.010, 0.0)
     two.add(2, 0.010, 0.0)  # whose home is that of 0
     assert ends(two) == [(0, 0.010), (2, 0.010)]
 
 
-def test_in_a_busy_machine_it_waits_at_home_until_an_idle_core_has_heard_of_it() -> None:
+def test_on_a_busy_machine_a_process_waits_at_home_until_an_idle_core_takes_it() -> None:
     two = cores(2, slice_=1.0)
     now = busy(two, 0.1)
     two.add(0, 0.010, now)
@@ -81,7 +81,7 @@ def test_in_a_busy_machine_it_waits_at_home_until_an_idle_core_has_heard_of_it()
     assert ends(two) == [(0, now + 0.010), (2, now + TICK + 0.010)]
 
 
-def test_who_is_woken_by_a_packet_goes_to_any_idle_core_at_once() -> None:
+def test_a_process_woken_by_a_packet_goes_to_any_idle_core_at_once() -> None:
     two = cores(2, slice_=1.0)
     now = busy(two, 0.1)
     two.add(0, 0.010, now)
@@ -89,7 +89,7 @@ def test_who_is_woken_by_a_packet_goes_to_any_idle_core_at_once() -> None:
     assert ends(two) == [(0, now + 0.010), (2, now + 0.010)]
 
 
-def test_or_to_the_core_of_who_has_sent_it_and_is_done() -> None:
+def test_a_process_woken_by_a_packet_may_run_on_the_core_of_its_sender() -> None:
     two = cores(2, slice_=1.0)
     two.add(0, 0.010, 0.0)
     two.add(1, 0.001, 0.0)

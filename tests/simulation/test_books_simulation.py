@@ -1,4 +1,4 @@
-"""What the simulated pool does with each request: places, turns, threads, refusals, sizes."""
+"""What the simulated pool does with each request: queues, turns, threads, refusals, sizes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_one_request_takes_its_service_and_the_overhead() -> None:
     assert outcome.busy_share == pytest.approx(0.031 / 100)
 
 
-def test_two_on_one_core_take_twice_as_long_and_on_two_cores_as_long_as_one() -> None:
+def test_two_requests_take_twice_as_long_on_one_core_and_as_long_as_one_on_two() -> None:
     for cores, seconds in ((1, 0.020), (2, 0.010), (1.5, 0.010 * 2 / 1.5)):
         outcome = played(Given([1.0, 1.0]), [Service(0.010, 0.0)], workers=2, cores=cores)
         assert outcome.latencies.longest == pytest.approx(seconds)
 
 
-def test_with_short_slices_a_core_is_shared_and_with_long_ones_the_first_has_it() -> None:
+def test_short_slices_share_a_core_and_long_ones_leave_it_to_the_first() -> None:
     for slice_, mean in ((0.00001, 0.020), (0.1, (0.015 + 0.020) / 2)):
         outcome = played(Given([0.0, 0.010]), [Service(0.015, 0.0)], workers=2, slice=slice_)
         assert outcome.latencies.mean == pytest.approx(mean, abs=0.0001)
@@ -53,7 +53,7 @@ def test_with_short_slices_a_core_is_shared_and_with_long_ones_the_first_has_it(
 
 def test_threads_of_a_worker_share_one_core_and_wait_together() -> None:
     outcome = played(Given([0.0, 0.0]), [Service(0.004, 0.100)], cores=8, threads=2)
-    # 2 + 2 ms before, 2 + 2 ms after: the second one waits for the first, then for nobody.
+    # 2 + 2 ms before, 2 + 2 ms after: the second one waits for the first, then not again.
     assert outcome.latencies.longest == pytest.approx(0.106)
     assert outcome.busy_share == pytest.approx(0.106 / 100)
 
@@ -64,15 +64,15 @@ def test_threads_that_compute_for_long_take_turns() -> None:
     assert outcome.latencies.mean == pytest.approx(0.0975)  # not 0.075
 
 
-def test_hot_keeps_to_one_worker_and_fair_gives_each_its_share() -> None:
+def test_lifo_uses_one_worker_and_fifo_gives_each_its_share() -> None:
     one_by_one = Given([0.1 * n for n in range(720)])
-    hot = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="lifo")
-    fair = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="fifo")
-    assert sorted(hot.served) == [0, 0, 0, 720]
-    assert fair.served == [180, 180, 180, 180]
+    lifo = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="lifo")
+    fifo = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="fifo")
+    assert sorted(lifo.served) == [0, 0, 0, 720]
+    assert fifo.served == [180, 180, 180, 180]
 
 
-def test_who_finds_no_place_comes_again_and_is_lost_at_last() -> None:
+def test_a_client_that_finds_the_backlog_full_tries_again_and_then_gives_up() -> None:
     crowd = Given([0.0] * 5)
     patient = played(crowd, [Service(0.0, 1.5)], backlog=0)
     assert (patient.answered, patient.lost, patient.largest_backlog) == (5, 0, 1)
@@ -92,7 +92,7 @@ def test_clients_come_and_go() -> None:
 
 
 class Scripted(Sizing):
-    """Wants what it is told, look after look, and notes what it has seen."""
+    """Wants the given numbers, one at each look, and records what it has seen."""
 
     interval = 1.0
 
@@ -109,7 +109,7 @@ class Scripted(Sizing):
         return Decision(self.left.pop(0), "as told") if self.left else Decision(self.wanted, "")
 
 
-def test_a_policy_sees_the_load_and_has_its_way() -> None:
+def test_a_policy_sees_the_load_and_its_decisions_are_carried_out() -> None:
     policy = Scripted(1, 3, 3, 2)
     outcome = played(
         Closed(2),
@@ -140,8 +140,8 @@ def test_only_an_idle_worker_is_retired() -> None:
     assert at == pytest.approx(10.0, abs=0.051)
 
 
-def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() -> None:
-    """It was retired first, and joined the line afterwards."""
+def test_a_worker_that_is_no_longer_wanted_when_it_is_ready_serves_nothing() -> None:
+    """Once, it was retired first and joined the queue of idle workers afterwards."""
     outcome = played(
         Given([0.0, 3.0]),
         [Service(0.0, 8.0)],
@@ -154,7 +154,7 @@ def test_a_worker_that_nobody_wants_any_more_when_it_is_ready_serves_nobody() ->
     assert outcome.latencies.longest == pytest.approx(13.0)
 
 
-def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
+def test_the_simulation_ends_although_a_policy_leaves_clients_waiting() -> None:
     outcome = played(Given([0.0, 5.0]), [Service(0.0, 1.0)], workers=Scripted(1, 1, 0), seconds=9.0)
     assert (outcome.answered, outcome.unanswered) == (1, 1)
 
@@ -162,20 +162,18 @@ def test_the_simulation_ends_where_a_policy_leaves_everybody_waiting() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"cores": 0}, "There must be a core"),
-        ({"workers": 0}, "There must be a worker"),
-        ({"threads": -1}, "one thread or more"),
-        ({"warm_up": 100.0}, "warm-up must end"),
-        ({"services": []}, "No service"),
-        ({"services": [Service(0.1, -1e-9)]}, "service takes less than no time"),
-        ({"overhead": -0.1}, "no less than no time"),
-        ({"slice": 0.0}, "slice of a core must take time"),
-        ({"arrivals": Closed(1, think=-1.0)}, "cannot pause for less"),
+        ({"cores": 0}, "cores must be above 0"),
+        ({"workers": 0}, "workers must be 1 or more"),
+        ({"threads": -1}, "threads must be 1 or more"),
+        ({"warm_up": 100.0}, "warm_up must be 0 or more"),
+        ({"services": []}, "services must not be empty"),
+        ({"services": [Service(0.1, -1e-9)]}, "times of a service must not be negative"),
+        ({"overhead": -0.1}, "overhead, client_cpu"),
+        ({"slice": 0.0}, "slice must be above 0"),
+        ({"arrivals": Closed(1, think=-1.0)}, "pauses of clients must not be negative"),
     ],
 )
-def test_a_scenario_of_which_nothing_can_come_is_refused(
-    wrong: dict[str, Any], sentence: str
-) -> None:
+def test_a_scenario_that_cannot_be_played_is_refused(wrong: dict[str, Any], sentence: str) -> None:
     known: dict[str, Any] = {"arrivals": Given([]), "services": [Service(0.0, 1.0)], **wrong}
     with pytest.raises(ScenarioError, match=sentence):
         played(**known)
@@ -188,14 +186,14 @@ def test_a_scenario_of_which_nothing_can_come_is_refused(
         {"services": [Service(0.0, 1.0)], "backlog": 0, "retries": ()},
     ],
 )
-def test_clients_for_whom_no_time_passes_are_an_error_and_not_for_ever(
+def test_clients_that_repeat_requests_in_no_time_are_an_error(
     known: dict[str, Any],
 ) -> None:
-    with pytest.raises(ScenarioError, match="for ever at one moment"):
+    with pytest.raises(ScenarioError, match="without limit at one moment"):
         played(Closed(3), **known)
 
 
-def test_where_nothing_comes_nothing_is_served() -> None:
+def test_without_arrivals_nothing_is_served() -> None:
     for arrivals in (Poisson(0), Poisson([]), Poisson([(0, 0), (5, 0)]), Closed(0), Given([])):
         outcome = played(arrivals, [Service(0.1, 0.1)])
         assert (outcome.arrived, outcome.throughput, outcome.busy_share) == (0, 0, 0)
@@ -228,7 +226,7 @@ SCENARIOS = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None)
 @given(SCENARIOS)
-def test_nobody_is_lost_out_of_sight_and_nothing_is_made_of_nothing(known: dict[str, Any]) -> None:
+def test_every_request_is_accounted_for(known: dict[str, Any]) -> None:
     services, most = known["services"], len(known["services"])
     outcome = simulate(Scenario(**known))
     assert outcome.arrived == outcome.answered + outcome.lost
@@ -244,9 +242,9 @@ def test_nobody_is_lost_out_of_sight_and_nothing_is_made_of_nothing(known: dict[
 
 @settings(max_examples=20, deadline=None)
 @given(SCENARIOS, st.integers(0, 3))
-def test_a_scenario_has_always_the_same_outcome(known: dict[str, Any], seed: int) -> None:
+def test_a_scenario_always_has_the_same_outcome(known: dict[str, Any], seed: int) -> None:
     if isinstance(known["workers"], Sizing):
-        return  # a policy is used up
+        return  # a policy cannot be used again
     once, again = (simulate(Scenario(**known, seed=seed)) for _ in range(2))
     assert once.latencies.counts == again.latencies.counts
     assert once.served == again.served
@@ -262,18 +260,18 @@ def test_a_quantile_is_right_within_half_a_percent(unit: float) -> None:
     assert Histogram().quantile(0.5) == 0
 
 
-def test_one_who_waits_for_weeks_is_counted_too() -> None:
+def test_a_latency_of_weeks_is_recorded() -> None:
     assert played(Given([0.0]), [Service(0.0, 3e6)]).latencies.longest == pytest.approx(3e6)
 
 
-def test_each_of_very_many_workers_has_a_request_of_its_own() -> None:
-    """From the 65,537th on they were taken for the first ones."""
+def test_each_of_very_many_workers_takes_one_request() -> None:
+    """Once, the 65,537th and later ones were taken for the first ones."""
     many = (1 << 16) + 2
     outcome = played(Given([0.0] * many), [Service(0.0, 1.0)], workers=many)
     assert set(outcome.served) == {1}
 
 
-def test_policies_get_the_seconds_between_looks_that_they_ask_for() -> None:
+def test_policies_get_the_interval_between_looks_that_they_want() -> None:
     policy = Scripted(1)
     played(Given([]), [Service(0.0, 1.0)], workers=policy, seconds=10.0)
     assert Counter(int(load.now) for load in policy.seen) == dict.fromkeys(range(1, 11), 1)

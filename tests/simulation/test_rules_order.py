@@ -1,4 +1,4 @@
-"""A simulated pool and a real one agree on who takes a request."""
+"""A simulated pool and a real one agree on which worker takes a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUESTS = 60
 
 
 def served_in_reality(order: IdleOrder, running: Any) -> list[int]:
-    """Requests of each worker when one comes after the other, each when all of them sleep again."""
+    """Requests of each worker, when each request is sent after all workers are idle again."""
     server = pool_of(who, workers=WORKERS, settings={"idle_order": order, "process_titles": False})
     served: Counter[int] = Counter()
     with running(server):
@@ -30,7 +30,7 @@ def served_in_reality(order: IdleOrder, running: Any) -> list[int]:
 
 
 def sleeping_workers(server: Any) -> set[int]:
-    """Wait until all are back in line, where they sleep; their pids."""
+    """Wait until all workers are idle and asleep in the kernel; return their pids."""
     workers = idle_workers(server, WORKERS)
     eventually(lambda: all(state_of(pid) == "S" for pid in workers), what="all workers to sleep")
     return workers

@@ -1,4 +1,4 @@
-"""The sizing policies in a simulated pool: steps, constant load, CPU, memory, and ups and downs."""
+"""The sizing policies in a simulated pool: steps, constant load, CPU, memory, changing load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIXED = [Service(cpu=0.01, wait=0.01)]
 def served(
     sizing: str, arrivals: Any, services: Any = WAITING, *, seconds: float = 60, **more: Any
 ) -> Outcome:
-    """What comes of it on two cores, with 1 to 8 workers (`least`, `most`, `idle_timeout`)."""
+    """The outcome on two cores, with 1 to 8 workers (or `least`, `most`, `idle_timeout`)."""
     least = more.pop("least", 0 if sizing == "ondemand" else 1)
     limits = Limits(least, more.pop("most", 8), idle_timeout=more.pop("idle_timeout", 10.0))
     pool = {"cores": 2, "start_time": 0.01, **more}
@@ -31,7 +31,7 @@ def served(
 
 
 def changes(outcome: Outcome, since: float, until: float) -> int:
-    """How often another number was wanted in that time."""
+    """How often the wanted number changed in that time."""
     wanted = [(d.at, d.wanted) for d in outcome.decisions]
     pairs = pairwise(wanted)
     return sum(since <= at < until and now != before for (_, before), (at, now) in pairs)
@@ -80,17 +80,17 @@ def test_under_constant_load_the_size_changes_twice_a_minute_at_most(
 def test_computing_handlers_have_one_worker_more_than_cores_and_the_log_says_why() -> None:
     outcome = served("load", Closed(8), COMPUTING)
     assert max(size for _, size in outcome.sizes) == 3
-    assert reasons(outcome).count("the machine is saturated") == 1
+    assert reasons(outcome).count("the CPU is saturated") == 1
 
 
-def test_memory_for_three_workers_is_for_three_and_the_log_says_so() -> None:
+def test_with_memory_for_three_workers_there_are_three_and_the_log_says_why() -> None:
     outcome = served("load", Closed(8), memory=3_500, memory_of_worker=1_000)
     assert max(size for _, size in outcome.sizes) == 3
     assert reasons(outcome).count("no more of them fit into memory") == 1
 
 
 def test_load_that_comes_and_goes_finds_its_workers_there() -> None:
-    """Seven seconds each, and workers are kept for five: it learns to keep them for longer."""
+    """Waves of seven seconds, while workers are kept for five: the policy keeps them for longer."""
     waves = Closed([(7.0 * turn, 8 * (turn % 2)) for turn in range(40)])
     outcome = served("load", waves, seconds=280, idle_timeout=5.0)
     assert changes(outcome, 0, 60) > 0
@@ -98,7 +98,7 @@ def test_load_that_comes_and_goes_finds_its_workers_there() -> None:
 
 
 @pytest.mark.parametrize("sizing", POLICIES)
-def test_there_are_never_more_than_there_may_be_and_nobody_is_left_waiting(sizing: str) -> None:
+def test_there_are_never_more_than_max_children_and_every_client_is_served(sizing: str) -> None:
     waves = Closed([(3.0 * turn, (0, 30, 2, 9)[turn % 4]) for turn in range(60)])
     outcome = served(sizing, waves, seconds=180, idle_timeout=1.0)
     assert max(size for _, size in outcome.sizes) == 8

@@ -1,7 +1,7 @@
-"""The simulation beside what queueing theory knows.
+"""The simulation compared with queueing theory.
 
-A run has always the same outcome, so each figure here is either right or wrong for good; how near
-it comes is a matter of the number of requests.
+A run always has the same outcome, so each comparison here either always passes or always fails; how
+close the figures are depends on the number of requests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIANCE = (1 - LONG_SHARE) * SHORT**2 + LONG_SHARE * LONG**2 - MEAN**2
 
 
 def lumpy(random: Random) -> float:
-    """Seconds of which a few are very long; their mean is MEAN, their variance VARIANCE."""
+    """Draw seconds of which a few are very long; their mean is MEAN, their variance VARIANCE."""
     return LONG if random.random() < LONG_SHARE else SHORT
 
 
@@ -39,7 +39,7 @@ def on_cpu(draw: Callable[[Random], float]) -> Services:
 
 
 def waiting(draw: Callable[[Random], float]) -> Services:
-    """Services during which no worker is in another's way."""
+    """Services during which workers do not affect each other."""
     return lambda random: Service(0.0, draw(random))
 
 
@@ -111,8 +111,8 @@ def test_clients_that_pause_are_served_as_machines_are_repaired(clients: int) ->
     assert outcome.throughput == pytest.approx(expected, rel=0.01)
 
 
-def test_at_a_constant_rate_a_free_worker_keeps_nobody_waiting() -> None:
-    """Little's law where every number is known: rate times latency is who is there."""
+def test_with_enough_workers_no_request_waits() -> None:
+    """Little's law: the rate times the latency is the number of busy workers."""
     outcome = run(100.0, waiting(always), workers=16, cores=1)
     assert outcome.latencies.mean == pytest.approx(MEAN)
     assert outcome.busy_share * 16 == pytest.approx(outcome.throughput * MEAN, rel=0.001)

@@ -1,4 +1,4 @@
-"""What queueing theory knows exactly, to hold a simulation against."""
+"""Exact results of queueing theory, to compare a simulation with."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def wait_md1(rate: float, service: float) -> float:
 
 
 def wait_mgc(servers: int, rate: float, service: float, variation: float) -> float:
-    """Mean seconds of waiting in M/G/c, nearly (Allen and Cunneen); `variation` is the variance of
-    the service over its squared mean."""
+    """Approximate mean seconds of waiting in M/G/c (Allen and Cunneen); `variation` is the variance
+    of the service divided by its squared mean."""
     return wait_mmc(servers, rate, service) * (1 + variation) / 2
 
 
 def throughput_of_repairs(clients: int, think: float, service: float) -> float:
-    """Answers per second of one server to so many clients that pause, both exponential (the
-    machine-repair model)."""
+    """Answers per second of one server to clients that pause, both exponential (the machine-repair
+    model)."""
     ratio = service / think
     weights = [factorial(clients) / factorial(clients - n) * ratio**n for n in range(clients + 1)]
     return (1 - weights[0] / sum(weights)) / service

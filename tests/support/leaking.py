@@ -53,7 +53,7 @@ def pool() -> None:
     start_serving(pool_of(who))
 
 
-class Host:
+class Helper:
     """A process that was there before, and has a child that comes to us when it ends."""
 
     def __init__(self) -> None:
@@ -77,31 +77,31 @@ class Host:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def host() -> Host:
-    global _host
-    _host = Host()
-    return _host
+def helper() -> Helper:
+    global _helper
+    _helper = Helper()
+    return _helper
 
 
-_host: Host
+_helper: Helper
 
 
 def latecomer() -> None:
-    _host.fork()
+    _helper.fork()
 
 
 def nothing() -> None:
     pass
 
 
-def end_of_host() -> None:
-    """Nothing of this test: but the child of the host comes in it."""
-    _host.end()
+def end_of_helper() -> None:
+    """Nothing of this test: but the child of the helper comes in it."""
+    _helper.end()
 
 
 KINDS = [latecomer, child, zombie, orphan, descriptor, thread, handler, mask, wakeup_descriptor]
 KINDS.append(pool)
-TESTS = [*(kind for leak in KINDS for kind in (leak, nothing)), end_of_host, nothing]
+TESTS = [*(kind for leak in KINDS for kind in (leak, nothing)), end_of_helper, nothing]
 
 
 @pytest.mark.parametrize("leave", TESTS)

@@ -1,7 +1,7 @@
 """The socket pair between the master and one worker: one packet is one message.
 
-The master's end sends orders, which the worker reads between two requests; the worker's end sends
-news. Each side learns that the other is gone by the end of file (unix(7), SOCK_SEQPACKET).
+The master sends orders, which the worker reads between two requests; the worker sends events. Each
+side sees the end of file when the other has exited (unix(7), SOCK_SEQPACKET).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from socket import MSG_CMSG_CLOEXEC, MSG_PEEK, SCM_RIGHTS, SOL_SOCKET
 from typing import NamedTuple
 
 MAX_BODY = 70_000
-"""Bytes of a message's body at most: enough for the longest datagram of UDP and its address."""
+"""The most bytes of a message's body: enough for the longest UDP datagram and its address."""
 
 _DESCRIPTOR = struct.Struct("i")
 _ANCILLARY = socket.CMSG_SPACE(_DESCRIPTOR.size)
@@ -26,11 +26,11 @@ class Kind(IntEnum):
     """What a message says; the first byte of the packet."""
 
     RETIRE = 1
-    """To a worker: leave after the present request."""
+    """To a worker: exit after the present request."""
     DRAIN = 2
-    """To a worker: serve what waits in the backlog, at most the given number, then leave."""
+    """To a worker: serve what waits in the backlog, at most the given number, then exit."""
     READY = 3
-    """From a worker: it can take requests now."""
+    """From a worker: it is ready to take requests."""
     FAILED = 4
     """From a worker: it cannot start; the body is the traceback."""
     STOP = 5
@@ -40,25 +40,25 @@ class Kind(IntEnum):
     LEAVING = 7
     """From a worker: it has reached a limit, and waits for the order to retire."""
     ADD_LISTENER = 8
-    """To a worker: take requests from this listener as well; which of the server's listeners it is
-    like, by its number."""
+    """To a worker: take requests from this listener too; the body is the number of the server's
+    listener that it is a sibling of."""
     TAKEN = 9
-    """From a worker: it has taken the one request that it is there for."""
+    """From a worker that serves a single request: it has taken that request."""
     PASS_LISTENER = 10
-    """To a fork server: a listener of the master's that the next worker is to have, as with
+    """To a fork server: a listener of the master that the next worker keeps; the body as with
     ADD_LISTENER."""
     FORK_WORKER = 11
     """To a fork server: fork a worker with this configuration; the descriptor is its end of its
     channel."""
     FORKED = 12
-    """From a process that was forked on order: it is there; the body is its pid."""
+    """From a process that was forked on order: it runs; the body is its pid."""
     FORK_MOLD = 13
-    """To a worker: fork a mold, whose end of its channel is the descriptor. On that channel: from
-    the worker, whether it is still to fork it; to the worker, that it is."""
+    """To a worker: fork a mold; the descriptor is the mold's end of its channel. On that channel,
+    the worker sends the same to ask whether to go ahead, and the master sends it back to agree."""
 
 
 PackedRequest = tuple[bytes, int | None]
-"""A request as it travels: bytes, and a descriptor if there is one."""
+"""A request on its way to another process: bytes, and a descriptor if there is one."""
 
 # Bound once: with some strategies these are needed for every request.
 _KINDS = {int(kind): kind for kind in Kind}
@@ -69,7 +69,7 @@ class Message(NamedTuple):
     kind: Kind
     body: bytes = b""
     fd: int | None = None
-    """A descriptor that travels along; the receiver's own copy has another number."""
+    """A descriptor that is sent along; the receiver's copy has another number."""
 
     @classmethod
     def drain(cls, most: int) -> Message:
@@ -81,32 +81,32 @@ class Message(NamedTuple):
 
     @classmethod
     def failed(cls, traceback: str) -> Message:
-        """The beginning of a very long one is cut off: what happened stands at its end."""
+        """Cut the beginning of a very long traceback: what happened is at its end."""
         return cls(Kind.FAILED, encoded(traceback)[-MAX_BODY:])
 
 
 def encoded(text: str) -> bytes:
-    """A traceback may contain anything, halves of characters too: it must arrive all the same."""
+    """Encode a traceback, which may contain lone surrogates."""
     return text.encode("utf-8", "backslashreplace")
 
 
 class Channel:
-    """One end of the pair. Only `send_surely()` ever blocks."""
+    """One end of the pair. Only `wait()` and `send_surely()` block."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.hung_up = False
-        self.broken = False  # whether sending has shown that the other side listens no more
+        self.broken = False  # whether a send has shown that the other side is closed
         sock.setblocking(False)
 
     @classmethod
     def over(cls, fd: int) -> Channel:
-        """An end that has travelled here."""
+        """Make a channel of a descriptor that was received."""
         return cls(socket.socket(fileno=fd))
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
-        """The master's end and the worker's."""
+        """Return the master's end and the worker's."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), cls(theirs)
 
@@ -114,10 +114,10 @@ class Channel:
         return self._sock.fileno()
 
     def send(self, message: Message) -> bool:
-        """Send; whether that was possible.
+        """Send a message, and return whether that was possible.
 
-        If not, the other side is gone (which is noticed elsewhere) or has long not listened, or the
-        kernel has no room for the descriptor (unix(7): ETOOMANYREFS).
+        It is not when the other side has exited (which is noticed elsewhere), when its buffer is
+        full, or when the kernel cannot hold the descriptor (unix(7): ETOOMANYREFS).
         """
         kind, body, fd = message
         rights = [] if fd is None else [(SOL_SOCKET, SCM_RIGHTS, _DESCRIPTOR.pack(fd))]
@@ -131,7 +131,7 @@ class Channel:
         return True
 
     def send_surely(self, message: Message) -> None:
-        """Send; wait while the other side does not listen, unless it is gone."""
+        """Send a message; wait while the other side's buffer is full, unless it has exited."""
         while not self.send(message):
             poll = select.poll()
             poll.register(self._sock, select.POLLOUT)
@@ -140,15 +140,15 @@ class Channel:
                 return
 
     def receive(self, flags: int = MSG_CMSG_CLOEXEC) -> Message | None:
-        """The next message, or `None` when the other side is gone.
+        """Return the next message, or `None` when the other side has exited.
 
-        Errors: `BlockingIOError` when there is none for now.
+        Errors: `BlockingIOError` when there is no message now.
         """
         try:
             packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         except ConnectionResetError:
-            # The other side left with a message of ours unread. That is said once, and before what
-            # it had sent (unix(7)): its last words are still to be had.
+            # The other side exited with an unread message in its buffer. The error comes once, and
+            # before what it had sent (unix(7)), which can still be read.
             packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         if not packet:
             return None
@@ -156,23 +156,25 @@ class Channel:
         return Message(_KINDS[packet[0]], packet[1:], fd)
 
     def peek(self) -> Message | None:
-        """The same, and it stays the next one."""
+        """Return the next message without removing it."""
         return self.receive(MSG_CMSG_CLOEXEC | MSG_PEEK)
 
     def wait(self, timeout: float | None) -> bool:
-        """Sleep until there is something to receive, at most `timeout` seconds (`None` for ever);
-        whether there is."""
+        """Wait until there is something to receive, and return whether there is.
+
+        `timeout` is in seconds, `None` for no limit.
+        """
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
 
     def say_no_more(self) -> None:
-        """Make the other side see the end of file; what it says is still heard."""
-        with contextlib.suppress(OSError):  # ENOTCONN: it is gone
+        """Make the other side see the end of file; its messages can still be received."""
+        with contextlib.suppress(OSError):  # ENOTCONN: it has exited
             self._sock.shutdown(socket.SHUT_WR)
 
     def hang_up(self) -> None:
-        """Make this side see the end of file, as if the other were gone; for signal handlers."""
+        """Make this side see the end of file, as if the other had exited; for signal handlers."""
         self.hung_up = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)

@@ -1,4 +1,4 @@
-"""The pipe into which the workers of a pool say that a request which they were handed is served."""
+"""The pipe in which workers report that a request which was handed to them is served."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ _READ_SIZE = 4096 * _PID.size
 
 
 class Completions:
-    """One pipe for all: the master hears with one call of whatever is done by then.
+    """One pipe for all workers: the master reads all reports so far with one call.
 
-    A worker says no more than its pid, which is never torn (pipe(7), PIPE_BUF). Only the master
-    keeps the end for reading, so a worker that has outlived it is told so.
+    A report is the worker's pid, written atomically (pipe(7), PIPE_BUF). Only the master keeps the
+    end for reading, so a worker that outlives the master gets EPIPE.
     """
 
-    _to_hear = _to_say = -1
+    _read_end = _write_end = -1
 
     def __init__(self) -> None:
-        self._to_hear, self._to_say = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._to_hear, False)
+        self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._read_end, False)
 
     def fileno(self) -> int:
-        """The descriptor that is readable when somebody has said something; -1 once closed."""
-        return self._to_hear
+        """Return the descriptor that is readable when there are reports, -1 once it is closed."""
+        return self._read_end
 
-    def heard(self) -> Iterator[tuple[int]]:
-        """The pids, each in a tuple, of those who have said so since the last time."""
+    def reports(self) -> Iterator[tuple[int]]:
+        """Return the pids in the reports since the last call, each in a tuple."""
         try:
-            return _PID.iter_unpack(os.read(self._to_hear, _READ_SIZE))
+            return _PID.iter_unpack(os.read(self._read_end, _READ_SIZE))
         except BlockingIOError:
             return iter(())
         except OSError:
-            if self._to_hear >= 0:
+            if self._read_end >= 0:
                 raise
-            return iter(())  # closed, by another thread perhaps
+            return iter(())  # closed, possibly by another thread
 
-    def say(self, pid: int) -> None:
-        """In a worker: one request is done; waits while the pipe is full.
+    def report(self, pid: int) -> None:
+        """In a worker: report that one request is served; wait while the pipe is full.
 
-        Errors: `BrokenPipeError` when the master is gone.
+        Errors: `BrokenPipeError` when the master has exited.
         """
-        os.write(self._to_say, _PID.pack(pid))
+        os.write(self._write_end, _PID.pack(pid))
 
     def close_in_child(self) -> None:
-        """In a worker: drop the end that is the master's."""
-        # Forgotten first: a child that another thread forks now closes what is not.
-        fd, self._to_hear = self._to_hear, -1
+        """In a worker: close the master's end."""
+        # Cleared first: a child that another thread forks now closes what is recorded here.
+        fd, self._read_end = self._read_end, -1
         if fd >= 0:
             os.close(fd)
 
     def close(self) -> None:
         self.close_in_child()
-        fd, self._to_say = self._to_say, -1
+        fd, self._write_end = self._write_end, -1
         if fd >= 0:
             os.close(fd)
 
     def __del__(self) -> None:
-        self.close()  # a server may be dropped while workers run
+        self.close()  # a server may be garbage while workers run

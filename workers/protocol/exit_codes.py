@@ -7,25 +7,25 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a worker's life ended, as it told the master by its exit status."""
+    """Why a worker exited, as the master reads it from the exit status."""
 
     DONE = 0
-    """Left because it was asked to, or had served the one request it was made for."""
+    """It was asked to retire, or has served the one request that it was forked for."""
     CRASHED = 1
-    """An exception that handlers may not raise (`SystemExit`, say) ended it, or a bug."""
+    """An exception that a handler may not raise (`SystemExit`, for example) ended it, or a bug."""
     BOOT_FAILED = 3
     """It never became ready; the traceback went to the master over the channel."""
     RECYCLED = 10
     """It reached its limit of requests."""
     TERMINATED = 12
-    """It was told to leave by SIGTERM."""
+    """It was told to exit by SIGTERM."""
     ORPHANED = 11
-    """The master is gone."""
+    """The master has exited."""
 
 
 ProcessMain = Callable[[], "int | ProcessMain"]
-"""What a process does, to the last: it gives an exit status or, in a process that was forked
-meanwhile, what that one does. So no process lives on top of another one's stack."""
+"""All that a process runs: it returns the exit status or, in a process that was forked meanwhile,
+what that process runs. So no process continues on top of its parent's stack."""
 
 
 class Death:
@@ -51,7 +51,7 @@ class Death:
 
     @property
     def is_violent(self) -> bool:
-        """Whether it may have come at any point of what the process was doing."""
+        """Whether it may have happened at any point of what the process was doing."""
         return self.status is None or self.status < 0
 
     @property

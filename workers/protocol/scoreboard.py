@@ -1,10 +1,10 @@
-"""Shared memory in which each worker says what it is doing, and which outlives it.
+"""Shared memory in which each worker shows what it is doing, and which outlives the worker.
 
-Every slot is a few 64-bit words and two short texts. The worker that occupies the slot is the only
-writer; the master only reads, so there is no lock. A reader may see one word before and the next
-after a change: good enough to show, never used for anything that must be exact.
+A slot is a few 64-bit words and two short texts. The worker in the slot is the only writer; the
+master only reads, so there is no lock. A reader may see one word before a change and the next word
+after it: good enough to show, and never used where a value must be exact.
 
-An update is one `struct.pack_into`: well under a microsecond, paid twice for each request.
+An update is one `struct.pack_into`, well under a microsecond, twice for each request.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 SLOT_BYTES = 256
 SLOTS_IN_SEGMENT = 2**15
-"""As many as there are process numbers by default (proc(5): pid_max)."""
+"""As many as there are pids by default (proc(5): pid_max)."""
 
-# The layout of a slot: state, since, served, busy nanoseconds, requests in flight; then who is
-# being served, as port and host (port 0: the text says it all); then, apart, the label.
+# The layout of a slot: state, since, served, busy nanoseconds, requests in flight; then the
+# client's address, as port and host (port 0: the host is the whole text); then, apart, the label.
 _WORK = struct.Struct("=QQQQQ")
 _TAKEN = struct.Struct("=QQQQQQ48s")
 _LABEL = struct.Struct("=Q96s")  # since of the labelled request; its text
@@ -28,7 +28,7 @@ _LABEL_AT = 128
 
 
 class State(IntEnum):
-    """What a worker is doing; what it wrote last stays when it dies."""
+    """What a worker is doing; the last value stays when the worker dies."""
 
     EMPTY = 0
     STARTING = 1
@@ -62,7 +62,7 @@ class Slot:
         self.served = 0
 
     def clear(self) -> None:
-        """Make the place ready for its next occupant; done by the master, before the fork."""
+        """Reset the slot for its next worker; called by the master before the fork."""
         self._memory[self._at : self._at + SLOT_BYTES] = bytes(SLOT_BYTES)
         self.enter(State.STARTING)
 
@@ -71,9 +71,9 @@ class Slot:
         _WORK.pack_into(self._memory, self._at, state, now, self.served, self._busy, 0)
 
     def take(self, client_address: Any, in_flight: int = 1) -> int:
-        """A request was taken, so that `in_flight` are in hand.
+        """Note that a request was taken, which makes `in_flight` requests.
 
-        Returns since when the worker is busy, in nanoseconds of the monotonic clock.
+        Returns the time since which the worker is busy, in nanoseconds of the monotonic clock.
         """
         if in_flight == 1:
             self._began = _clock()
@@ -86,24 +86,28 @@ class Slot:
         return began
 
     def done(self) -> int:
-        """The only request in hand is served; when, in nanoseconds of the monotonic clock."""
+        """Note that the only request in flight is served; return the time, as `take()` does."""
         now = _clock()
         self.served += 1
         self._busy += now - self._began
         _pack_work(self._memory, self._at, _IDLE, now, self.served, self._busy, 0)
         return now
 
-    def done_of_many(self, in_flight: int) -> None:
-        """One of several requests is served, by a thread; `in_flight` are left."""
-        if in_flight == 0:
-            self.done()
-            return
+    def done_of_many(self, in_flight: int, oldest_address: Any, label: str) -> None:
+        """Note that a thread has served one of several requests; `in_flight` are left, at least 1.
+
+        The client's address and the label are those of the oldest that is left.
+        """
         self.served += 1
-        work = (_BUSY, self._began, self.served, self._busy, in_flight)
-        _pack_work(self._memory, self._at, *work)
+        work = (self._memory, self._at, _BUSY, self._began, self.served, self._busy, in_flight)
+        try:
+            _pack_taken(*work, oldest_address[1], oldest_address[0].encode())
+        except _NO_IP_ADDRESS:
+            _pack_taken(*work, 0, peer_text(oldest_address))
+        self.label(label)
 
     def label(self, text: str) -> None:
-        """Say in words what the present request is; forgotten when the next one is taken."""
+        """Describe the present request; the label is dropped when the next request is taken."""
         data = text.encode("utf-8", "replace")
         _LABEL.pack_into(self._memory, self._at + _LABEL_AT, self._began, data)
 
@@ -124,7 +128,7 @@ class Slot:
         )
 
 
-# Bound once: these run for every request.
+# Looked up once: these run for each request.
 _clock = time.monotonic_ns
 _pack_taken = _TAKEN.pack_into
 _pack_work = _WORK.pack_into
@@ -133,11 +137,10 @@ _NO_IP_ADDRESS = (TypeError, IndexError, KeyError, AttributeError, UnicodeError,
 
 
 class Scoreboard:
-    """The slots of a pool, as many as are asked for: memory is mapped a segment at a time.
+    """The slots of a pool, as many as are used: memory is mapped a segment at a time.
 
-    A process sees the segments that existed when it was forked. The first one always does, so that
-    one which forks workers on order sees the place of each. Pages that nobody has written cost
-    nothing.
+    A process sees the segments that existed when it was forked. The first segment always exists, so
+    that a fork server sees the slot of each worker. Pages that were never written cost nothing.
     """
 
     def __init__(self) -> None:
@@ -152,12 +155,12 @@ class Scoreboard:
 
 
 def peer_text(client_address: Any) -> bytes:
-    """What is not `(host, port, ...)`, in words: a path, say; 48 bytes of it are kept."""
+    """Return the text for an address that is not `(host, port, ...)`; 48 bytes are shown."""
     if isinstance(client_address, bytes):
         return client_address
     return str(client_address or "").encode("utf-8", "replace")
 
 
 def text_of(data: bytes) -> str:
-    """The text in a field that is padded with zeros; an abstract name's own becomes `@`."""
+    """Return the text in a field padded with zeros; the zero of an abstract name becomes `@`."""
     return data.rstrip(b"\0").replace(b"\0", b"@").decode("utf-8", "replace")

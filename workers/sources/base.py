@@ -1,4 +1,4 @@
-"""What a worker's loop asks of the place where its requests come from."""
+"""What a worker's loop asks of the source of its requests. Touched in a worker only."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ Serve = Callable[[Any, Any], None]
 
 
 class Source(Protocol):
-    """Where requests come from: the worker's half of a strategy."""
+    """The source of requests: the worker's half of a strategy."""
 
     @property
     def take(self) -> Taker: ...
 
     @property
     def serve(self) -> Serve:
-        """Has a request served that was taken here."""
+        """Serve a request that was taken here."""
 
     @property
     def at_once(self) -> bool:
-        """Whether taking is over at once; otherwise it may last (a TLS handshake)."""
+        """Whether taking a request is immediate; a TLS handshake, for one, may last."""
 
     def wait(self, timeout: float | None) -> bool:
-        """Sleep until a request, an order, a finished thread, or `timeout` (seconds, `None` for
-        ever); whether it is a request and nothing else."""
+        """Wait for a request, an order, a finished thread, or `timeout` seconds (`None`: without
+        limit); whether it is a request and nothing else."""
 
     def has_pending(self) -> bool:
-        """Whether there is a request now."""
+        """Whether a request is waiting now."""
 
     def wait_for_others(self, timeout: float | None) -> None:
-        """Sleep as in `wait()`, while requests are left to the other workers."""
+        """Wait as `wait()` does, and leave requests to the other workers."""
 
     def next_order(self) -> Message | None:
-        """What the master has to say, `None` when it is gone.
+        """The next order from the master, `None` when the master is gone.
 
-        Errors: `BlockingIOError` when there is nothing for now.
+        Errors: `BlockingIOError` when there is none for now.
         """
 
     def may_leave(self) -> bool:
-        """Whether a worker that has reached its limit may leave at once; otherwise it has asked
-        for the order to retire."""
+        """Whether a worker that has reached its limit may leave at once. If not, it has asked the
+        master for the order to retire."""
 
     def holds_some(self) -> bool:
-        """Whether there are requests which nobody else can serve."""
+        """Whether this worker holds requests that no other process can serve."""
 
     def close_in_child(self) -> None:
-        """In a process forked from this worker: drop whatever requests came by."""
+        """Close the source's descriptors in a process forked from this worker."""
 
 
 class WorkerPoller:
-    """What every worker listens to: its master, and its own threads."""
+    """An epoll of what every worker listens to: its channel, and its finished threads."""
 
     def __init__(self, channel: Channel, in_flight: InFlight | None) -> None:
         self.epoll = select.epoll()
@@ -65,39 +65,40 @@ class WorkerPoller:
             self.epoll.register(in_flight.fileno(), select.EPOLLIN)
 
     def wait(self, timeout: float | None) -> None:
-        """Sleep until there is something to hear, at most `timeout` seconds (`None` for ever)."""
+        """Wait for an order or a finished thread, at most `timeout` seconds (`None`: without
+        limit)."""
         self.epoll.poll(timeout)
         self.clear_finished()
 
     def close_in_child(self) -> None:
-        """In a process forked from this worker: listen no more."""
+        """Close the epoll in a process forked from this worker."""
         self.epoll.close()
 
     def clear_finished(self) -> None:
-        """Threads have finished: that was heard."""
+        """Reset the notification of finished threads."""
         if self._in_flight is not None:
             self._in_flight.clear_finished()
 
 
 class RoundRobin:
-    """A look at listeners without waiting; those that have a request take turns."""
+    """Checks listeners without waiting; those with a request are named in turn."""
 
     def __init__(self, listeners: Iterable[int] = ()) -> None:
         self._poll = select.poll()
-        self._line: list[int] = []
+        self._queue: list[int] = []
         for fd in listeners:
             self.add(fd)
 
     def add(self, fd: int) -> None:
         self._poll.register(fd, select.POLLIN)
-        self._line.append(fd)
+        self._queue.append(fd)
 
     def look(self) -> int:
-        """The listener whose last turn is longest ago, of those with a request; -1 if none has."""
+        """The listener that was named longest ago, of those with a request; -1 if none has one."""
         ready = {fd for fd, _ in self._poll.poll(0)}
-        for fd in self._line:
+        for fd in self._queue:
             if fd in ready:
-                self._line.remove(fd)
-                self._line.append(fd)
+                self._queue.remove(fd)
+                self._queue.append(fd)
                 return fd
         return -1

@@ -1,4 +1,4 @@
-"""Where a worker takes nothing itself."""
+"""Requests that the master has taken and sends through the channel."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prefork.workers.sources.base import Serve, WorkerPoller
 class HandoffSource:
     """Requests that the master takes and hands over, through the channel.
 
-    Whenever one is served that is said to `completions`, just before the wait for the next; not so
-    the last one before a worker reaches its limit, for nothing more shall be handed to it.
+    The worker reports each served request to `completions`, just before it waits for the next one.
+    It does not report the last one before it reaches its limit, so the master sends no more.
     """
 
     at_once = True
@@ -31,7 +31,7 @@ class HandoffSource:
         in_flight: InFlight | None,
         completions: Completions,
     ) -> None:
-        # Born without room for a descriptor it would lose every request: better not at all.
+        # Without room for another descriptor it would lose every request: better to fail now.
         os.close(os.dup(channel.fileno()))
         server.release_listener()
         self._server = server
@@ -43,23 +43,23 @@ class HandoffSource:
         self._only_the_channel = [(channel.fileno(), select.EPOLLIN)]
         self._held: deque[PackedRequest] = deque()
         self._orders: deque[Message | None] = deque()
-        self._unsaid = False  # whether a request is served of which that is not said yet
+        self._unreported = False  # whether a request is served that is not reported yet
         self.serve: Serve = self._serve_alone
         if in_flight is not None:
-            in_flight.on_finished = self._say_done
+            in_flight.on_finished = self._report_done
             self.serve = server.serve_verified
 
     def take(self) -> tuple[Any, Any]:
         try:
             return self._server.unpack(*self._held.popleft())
         except OSError:
-            # It had no room for the descriptor, so the next one would be lost as well.
+            # No room for the descriptor: the next request would be lost as well.
             self._channel.send_surely(Message(Kind.LEAVING))
             raise
 
     def wait(self, timeout: float | None) -> bool:
-        if self._unsaid:
-            self._say_done()
+        if self._unreported:
+            self._report_done()
         if not self._held:
             if self._poll(timeout) != self._only_the_channel:
                 self._poller.clear_finished()
@@ -81,7 +81,7 @@ class HandoffSource:
         return self._orders.popleft()
 
     def may_leave(self) -> bool:
-        self._unsaid = False
+        self._unreported = False
         self._channel.send(Message(Kind.LEAVING))
         return False
 
@@ -103,9 +103,9 @@ class HandoffSource:
 
     def _serve_alone(self, request: Any, client_address: Any) -> None:
         self._server.serve_verified(request, client_address)
-        self._unsaid = True
+        self._unreported = True
 
-    def _say_done(self) -> None:
-        self._unsaid = False
-        with contextlib.suppress(BrokenPipeError):  # the channel will say that the master is gone
-            self._completions.say(self._pid)
+    def _report_done(self) -> None:
+        self._unreported = False
+        with contextlib.suppress(BrokenPipeError):  # the channel shows that the master is gone
+            self._completions.report(self._pid)

@@ -1,4 +1,4 @@
-"""Listeners that belong to one worker: its slot's, and those of slots without an occupant."""
+"""Requests from listeners of one worker: its slot's, and those of slots without a worker."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 
 class ReuseportSource:
-    """Several listeners for each of the server's, which has one at a time under its descriptor.
+    """One or more listeners for each of the server's own; the server sees one of them at once.
 
-    They are given as pairs: the number of the server's listener that they are like, and a
-    descriptor. One event is asked for at a time: then the kernel goes round all that have a request
+    `listeners` are pairs: the index of the server's listener that it is a sibling of, and a
+    descriptor. Each wait asks for one event: the kernel then goes round all that have a request
     (epoll_wait(2)).
     """
 
@@ -36,7 +36,7 @@ class ReuseportSource:
         self._round_robin = RoundRobin()
         self._like: dict[int, int] = {}
         for number, fd in listeners:
-            # The server's own descriptor will stand for one after the other: it needs a twin.
+            # The server's own descriptor will refer to one after the other: duplicate this one.
             self._listen(number, os.dup(fd) if fd == self._places[number].fileno() else fd)
         self._in_place: dict[int, int] = {}
         self._takers: dict[int, Taker] = {}

@@ -1,4 +1,4 @@
-"""Several listeners that all workers share: those of a group of servers."""
+"""Requests from several listeners that all workers share: those of a group of servers."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from typing import Any
 from prefork.workers.in_flight import InFlight
 from prefork.workers.protocol.channel import Channel
 from prefork.workers.server_in_worker import ServerInWorker
-from prefork.workers.sources.shared import SharedListener
+from prefork.workers.sources.shared import SharedSource
 
 
-class SharedListeners(SharedListener):
-    """The same for several: a worker stands in the line of each of them.
+class SharedGroupSource(SharedSource):
+    """Several shared listeners; a worker is in the kernel's queue of each.
 
-    It asks for one event at a time. Then the kernel goes round all that are ready (epoll_wait(2)),
-    so that a flooded listener keeps nobody waiting at another; and a worker that was woken takes
-    the request that it was woken for. If it took another, the one that was woken for that would
-    find nothing, and this one would wait although somebody is idle.
+    It asks for one event per wait. The kernel then goes round all that are ready (epoll_wait(2)),
+    so that a flooded listener does not delay clients of another, and a worker takes the request
+    that it was woken for. If it took another one, the worker that was woken for that one would find
+    nothing, and this request would wait although a worker is idle.
     """
 
     def __init__(
-        self, server: ServerInWorker, channel: Channel, in_flight: InFlight | None, turns: float
+        self,
+        server: ServerInWorker,
+        channel: Channel,
+        in_flight: InFlight | None,
+        requeue_after: float,
     ) -> None:
-        super().__init__(server, channel, in_flight, turns)
+        super().__init__(server, channel, in_flight, requeue_after)
         self.take = self._take_chosen
         self._chosen = -1
 
     def wait(self, timeout: float | None) -> bool:
-        self._turns -= 1
-        if self._turns < 0:
-            self._join_line()
+        self._waits_left -= 1
+        if self._waits_left < 0:
+            self._join_queue()
         for fd, _ in self._poll(timeout, 1):
             if fd in self._takers:
                 self._chosen = fd

@@ -1,6 +1,6 @@
-/* UDP: a datagram out, the same back. Each client has a socket of its own and one datagram on its
- * way. One that stays away is sent again, and after so many times the request has failed. The
- * request's number travels in front, so that a late answer is not taken for the present one.
+/* UDP: a datagram out, the same back. Each client has a socket of its own and one datagram in
+ * transit. A datagram without an answer is sent again; after --resends times the request has
+ * failed. It begins with the number of the request: a late answer to an earlier one is recognized.
  */
 #include "load.h"
 
@@ -45,7 +45,7 @@ static enum outcome step(struct client *client) {
 }
 
 static enum outcome late(struct client *client) {
-    if (client->tries == options.resends) return fail("no answer came, however often it was sent");
+    if (client->tries == options.resends) return fail("no answer, although the datagram was sent again");
     client->tries++;
     resent++;
     return send_it(client);

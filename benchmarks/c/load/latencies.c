@@ -1,7 +1,7 @@
-/* The latencies, as counts of equal values: so many of so many nanoseconds.
+/* The latencies, as counts of equal values in nanoseconds.
  *
- * Values keep their first 11 bits, so they are right to 0.1 %, and there is one place for each:
- * below 2^11 the value itself, above it 1024 places for each doubling.
+ * Values keep their first 11 bits, which is a precision of 0.1 %. There is one place for each value
+ * below 2^11, and above it 1024 places for each doubling.
  */
 #include "load.h"
 

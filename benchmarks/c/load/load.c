@@ -1,34 +1,35 @@
-/* A load generator, cheap enough not to be the bottleneck: one process, one epoll.
+/* A load generator: one process with one epoll, which uses little CPU for each request.
  *
  *   load KIND PORT [option ...]
  *
  * KIND says what a request to 127.0.0.1:PORT is:
  *
- *   connection  connect, send SIZE bytes, the same come back until the end of the stream
+ *   connection  connect, send SIZE bytes, receive the same until the end of the stream
  *   lines       each client keeps its connection: a line of SIZE bytes out, the same back
  *   datagram    UDP: a datagram of SIZE bytes out, the same back
- *   large       connect, send 1 byte, SIZE bytes come back until the end of the stream
- *   http        connect, GET /, an answer 200 until the end of the stream
+ *   large       connect, send 1 byte, receive SIZE bytes until the end of the stream
+ *   http        connect, GET /, receive an answer 200 until the end of the stream
  *
- *   --clients N    so many at a time, each with one request under way      (16)
- *   --requests N   begin at most so many requests, all clients together    (no limit)
- *   --seconds S    begin none any more after so long                       (1)
+ *   --clients N    concurrent clients, each with one request at once       (16)
+ *   --requests N   begin at most N requests, all clients together          (no limit)
+ *   --seconds S    begin no request after S seconds                        (1)
  *   --size N       bytes, see KIND                                         (32)
- *   --reconnect N  lines: a new connection after so many; 0: never         (0)
- *   --think MS     each client pauses after an answer, at random from 0 to twice as long   (0)
- *   --uneven       and not all alike: the first client never, the last twice as long as the middle
- *   --every MS     a pace: one request is due each MS, whatever becomes of the others. A client
- *                  that is free takes the next; the latency counts from when it was due.
- *   --times FILE   the same at given times: seconds from the beginning, a line each, in order
- *   --timeout MS   datagram: until it is sent again                        (200)
- *   --resends N    datagram: how often before the request has failed       (5)
+ *   --reconnect N  lines: a new connection after N lines; 0: never         (0)
+ *   --think MS     the mean pause of a client after an answer, at random up to twice as long  (0)
+ *   --uneven       the mean pause grows from client to client: the first has none, the last has
+ *                  2 MS
+ *   --every MS     a pace: one request is due every MS, answered or not. A free client takes the
+ *                  next request; the latency counts from when it was due.
+ *   --times FILE   a pace of given times: seconds from the beginning, one a line, in order
+ *   --timeout MS   datagram: the time after which it is sent again         (200)
+ *   --resends N    datagram: how often it is sent again before the request has failed  (5)
  *
- * With `--clients 1` one request comes after another. A request that was begun is finished and
- * counted, since the server has paid for it, unless that takes longer than GRACE; the rate counts
- * only those that were answered in time. After MAX_ERRORS failures it gives up.
+ * A request that was begun is finished and counted, since the server has spent CPU on it, unless
+ * that takes longer than GRACE seconds. The rate counts only requests that were answered in time.
+ * After MAX_ERRORS failures no further request is begun.
  *
- * One line of JSON is printed: requests (answered), errors, resent, seconds, rate, cpu (seconds of
- * this process), and latencies: pairs of nanoseconds and how many requests took so long.
+ * The program prints one line of JSON: requests (answered), errors, resent, seconds, rate, cpu
+ * (seconds of this process), and latencies: pairs of nanoseconds and the number of requests.
  */
 #include "load.h"
 
@@ -79,7 +80,7 @@ enum outcome fail(const char *reason) {
     return FAILED;
 }
 
-static void hang_up(struct client *client) {
+static void close_connection(struct client *client) {
     if (client->fd >= 0) close(client->fd);
     client->fd = -1;
 }
@@ -90,7 +91,7 @@ static double pause_of(const struct client *client) {
     return options.think * share * 2 * drand48();
 }
 
-/* Note how a request ended; leave the connection as the next one wants it. */
+/* Record how a request ended, and close the connection unless the next request uses it. */
 static void finish(struct client *client, enum outcome outcome) {
     double ended = now();
     client->wake = 0;
@@ -102,11 +103,11 @@ static void finish(struct client *client, enum outcome outcome) {
     } else {
         errors++;
     }
-    bool worn_out = options.reconnect && client->answers == options.reconnect;
-    if (outcome == FAILED || !kind->keeps || worn_out) hang_up(client);
+    bool used_up = options.reconnect && client->answers == options.reconnect;
+    if (outcome == FAILED || !kind->keeps || used_up) close_connection(client);
 }
 
-/* Give a client its next request, now or for later; false when there is none to begin. */
+/* Give a client its next request, due now or later; false when no further request is begun. */
 static bool prepare(struct client *client) {
     double moment = now();
     if (started >= options.requests || errors >= MAX_ERRORS) return false;
@@ -121,26 +122,26 @@ static bool prepare(struct client *client) {
     return true;
 }
 
-static void go_on(struct client *client) {
+static void next_request(struct client *client) {
     while (prepare(client)) {
         if (client->waiting) return;
         enum outcome outcome = kind->begin(client);
         if (outcome == UNDER_WAY) return;
         finish(client, outcome);
     }
-    hang_up(client);
+    close_connection(client);
     active--;
 }
 
-static void attend(struct client *client, enum outcome (*what)(struct client *)) {
+static void advance(struct client *client, enum outcome (*what)(struct client *)) {
     enum outcome outcome = what(client);
     if (outcome == UNDER_WAY) return;
     finish(client, outcome);
-    go_on(client);
+    next_request(client);
 }
 
-/* Look after the clients whose time has come. */
-static void look_after(double moment) {
+/* Act on the clients whose `wake` has passed. */
+static void run_timers(double moment) {
     soonest = INFINITY;
     for (struct client *client = clients; client < clients + options.clients; client++) {
         if (client->wake == 0) continue;
@@ -151,11 +152,11 @@ static void look_after(double moment) {
         bool begins = client->waiting;
         client->wake = 0;
         client->waiting = false;
-        attend(client, begins ? kind->begin : kind->late);
+        advance(client, begins ? kind->begin : kind->late);
     }
 }
 
-/* Wait until something comes, or the next moment: epoll knows milliseconds, ppoll nanoseconds. */
+/* Wait for an event or the next timer: epoll has milliseconds, ppoll nanoseconds. */
 static int wait_for(struct epoll_event *events, double left) {
     if (left >= 0.002) return epoll_wait(poller, events, EVENTS, (int)(left * 1000));
     struct pollfd ready = {.fd = poller, .events = POLLIN};
@@ -169,12 +170,12 @@ static void run(void) {
     while (active > 0 && last < deadline + GRACE) {
         struct epoll_event events[EVENTS];
         int ready = wait_for(events, fmin(soonest, deadline + GRACE) - last);
-        for (int at = 0; at < ready; at++) attend(events[at].data.ptr, kind->step);
+        for (int at = 0; at < ready; at++) advance(events[at].data.ptr, kind->step);
         last = now();
-        if (last >= soonest) look_after(last);
+        if (last >= soonest) run_timers(last);
     }
     if (active > 0) {
-        fail("no answer came");
+        fail("no answer");
         errors += active;
     }
 }
@@ -193,7 +194,7 @@ static void report(void) {
         fprintf(stderr, "load: %ld requests failed; the first: %s\n", errors, first_reason);
 }
 
-/* Read when requests are due; there are no more of them than times. */
+/* Read when requests are due; the number of times limits the requests. */
 static bool read_times(const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) return false;
@@ -255,7 +256,7 @@ int main(int argc, char **argv) {
     for (int at = 0; at < options.clients; at++) {
         clients[at].fd = -1;
         clients[at].number = at;
-        go_on(&clients[at]);
+        next_request(&clients[at]);
     }
     run();
     report();

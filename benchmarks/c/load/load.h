@@ -1,4 +1,4 @@
-/* What the parts of the load generator share; load.c says what it does. */
+/* What the files of the load generator share; load.c explains the program. */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -10,16 +10,16 @@
 enum outcome { FAILED = -1, UNDER_WAY, COMPLETE };
 
 struct client {
-    int fd;       /* of its connection; -1: it has none */
+    int fd;       /* of its connection; -1: none */
     int number;   /* from 0 */
-    bool waiting; /* for the moment of its next request */
-    bool sent;    /* whether the request is out */
+    bool waiting; /* until its next request is due */
+    bool sent;    /* whether the request was sent */
     long got;     /* bytes of the answer */
     long answers; /* on this connection */
-    int tries;    /* times that the request was sent again */
-    uint32_t ticket; /* number of the request, to know its answer by */
-    double began; /* the request, in seconds; under a pace the moment when it was due */
-    double wake;  /* when to look after it; 0: when something comes */
+    int tries;    /* how often the request was sent again */
+    uint32_t ticket; /* the number of the request, by which its answer is known */
+    double began; /* when the request began, in seconds; with a pace, when it was due */
+    double wake;  /* when its timer ends; 0: no timer */
 };
 
 struct options {
@@ -30,13 +30,13 @@ struct options {
     bool uneven;
 };
 
-/* What a request is. Every function is given a client and says how its request stands. */
+/* What a request is. Each function returns the state of the client's request. */
 struct kind {
     const char *name;
-    long most;  /* bytes that SIZE may be */
-    bool keeps; /* whether a connection, or socket, is good for the next request */
+    long most;  /* the largest SIZE */
+    bool keeps; /* whether the next request uses the same connection or socket */
     enum outcome (*begin)(struct client *);
-    enum outcome (*step)(struct client *); /* something has come */
+    enum outcome (*step)(struct client *); /* the socket is ready */
     enum outcome (*late)(struct client *); /* `wake` has passed */
 };
 
@@ -48,7 +48,7 @@ extern long started, resent;
 double now(void);
 void wake_at(struct client *client, double when);
 bool watch(struct client *client, int operation, uint32_t events);
-enum outcome fail(const char *reason); /* of the first failure, to be shown at the end */
+enum outcome fail(const char *reason); /* the first reason is printed at the end */
 
 /* latencies.c */
 void record(double seconds);

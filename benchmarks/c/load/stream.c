@@ -1,15 +1,15 @@
-/* TCP: what a request on a connection is, and how its answer ends.
+/* TCP: the requests on a connection, and how their answers end.
  *
- * Ports. Where the server closes first, TIME_WAIT stays on its side and the client's port is free
- * at once; but a port that comes back within a minute finds the server's TIME_WAIT and takes
+ * Ports. When the server closes first, TIME_WAIT stays on its side and the client's port is free
+ * at once. A port that is used again within a minute finds the server's TIME_WAIT and takes
  * another path through the kernel. Each connection therefore takes the next of 250 source
  * addresses, so that a port returns only after millions of requests, and only the kernel chooses
  * the port (IP_BIND_ADDRESS_NO_PORT: at connect, with the destination known). The connection is
- * closed as a well-behaved client does it. SO_LINGER with 0 would leave no TIME_WAIT, but the reset
+ * closed normally. SO_LINGER with 0 would leave no TIME_WAIT, but the reset
  * may reach the server between its shutdown() and its close(), and would make that close() cheaper
- * than it is in real life.
+ * than with a real client.
  *
- * Wake-ups. SO_RCVLOWAT lets one wake-up do, when the whole answer or its end is there.
+ * Wake-ups. SO_RCVLOWAT makes one wake-up enough, when the whole answer or its end has arrived.
  */
 #include "load.h"
 
@@ -42,11 +42,11 @@ static bool is_good(const char *data, long at, ssize_t size) {
     return true;
 }
 
-/* Send the request if the connection is up, and wait for what comes next. */
+/* Send the request if the connection is established, and wait for the next event. */
 static enum outcome offer(struct client *client, const char *text, long size, int operation) {
     ssize_t done = send(client->fd, text, (size_t)size, MSG_NOSIGNAL);
     if (done < 0 && errno != EAGAIN && errno != ENOTCONN) return fail(strerror(errno));
-    if (done >= 0 && done != size) return fail("the request was taken in part only");
+    if (done >= 0 && done != size) return fail("only a part of the request was sent");
     client->sent = done >= 0;
     uint32_t events = client->sent ? EPOLLIN : EPOLLOUT;
     if (!client->sent && !operation) operation = EPOLL_CTL_MOD;

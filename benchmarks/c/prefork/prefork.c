@@ -1,15 +1,15 @@
-/* A prefork server: the floor that the benchmarks compare with.
+/* A prefork server in C: the least cost, which the benchmarks compare with.
  *
  *   prefork KIND WORKERS [SIZE]
  *
- * It binds 127.0.0.1 at any port, prints the port and forks WORKERS processes, which share the
- * socket. Each blocks in accept() or recvfrom(), and makes the system calls that a handler of the
- * kind needs, and no others:
+ * It binds any free port of 127.0.0.1, prints it and forks WORKERS processes, which share the
+ * socket. Each blocks in accept() or recvfrom(), and makes only the system calls that a handler of
+ * the kind needs:
  *
  *   connection  accept, recv up to 1024 bytes, send them back, close
- *   shutdown    the same with the shutdown(SHUT_WR) before close that the documented request path
- *               makes. The bytes on the wire are the same. Required ratios take the plain form, the
- *               harder one to come near to.
+ *   shutdown    the same with a shutdown(SHUT_WR) before close, as in the documented request path.
+ *               The bytes on the wire are the same. Goals compare with `connection`, the cheaper
+ *               one.
  *   lines       accept, then a recv and a send for each line until the client closes
  *   datagram    recvfrom, sendto
  *   large       accept, recv, send SIZE bytes, close

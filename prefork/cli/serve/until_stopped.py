@@ -64,7 +64,7 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
                 server.server_close()
     except EndNow:
         return True
-    return any(master.forced for master in masters)
+    return any(master.is_forced for master in masters)
 
 
 def _patience(servers: Sequence[Any]) -> str:
@@ -82,7 +82,7 @@ def kill_by_number(masters: Sequence[Master]) -> None:
     So nothing is written in the masters' books: they will find the dead, and report them.
     """
     for master in masters:
-        master.forced = True
+        master.note_forced()
         for status in master.status():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(status.pid, signal.SIGKILL)

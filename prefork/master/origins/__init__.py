@@ -1,14 +1,19 @@
-"""From which process workers are forked: a class for each answer."""
+"""Which process persistent workers are forked from: a class for each value of `fork_from`."""
 
 from __future__ import annotations
 
 from prefork.master.origins.from_fork_server import FromForkServer
-from prefork.master.origins.from_master import Origin
+from prefork.master.origins.from_master import FromMaster
 from prefork.master.origins.from_mold import FromMold
-from prefork.settings import ForkFrom
+from prefork.settings import ForkFrom, Settings
 
-ORIGINS: dict[ForkFrom, type[Origin]] = {
+_BY_NAME: dict[ForkFrom, type[FromMaster]] = {
     "auto": FromForkServer,
-    "master": Origin,
+    "master": FromMaster,
     "mold": FromMold,
 }
+
+
+def origin_of(settings: Settings) -> type[FromMaster]:
+    """The class for the setting `fork_from`."""
+    return _BY_NAME[settings.fork_from]

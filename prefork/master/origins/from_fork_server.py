@@ -10,8 +10,9 @@ from prefork.linux.listeners import Identity, identity
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError
-from prefork.master.origins.from_master import Origin
-from prefork.master.server_view import ServerInMaster
+from prefork.master.origins.from_master import FromMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.server_in_worker import PassedFds
@@ -19,20 +20,25 @@ from prefork.workers.server_in_worker import PassedFds
 logger = logging.getLogger("prefork")
 
 
-class FromForkServer(Origin):
-    """From the master while it has one thread; otherwise from a fork_server (`auto`).
+class FromForkServer(FromMaster):
+    """Forks from the master while it has one thread, and otherwise from a fork server.
 
-    That is forked when the first worker is wanted, with all the threads alive: this one fork is no
-    safer than any other. But the workers, and all who ever replace them, then come from a process
-    in which no other thread can hold a lock.
+    The fork server is forked when the first worker is wanted, with all threads alive: this one fork
+    is not safer than any other. But the workers, and all later ones, then come from a process in
+    which no other thread can hold a lock.
     """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
-        super().__init__(server, strategy, children, system)
+        super().__init__(server, strategy, children, rollout, system)
         self._fork_server: ForkServer | None = None
-        self._given_up = False
+        self._has_given_up = False
 
     def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
         if self._fork_server is not None and self.is_out_of_date(self._fork_server):
@@ -54,54 +60,56 @@ class FromForkServer(Origin):
             self._fork_server.close_in_child()
 
     def fork_by(self, fork_server: ForkServer, passed_fds: PassedFds) -> WorkerRecord:
-        """Have it fork a worker.
+        """Have a fork server fork a worker.
 
-        Errors: as those of `ForkServer.fork_worker()`.
+        Errors: those of `ForkServer.fork_worker()`.
         """
         fork_worker = functools.partial(fork_server.fork_worker, passed_fds=passed_fds)
         return self.entered(self.children.fork_elsewhere(self.config(persistent=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:
-        """Whether it has a listener that is closed by now, or lacks one.
+        """Whether a fork server has a listener that the master has closed, or lacks one.
 
-        It would keep the port taken, and give it to workers.
+        It would keep the port in use, and pass it on to workers.
         """
         return fork_server.listeners != self.listeners()
 
     def listeners(self) -> list[Identity | None]:
-        """The listeners that there are now."""
+        """Which listeners are open now."""
         return [identity(one.fileno()) for one in self.server.listeners()]
 
     def dismiss(self, fork_server: ForkServer) -> None:
-        """It is not needed any more.
+        """End a fork server that is not needed any more.
 
-        It is to be forgotten after that: somebody's exception in here lets it be done again.
+        The caller forgets it afterwards: if a signal handler raises in here, this can be repeated.
         """
         self.children.unwatch(fork_server.fileno())
         fork_server.end()
 
     def _new_fork_server(self) -> ForkServer | None:
-        if self._given_up or self.system.threads() == 1:
+        if self._has_given_up or self.system.threads() == 1:
             return None
         fork_server = self._fork_server = self.children.start_fork_server(
             self.factory(), self.server.settings()
         )
         fork_server.listeners = self.listeners()
-        self.children.watch(fork_server.fileno(), lambda: self._note_end(fork_server))
+        self.children.watch(fork_server.fileno(), lambda: self._note_exit(fork_server))
+        names = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
         logger.info(
             "Other threads are alive (%s), so workers are forked by a process without them, pid "
             "%d.",
-            ", ".join(t.name for t in threading.enumerate() if t is not threading.current_thread()),
+            ", ".join(names),
             fork_server.pid,
+            extra={"event": "fork_server_started", "pid": fork_server.pid, "threads": names},
         )
         return fork_server
 
-    def _note_end(self, fork_server: ForkServer) -> None:
+    def _note_exit(self, fork_server: ForkServer) -> None:
         if (death := fork_server.collect()) is not None:
             self._give_up(fork_server, death.sentence)
 
     def _give_up(self, fork_server: ForkServer, why: str) -> None:
-        self._given_up = True
+        self._has_given_up = True
         self.dismiss(fork_server)
         self._fork_server = None
         logger.log(
@@ -109,4 +117,5 @@ class FromForkServer(Origin):
             "The process that forks workers (pid %d) %s; from now on the master forks them itself.",
             fork_server.pid,
             why,
+            extra={"event": "fork_server_exit", "pid": fork_server.pid, "reason": why},
         )

@@ -1,11 +1,13 @@
-"""Where a persistent worker's memory comes from: from which process it is forked.
+"""`master`: persistent workers are forked from the master, and share its memory.
 
-A worker that is forked for one request has the master's, whatever the choice.
+A worker that is forked for one request comes from the master with any `fork_from`.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,30 +15,41 @@ from prefork.linux.fork import double_fork
 from prefork.linux.strays import end_strays
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
-from prefork.master.server_view import ServerInMaster
+from prefork.master.rollout import Rollout
+from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.base import Strategy
-from prefork.state.reports import warn_of_threads
 from prefork.state.worker_table import WorkerRecord
 from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import WorkerConfig, WorkerContext, serve_many, serve_one
 from prefork.workers.protocol.exit_codes import Death, ProcessMain
 from prefork.workers.server_in_worker import PassedFds
 
+logger = logging.getLogger("prefork")
 
-class Origin:
-    """One for each run of a pool. Here: every worker is forked from the master (`fork`)."""
 
-    generation = 0
-    """How often the pool was renewed; workers that are forked now belong to it."""
+class FromMaster:
+    """Forks the workers of one run of a pool; one object for each run.
+
+    For the master: `fork_persistent()` and `fork_for_request()`; `tick()`, `next_timeout()`,
+    `note_death()` and `end()`, which matter to derived classes that keep processes of their own.
+
+    A derived class forks persistent workers elsewhere, and falls back to this one.
+    """
 
     def __init__(
-        self, server: ServerInMaster, strategy: Strategy, children: Children, system: System
+        self,
+        server: ServerInMaster,
+        strategy: Strategy,
+        children: Children,
+        rollout: Rollout,
+        system: System,
     ) -> None:
         self.server = server
         self.strategy = strategy
         self.children = children
+        self.rollout = rollout
         self.system = system
-        self._warned = False
+        self._has_warned = False
 
     def fork(
         self, live: Callable[[WorkerContext], int | ProcessMain], *, persistent: bool = False
@@ -45,13 +58,13 @@ class Origin:
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        if not self._warned:
-            self._warned = True
+        if not self._has_warned:
+            self._has_warned = True
             warn_of_threads()
         return self.entered(self.children.fork(self.config(persistent), live))
 
     def fork_for_request(self, request: Any, client_address: Any) -> WorkerRecord:
-        """Fork a worker, always from the master, for a request that the master has taken.
+        """Fork a worker for a request that the master has taken.
 
         Errors: those of `fork()`.
         """
@@ -60,40 +73,39 @@ class Origin:
         return self.fork(lambda context: serve_one(server, context, request, client_address, whole))
 
     def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
-        """Fork a persistent worker from where they come from, with the descriptors `passed_fds` to
-        it.
+        """Fork a persistent worker that keeps the listeners `passed_fds`.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
         return self.fork(lambda context: self._live(context, passed_fds), persistent=True)
 
-    def tick(self, wanted: int) -> list[WorkerRecord]:
-        """Decide what is due in a pool of `wanted` workers; those to retire now."""
-        return []
+    def tick(self) -> None:
+        """Do what is due, other than by an event of a descriptor."""
 
-    def next_timeout(self, wanted: int) -> float | None:
-        """Seconds until the clock alone makes a `tick()` necessary."""
+    def next_timeout(self) -> float | None:
+        """Seconds until a `tick()` is due even if nothing happens."""
         return None
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
-        """A worker has ended, and is collected."""
+        """Note that a worker was reaped."""
         if record.may_fork and death.is_violent:
             end_strays(record.pid)
 
     def end(self) -> None:
-        """No more persistent workers are wanted."""
+        """End the processes that workers are forked from: no more are needed."""
 
     def close_in_child(self) -> None:
-        """In a forked child: drop what belongs to the master."""
+        """In a forked child: close the master's descriptors."""
 
     def entered(self, record: WorkerRecord) -> WorkerRecord:
-        """Note what is to be known of a worker that was entered in the pool."""
+        """Complete the record of a worker that was just forked."""
         record.may_stop = self.server.serves_forever()
-        record.generation = self.generation
+        record.generation = self.rollout.generation
         self.server.workers_changed(self.strategy.pool.pids())
         return record
 
     def config(self, persistent: bool) -> WorkerConfig:
+        """The configuration of the next worker."""
         server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
         return WorkerConfig(
@@ -108,10 +120,25 @@ class Origin:
         )
 
     def factory(self) -> WorkerFactory:
-        """What persistent workers are made of."""
+        """What another process needs to fork persistent workers."""
         return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
 
     def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
-        """The life of a persistent worker."""
+        """Run a persistent worker; its exit status, or what runs next in this process."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
-        return serve_many(self.server, context, source, self.factory().grow)
+        return serve_many(self.server, context, source, self.factory().fork_mold)
+
+
+def warn_of_threads() -> None:
+    """Name every other thread that is alive when the master forks.
+
+    A lock that it holds at that moment is never released in the worker (fork(2)).
+    """
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            logger.warning(
+                "Thread %r is alive while workers are forked: a lock that it holds at that moment "
+                "stays locked in them.",
+                thread.name,
+                extra={"event": "threads_at_fork", "thread_name": thread.name},
+            )

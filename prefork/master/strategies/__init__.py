@@ -1,10 +1,14 @@
-"""Who takes a request, and how it comes to a worker: a class for each answer."""
+"""Who takes a request and how it reaches a worker: a class for each value of `strategy`.
+
+Each class has two parts: a dispatcher, which is what the master does with requests, and listeners,
+which are where they arrive. A worker's part is its source, in `workers/sources/`.
+"""
 
 from __future__ import annotations
 
 from prefork.master.strategies.accept import Accept
 from prefork.master.strategies.base import Strategy
-from prefork.master.strategies.fork import Fork, ForkAhead
+from prefork.master.strategies.fork import Fork
 from prefork.master.strategies.handoff import Handoff
 from prefork.master.strategies.reuseport import Reuseport
 from prefork.settings import Settings, StrategyName
@@ -19,6 +23,4 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
 
 def strategy_of(settings: Settings) -> type[Strategy]:
     """The class that does what the settings say."""
-    if settings.strategy == "fork" and settings.fork_ahead:
-        return ForkAhead
-    return STRATEGIES[settings.strategy]
+    return STRATEGIES[settings.strategy].variant(settings)

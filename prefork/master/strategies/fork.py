@@ -1,10 +1,14 @@
-"""`fork`: a process for each request, forked when it has come or, better, before."""
+"""`fork`: a process for each request, forked when it has arrived or, with `fork_ahead`, before."""
 
 from __future__ import annotations
 
-from prefork.master.strategies.accept import Accept
+from prefork.master.server_in_master import ServerInMaster
+from prefork.master.strategies.accept import shared_source
 from prefork.master.strategies.base import Strategy
-from prefork.state.worker_table import WorkerRecord
+from prefork.master.strategies.dispatcher import ForkDispatcher, NoDispatcher
+from prefork.master.strategies.listeners import SharedListeners
+from prefork.settings import Settings
+from prefork.state.worker_table import WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.channel import Kind, Message
@@ -14,36 +18,51 @@ from prefork.workers.sources.shared import say_taken
 
 
 class Fork(Strategy):
-    """All as it stands: nobody waits ready, the master takes each request and forks for it."""
+    """The master takes each request and forks a worker for it; none is persistent."""
+
+    forks_per_request = True
+
+    def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
+        super().__init__(server, pool)
+        self.dispatcher = ForkDispatcher(pool)
+        self.listeners = SharedListeners(server)
+
+    @classmethod
+    def variant(cls, settings: Settings) -> type[Strategy]:
+        return ForkAhead if settings.fork_ahead else cls
+
+    def persistent(self, most: int) -> int:
+        return 0
+
+    def last_order(self) -> Message:
+        return Message(Kind.RETIRE)
 
 
-class ForkAhead(Accept):
+class ForkAhead(Strategy):
     """`fork_ahead` workers wait for the one request that each will serve.
 
-    As soon as one has it, it does not count as persistent any more and the next one is forked: no
-    client waits for a fork as long as fewer than `fork_ahead` come at a time. The backlog that is
-    left at the end is taken by the master, for these workers would leave after one request.
+    A worker that has taken its request no longer counts as persistent, and the next one is forked:
+    no client waits for a fork as long as fewer than `fork_ahead` arrive at once. These workers
+    would leave after one request, so the master takes what is left in the backlog at the end.
     """
 
-    workers_take = False
+    forks_per_request = True
     requests_at_most = 1
+
+    def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
+        super().__init__(server, pool)
+        self.dispatcher = NoDispatcher()
+        self.listeners = SharedListeners(server)
 
     def persistent(self, most: int) -> int:
         return min(most, self.server.settings().fork_ahead)
 
-    def hear(self, record: WorkerRecord, message: Message) -> None:
-        assert message.kind is Kind.TAKEN, message
-        self.pool.discount(record)
-
-    def has_pending(self) -> bool:
-        return False
-
-    def last_order(self, record: WorkerRecord) -> Message:
+    def last_order(self) -> Message:
         return Message(Kind.RETIRE)
 
     def source(
         self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
     ) -> Source:
-        source = self.shared(context, in_flight)
+        source = shared_source(self.server, context, in_flight)
         source.take = say_taken(source.take, context.channel)
         return source

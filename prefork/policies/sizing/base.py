@@ -1,4 +1,4 @@
-"""What a sizing policy looks at, what it says, and between which bounds."""
+"""Base of the sizing policies: their input, their decision, and its bounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefork.settings import Limits
 
 
 class LoadSample(NamedTuple):
-    """What a policy looks at; all of one moment."""
+    """The input of a policy: the load at one moment."""
 
     now: float
     """Seconds of the monotonic clock."""
@@ -17,15 +17,15 @@ class LoadSample(NamedTuple):
     """Workers that are ready or starting."""
     starting: int
     busy: int
-    """Workers with no room for another request, now."""
+    """Workers that cannot take another request now."""
     busy_share: float
-    """0 to 1, of the ready workers' time since the last look."""
+    """The part (0 to 1) of the ready workers' time since the last look for which they were busy."""
     waiting: int
     """Requests in the backlog."""
     cpu_left: float | None
     """Share (0 to 1) of the usable cores that was idle since the last look; `None`: unknown."""
     memory_room: int | None
-    """Workers that still fit into memory beside those persistent; `None`: unknown."""
+    """How many more workers fit into memory; `None`: unknown."""
     cores: int
 
     @property
@@ -39,7 +39,7 @@ class LoadSample(NamedTuple):
 
     @property
     def in_words(self) -> str:
-        """What the workers do, and who waits."""
+        """A phrase for the log: how busy the workers are, and how many clients wait."""
         if self.busy < self.ready:
             busy = f"they are busy for {percent(self.busy_share)} of the time"
         else:
@@ -58,9 +58,9 @@ def percent(share: float) -> str:
 
 
 class Decision(NamedTuple):
-    """How many persistent workers to have, and why.
+    """How many persistent workers there should be, and why.
 
-    The reason is half a sentence for the log; it is empty when there is nothing new to say.
+    The reason is a phrase for the log; it is empty when nothing has changed.
     """
 
     wanted: int
@@ -68,10 +68,10 @@ class Decision(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A number that may not be exceeded now.
+    """A number of workers that may not be exceeded now.
 
-    Where it is a pity that there may be no more, `why` is said once in an episode, together with
-    the figures of the moment; if it is empty, never.
+    If `why` is not empty, a pool that needs more logs it once in an episode, with the figures of
+    the moment.
     """
 
     workers: int
@@ -80,21 +80,21 @@ class Bound(NamedTuple):
 
 
 class Sizing:
-    """A policy: says how many workers there shall be; one for each run of a pool.
+    """A sizing policy: decides how many workers there should be; one for each run of a pool.
 
     For the caller: `wanted` at the start, then `decide()` at each look. The `limits` may be
-    replaced between two looks. The next look is due `interval` seconds after the last one, which
-    differs with the load; with `None` there need be none. Where `at_once` says so one is also due
-    as soon as a request waits while no worker is idle; without workers, it is the only one.
+    replaced between two looks. The next look is due `interval` seconds after the last one; this
+    depends on the load, and `None` means that no look is due. With `at_once`, a look is also due as
+    soon as a request waits while no worker is idle; without workers, it is the only one.
 
-    For derived classes: `_first()` and `_decide()`, and what the latter may answer.
+    For derived classes: define `_first()` and `_decide()`; the other methods build decisions.
     """
 
     interval: float | None
     at_once = False
 
     reads_machine = False
-    """Whether it looks at CPU and memory."""
+    """Whether it needs the CPU and memory that are left."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -102,32 +102,32 @@ class Sizing:
         self._episodes = Episodes()
 
     def decide(self, load: LoadSample) -> Decision:
-        """The decision at a look; `wanted` is what it says until the next one."""
+        """Return the decision at a look; it is also in `wanted` until the next one."""
         before, limits = self.wanted, self.limits
         self.wanted = limits.bound(before)
         decision = self._decide(load)
         self.wanted = decision.wanted
         if self.wanted != before and not decision.reason:
-            return Decision(self.wanted, f"there shall be {limits.least} to {limits.most}")
+            return Decision(self.wanted, f"the limits are {limits.least} and {limits.most}")
         return decision
 
     def _first(self) -> int:
-        """The workers to begin with, before anybody has looked."""
+        """The number of workers before the first look."""
         return self.limits.least
 
     def _decide(self, load: LoadSample) -> Decision:
-        """What to have; `wanted` is what there should be now, and within the limits."""
+        """Return the decision; `wanted` is the present one, within the limits."""
         raise NotImplementedError
 
     def _stay(self) -> Decision:
         return Decision(self.wanted, "")
 
     def _stay_within(self, bound: Bound, load: LoadSample) -> Decision:
-        """More would be better, but there may be no more."""
+        """Stay at the present number although more are needed, because of a bound."""
         is_news = bound.why and self._episodes.is_news(bound.why, load.now)
         return Decision(self.wanted, f"{bound.why}, {bound.figures}" if is_news else "")
 
     def _max_children(self, load: LoadSample) -> Bound:
-        """A pity only if somebody waits."""
+        """The upper limit; worth a log line only if clients wait."""
         why = "max_children is reached" if load.waiting else ""
         return Bound(self.limits.most, why, load.waiting_in_words)

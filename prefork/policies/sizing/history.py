@@ -1,4 +1,4 @@
-"""What policies remember of earlier looks."""
+"""What sizing policies remember of earlier looks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections import deque
 
 GAP = 10.0
-"""Seconds without it after which what is said once in an episode is news again."""
+"""Seconds after which a condition that returns begins a new episode."""
 
 
 class Peak:
-    """The highest number of the last so many seconds."""
+    """The highest number of a period that ends now."""
 
     def __init__(self) -> None:
         self._falling: deque[tuple[float, int]] = deque()
@@ -21,14 +21,14 @@ class Peak:
         self._falling.append((now, number))
 
     def of_last(self, seconds: float, now: float) -> int:
-        """The highest that was noted since then; what was noted before is forgotten."""
+        """Return the highest number of the last `seconds`, and forget older ones."""
         while len(self._falling) > 1 and self._falling[0][0] < now - seconds:
             self._falling.popleft()
         return self._falling[0][1]
 
 
 class Average:
-    """A number over time, in which the last so many seconds count most (exponential smoothing)."""
+    """An average in which the last `seconds` count most (exponential smoothing)."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -36,7 +36,7 @@ class Average:
         self._value = 0.0
 
     def note(self, now: float, number: float) -> float:
-        """The average, `number` having been the one since the last time."""
+        """Return the average, with `number` as the value since the last call."""
         weight = 1.0 if self._at is None else 1.0 - math.exp((self._at - now) / self._seconds)
         self._value += (number - self._value) * weight
         self._at = now
@@ -44,13 +44,13 @@ class Average:
 
 
 class Episodes:
-    """Tells what begins from what goes on, perhaps with gaps."""
+    """Tells a condition that begins from one that continues, perhaps with short gaps."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
     def is_news(self, what: str, now: float) -> bool:
-        """It is so now; whether this is the first time in a while."""
+        """Note that a condition holds now; return whether a new episode begins."""
         before = self._last.get(what, -math.inf)
         self._last[what] = now
         return now - before > GAP

@@ -1,4 +1,4 @@
-"""`load`: as many workers as keep the clients from waiting and the cores busy, and no more."""
+"""`load`: enough workers that clients do not wait, and no more than the machine can use."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5
-"""Seconds to the next look when nothing is going on: as often as the loop turns by itself."""
+"""Seconds to the next look of an idle pool: the default poll interval of the loop."""
 
 BUSY_ENOUGH = 0.75
-"""Share of their time for which workers shall be busy: the rest is for who comes by chance."""
+"""The share of their time for which workers should be busy: the rest is for random arrivals."""
 
 SATURATED = 0.1
-"""Share of the CPU that is left when more workers would only take it from each other."""
+"""The share of idle CPU below which more workers would only take it from each other."""
 
 LITTLE = 0.001
-"""Share of the CPU that is used where none seems to be."""
+"""The share of used CPU that is assumed where none was measured."""
 
 AVERAGED = 1.0
-"""Seconds over which the work and the CPU left are averaged."""
+"""Seconds over which the work and the idle CPU are averaged."""
 
 WORTH_IT = 2 / 3
-"""Share of the present number to which it comes down, or to the least; else it is not changed."""
+"""A pool shrinks only to this share of its size or less, or to its minimum."""
 
 CLEARLY = 2
-"""Times the present number that are needed when it is no chance; of fewer the next look tells."""
+"""The factor by which the need must exceed the size to count at one look; less has to be seen at
+two looks."""
 
 MOST_PATIENT = 8
-"""Times `idle_timeout` that workers are kept, at most, where they were needed again too often."""
+"""The most times `idle_timeout` for which workers are kept that were needed again too often."""
 
 
 class ByLoad(Sizing):
-    """Adds when workers are busy or clients wait; not when CPU or memory would not suffice.
+    """Adds workers when workers are busy or clients wait, if CPU and memory suffice.
 
-    What is needed is what the workers have done on average, and what waits, with some time to
-    spare. It adds 1, 2, 4, ... at a time while that is not enough. Up to one worker more than cores
-    there is always something to gain; beyond it, the CPU left says for how many.
+    The need is the average work plus what waits, with some idle time. While the pool is smaller it
+    adds 1, 2, 4, ... workers. Up to one worker more than cores there is always something to gain;
+    beyond that, the idle CPU limits the number.
 
-    It gives up what was not needed at any look for `idle_timeout` seconds. Where it has to grow
-    soon after that, it waits twice as long the next time, and so on.
+    It retires workers that were not needed at any look for `idle_timeout` seconds. If it has to
+    grow soon after that, it waits twice as long the next time, and so on.
     """
 
     reads_machine = True
@@ -69,7 +70,7 @@ class ByLoad(Sizing):
         elif not (short_before or needed >= CLEARLY * self.wanted):
             decision = self._stay()
         elif load.persistent < self.wanted or load.starting * 4 > load.persistent:
-            # Those decided on before are not there yet; a few may always be, as replacements.
+            # The last step has not arrived yet. A few may always be starting, as replacements.
             decision = self._stay()
         else:
             decision = self._grow(load, needed)
@@ -78,14 +79,14 @@ class ByLoad(Sizing):
         return decision
 
     def _note(self, load: LoadSample) -> int:
-        """Remember this look; how many workers are needed by it, be that allowed or not."""
+        """Remember this look; return how many workers it needs, regardless of the limits."""
         now, present = load.now, load.in_use
         average = self._in_use.note(now, present)
         self._needed.note(now, self.limits.bound(_workers_for(present + load.waiting)))
         if load.cpu_left is not None:
-            # Idle for a moment is not enough, nor to have been idle until a moment ago.
+            # The CPU must be idle now, and must have been idle on average.
             self._usable = min(load.cpu_left, self._cpu_left.note(now, load.cpu_left))
-        # As long as nobody waits, more work has to last for a while, and be there still.
+        # As long as no client waits, more work has to last for a while, and still be there.
         work = max(average, present) if load.waiting else min(average, present)
         return _workers_for(work + load.waiting)
 
@@ -100,20 +101,20 @@ class ByLoad(Sizing):
         return Decision(goal, f"{load.in_words}{cpu}")
 
     def _bounds(self, load: LoadSample) -> Iterator[Bound]:
-        """All of them; of those that are the same, first what no setting can change."""
+        """All bounds; of equal ones, first what no setting can change."""
         figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
         suffices = max(self._cpu_suffices_for(load), load.cores + 1)
-        yield Bound(suffices, "the machine is saturated", figures)
+        yield Bound(suffices, "the CPU is saturated", figures)
         if load.memory_room is not None:
             fit = load.persistent + load.memory_room
             yield Bound(fit, "no more of them fit into memory", load.in_words)
         yield self._max_children(load)
 
     def _cpu_suffices_for(self, load: LoadSample) -> int:
-        """Workers that would use all of the CPU if each takes as much as those that are busy now.
+        """The number of workers that would use all of the CPU, if each uses as much as a busy one.
 
-        What other programs use counts as theirs, so it is rather too few: one more at least, while
-        some is left.
+        CPU that other programs use counts as the workers', so the number is rather too low: it is
+        at least one more than now, while some CPU is idle.
         """
         if self._usable < SATURATED:
             return self.wanted

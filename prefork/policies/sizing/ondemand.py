@@ -1,4 +1,4 @@
-"""`ondemand`: workers are there for as long as they are needed, and not before."""
+"""`ondemand`: workers exist while they are needed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ REST_INTERVAL = 0.5
 
 
 class OnDemand(Sizing):
-    """The rule of PHP-FPM's `pm = ondemand`: one for each who waits while none is idle.
+    """The rule of PHP-FPM's `pm = ondemand`: one for each client that waits while none is idle.
 
-    Those that were not needed for `idle_timeout` leave. They are counted by what all of them have
-    had to do, not by how long each was idle: idle workers take turns, and with few requests each of
-    many would be needed now and then.
+    Workers that were not needed for `idle_timeout` leave. They are counted by the work of all of
+    them, not by how long each was idle: idle workers take turns, so with few requests each of many
+    would be used now and then.
     """
 
     at_once = True
@@ -42,6 +42,6 @@ class OnDemand(Sizing):
             decision = self._stay()
         self.interval = LOOK_INTERVAL
         if kept == limits.least and not load.in_use:
-            nobody = not (load.persistent or decision.wanted)
-            self.interval = None if nobody else REST_INTERVAL
+            has_workers = load.persistent or decision.wanted
+            self.interval = REST_INTERVAL if has_workers else None
         return decision

@@ -1,4 +1,4 @@
-"""`spare`: some workers are idle at any time, neither too few nor too many."""
+"""`spare`: a number of idle workers between two bounds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ MOST_AT_ONCE = 32
 class Spare(Sizing):
     """The rule of Apache's prefork MPM (`MinSpareServers`) and of PHP-FPM (`pm = dynamic`).
 
-    While fewer than `min_spare` are idle it adds 1, 2, 4, ... at a time, but no more than are
-    missing; above `max_spare` it gives up one at a time. Who starts counts as idle, or a slow start
-    would be a reason for more of them; who waits is going to take an idle one.
+    While fewer than `min_spare` are idle it adds 1, 2, 4, ... workers at each look, but no more
+    than are missing; above `max_spare` it retires one at each look. A starting worker counts as
+    idle, since otherwise a slow start would be a reason for more of them. A waiting client counts
+    as a busy worker, since it is going to take one.
     """
 
     interval = 1.0
@@ -29,7 +30,7 @@ class Spare(Sizing):
                 return Decision(self.wanted - 1, f"{idle} are idle, more than {limits.max_spare}")
             return self._stay()
         if load.persistent < self.wanted:
-            return self._stay()  # those decided on before are not there yet
+            return self._stay()  # the last step has not arrived yet
         if self.wanted >= limits.most:
             return self._stay_within(self._max_children(load), load)
         more = min(self._step, limits.min_spare - idle)

@@ -10,22 +10,25 @@ SURPLUS_INTERVAL = 0.05
 """Seconds between two looks for an idle worker to retire."""
 
 SURPLUS_PATIENCE = 1.0
-"""Seconds after which busy workers are asked too: they leave after what they hold."""
+"""Seconds after which busy workers are retired too; they leave after their requests."""
 
 
 def to_start(missing: int, starting: int, cores: int) -> int:
-    """At most as many unready workers as there are cores: more would only slow each other."""
+    """Return how many of the missing workers to start now.
+
+    At most as many start at the same time as there are cores; more would only slow each other.
+    """
     return max(0, min(missing, cores - starting))
 
 
 def to_retire(
     readings: Iterable[tuple[int, Reading]], surplus: int, busy_too: int = 0
 ) -> list[int]:
-    """The slots to retire: the idle ones, those first that have been idle longest.
+    """Return the slots to retire: idle ones, those first that have been idle longest.
 
-    May be fewer than `surplus`; the caller asks again when a worker may have become idle. If they
-    are fewer than `busy_too`, busy ones are named up to that number, those with the youngest
-    requests first: they leave after what they hold.
+    They may be fewer than `surplus`; the caller tries again when a worker may have become idle. If
+    they are fewer than `busy_too`, busy ones are added up to that number, those with the youngest
+    requests first; they leave after their requests.
     """
     idle: list[tuple[float, int]] = []
     busy: list[tuple[float, int]] = []
@@ -37,7 +40,7 @@ def to_retire(
 
 
 class Shrinking:
-    """Looks for workers to retire for as long as there are too many."""
+    """Chooses workers to retire for as long as there are too many."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -45,10 +48,10 @@ class Shrinking:
     def choose(
         self, readings: Iterable[tuple[int, Reading]], surplus: int, forbidden: int, now: float
     ) -> list[int]:
-        """The slots to retire now, of so many that are more than wanted; see `to_retire()`.
+        """Return the slots to retire now; see `to_retire()`.
 
-        So many are `forbidden`, for there may not be as many: only for them busy ones are named,
-        when patience is over.
+        `surplus` is how many there are more than wanted, `forbidden` how many more than allowed.
+        Only for the latter busy ones are chosen, after `SURPLUS_PATIENCE`.
         """
         if not forbidden:
             self._since = None
@@ -60,5 +63,5 @@ class Shrinking:
         return to_retire(readings, surplus, forbidden if patience_over else 0)
 
     def next_timeout(self) -> float | None:
-        """Seconds until the next look."""
+        """Return the seconds until the next look."""
         return None if self._since is None else SURPLUS_INTERVAL

@@ -1,0 +1,1 @@
+"""What the measurements share: C programs, servers, the load generator, rounds and clients."""

@@ -1,0 +1,191 @@
+"""Whether `prefork tune` recommends a number of workers that serves as much as any other.
+
+The same command also measures an exhaustive list of numbers. Among many equally good ones, the best
+of such a sweep is the luckiest. It is therefore measured once more, in turns with the recommended
+number; only these turns are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.calibration import loops_for
+from benchmarks.harness.competitors import ServerFailed
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.progress import bar
+from benchmarks.harness.rounds import Plan
+from benchmarks.report.finding import Finding
+from benchmarks.report.goals import Goal
+from benchmarks.report.tables import listing
+from benchmarks.servers.tune_handlers import LOOPS
+from prefork.advice.recommendation import Point
+from prefork.loadtest.machine import BUSY
+from prefork.loadtest.trials import Estimate
+
+HANDLERS = {
+    "Computes": (1, 2, 3, 4, 5, 6, 8),
+    "Waits": (40, 60, 80, 100, 120, 140, 160, 190, 220, 250, 300, 360),
+    "DoesBoth": (2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20),
+}
+"""The handlers of servers/tune_handlers.py, and the numbers of workers of the exhaustive sweep."""
+LEAST_SHARE = 0.95
+MOST_SECONDS = 90.0
+PLAN = Plan(rounds=1, seconds=60, clients=0)
+
+
+@dataclass(frozen=True)
+class TuneComparison:
+    """The recommended number of workers beside the best one, for one handler."""
+
+    name: str
+    took: float
+    """Seconds of the whole command."""
+    recommended: int
+    best: int
+    """Of the exhaustive sweep."""
+    share: float
+    """The rate of the recommended number, as a share of the best number's."""
+    error: float
+    """The standard error of that."""
+    law: tuple[str, str, str]
+    """Sigma, kappa and R² of the fitted curve."""
+    others: float
+    """Percent of the machine that other work took meanwhile."""
+
+
+def measure(plan: Plan = PLAN) -> Finding:
+    """Compare for each handler. `plan.seconds` is the `--seconds` of each run of the command."""
+    found = []
+    os.environ[LOOPS] = str(loops_for(0.001))
+    for name, numbers in HANDLERS.items():
+        with bar.part(1 / len(HANDLERS)):
+            bar.at(0, name)
+            found.append(compare(name, numbers, plan.seconds))
+            bar.at(1)
+    return Finding(
+        question=f"is what `prefork tune` recommends within {plan.seconds:g} s as good as the best "
+        "of an exhaustive sweep?",
+        rounds={},
+        table=listing(
+            (
+                "handler",
+                "recommended",
+                "best",
+                "share of its rate",
+                "seconds",
+                "sigma",
+                "kappa",
+                "R²",
+            ),
+            (
+                (
+                    one.name,
+                    str(one.recommended),
+                    str(one.best),
+                    f"{one.share:.3f} ±{one.error:.3f}",
+                    f"{one.took:.0f}",
+                    *one.law,
+                )
+                for one in found
+            ),
+            "Numbers of workers. Rates: medians of the undisturbed turns; ± is a standard error.",
+        ),
+        goals=[
+            goal
+            for one in found
+            for goal in (
+                Goal(
+                    f"{one.name}: the recommended number serves {{:.3f}} of the best",
+                    one.share,
+                    one.error,
+                    at_least=LEAST_SHARE,
+                    valid=one.others <= BUSY,
+                ),
+                Goal(
+                    f"{one.name}: the command ends after {{:.0f}} s",
+                    one.took,
+                    at_most=MOST_SECONDS,
+                ),
+            )
+        ],
+        figures={one.name: vars(one) for one in found},
+    )
+
+
+def compare(name: str, numbers: tuple[int, ...], seconds: float) -> TuneComparison:
+    """Let the command recommend a number, sweep all, then measure the best two in turns."""
+    began = time.monotonic()
+    advised = run(name, "--seconds", str(seconds))
+    took = time.monotonic() - began
+    recommended = int(advised["advice"]["max_children"])
+    bar.at(0.33)
+    swept = points_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
+    best = max(swept, key=lambda workers: swept[workers].rate)
+    bar.at(0.67)
+    both = listed({recommended, best})
+    compared = run(name, "--seconds", str(seconds), "--max-children", both)
+    points = points_of(compared)
+    one, highest = points[recommended], points[best]
+    share = one.rate / highest.rate
+    error = share * math.hypot(one.error / one.rate, highest.error / highest.rate)
+    others = max(advised["others_percent"], compared["others_percent"])
+    return TuneComparison(
+        name,
+        took,
+        recommended,
+        best,
+        share,
+        0.0 if one is highest else error,
+        law_of(advised),
+        others,
+    )
+
+
+def listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))
+
+
+def points_of(record: dict[str, Any]) -> dict[int, Point]:
+    """Return what was measured, by the number of workers."""
+    points = {}
+    for size in record["sizes"]:
+        rate = Estimate(**size["summary"]["rate"])
+        error = rate.error(size["quiet_turns"])
+        points[size["workers"]] = Point(size["workers"], rate.value, error)
+    return points
+
+
+def law_of(record: dict[str, Any]) -> tuple[str, str, str]:
+    """Return sigma, kappa and R² as text. So little that it costs nothing is written as 0."""
+    if (fit := record["law"]) is None:
+        return "-", "-", "-"
+    sigma, kappa = round(fit["law"]["sigma"], 5), round(fit["law"]["kappa"], 8)
+    return f"{sigma:.2g}", f"{kappa:.2g}", f"{fit['r2']:.3f}"
+
+
+def run(name: str, *flags: str) -> dict[str, Any]:
+    """Run the command, and return its JSON. Errors: `ServerFailed`."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = f"benchmarks.servers.tune_handlers:{name}"
+        words = ["tune", target, "--request", r"x\n", "--output", folder]
+        done = subprocess.run(
+            [sys.executable, "-m", "prefork", *words, *flags],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ServerFailed(f"prefork tune failed: {done.stdout}{done.stderr}")
+        record: dict[str, Any] = json.loads((Path(folder) / "prefork-tune.json").read_text())
+        return record

@@ -1,0 +1,1 @@
+"""What a measurement has found: tables, goals, stored results, plots, and the report."""

@@ -1,0 +1,72 @@
+"""Replaces the workers of one generation by those of the next, a few at once."""
+
+from __future__ import annotations
+
+from prefork.master.children import Children
+from prefork.master.server_in_master import ServerInMaster
+from prefork.policies.rollout import to_replace
+from prefork.state.lifecycle import ROLLOUT_TRANSITIONS, RolloutEvent, RolloutState, advance
+from prefork.state.worker_table import WorkerRecord, WorkerTable
+
+
+class Rollout:
+    """The generations of one run of a pool: which one is current, and which workers are replaced.
+
+    For whatever makes a new generation: `begin()` when its workers can be forked, `call_off()` when
+    no more of them can.
+
+    For the master: it retires the workers that `tick()` names, and starts the missing ones.
+    """
+
+    def __init__(self, server: ServerInMaster, pool: WorkerTable, children: Children) -> None:
+        self._server = server
+        self._pool = pool
+        self._children = children
+        self._state = RolloutState.SETTLED
+        self.generation = 0
+        """How often the pool was renewed; workers that are forked now belong to it."""
+
+    def begin(self) -> None:
+        """A new generation is ready to be forked: replace the workers of older ones."""
+        self._note(RolloutEvent.BEGUN)
+        self.generation += 1
+
+    def call_off(self) -> None:
+        """No more workers of this generation can be forked: the older ones stay."""
+        self._note(RolloutEvent.CALLED_OFF)
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether workers of an older generation are being replaced."""
+        return self._state is RolloutState.ROLLING
+
+    def is_outdated(self, record: WorkerRecord) -> bool:
+        """Whether a worker belongs to an older generation."""
+        return record.generation < self.generation
+
+    def tick(self, wanted: int) -> list[WorkerRecord]:
+        """The workers to retire now, in a pool of `wanted` ones."""
+        if not self.is_rolling:
+            return []
+        if not self._is_outdated_left():
+            self._note(RolloutEvent.FINISHED)
+        return self._to_retire(wanted)
+
+    def next_timeout(self, wanted: int) -> float | None:
+        """Seconds until a `tick()` is due even if nothing happens."""
+        if not self.is_rolling:
+            return None
+        return 0.0 if self._to_retire(wanted) or not self._is_outdated_left() else None
+
+    def _to_retire(self, wanted: int) -> list[WorkerRecord]:
+        serving = self._pool.serving()
+        outdated = ((r.slot, self._children.reading(r)) for r in serving if self.is_outdated(r))
+        missing = wanted - len(serving)
+        slots = to_replace(outdated, missing, self._server.settings().max_unavailable)
+        return [self._pool.by_slot(slot) for slot in slots]
+
+    def _is_outdated_left(self) -> bool:
+        return any(r.persistent and self.is_outdated(r) for r in self._pool)
+
+    def _note(self, event: RolloutEvent) -> None:
+        self._state = advance(ROLLOUT_TRANSITIONS, self._state, event)

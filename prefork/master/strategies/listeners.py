@@ -1,0 +1,115 @@
+"""Where requests arrive: the server's own listeners, which all workers share."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from prefork.linux.listeners import NonBlockingListener, has_pending
+from prefork.master.server_in_master import ServerInMaster
+from prefork.readings.backlog import waiting_at_most
+from prefork.workers.server_in_worker import Listener, PassedFds
+
+
+class Listeners(Protocol):
+    """The listeners of a pool, in the master."""
+
+    def begin(self) -> None:
+        """Note that the loop begins.
+
+        Errors: those of `open()`.
+        """
+
+    def open(self) -> None:
+        """Prepare the listeners, before a persistent worker is forked.
+
+        From here on no process blocks in accept(2): another worker, or another program that holds
+        the listener, may be faster.
+
+        Errors: `SettingsError` when the strategy does not work for such a server; `OSError` when
+        the server has no open listener.
+        """
+
+    def passing_fds(self, slot: int) -> AbstractContextManager[PassedFds]:
+        """In the block, the worker of `slot` is forked; the value is what it keeps open of the
+        listeners that are not the server's own."""
+
+    def note_complete(self) -> None:
+        """Note that no persistent worker is missing: all serve or start."""
+
+    def end(self) -> None:
+        """Note that the loop has ended: workers empty the backlog."""
+
+    def restore(self) -> None:
+        """Undo what `open()` has changed; no worker is left."""
+
+    def close(self) -> None:
+        """Close all but the server's own listeners; no worker is left."""
+
+    def close_in_child(self) -> None:
+        """In a forked child: close all but the server's own listeners."""
+
+    def fds(self) -> Collection[int]:
+        """The descriptors at which requests wait."""
+
+    def has_pending(self) -> bool:
+        """Whether a request is waiting now."""
+
+    def waiting_at_most(self) -> int:
+        """How many requests may be waiting now."""
+
+
+class SharedListeners:
+    """The server's own listeners. They are non-blocking for as long as there are workers."""
+
+    def __init__(self, server: ServerInMaster) -> None:
+        self._server = server
+        self._non_blocking: dict[Listener, NonBlockingListener] = {}
+
+    def begin(self) -> None: ...
+
+    def open(self) -> None:
+        listeners = [one for one in self._server.listeners() if one.fileno() >= 0]
+        if not listeners:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        for one in listeners:
+            non_blocking = self._non_blocking.get(one)
+            if non_blocking is None or not non_blocking.is_of(one.fileno()):
+                non_blocking = self._non_blocking[one] = NonBlockingListener(one.fileno())
+            non_blocking.begin(one.fileno())
+
+    def replaced(self) -> list[int]:
+        """The indices of listeners that were closed or replaced since they were opened."""
+        known = self._non_blocking
+        return [
+            index
+            for index, one in enumerate(self._server.listeners())
+            if one in known and not known[one].is_of(one.fileno())
+        ]
+
+    def passing_fds(self, slot: int) -> AbstractContextManager[PassedFds]:
+        return nullcontext(())
+
+    def note_complete(self) -> None: ...
+
+    def end(self) -> None: ...
+
+    def restore(self) -> None:
+        for one, non_blocking in self._non_blocking.items():
+            non_blocking.end(one.fileno())
+
+    def close(self) -> None: ...
+
+    def close_in_child(self) -> None: ...
+
+    def fds(self) -> Collection[int]:
+        return [fd for one in self._server.listeners() if (fd := one.fileno()) >= 0]
+
+    def has_pending(self) -> bool:
+        return has_pending(self.fds())
+
+    def waiting_at_most(self) -> int:
+        return sum(waiting_at_most(one.fileno(), one.backlog()) for one in self._server.listeners())

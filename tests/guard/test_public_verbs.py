@@ -1,0 +1,83 @@
+"""The command and the benchmarks use the pool as any program could: by its public names."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guard.checkout import compare
+from tests.support.checkout import ROOT
+from tools import rooms
+
+OUTSIDE = {"prefork/cli", "benchmarks"}
+"""The rooms for which this rule is made."""
+
+PRIVATE_ATTRIBUTE = re.compile(r"_prefork_\w+|_BaseServer__\w+|_PreforkMixIn__\w+|_Master__\w+")
+"""Names under which a server or a pool keeps its own state."""
+
+PRIVATE_IMPORT = re.compile(r"prefork\.master\b.*|prefork(\..*)?\._(?!_)\w+.*")
+"""The master, and whatever begins with an underscore."""
+
+LEFT: dict[str, str] = {
+    "prefork/cli/demo/contenders.py: _BaseServer__shutdown_request": "to be replaced by a verb",
+    "prefork/cli/run/substitutes.py: _prefork_has_threads": "to be replaced by a verb",
+    "prefork/cli/serve/command.py: _prefork_has_threads": "to be replaced by a verb",
+    "prefork/cli/serve/until_stopped.py: prefork.master.master.Master": "to be replaced by a verb",
+    "prefork/cli/tune/pool_process.py: _prefork_has_threads": "to be replaced by a verb",
+}
+"""What still breaks the rule. This list may only become shorter."""
+
+
+def private_names(path: Path, name: str) -> Iterator[str]:
+    """The private names that a module uses or imports, as `PATH: NAME`."""
+    tree = ast.parse(path.read_text())
+    for statement in rooms.imports_of(tree, path):
+        if PRIVATE_IMPORT.fullmatch(statement.name):
+            yield f"{name}: {statement.name}"
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Attribute(attr=used)
+                | ast.Name(id=used)
+                | ast.FunctionDef(name=used)
+                | ast.keyword(arg=str(used))
+                | ast.Constant(value=str(used))  # getattr(server, "_prefork_...")
+            ) if PRIVATE_ATTRIBUTE.fullmatch(used):
+                yield f"{name}: {used}"
+
+
+def test_command_and_benchmarks_touch_nothing_private_of_the_master() -> None:
+    modules = [each for each in rooms.House().modules.values() if each.room in OUTSIDE]
+    assert {module.room for module in modules} == OUTSIDE
+    found = [
+        each for module in modules for each in private_names(ROOT / module.path, str(module.path))
+    ]
+    assert not compare(found, LEFT)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("from prefork.master.children import Children", "prefork.master.children.Children"),
+        ("from prefork import master", "prefork.master"),
+        ("from prefork.socketserver.loop import _state", "prefork.socketserver.loop._state"),
+        ("server._prefork_master.kill()", "_prefork_master"),
+        ("vars(server)['_BaseServer__run']", "_BaseServer__run"),
+        ("class Server:\n    def _prefork_in_master(self): ...", "_prefork_in_master"),
+    ],
+)
+def test_a_private_name_is_found(line: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(line)
+    assert list(private_names(path, "module")) == [f"module: {found}"]
+
+
+def test_public_names_are_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(
+        "from prefork.socketserver import PreforkMixIn\nfrom prefork.state import __doc__\n"
+        "server.prefork_stop(force=True)\nself._master = 'prefork_master'\n"
+    )
+    assert not list(private_names(path, "module"))
