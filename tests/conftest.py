@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import setproctitle
 
 from tests.support.announcements import Gate, Told
 from tests.support.checkout import as_if_installed
-from tests.support.children import become_subreaper
-from tests.support.deadlines import Deadline
-from tests.support.leaks import Surroundings
-from tests.support.serving import POLL_INTERVAL, serving
+from tests.support.children import become_subreaper, kill_and_reap
+from tests.support.deadlines import WHOLE_TEST, Deadline, stretched
+from tests.support.leaks import Surroundings, describe
+from tests.support.serving import POLL_INTERVAL, end_loops_left_behind, serving
 
 # The first call finds the place of the process title, as long as nobody has changed the
 # environment, which lies behind it.
@@ -33,21 +33,50 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Running = Callable[..., contextlib.AbstractContextManager[Any]]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The limit of one test, which pytest-timeout keeps, is a deadline like the others."""
+    marker = item.get_closest_marker("timeout")
+    limit = marker.args[0] if marker else WHOLE_TEST
+    item.add_marker(pytest.mark.timeout(stretched(limit)), append=False)
+    return (yield)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def adopts_orphans() -> None:
     """Grandchildren that lost their parent become our children, where the leak check sees them."""
     become_subreaper()
 
 
+_begun: list[tuple[int, pytest.Item]] = []
+"""The tests until now, each with when it began, in clock ticks."""
+
+
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind(adopts_orphans: None) -> Iterator[None]:
+def leaves_nothing_behind(request: pytest.FixtureRequest, adopts_orphans: None) -> Iterator[None]:
     """Fails the test that leaves a child, descriptor, thread or signal setting behind."""
     before = Surroundings.now()
+    _begun.append((before.since, request.node))
     yield
     changes = before.changes_that_stay()
+    for pid, forked in before.latecomers().items():
+        blame(forked, f"child {pid} was left behind ({describe(pid)}), and came later")
+        kill_and_reap(pid)
     if changes:
+        end_loops_left_behind()
         before.restore()
         pytest.fail("the test leaves something behind: " + "; ".join(changes), pytrace=False)
+
+
+def blame(forked: int, sentence: str) -> None:
+    """Report what an earlier test has left: the one that ran when it was forked."""
+
+    def fail() -> None:
+        pytest.fail(f"the test leaves something behind: {sentence}", pytrace=False)
+
+    item = next(item for since, item in reversed(_begun) if since <= forked or item is _begun[0][1])
+    call = pytest.CallInfo.from_call(fail, "teardown")
+    item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, call))
 
 
 @pytest.fixture

@@ -208,11 +208,11 @@ class Children:
         """Have `fork` fork a worker into the slot of its configuration."""
         self.scoreboard.slot(config.number).clear()
         ours, theirs = Channel.pair()
+        started = self._system.clock()  # it may be serving before it is entered
 
         def adopt(pid: int) -> None:
             if self._pool.holds(config.number):
                 return
-            started = self._system.clock()
             record = WorkerRecord(config.number, pid, ours, started, config.persistent)
             self._pool.add(record)
             self._reaper.adopt(pid)

@@ -12,7 +12,7 @@ pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed"
 
 from benchmarks.harness.competitors import RunningServer, c_server
 from benchmarks.harness.load_generator import LoadReport, Workload, generate
-from tests.support.deadlines import EXCHANGE, Call
+from tests.support.deadlines import EXCHANGE, Call, stretched
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(EXCHANGE)
+        listening.settimeout(stretched(EXCHANGE))
         yield listening
 
 
@@ -28,7 +28,7 @@ def listener() -> Iterator[socket.socket]:
 def datagrams() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
-        bound.settimeout(EXCHANGE)
+        bound.settimeout(stretched(EXCHANGE))
         yield bound
 
 
@@ -38,7 +38,9 @@ def ask(
     """Send requests from a thread."""
     port = server.getsockname()[1]
     return Call(
-        lambda: generate(load, port, clients=clients, seconds=EXCHANGE, requests=requests),
+        lambda: generate(
+            load, port, clients=clients, seconds=stretched(EXCHANGE), requests=requests
+        ),
         "the load generator",
     )
 
@@ -46,7 +48,7 @@ def ask(
 def answer_one(listener: socket.socket, answer: bytes) -> None:
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(EXCHANGE)
+        connection.settimeout(stretched(EXCHANGE))
         connection.recv(1024)
         connection.sendall(answer)
 
@@ -55,7 +57,7 @@ def answer_one(listener: socket.socket, answer: bytes) -> None:
 def test_the_c_server_answers_each_kind_of_request(kind: str) -> None:
     load = Workload(kind, size=10_000 if kind == "large" else 32)
     with RunningServer(c_server(2, kind, size=load.size)) as server:
-        report = generate(load, server.port, clients=2, seconds=EXCHANGE, requests=20)
+        report = generate(load, server.port, clients=2, seconds=stretched(EXCHANGE), requests=20)
     assert (report.requests, report.errors) == (20, 0)
     assert report.latencies.count == 20
 
@@ -89,7 +91,7 @@ def test_lines_come_on_a_new_connection_after_so_many(listener: socket.socket) -
     for _ in range(2):
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as lines:
-            connection.settimeout(EXCHANGE)
+            connection.settimeout(stretched(EXCHANGE))
             for _ in range(3):
                 lines.write(lines.readline())
                 lines.flush()
@@ -158,5 +160,5 @@ def test_at_given_times_there_are_as_many_requests_as_times(
 def echo_one(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(EXCHANGE)
+        connection.settimeout(stretched(EXCHANGE))
         connection.sendall(connection.recv(1024))

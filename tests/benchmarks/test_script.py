@@ -9,7 +9,7 @@ pytest.importorskip("hdrh", reason="the benchmarks' libraries are not installed"
 from benchmarks.harness.load_generator import ECHO, generate
 from benchmarks.harness.script import scripted
 from benchmarks.servers.scripted_server import WorkItem
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 
@@ -19,7 +19,11 @@ def test_each_request_takes_the_next_item_and_records_what_it_took() -> None:
         for waits in ([0.0] * 9, [0.01, 0.02, 0.03, 0.04]):
             script.write([WorkItem(0, 0, wait) for wait in [*waits, 0.0]])
             report = generate(
-                ECHO, script.server.port, clients=2, seconds=EXCHANGE, requests=len(waits)
+                ECHO,
+                script.server.port,
+                clients=2,
+                seconds=stretched(EXCHANGE),
+                requests=len(waits),
             )
             assert (report.requests, report.errors) == (len(waits), 0)
             recorded = sorted(record.wait for record in script.records())

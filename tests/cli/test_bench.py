@@ -15,7 +15,7 @@ import pytest
 from prefork.loadtest.processes import child
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
-from tests.support.deadlines import HANG
+from tests.support.deadlines import HANG, stretched
 from tests.support.polling import eventually
 
 Start = Callable[..., Program]
@@ -173,7 +173,7 @@ def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
         env=environment(modules),
-        timeout=HANG,
+        timeout=stretched(HANG),
         check=True,
     )
     assert json.loads((folder / "prefork-bench.json").read_text())["results"][0]["requests"]

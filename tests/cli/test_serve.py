@@ -15,7 +15,7 @@ from tests.cli.kit import HERE, Program, environment
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of, command_of, reap_orphans
 from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import ENDING, EXCHANGE
+from tests.support.deadlines import ENDING, EXCHANGE, stretched
 from tests.support.polling import eventually
 
 Start = Callable[..., Program]
@@ -243,7 +243,7 @@ def test_serves_without_standard_streams(
         }
     finally:
         os.killpg(shell.pid, 15)
-        shell.wait(EXCHANGE)
+        shell.wait(stretched(EXCHANGE))
         codes = reap_orphans()  # the shell may end before the command does
     assert set(codes) <= {0}
     assert not path.exists()
@@ -254,7 +254,7 @@ def test_a_refusal_that_cannot_be_written_has_its_exit_code(
     modules: Path, folder: Path, closed: str
 ) -> None:
     command = ["bash", "-c", f"{sys.executable} -m prefork serve {closed}"]
-    ended = subprocess.run(command, cwd=folder, env=environment(modules), timeout=ENDING)
+    ended = subprocess.run(command, cwd=folder, env=environment(modules), timeout=stretched(ENDING))
     assert ended.returncode == 2
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from prefork.advice import forecast
 from prefork.advice.forecast import Sample
 from prefork.advice.noise import Estimate
 from prefork.advice.recommendation import Profile, Resources
@@ -30,6 +32,18 @@ from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
 MB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def short_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of the simulated figures is looked at here, not how exact they are."""
+    monkeypatch.setattr(forecast, "REQUESTS", 4000)
+
+
+@pytest.fixture(scope="module")
+def matplotlib_is_loaded() -> None:
+    """Loaded once, and inherited by the processes that draw."""
+    importlib.import_module("matplotlib.backends.backend_agg")
 
 
 @pytest.mark.parametrize(
@@ -348,6 +362,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.usefixtures("matplotlib_is_loaded")
 @pytest.mark.parametrize("said", RECORDS.values(), ids=RECORDS)
 def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> None:
     shown = a_record(**said)

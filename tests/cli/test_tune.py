@@ -14,7 +14,7 @@ import pytest
 from prefork.cli.tune.pool_process import BEHIND_CLIENTS
 from tests.cli.kit import HERE, Program, environment
 from tests.support.children import children, children_of, reap_orphans
-from tests.support.deadlines import HANG
+from tests.support.deadlines import HANG, stretched
 from tests.support.polling import eventually
 
 Start = Callable[..., Program]
@@ -143,7 +143,7 @@ def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
         env=environment(modules),
-        timeout=HANG,
+        timeout=stretched(HANG),
         check=True,
     )
     assert json.loads((folder / "prefork-tune.json").read_text())["advice"]["max_children"] == 1

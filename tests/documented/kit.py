@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.announcements import Told
 from tests.support.clients import connect, datagram_socket, receive_all
-from tests.support.deadlines import EXCHANGE, Call
+from tests.support.deadlines import EXCHANGE, Call, stretched
 from tests.support.polling import eventually
 
 LOOPBACK = ("127.0.0.1", 0)
@@ -135,7 +135,7 @@ def serve_one(server: Any, request: bytes = b"") -> bytes:
 def take_one(server: Any) -> Any:
     """`handle_request`, but never waiting for ever."""
     if server.timeout is None:
-        server.timeout = EXCHANGE
+        server.timeout = stretched(EXCHANGE)
     return server.handle_request()
 
 

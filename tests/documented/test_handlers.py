@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.documented.kit import Record
-from tests.support.deadlines import EXCHANGE, within
+from tests.support.deadlines import EXCHANGE, stretched, within
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A connection: the client's end and the server's end."""
     client, request = socket.socketpair()
     with client, request:
-        client.settimeout(EXCHANGE)
-        request.settimeout(EXCHANGE)
+        client.settimeout(stretched(EXCHANGE))
+        request.settimeout(stretched(EXCHANGE))
         yield client, request
 
 

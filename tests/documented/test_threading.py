@@ -16,7 +16,7 @@ from tests.documented.kit import (
 )
 from tests.support.announcements import Gate, Told
 from tests.support.clients import connect, receive_all
-from tests.support.deadlines import ENDING, within
+from tests.support.deadlines import ENDING, stretched, within
 from tests.support.polling import eventually
 
 
@@ -46,7 +46,7 @@ def test_threads_are_daemons_if_daemon_threads_says_so(
         thread = take_into_thread(server, told)
         assert thread.daemon is daemon
         gate.open()
-        thread.join(ENDING)
+        thread.join(stretched(ENDING))
 
 
 def test_the_books_about_threads_are_made_for_each_server_when_it_needs_them(api: Any) -> None:
@@ -100,7 +100,7 @@ def close_before_it_ends(thread: threading.Thread, server: Any, told: Told, gate
     told.say("closed")
     gate.open()
     assert [told.next(), told.next()] == [b"closed", b"done"]
-    thread.join(ENDING)
+    thread.join(stretched(ENDING))
 
 
 def test_threads_that_have_ended_are_forgotten(api: Any) -> None:

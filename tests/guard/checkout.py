@@ -1,12 +1,13 @@
 """The files of the checkout, and fresh interpreters in it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.support.checkout import ROOT
-from tests.support.deadlines import HANG
+from tests.support.deadlines import EXCHANGE, HANG, stretched
 
 NO_SOURCE = ("build", "dist")
 
@@ -20,10 +21,11 @@ def fresh(code: str, *arguments: str, folder: Path = ROOT) -> str:
     answer = subprocess.run(
         [sys.executable, "-E", "-c", code, *arguments],
         cwd=folder,
+        env={**os.environ, "PREFORK_TEST_DEADLINE": str(stretched(EXCHANGE))},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=HANG,
+        timeout=stretched(HANG),
         check=False,
     )
     assert answer.returncode == 0, answer.stdout

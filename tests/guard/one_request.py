@@ -8,13 +8,14 @@ import contextlib
 import http.client
 import importlib
 import json
+import os
 import socket
 import struct
 import sys
 import threading
 from typing import Any
 
-DEADLINE = 10.0
+DEADLINE = float(os.environ["PREFORK_TEST_DEADLINE"])
 
 
 def get(address: tuple[str, int], path: str = "/") -> bytes:

@@ -13,7 +13,7 @@ from prefork.policies import promotion
 from tests.pool.fakes import MakeStage, Stage
 from tests.pool.kit import Handler, messages
 from tests.support.announcements import Gate, Told
-from tests.support.deadlines import HANG
+from tests.support.deadlines import HANG, stretched
 
 
 @pytest.fixture(params=["accept", "fork", "handoff", "reuseport"])
@@ -92,5 +92,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     names = str(folder / "cert.pem"), str(folder / "key.pem")
     command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"
     command += f" -keyout {names[1]} -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([openssl, *command.split()], check=True, capture_output=True, timeout=HANG)
+    subprocess.run(
+        [openssl, *command.split()], check=True, capture_output=True, timeout=stretched(HANG)
+    )
     return names

@@ -16,7 +16,7 @@ from prefork import PreforkMixIn, PreforkTCPServer, Settings, TCPServer, Threadi
 from tests.support.announcements import Gate, Told
 from tests.support.children import child_running, state_of
 from tests.support.clients import connect, receive_all
-from tests.support.deadlines import ENDING, EXCHANGE, within
+from tests.support.deadlines import ENDING, EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -178,7 +178,7 @@ def answers_if_stopped(
 def wait_for_turns(turns: threading.Semaphore, count: int) -> None:
     """Let the loop go round so often; `turns.release` is the server's `service_actions`."""
     for _ in range(count):
-        assert turns.acquire(timeout=EXCHANGE), "the loop does not turn any more"
+        assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop does not turn any more"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.pool.kit import answer
 from tests.support.clients import connect
-from tests.support.deadlines import HANG, Call
+from tests.support.deadlines import HANG, Call, stretched
 
 CLIENTS = 8
 
@@ -25,7 +25,7 @@ class LoadSample:
     def wait_for_answers(self, count: int) -> None:
         """Return when so many more requests have been served."""
         for _ in range(count):
-            assert self._answers.acquire(timeout=HANG), "nobody is served any more"
+            assert self._answers.acquire(timeout=stretched(HANG)), "nobody is served any more"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -41,7 +41,7 @@ class LoadSample:
         while not self._stop.is_set():
             try:
                 with connect(self._address) as client:
-                    client.settimeout(HANG)
+                    client.settimeout(stretched(HANG))
                     client.sendall(b"x")
                     text = answer(client)
             except OSError as error:

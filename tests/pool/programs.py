@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.children import children, children_of, command_of, has_ended, kill_and_reap
-from tests.support.deadlines import ENDING, EXCHANGE, HANG, PATIENCE, Deadline, DeadlinePassed
+from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, stretched
 from tests.support.polling import eventually
 
 HOLDING = """
@@ -39,7 +39,7 @@ print("serving on", server.server_address[1])
 What follows says how it serves and ends.
 """
 
-AT_ONCE = 1.0 * PATIENCE
+AT_ONCE = 1.0
 """An idle worker whose master is gone needs no more time than this to leave."""
 
 
@@ -99,7 +99,7 @@ class Program:
 
     def ends(self, seconds: float = ENDING) -> int:
         """Wait for its end; the exit code."""
-        return self.process.wait(seconds)
+        return self.process.wait(stretched(seconds))
 
     def rest(self, seconds: float = EXCHANGE) -> str:
         """What it and its workers print until all of them are gone."""
@@ -107,7 +107,8 @@ class Program:
         deadline = Deadline(seconds)
         while True:
             if not select.select([self.process.stdout], [], [], deadline.remaining())[0]:
-                raise DeadlinePassed("somebody still holds the program's output")
+                deadline.demand("whoever still holds the program's output")
+                continue
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
                 return self._text.decode()
@@ -172,7 +173,7 @@ def program(code: str, folder: Path) -> Iterator[Program]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-        running.process.wait(ENDING)
+        running.process.wait(stretched(ENDING))
         for stream in (running.process.stdout, running.process.stderr):
             assert stream is not None
             stream.close()

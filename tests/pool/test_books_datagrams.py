@@ -11,7 +11,7 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Taker
 from prefork.workers.sources.shared import ASKS, MAX_UNASKED, SharedDatagramSource
 from tests.pool.fakes import FakeServer
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 
 class Inbox(FakeServer):
@@ -67,7 +67,7 @@ def fail_to_take(at_work: AtWork) -> None:
 def test_a_worker_asks_at_first_and_then_tries(at_work: AtWork) -> None:
     assert not at_work.hopes()
     at_work.receives(b"a", b"b")
-    assert at_work.source.wait(EXCHANGE)
+    assert at_work.source.wait(stretched(EXCHANGE))
     assert at_work.source.take() == (b"a", None)
     assert at_work.hopes()
     assert at_work.source.take() == (b"b", None)

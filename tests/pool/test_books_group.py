@@ -20,7 +20,7 @@ from prefork.workers.sources.reuseport import ReuseportSource
 from prefork.workers.sources.several import SharedGroupSource
 from tests.pool.fakes import FakeServer
 from tests.pool.groups import BASES, Client, member
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 
 class Queue:
@@ -87,7 +87,7 @@ class AtWork:
         """The queues of the next requests, as the worker's loop takes them."""
         names = []
         for _ in range(count):
-            assert self.source.wait(EXCHANGE)
+            assert self.source.wait(stretched(EXCHANGE))
             names.append(self.source.take()[1])
         return b"".join(names)
 
@@ -125,7 +125,7 @@ def test_an_order_is_heard_between_the_requests_of_a_flooded_listener(at_work: A
     at_work.a.put(10)
     at_work.taken(2)
     at_work.master.send(Message(Kind.RETIRE))
-    heard = [at_work.source.wait(EXCHANGE) for _ in range(2)]
+    heard = [at_work.source.wait(stretched(EXCHANGE)) for _ in range(2)]
     assert False in heard
     assert at_work.source.next_order() == Message(Kind.RETIRE)
 

@@ -16,7 +16,7 @@ from prefork.workers.protocol.completions import Completions
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.sources.handoff import HandoffSource
 from tests.pool.fakes import FakeServer
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 
 class DeskServer(FakeServer):
@@ -65,11 +65,11 @@ def test_a_wait_ends_with_a_request_or_with_an_order(at_work: AtWork) -> None:
     source = at_work.source
     assert not source.wait(0)
     at_work.hears(A)
-    assert source.wait(EXCHANGE)
+    assert source.wait(stretched(EXCHANGE))
     assert source.take() == (b"a", None)
     assert not source.has_pending()
     at_work.hears(RETIRE)
-    assert not source.wait(EXCHANGE)
+    assert not source.wait(stretched(EXCHANGE))
     assert source.next_order() == RETIRE
     with pytest.raises(BlockingIOError):
         source.next_order()
@@ -114,7 +114,7 @@ def test_a_worker_that_cannot_open_a_request_wants_to_leave(
 
     monkeypatch.setattr(at_work.host, "unpack", fail)
     at_work.hears(A)
-    assert at_work.source.wait(EXCHANGE)
+    assert at_work.source.wait(stretched(EXCHANGE))
     with pytest.raises(OSError, match="no in_flight"):
         at_work.source.take()
     assert at_work.master.receive() == Message(Kind.LEAVING)

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from prefork.socketserver.pool.packing import pack, unpack
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 
 @pytest.fixture
 def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
     """The server's side and the client's."""
     ours, theirs = socket.socketpair()
-    theirs.settimeout(EXCHANGE)
+    theirs.settimeout(stretched(EXCHANGE))
     with ours, theirs:
         yield ours, theirs
 
@@ -60,7 +60,7 @@ def test_a_connection_travels_with_its_timeout_and_its_address(
 def test_a_connection_without_a_timeout_gets_none_from_the_program(connection: Pair) -> None:
     """`socket.setdefaulttimeout()` is for sockets that are made, not for those that travel."""
     server = SimpleNamespace(socket=connection[1])
-    socket.setdefaulttimeout(EXCHANGE)
+    socket.setdefaulttimeout(stretched(EXCHANGE))
     try:
         packed = pack(server, connection[0], None)
         assert packed is not None

@@ -26,7 +26,7 @@ from tests.pool.programs import workers_here
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, reap_orphans, state_of
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, Call, within
+from tests.support.deadlines import EXCHANGE, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
@@ -347,7 +347,7 @@ def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -
     with connect(server.server_address) as client:
         told.wait_for(b"entered")
         server.prefork_stop(force=True)
-        assert select.select([client], [], [], EXCHANGE)[0]
+        assert select.select([client], [], [], stretched(EXCHANGE))[0]
         thread.shut_down()
         within(server.server_close)
 

@@ -14,7 +14,7 @@ from prefork import PreforkUDPServer, PreforkUnixDatagramServer
 from tests.pool.kit import LOOPBACK, idle_workers, pool_of
 from tests.support.announcements import Gate, Told
 from tests.support.clients import datagram_socket
-from tests.support.deadlines import EXCHANGE, HANG, Call, within
+from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
 from tests.support.serving import start_serving
 
 
@@ -55,7 +55,7 @@ def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind)
     """The worker waited for that long in its next try, before it looked at its orders."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        request[1].settimeout(HANG)
+        request[1].settimeout(stretched(HANG))
         answer_who(request, client_address, server)
 
     server = pool_of(handler, workers=1, base=kind.base, address=kind.address)
@@ -143,7 +143,7 @@ def block(sock: socket.socket) -> None:
 
 
 def time_out(sock: socket.socket) -> None:
-    sock.settimeout(EXCHANGE)
+    sock.settimeout(stretched(EXCHANGE))
 
 
 @pytest.mark.parametrize("prepare", [block, time_out])

@@ -22,7 +22,7 @@ from tests.pool.groups import Client, ask, clients, group_of, kinds_for, member
 from tests.pool.kit import echo, idle_workers, refuses
 from tests.pool.programs import program
 from tests.support.announcements import Gate, Told
-from tests.support.deadlines import within
+from tests.support.deadlines import EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -151,7 +151,7 @@ def test_hooks_of_members_that_are_no_requests_are_called_beside_the_group_s(
     thread = start_serving(group)
     assert ask(server, b"hello") == b"hello"
     told.wait_for(b"started")
-    assert turns.acquire(timeout=3)
+    assert turns.acquire(timeout=stretched(EXCHANGE))
     thread.shut_down()
     within(group.server_close)
     told.wait_for(b"leaving")

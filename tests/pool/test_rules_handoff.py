@@ -26,7 +26,7 @@ from tests.pool.tls import ask_securely, wrapped
 from tests.support.announcements import Gate, Told
 from tests.support.children import state_of
 from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import EXCHANGE, Call
+from tests.support.deadlines import EXCHANGE, Call, stretched
 from tests.support.leaks import descriptors
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
@@ -189,7 +189,7 @@ def test_as_many_clients_as_a_channel_holds_are_served_side_by_side(
             os.kill(worker, signal.SIGCONT)
             for _ in range(many):
                 told.wait_for(b"entered")
-            assert turns.acquire(timeout=EXCHANGE), "the loop does not turn any more"
+            assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop does not turn any more"
             gate.open()
             assert [answer(client) for client in clients] == served(many)
 

@@ -14,7 +14,7 @@ import pytest
 from tests.pool.kit import STANDING
 from tests.pool.programs import program
 from tests.support.clients import ask
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 BEGIN = """
 import os, sys, threading
@@ -60,7 +60,7 @@ def serving_program(ours: bool, strategy: str, elsewhere: Path) -> Any:
 def get(address: tuple[str, int], path: str = "/", connections: int = 1) -> list[bytes]:
     bodies = []
     for _ in range(connections):
-        connection = http.client.HTTPConnection(*address, timeout=EXCHANGE)
+        connection = http.client.HTTPConnection(*address, timeout=stretched(EXCHANGE))
         connection.request("GET", path)
         response = connection.getresponse()
         assert response.status == 200
@@ -225,7 +225,7 @@ def test_a_live_http_connection_holds_its_worker(serving_program: Any) -> None:
     ).replace('self.wfile.write(b"%d" % os.getpid())', "self.wfile.write(body)")
     with serving_program(code) as it:
         address = it.address()
-        connection = http.client.HTTPConnection(address[0], address[1], timeout=EXCHANGE)
+        connection = http.client.HTTPConnection(address[0], address[1], timeout=stretched(EXCHANGE))
         bodies = set()
         for _ in range(5):
             connection.request("GET", "/")

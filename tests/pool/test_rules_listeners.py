@@ -26,7 +26,7 @@ from tests.pool.tls import ask_securely, wrapped
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, HANG, within
+from tests.support.deadlines import EXCHANGE, HANG, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -36,7 +36,7 @@ def prepare_blocking(listener: socket.socket) -> None:
 
 
 def prepare_timeout(listener: socket.socket) -> None:
-    listener.settimeout(HANG)
+    listener.settimeout(stretched(HANG))
 
 
 def prepare_non_blocking(listener: socket.socket) -> None:
@@ -106,7 +106,7 @@ def test_rule_6_a_seqpacket_listener_serves_and_ends(
     with running(server):
         for _ in range(8):
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-                client.settimeout(EXCHANGE)
+                client.settimeout(stretched(EXCHANGE))
                 client.connect(server.server_address)
                 client.sendall(b"packet")
                 assert client.recv(100) == b"packet"

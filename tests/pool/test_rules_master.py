@@ -27,7 +27,7 @@ from tests.pool.programs import program
 from tests.support.announcements import Gate, Told
 from tests.support.children import exit_code, fork_and_run, has_ended
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import ENDING, Call, within
+from tests.support.deadlines import ENDING, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
@@ -90,7 +90,7 @@ def test_rule_12_children_of_the_program_are_never_collected(
             os.kill(min(idle_workers(server, 2)), signal.SIGTERM)
         gate.open()
         within(lambda: server.collect_children(blocking=False))
-    assert program.wait(ENDING) == 7
+    assert program.wait(stretched(ENDING)) == 7
     assert exit_code(own) == 0
     assert exit_code(ended) == 5
 

@@ -11,7 +11,7 @@ from tests.pool.kit import STANDING, Handler, answer, idle_workers, pool_of, wai
 from tests.support.announcements import Gate, Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import EXCHANGE, HANG, Call, within
+from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
@@ -20,7 +20,7 @@ def test_each_call_serves_one_request_in_a_worker(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The loop is the program's own: it takes exactly as many as it asks for."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE)
+    server = pool_of(held, strategy=strategy, timeout=stretched(EXCHANGE))
     with server, waiting_clients(server.server_address, 3) as clients:
         for _ in range(2):
             within(server.handle_request)
@@ -41,7 +41,7 @@ def test_no_more_than_max_children_at_a_time(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The full pool leaves the request in the backlog until there is a place, or time is over."""
-    server = pool_of(held, strategy=strategy, workers=1, timeout=EXCHANGE)
+    server = pool_of(held, strategy=strategy, workers=1, timeout=stretched(EXCHANGE))
     with server, waiting_clients(server.server_address, 2) as clients:
         within(server.handle_request)
         told.wait_for(b"entered")
@@ -49,7 +49,7 @@ def test_no_more_than_max_children_at_a_time(
         server.handle_timeout = lambda: "timed out"
         assert within(server.handle_request) == "timed out"
         assert told.so_far() == []
-        server.timeout = EXCHANGE
+        server.timeout = stretched(EXCHANGE)
         waiting = Call(server.handle_request)
         gate.let_through()
         told.wait_for(b"entered")
@@ -76,7 +76,7 @@ def test_the_default_timeout_is_the_documented_one() -> None:
 
 def test_a_program_may_serve_one_request_first_and_then_for_ever(strategy: str) -> None:
     """And once more in the end."""
-    server = pool_of(who, strategy=strategy, timeout=EXCHANGE)
+    server = pool_of(who, strategy=strategy, timeout=stretched(EXCHANGE))
 
     def one() -> int:
         with connect(server.server_address) as client:
@@ -112,7 +112,10 @@ def test_grace_is_counted_from_the_close(
 ) -> None:
     """A worker of handle_request() has that long to finish, too; it used to have no time at all."""
     server = pool_of(
-        held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": EXCHANGE}
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(EXCHANGE)},
     )
     with connect(server.server_address) as client:
         client.sendall(b"x")
@@ -131,7 +134,9 @@ def test_grace_also_bounds_what_came_after_a_first_run(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """The rule for the end is the same whatever was before."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": 0.05})
+    server = pool_of(
+        held, strategy=strategy, timeout=stretched(EXCHANGE), settings={"graceful_timeout": 0.05}
+    )
     with serving_only(server):
         if strategy in STANDING:
             idle_workers(server, 2)
@@ -148,7 +153,9 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
-    server = pool_of(held, strategy=strategy, timeout=EXCHANGE, settings={"graceful_timeout": 0.1})
+    server = pool_of(
+        held, strategy=strategy, timeout=stretched(EXCHANGE), settings={"graceful_timeout": 0.1}
+    )
     with serving_only(server):
         if strategy in STANDING:
             idle_workers(server, 2)
@@ -168,7 +175,7 @@ def test_datagrams_one_by_one(strategy: str) -> None:
         data, sock = request
         sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
 
-    server = pool_of(handler, strategy=strategy, base=PreforkUDPServer, timeout=EXCHANGE)
+    server = pool_of(handler, strategy=strategy, base=PreforkUDPServer, timeout=stretched(EXCHANGE))
     with server, datagram_socket(server.server_address) as client:
         for number in range(3):
             client.sendto(b"%d" % number, server.server_address)
@@ -186,7 +193,7 @@ def test_a_stop_asked_by_the_handler_does_not_end_a_later_run(strategy: str) -> 
             server.shutdown()
         request.sendall(b"done")
 
-    server = pool_of(handler, strategy=strategy, timeout=EXCHANGE)
+    server = pool_of(handler, strategy=strategy, timeout=stretched(EXCHANGE))
     with waiting_clients(server.server_address, 0), connect(server.server_address) as client:
         client.sendall(b"quit")
         client.shutdown(socket.SHUT_WR)

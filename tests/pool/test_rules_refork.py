@@ -34,7 +34,7 @@ from tests.pool.reforking import all_renewed, generations, reforking_pool
 from tests.support.announcements import Gate, Told
 from tests.support.children import command_of
 from tests.support.clients import ask, connect, datagram_socket
-from tests.support.deadlines import EXCHANGE, within
+from tests.support.deadlines import EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -271,7 +271,7 @@ def test_datagram_servers_are_renewed_as_well(running: Any) -> None:
     loaded: list[int] = []
     server = reforking_pool(handler, base=PreforkUDPServer, address=LOOPBACK, after=5)
     with running(server), datagram_socket(server.server_address) as client:
-        client.settimeout(EXCHANGE)
+        client.settimeout(stretched(EXCHANGE))
 
         def loader() -> bytes:
             client.sendto(b"x", server.server_address)

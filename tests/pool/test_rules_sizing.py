@@ -34,7 +34,7 @@ from tests.pool.kit import (
 from tests.pool.load import LoadSample as Clients
 from tests.support.announcements import Gate, Told
 from tests.support.clients import ask, datagram_socket
-from tests.support.deadlines import HANG, within
+from tests.support.deadlines import HANG, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
@@ -130,7 +130,9 @@ def test_fifty_changes_of_size_under_load_lose_nobody_and_disturb_no_busy_worker
     with running(server):
         clients = Clients(server.server_address)
         with clients.running():
-            assert changed.acquire(timeout=HANG), f"only {len(seen)} workers were retired"
+            assert changed.acquire(timeout=stretched(HANG)), (
+                f"only {len(seen)} workers were retired"
+            )
             clients.wait_for_answers(20)
     assert not clients.broken
     assert not clients.refused

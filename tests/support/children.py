@@ -5,6 +5,7 @@ import ctypes
 import os
 import select
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,26 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+_TICKS = os.sysconf("SC_CLK_TCK")
+_epoch = 0
+
+
+def begin_epoch() -> int:
+    """A test begins; when that is, in clock ticks since the boot."""
+    global _epoch
+    _epoch = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+    return _epoch
+
+
 def children() -> set[int]:
-    """The pids of this process's children, whichever thread forked them, zombies included."""
+    """The pids of this process's children, whichever thread forked them, zombies included.
+
+    What was forked before the present test is left out: an orphan of an earlier test may come late.
+    """
+    return {pid for pid in all_children() if started(pid) >= _epoch}
+
+
+def all_children() -> set[int]:
     return children_of(os.getpid())
 
 
@@ -54,6 +73,15 @@ def state_of(pid: int) -> str:
     return status.rpartition(")")[2].split()[0]
 
 
+def started(pid: int) -> int:
+    """When a process was forked, in clock ticks since the boot (proc(5): stat); 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(status.rpartition(")")[2].split()[19])
+
+
 def has_ended(pid: int, seconds: float = ENDING) -> bool:
     """Wait until *pid* has ended, be it reaped or not; False when the time is over."""
     try:
@@ -61,7 +89,11 @@ def has_ended(pid: int, seconds: float = ENDING) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([descriptor], [], [], seconds)[0])
+        deadline = Deadline(seconds)
+        while not select.select([descriptor], [], [], deadline.remaining())[0]:
+            if deadline.passed:
+                return False
+        return True
     finally:
         os.close(descriptor)
 

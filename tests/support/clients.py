@@ -5,14 +5,14 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.deadlines import EXCHANGE
+from tests.support.deadlines import EXCHANGE, stretched
 
 
 def connect(address: Any) -> socket.socket:
     """A stream connection to an address as servers report it: a tuple, or a Unix path or name."""
     client = socket.socket(_family_of(address), socket.SOCK_STREAM)
     try:
-        client.settimeout(EXCHANGE)
+        client.settimeout(stretched(EXCHANGE))
         client.connect(address)
     except BaseException:
         client.close()
@@ -47,7 +47,7 @@ def datagram_socket(address: Any, own_path: str | None = None) -> socket.socket:
     """
     family = _family_of(address)
     client = socket.socket(family, socket.SOCK_DGRAM)
-    client.settimeout(EXCHANGE)
+    client.settimeout(stretched(EXCHANGE))
     if own_path is not None:
         client.bind(own_path)
     elif family == socket.AF_INET:

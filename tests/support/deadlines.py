@@ -1,26 +1,46 @@
 """Named deadlines, and one budget that nested waits can share.
 
-``PREFORK_TEST_PATIENCE`` (a number, 1 by default) multiplies all of them on slow machines.
+They are the seconds of a quiet machine. A wait lasts longer on a busy one: as many times as there
+are processes for each core that would like to run, at that moment or in the last minute.
+`PREFORK_TEST_PATIENCE` (a number, 1 by default) multiplies all of them on slow machines.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
 PATIENCE = float(os.environ.get("PREFORK_TEST_PATIENCE", "1"))
 
-EXCHANGE = 8.0 * PATIENCE
+EXCHANGE = 8.0
 """A loopback exchange, or an announcement of something already under way."""
 
-ENDING = 12.0 * PATIENCE
+ENDING = 12.0
 """A process or thread that has been asked to end should have ended by now."""
 
-HANG = 30.0 * PATIENCE
-"""Nothing in the suite takes this long: whoever still waits would wait for ever."""
+HANG = 30.0
+"""Nothing in the suite takes this long: whoever still waits would wait without end."""
+
+WHOLE_TEST = 120.0
+"""One test, with all its waits."""
+
+_CORES = len(os.sched_getaffinity(0))
+
+
+def stretch() -> float:
+    """How many times longer than on a quiet machine things may take now (proc(5): loadavg)."""
+    words = Path("/proc/loadavg").read_text().split()
+    busy = max(float(words[0]), float(words[3].partition("/")[0]))
+    return PATIENCE * max(1.0, busy / _CORES)
+
+
+def stretched(seconds: float) -> float:
+    """So many seconds of a quiet machine as a timeout for a wait that begins now."""
+    return seconds * stretch()
 
 
 class DeadlinePassed(AssertionError):
@@ -28,24 +48,35 @@ class DeadlinePassed(AssertionError):
 
 
 class Deadline:
-    """A point in time; nested waits ask it how much of the common budget remains."""
+    """A point in time; nested waits ask it how much of the common budget remains.
+
+    It recedes when the machine gets busy meanwhile.
+    """
 
     def __init__(self, seconds: float = EXCHANGE) -> None:
-        self._end = time.monotonic() + seconds
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._stretch = stretch()
 
     @property
     def passed(self) -> bool:
-        return time.monotonic() >= self._end
+        return self.remaining() == 0.0
 
     def remaining(self) -> float:
         """The seconds left, never below zero: fit for a socket's or a selector's timeout."""
-        return max(0.0, self._end - time.monotonic())
+        if not (left := self._left()):
+            self._stretch = max(self._stretch, stretch())
+            left = self._left()
+        return left
 
     def demand(self, what: str) -> float:
         """Like `remaining`, but raises `DeadlinePassed` once nothing is left."""
-        if self.passed:
+        if not (left := self.remaining()):
             raise DeadlinePassed(f"still waiting for {what}")
-        return self.remaining()
+        return left
+
+    def _left(self) -> float:
+        return max(0.0, self._began + self._seconds * self._stretch - time.monotonic())
 
 
 class Call(threading.Thread, Generic[Result]):
@@ -71,9 +102,9 @@ class Call(threading.Thread, Generic[Result]):
 
     def result(self, seconds: float = ENDING) -> Result:
         """What it returned, which must happen in time; what it raised is raised here."""
-        self.join(seconds)
-        if self.is_alive():
-            raise DeadlinePassed(f"{self._what} did not return within {seconds:g} s")
+        deadline = Deadline(seconds)
+        while self.is_alive():
+            self.join(deadline.demand(f"the end of {self._what}"))
         if self._raised is not None:
             raise self._raised
         return self._results[0]

@@ -5,12 +5,15 @@ Not collected otherwise, for the name of the file.
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from tests.pool.kit import pool_of, who
 from tests.support.children import exit_code, fork_and_run, peek_exit_code
+from tests.support.serving import start_serving
 
 
 def child() -> None:
@@ -45,13 +48,62 @@ def wakeup_descriptor() -> None:
     signal.set_wakeup_fd(os.eventfd(0, os.EFD_NONBLOCK))
 
 
+def pool() -> None:
+    """It forks a worker for each that the search for leaks kills, until it is ended itself."""
+    start_serving(pool_of(who))
+
+
+class Helper:
+    """A process that was there before, and has a child that comes to us when it ends."""
+
+    def __init__(self) -> None:
+        self._orders, theirs = socket.socketpair()
+        self.pid = fork_and_run(lambda: self._obey(theirs))
+        theirs.close()
+
+    def _obey(self, orders: socket.socket) -> None:
+        orders.recv(1)
+        orders.sendall(b"%d" % fork_and_run(signal.pause))
+        orders.recv(1)
+
+    def fork(self) -> None:
+        self._orders.sendall(b"f")
+        self._orders.recv(10)
+
+    def end(self) -> None:
+        self._orders.sendall(b"e")
+        self._orders.close()
+        assert exit_code(self.pid) == 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def helper() -> Helper:
+    global _helper
+    _helper = Helper()
+    return _helper
+
+
+_helper: Helper
+
+
+def latecomer() -> None:
+    _helper.fork()
+
+
 def nothing() -> None:
     pass
 
 
-KINDS = (child, zombie, orphan, descriptor, thread, handler, mask, wakeup_descriptor)
+def end_of_helper() -> None:
+    """Nothing of this test: but the child of the helper comes in it."""
+    _helper.end()
 
 
-@pytest.mark.parametrize("leave", [kind for leak in KINDS for kind in (leak, nothing)])
+KINDS = [latecomer, child, zombie, orphan, descriptor, thread, handler, mask, wakeup_descriptor]
+KINDS.append(pool)
+TESTS = [*(kind for leak in KINDS for kind in (leak, nothing)), end_of_helper, nothing]
+
+
+@pytest.mark.parametrize("leave", TESTS)
 def test_leaves(leave: Callable[[], None]) -> None:
     leave()

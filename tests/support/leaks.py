@@ -7,11 +7,18 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.children import children, command_of, kill_and_reap, state_of
-from tests.support.deadlines import PATIENCE, DeadlinePassed
+from tests.support.children import (
+    all_children,
+    begin_epoch,
+    command_of,
+    kill_and_reap,
+    started,
+    state_of,
+)
+from tests.support.deadlines import DeadlinePassed
 from tests.support.polling import eventually
 
-_GRACE = 1.5 * PATIENCE
+_GRACE = 1.5
 """For what is just about to end by itself: a thread after its last line, a child in its exit."""
 
 
@@ -44,6 +51,7 @@ def _wakeup_descriptor() -> int:
 class Surroundings:
     """The part of the process's state that a test may not change."""
 
+    since: int
     children: frozenset[int]
     descriptors: frozenset[tuple[int, str]]
     threads: frozenset[threading.Thread]
@@ -53,8 +61,14 @@ class Surroundings:
 
     @classmethod
     def now(cls) -> "Surroundings":
+        """As it is when a test begins."""
+        return cls._look(begin_epoch())
+
+    @classmethod
+    def _look(cls, since: int) -> "Surroundings":
         return cls(
-            children=frozenset(children()),
+            since=since,
+            children=frozenset(all_children()),
             descriptors=descriptors(),
             threads=frozenset(threading.enumerate()),
             handlers=_handlers(),
@@ -64,10 +78,10 @@ class Surroundings:
 
     def changes(self) -> list[str]:
         """What is different now, one sentence each; things that merely went away are fine."""
-        now = Surroundings.now()
+        now = Surroundings._look(self.since)
         sentences = [
-            f"child {pid} is left behind ({_describe(pid)})"
-            for pid in sorted(now.children - self.children)
+            f"child {pid} is left behind ({describe(pid)})"
+            for pid in sorted(now.children - self.children - self.latecomers().keys())
         ]
         sentences += [
             f"descriptor {number} is still open ({target})"
@@ -84,6 +98,11 @@ class Surroundings:
         if now.wakeup != self.wakeup:
             sentences.append(f"the signal wake-up descriptor is now {now.wakeup}")
         return sentences
+
+    def latecomers(self) -> dict[int, int]:
+        """Orphans that were forked before and have come since: their pids, and when they were."""
+        new = all_children() - self.children
+        return {pid: begun for pid in new if 0 < (begun := started(pid)) < self.since}
 
     def changes_that_stay(self) -> list[str]:
         """The changes that neither a garbage collection nor a moment of patience undoes."""
@@ -102,7 +121,7 @@ class Surroundings:
         Descriptors stay open: the object that owns one might later close its number once more, when
         it belongs to somebody else; and the next test takes its own inventory anyway.
         """
-        while left := children() - self.children:  # orphans of the first ones come to us
+        while left := all_children() - self.children:  # orphans of the first ones come to us
             for pid in left:
                 kill_and_reap(pid)
         for number, handler in _handlers().items():
@@ -113,7 +132,7 @@ class Surroundings:
         signal.set_wakeup_fd(self.wakeup)
 
 
-def _describe(pid: int) -> str:
+def describe(pid: int) -> str:
     if state_of(pid) == "Z":
         return "a zombie"
     command = command_of(pid)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.support.deadlines import ENDING, EXCHANGE, DeadlinePassed, within
+from tests.support.deadlines import ENDING, EXCHANGE, Deadline, DeadlinePassed, stretched, within
 
 POLL_INTERVAL = 0.01
 
@@ -30,9 +30,17 @@ class ServingThread(threading.Thread):
         finally:
             self._begun.set()
 
+    def end_at_once(self) -> None:
+        """Stop the loop and close the server; workers that are still serving are killed."""
+        with contextlib.suppress(Exception):
+            if hasattr(self._server, "prefork_stop"):
+                self._server.prefork_stop(force=True)
+            self.shut_down()
+            within(self._server.server_close, what="server_close()")
+
     def wait_until_it_runs(self) -> None:
         """Return once the loop has looked at the listener (or taken a turn, or ended)."""
-        if not self._begun.wait(EXCHANGE):
+        if not self._begun.wait(stretched(EXCHANGE)):
             raise DeadlinePassed("the loop did not begin")
 
     def shut_down(self) -> None:
@@ -41,9 +49,16 @@ class ServingThread(threading.Thread):
         self.wait_until_it_ended()
 
     def wait_until_it_ended(self, seconds: float = ENDING) -> None:
-        self.join(seconds)
-        if self.is_alive():
-            raise DeadlinePassed(f"serve_forever did not end within {seconds:g} s")
+        deadline = Deadline(seconds)
+        while self.is_alive():
+            self.join(deadline.demand("the end of serve_forever()"))
+
+
+def end_loops_left_behind() -> None:
+    """End the loops that a test has not ended: a pool would go on forking workers."""
+    for thread in threading.enumerate():
+        if isinstance(thread, ServingThread):
+            thread.end_at_once()
 
 
 def _notice_the_first_call(server: Any, name: str, notice: Callable[[], None]) -> None:
