@@ -19,7 +19,9 @@ from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
+from prefork.state import reports
 from prefork.state.lifecycle import WorkerEvent, WorkerState
+from prefork.state.reports import WorkerStatus
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
@@ -131,6 +133,10 @@ class Children:
             return 0
         self._report_kill(record, why)
         self._pool.note(record, WorkerEvent.KILLED)
+        return self.send_kill(record)
+
+    def send_kill(self, record: WorkerRecord) -> int:
+        """Send SIGKILL to a worker; return how many requests in progress are aborted."""
         self._reaper.send_signal(record.pid, signal.SIGKILL)
         return self.reading(record).in_flight
 
@@ -144,6 +150,11 @@ class Children:
     def reading(self, record: WorkerRecord) -> Reading:
         """Return what a worker has written on the scoreboard; it outlives the worker."""
         return self.scoreboard.slot(record.slot).read()
+
+    def status(self) -> list[WorkerStatus]:
+        """Return what every worker is doing, by slot."""
+        now = self._system.clock()
+        return [reports.status_of(r, self.reading(r), now) for r in self._pool.by_slots()]
 
     def watch(self, fd: int, note: Callable[[], None]) -> None:
         """Call `note()` whenever this descriptor, which is not a worker's, is readable."""

@@ -167,6 +167,12 @@ class Master:
         with self._lock:
             return self._lifecycle.keeps_workers and self.strategy.dispatcher.can_take_more()
 
+    def is_complete(self) -> bool:
+        """Return whether every persistent worker that there should be is ready, and no more."""
+        with self._lock:
+            wanted, most, _ = self._target()
+            return self._pool.is_complete(wanted, most)
+
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
         return len(self._pool) < self._server.max_children()
@@ -215,10 +221,9 @@ class Master:
             self.collect()
 
     def send_drainers(self) -> bool:
-        """Start workers for what waits in the backlog, if none is left to serve it.
+        """Start workers for what waits in the backlog if none is left; return whether any started.
 
-        All may have left before the last client came, or have died on a request. Returns whether
-        any was started.
+        All may have left before the last client came, or have died on a request.
         """
         with self._lock:
             listeners = self.strategy.listeners
@@ -240,19 +245,14 @@ class Master:
                 self.aborted += self._children.kill(record, why)
             self._note_if_empty()
 
-    def note_forced(self) -> None:
-        """Note that a signal handler kills all workers; it may have interrupted any method here.
-
-        Their deaths are noted and reported like any others.
-        """
+    def force_stop(self) -> None:
+        """Kill all workers; changes no table, so that a signal handler may call it at any time."""
         self._lifecycle.note_forced()
-        self.aborted += sum(self._children.reading(record).in_flight for record in self._pool)
+        for record in self._pool:
+            self.aborted += self._children.send_kill(record)
 
     def close(self) -> bool:
-        """Close all descriptors, unless workers are left, which then finish by themselves.
-
-        Returns whether none was left.
-        """
+        """Close all descriptors and return true, unless workers are left, which then finish."""
         with self._lock:
             self._origin.end()
             if len(self._pool):
@@ -273,8 +273,7 @@ class Master:
     def status(self) -> list[WorkerStatus]:
         """Return what every worker is doing, by slot."""
         with self._lock:
-            now, reading = self._clock(), self._children.reading
-            return [reports.status_of(r, reading(r), now) for r in self._pool.by_slots()]
+            return self._children.status()
 
     # -- note --------------------------------------------------------------------------------
 

@@ -127,6 +127,11 @@ class WorkerTable:
     def count(self, *states: WorkerState) -> int:
         return sum(record.state in states for record in self._by_slot.values())
 
+    def is_complete(self, wanted: int, most: int) -> bool:
+        """Return whether `wanted` persistent workers are ready, and no more than `most` exist."""
+        ready = [r for r in self.persistent() if r.state is WorkerState.SERVING]
+        return len(ready) == wanted and len(self) <= most
+
     def missing(self, wanted: int, most: int) -> int:
         """Return how many persistent workers to start, for `wanted` ones and `most` processes."""
         return max(0, min(wanted - len(self.persistent()), most - len(self)))

@@ -120,7 +120,9 @@ def test_the_standard_librarys_module_is_had_beside_ours() -> None:
 
 def pool(address: Any, *in_flight: int) -> Any:
     statuses = [SimpleNamespace(in_flight=count) for count in in_flight]
-    return SimpleNamespace(server_address=address, max_children=8, prefork_status=lambda: statuses)
+    one = SimpleNamespace(server_address=address, max_children=8, prefork_status=lambda: statuses)
+    one._prefork_members = lambda: (one,)
+    return one
 
 
 def test_the_title_counts_each_pool() -> None:

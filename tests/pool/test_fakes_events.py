@@ -149,7 +149,7 @@ def test_a_kill_by_a_signal_handler_counts_them_too(stage: Stage) -> None:
     stage.start()
     stage.shows(min(stage.host.workers), State.BUSY)
     stage.master.begin_drain()
-    stage.master.note_forced()
+    stage.master.force_stop()
     assert stage.master.aborted == 1
     assert stage.master.is_forced
 

@@ -54,8 +54,8 @@ class _InsteadOfThreads(PreforkMixIn):
     # For programs that call it directly.
     process_request_thread = ThreadingMixIn.process_request_thread
 
-    def _prefork_has_threads(self) -> bool:
-        return False
+    def prefork_threads(self) -> None:
+        return None
 
 
 class _WithThreads(PreforkMixIn, ThreadingMixIn):

@@ -86,7 +86,7 @@ def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOpt
     most = "" if static and settings.strategy != "fork" else "at most "
     how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
-    if server.prefork_reading().threads is not None:
+    if server.prefork_threads() is not None:
         threads = f" with {settings.threads or 'any number of'} threads each"
     logger.info(
         "Serving %s on %s by %s%s%s, %s (%s); pid %d.",

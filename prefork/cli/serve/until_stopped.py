@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +12,6 @@ from prefork.cli.serve.master_title import MasterTitle
 from prefork.cli.serve.stop_signals import EndNow, StopSignals
 from prefork.settings import SettingsError
 from prefork.socketserver.loop import serve_forever
-from prefork.socketserver.pool.mixin import master_of
 from prefork.state.reports import StartError
 
 logger = logging.getLogger("prefork")
@@ -61,28 +57,26 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
     All were told to finish when the loop ended. A second signal kills them, and so does the
     graceful timeout.
     """
-    masters = [master for s in servers if (master := master_of(s)) is not None]
-    aborted: list[int] = []
     try:
-        with signals.breaking_in(lambda: aborted.append(kill_by_number(masters))):
+        with signals.breaking_in(lambda: stop_all(servers)):
             for server in servers:
                 server.server_close()
     except EndNow:
         pass
+    aborted = [n for server in servers if (n := server.prefork_aborted()) is not None]
     if aborted:
         logger.warning(
             "Forced shutdown: %s in progress aborted.",
             counted(sum(aborted), "request"),
             extra={"event": "forced_shutdown", "aborted": sum(aborted)},
         )
-        return True
-    if any(master.is_forced for master in masters):
-        logger.warning(
-            "Forced shutdown: requests were still in progress at the graceful timeout.",
-            extra={"event": "forced_shutdown"},
-        )
-        return True
-    return False
+    return bool(aborted)
+
+
+def stop_all(servers: Sequence[Any]) -> None:
+    """Kill the workers of all pools; called in a signal handler."""
+    for server in servers:
+        server.prefork_stop(force=True)
 
 
 def _patience(servers: Sequence[Any]) -> str:
@@ -92,19 +86,3 @@ def _patience(servers: Sequence[Any]) -> str:
     return ", within " + " or ".join(
         f"{timeout:g} s" for timeout in timeouts if timeout is not None
     )
-
-
-def kill_by_number(masters: Sequence[Any]) -> int:
-    """Kill all workers and return how many requests they had in hand.
-
-    Called from a signal handler, which may have interrupted their masters anywhere. So it does not
-    change the masters' tables: each master will reap its workers and report their deaths.
-    """
-    in_hand = 0
-    for master in masters:
-        master.note_forced()
-        for status in master.status():
-            in_hand += status.in_flight
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(status.pid, signal.SIGKILL)
-    return in_hand

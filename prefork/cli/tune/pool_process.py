@@ -19,7 +19,6 @@ from prefork.loadtest.hosting import Announcement, end_workers, print_into
 from prefork.loadtest.processes import own_output, say
 from prefork.socketserver import BaseServer
 from prefork.socketserver.loop import serve_forever
-from prefork.socketserver.pool.mixin import master_of
 from prefork.state.reports import StartError
 
 ORDERS = 0
@@ -48,7 +47,7 @@ class Orders(BaseServer):
         return ORDERS
 
     def service_actions(self) -> None:
-        if self._wanted and has_size(self._pool, self._wanted):
+        if self._wanted and self._pool.prefork_is_complete():
             say(str(self._wanted), self._answers)
             self._wanted = 0
 
@@ -60,18 +59,6 @@ class Orders(BaseServer):
             self.shutdown()
         elif lines:
             self._wanted = self._pool.max_children = int(lines[-1])
-
-
-def has_size(pool: Any, workers: int) -> bool:
-    """Whether there are no more workers than this, and the persistent ones are ready."""
-    states = [status.state for status in pool.prefork_status()]
-    ready = sum(state in ("idle", "busy") for state in states)
-    master = master_of(pool)
-    return (
-        master is not None
-        and master.strategy.persistent(workers) <= ready
-        and len(states) <= workers
-    )
 
 
 def main() -> None:
@@ -96,7 +83,7 @@ def serve(job: Job, given: Any, handler: Any, folder: Path, answers: int) -> Non
         address = replace(address, path=str(folder / "sock"))
     options = replace(job.options, max_children=1, settings={"sizing": "static"})
     pool = open_server(job.target, given, handler, address, options)
-    threads = pool.prefork_reading().threads
+    threads = pool.prefork_threads()
     announcement = Announcement(
         pid=os.getpid(),
         address=pool.server_address,
