@@ -34,7 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("workers", "prefork/settings"),
     ("prefork/policies", "prefork/linux"),
-    ("prefork/state", "prefork/simulation"),
+    ("prefork/state",),
+    ("prefork/simulation",),
     ("prefork/readings", "prefork/advice"),
     ("prefork/master", "prefork/loadtest"),
     ("socketserver",),
