@@ -16,6 +16,7 @@ from tests.support.checkout import as_if_installed
 from tests.support.children import become_subreaper, kill_and_reap
 from tests.support.deadlines import WHOLE_TEST, Deadline, stretched
 from tests.support.leaks import Surroundings, describe
+
 # Fixtures become known to pytest by their names here.
 from tests.support.pool_fixtures import certificate as certificate
 from tests.support.pool_fixtures import errors as errors

@@ -19,11 +19,11 @@ from prefork.master.origins.from_master import warn_of_threads
 from prefork.settings import Settings
 from prefork.workers.protocol.exit_codes import ExitCode
 from prefork.workers.protocol.scoreboard import State
-from tests.support.handoff_desk import Desk
-from tests.support.fake_system import MakeStage, Stage
-from tests.support.pools import events
 from tests.fakes.test_sizing import FakeMachine, come, look
 from tests.support.checkout import ROOT
+from tests.support.fake_system import MakeStage, Stage
+from tests.support.handoff_desk import Desk
+from tests.support.pools import events
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,10 @@ from prefork import (
 from prefork.advice import advise
 from prefork.state.snapshot import PoolReading
 from tests.conftest import Running
-from tests.support.pools import Handler, Threaded, idle_workers, pool_of, waiting_clients
-from tests.support.load import LoadSample
 from tests.support.clients import ask
+from tests.support.load import LoadSample
 from tests.support.polling import eventually
+from tests.support.pools import Handler, Threaded, idle_workers, pool_of, waiting_clients
 
 BURNT = 0.01
 

@@ -14,10 +14,10 @@ from prefork.readings import sockdiag
 from prefork.readings.backlog import NOTHING, charge, depth, total, waiting_at_most
 from prefork.state.snapshot import Depth
 from tests.conftest import Running
-from tests.support.pools import LOOPBACK, Handler, pool_of, waiting_clients
 from tests.support.announcements import Told
 from tests.support.children import child_running
 from tests.support.clients import connect, connections
+from tests.support.pools import LOOPBACK, Handler, pool_of, waiting_clients
 
 NOBODY = 65534
 QUEUED = 37

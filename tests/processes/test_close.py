@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 from prefork import PreforkTCPServer, TCPServer
+from tests.support.announcements import Gate, Told
+from tests.support.children import children, reap_orphans, state_of
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import EXCHANGE, Call, stretched, within
+from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
     STANDING,
@@ -23,11 +28,6 @@ from tests.support.pools import (
     who,
 )
 from tests.support.programs import workers_here
-from tests.support.announcements import Gate, Told
-from tests.support.children import children, reap_orphans, state_of
-from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, Call, stretched, within
-from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.clients import ask
 from tests.support.pools import STANDING, idle_workers, pool_of
 from tests.support.programs import HOLDING, program
-from tests.support.clients import ask
 
 # -- rule 16: what is no Exception -----------------------------------------------------------------
 

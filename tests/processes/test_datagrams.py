@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from prefork import PreforkUDPServer, PreforkUnixDatagramServer
-from tests.support.pools import LOOPBACK, idle_workers, pool_of
 from tests.support.announcements import Gate, Told
 from tests.support.clients import datagram_socket
 from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
+from tests.support.pools import LOOPBACK, idle_workers, pool_of
 from tests.support.serving import start_serving
 
 

@@ -11,8 +11,8 @@ from prefork.linux import prctl
 from prefork.linux.fork import double_fork
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
-from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 from tests.support.children import child_running, children, children_of, exit_code
+from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.pools import STANDING, answer, idle_workers, pool_of, refuses, waiting_clients, who
-from tests.support.programs import AT_ONCE, HOLDING, Program, first_word, orphans_end, program
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
+from tests.support.pools import (
+    STANDING,
+    answer,
+    idle_workers,
+    pool_of,
+    refuses,
+    waiting_clients,
+    who,
+)
+from tests.support.programs import AT_ONCE, HOLDING, Program, first_word, orphans_end, program
 from tests.support.serving import start_serving
 
 PLAIN_END = "server.serve_forever()"

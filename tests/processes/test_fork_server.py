@@ -16,6 +16,10 @@ from prefork.master import fork_server as fork_server
 from prefork.master.origins import from_master as base
 from prefork.policies import restarts
 from prefork.workers.protocol.channel import Channel
+from tests.support.children import children, command_of, state_of
+from tests.support.clients import ask
+from tests.support.deadlines import within
+from tests.support.polling import eventually
 from tests.support.pools import (
     STANDING,
     events,
@@ -34,10 +38,6 @@ from tests.support.programs import (
     workers_here,
 )
 from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
-from tests.support.children import children, command_of, state_of
-from tests.support.clients import ask
-from tests.support.deadlines import within
-from tests.support.polling import eventually
 
 
 @pytest.fixture

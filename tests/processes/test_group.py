@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from prefork import Settings
+from tests.support.announcements import Gate, Told
+from tests.support.deadlines import within
 from tests.support.groups import (
     ask,
     clients,
@@ -16,10 +18,8 @@ from tests.support.groups import (
     kinds_for,
     member,
 )
-from tests.support.pools import STANDING, idle_workers, refuses
-from tests.support.announcements import Gate, Told
-from tests.support.deadlines import within
 from tests.support.polling import eventually
+from tests.support.pools import STANDING, idle_workers, refuses
 from tests.support.serving import start_serving
 
 

@@ -18,12 +18,12 @@ from prefork import (
     ThreadingMixIn,
     ThreadingTCPServer,
 )
-from tests.support.groups import Client, ask, clients, group_of, kinds_for, member
-from tests.support.pools import echo, idle_workers, refuses
-from tests.support.programs import program
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import EXCHANGE, stretched, within
+from tests.support.groups import Client, ask, clients, group_of, kinds_for, member
 from tests.support.polling import eventually
+from tests.support.pools import echo, idle_workers, refuses
+from tests.support.programs import program
 from tests.support.serving import start_serving
 
 

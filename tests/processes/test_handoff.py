@@ -10,6 +10,12 @@ import pytest
 
 from prefork import PreforkTCPServer, PreforkUDPServer
 from prefork.master.strategies.handoff_dispatcher import MAX_IN_CHANNEL
+from tests.support.announcements import Gate, Told
+from tests.support.children import state_of
+from tests.support.clients import ask, connect, datagram_socket, receive_all
+from tests.support.deadlines import EXCHANGE, Call, stretched
+from tests.support.leaks import descriptors
+from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     Threaded,
@@ -22,14 +28,8 @@ from tests.support.pools import (
     waiting_clients,
     who,
 )
-from tests.support.tls import ask_securely, wrapped
-from tests.support.announcements import Gate, Told
-from tests.support.children import state_of
-from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import EXCHANGE, Call, stretched
-from tests.support.leaks import descriptors
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
+from tests.support.tls import ask_securely, wrapped
 
 
 def handing(handler: Any, told: Told, **options: Any) -> Any:

@@ -19,10 +19,6 @@ from prefork.master.origins import mold_promotion
 from prefork.master.origins.mold_promotion import MoldPromotion
 from prefork.policies import promotion
 from prefork.socketserver.pool.mixin import master_of
-from tests.support.pools import Handler, answer, idle_workers, pool_of, waiting_clients, who
-from tests.support.programs import fork_servers_among
-from tests.support.molds import all_renewed, reforking_pool
-from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 from tests.support.announcements import Gate, Told
 from tests.support.children import (
     Child,
@@ -35,8 +31,12 @@ from tests.support.children import (
 )
 from tests.support.clients import connections
 from tests.support.deadlines import Call, within
+from tests.support.molds import all_renewed, reforking_pool
 from tests.support.polling import eventually
+from tests.support.pools import Handler, answer, idle_workers, pool_of, waiting_clients, who
+from tests.support.programs import fork_servers_among
 from tests.support.serving import start_serving
+from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 WORKERS = 2
 WARM = 5

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.groups import Tcp, group_of
-from tests.support.pools import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
-from tests.support.load import CLIENTS, LoadSample
-from tests.support.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.children import children, has_ended
 from tests.support.clients import connect
 from tests.support.deadlines import WHOLE_TEST, within
+from tests.support.groups import Tcp, group_of
 from tests.support.leaks import descriptors
+from tests.support.load import CLIENTS, LoadSample
 from tests.support.polling import eventually
+from tests.support.pools import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
+from tests.support.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.serving import start_serving
 
 SECONDS = float(os.environ.get("PREFORK_TEST_KILL_SECONDS", "3"))

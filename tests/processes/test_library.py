@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.pools import STANDING
-from tests.support.programs import program
 from tests.support.clients import ask
 from tests.support.deadlines import EXCHANGE, stretched
+from tests.support.pools import STANDING
+from tests.support.programs import program
 
 BEGIN = """
 import os, sys, threading

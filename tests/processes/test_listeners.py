@@ -11,6 +11,11 @@ import pytest
 
 from prefork import BaseServer, PreforkMixIn, PreforkTCPServer, PreforkUnixStreamServer
 from prefork.linux.listeners import Borrowed
+from tests.support.announcements import Gate, Told
+from tests.support.children import children_of
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import EXCHANGE, HANG, stretched, within
+from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
@@ -22,13 +27,8 @@ from tests.support.pools import (
     waiting_clients,
     who,
 )
-from tests.support.tls import ask_securely, wrapped
-from tests.support.announcements import Gate, Told
-from tests.support.children import children_of
-from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, HANG, stretched, within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
+from tests.support.tls import ask_securely, wrapped
 
 
 def prepare_blocking(listener: socket.socket) -> None:

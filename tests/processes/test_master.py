@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 from prefork import ForkingMixIn, PreforkMixIn, PreforkTCPServer, ThreadingMixIn
+from tests.support.announcements import Gate, Told
+from tests.support.children import exit_code, fork_and_run, has_ended
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import ENDING, Call, stretched, within
+from tests.support.polling import eventually
 from tests.support.pools import (
     STANDING,
     Handler,
@@ -24,11 +29,6 @@ from tests.support.pools import (
     who,
 )
 from tests.support.programs import program
-from tests.support.announcements import Gate, Told
-from tests.support.children import exit_code, fork_and_run, has_ended
-from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import ENDING, Call, stretched, within
-from tests.support.polling import eventually
 from tests.support.serving import serving, start_serving
 
 

@@ -12,6 +12,12 @@ import pytest
 
 from prefork.socketserver.pool.mixin import master_of
 from prefork.workers import threads
+from tests.support.announcements import Told
+from tests.support.children import child_running, state_of
+from tests.support.clients import ask, connect
+from tests.support.deadlines import PATIENCE
+from tests.support.molds import all_renewed, generations, reforking_pool
+from tests.support.polling import eventually
 from tests.support.pools import (
     STANDING,
     answer,
@@ -26,12 +32,6 @@ from tests.support.programs import (
     program,
     the_fork_server,
 )
-from tests.support.molds import all_renewed, generations, reforking_pool
-from tests.support.announcements import Told
-from tests.support.children import child_running, state_of
-from tests.support.clients import ask, connect
-from tests.support.deadlines import PATIENCE
-from tests.support.polling import eventually
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 

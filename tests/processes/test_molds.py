@@ -13,7 +13,14 @@ import pytest
 from prefork import PreforkUDPServer, ThreadingMixIn
 from prefork.socketserver.pool.mixin import master_of
 from prefork.state.lifecycle import WorkerState
+from tests.support.announcements import Gate, Told
+from tests.support.children import command_of
+from tests.support.clients import ask, connect, datagram_socket
+from tests.support.deadlines import EXCHANGE, stretched, within
 from tests.support.groups import Tcp, group_of
+from tests.support.load import LoadSample
+from tests.support.molds import all_renewed, generations, reforking_pool
+from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
     STANDING,
@@ -24,18 +31,11 @@ from tests.support.pools import (
     states,
     who,
 )
-from tests.support.load import LoadSample
 from tests.support.programs import (
     fork_servers_here,
     the_fork_server,
     workers_here,
 )
-from tests.support.molds import all_renewed, generations, reforking_pool
-from tests.support.announcements import Gate, Told
-from tests.support.children import command_of
-from tests.support.clients import ask, connect, datagram_socket
-from tests.support.deadlines import EXCHANGE, stretched, within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 pytestmark = pytest.mark.usefixtures("no_pauses")

@@ -7,12 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from prefork import PreforkUDPServer
-from tests.support.pools import STANDING, Handler, answer, idle_workers, pool_of, waiting_clients, who
 from tests.support.announcements import Gate, Told
 from tests.support.children import children
 from tests.support.clients import ask, connect, datagram_socket, receive_all
 from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
 from tests.support.polling import eventually
+from tests.support.pools import (
+    STANDING,
+    Handler,
+    answer,
+    idle_workers,
+    pool_of,
+    waiting_clients,
+    who,
+)
 from tests.support.serving import serving, start_serving
 
 

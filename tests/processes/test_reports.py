@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 
 import prefork
-from tests.support.pools import STANDING, Handler, echo, idle_workers, messages, pool_of, states, who
 from tests.support.announcements import Gate, Told
 from tests.support.children import command_of
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
+from tests.support.pools import (
+    STANDING,
+    Handler,
+    echo,
+    idle_workers,
+    messages,
+    pool_of,
+    states,
+    who,
+)
 
 
 def test_status_says_what_each_worker_does(

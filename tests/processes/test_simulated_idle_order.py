@@ -9,10 +9,10 @@ import pytest
 
 from prefork.settings import IdleOrder
 from prefork.simulation import Given, Scenario, Service, simulate
-from tests.support.pools import idle_workers, pool_of, who
 from tests.support.children import state_of
 from tests.support.clients import ask
 from tests.support.polling import eventually
+from tests.support.pools import idle_workers, pool_of, who
 
 WORKERS = 3
 REQUESTS = 60

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 from prefork import Settings
+from tests.support.announcements import Gate, Told
+from tests.support.children import has_ended
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import HANG, Call, stretched
+from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     echo,
@@ -21,11 +26,6 @@ from tests.support.pools import (
     who,
 )
 from tests.support.programs import program, workers_here
-from tests.support.announcements import Gate, Told
-from tests.support.children import has_ended
-from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import HANG, Call, stretched
-from tests.support.polling import eventually
 
 
 @pytest.mark.one_queue

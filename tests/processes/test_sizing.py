@@ -19,6 +19,11 @@ from prefork.policies.sizing.steps import Shrinking
 from prefork.readings.cpu import CpuMeter
 from prefork.workers.protocol.scoreboard import State
 from tests.support import groups
+from tests.support.announcements import Gate, Told
+from tests.support.clients import ask, datagram_socket
+from tests.support.deadlines import HANG, stretched, within
+from tests.support.load import LoadSample as Clients
+from tests.support.polling import eventually
 from tests.support.pools import (
     STANDING,
     Handler,
@@ -31,11 +36,6 @@ from tests.support.pools import (
     waiting_clients,
     who,
 )
-from tests.support.load import LoadSample as Clients
-from tests.support.announcements import Gate, Told
-from tests.support.clients import ask, datagram_socket
-from tests.support.deadlines import HANG, stretched, within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 LOOK = 0.02

@@ -10,10 +10,10 @@ import pytest
 
 from prefork import PreforkMixIn, PreforkTCPServer, Settings, TCPServer
 from tests.documented.kit import traced
-from tests.support.pools import LOOPBACK, echo, idle_workers, pool_of, who
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask
+from tests.support.pools import LOOPBACK, echo, idle_workers, pool_of, who
 from tests.support.serving import start_serving
 
 

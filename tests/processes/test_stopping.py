@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 from prefork import PreforkTCPServer, PreforkUnixStreamServer
+from tests.support.announcements import Gate, Told
+from tests.support.children import child_running, state_of
+from tests.support.clients import ask
+from tests.support.deadlines import within
+from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
     STANDING,
@@ -22,11 +27,6 @@ from tests.support.pools import (
     states,
     waiting_clients,
 )
-from tests.support.announcements import Gate, Told
-from tests.support.children import child_running, state_of
-from tests.support.clients import ask
-from tests.support.deadlines import within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 

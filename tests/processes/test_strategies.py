@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from prefork import PreforkUnixStreamServer, SettingsError
+from tests.support.announcements import Gate, Told
+from tests.support.clients import ask
+from tests.support.deadlines import ENDING
+from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
@@ -18,10 +22,6 @@ from tests.support.pools import (
     waiting_clients,
     who,
 )
-from tests.support.announcements import Gate, Told
-from tests.support.clients import ask
-from tests.support.deadlines import ENDING
-from tests.support.polling import eventually
 
 
 def served_by(server: Any, count: int) -> list[int]:

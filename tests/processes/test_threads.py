@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from prefork import PreforkMixIn, PreforkTCPServer, TCPServer, ThreadingMixIn, UDPServer
+from tests.support.announcements import Gate, Told
+from tests.support.clients import ask, connect, datagram_socket, receive_all
+from tests.support.deadlines import within
+from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     Threaded,
@@ -20,10 +24,6 @@ from tests.support.pools import (
     states,
     waiting_clients,
 )
-from tests.support.announcements import Gate, Told
-from tests.support.clients import ask, connect, datagram_socket, receive_all
-from tests.support.deadlines import within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 

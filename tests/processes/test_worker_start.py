@@ -9,17 +9,17 @@ import pytest
 
 from prefork import StartError
 from prefork.workers.protocol.channel import Channel, Kind, Message
+from tests.support.announcements import Told
+from tests.support.children import children, has_ended
+from tests.support.clients import ask
+from tests.support.deadlines import within
+from tests.support.polling import eventually
 from tests.support.pools import (
     idle_workers,
     pool_of,
     refuses,
     who,
 )
-from tests.support.announcements import Told
-from tests.support.children import children, has_ended
-from tests.support.clients import ask
-from tests.support.deadlines import within
-from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 

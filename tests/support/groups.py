@@ -16,8 +16,8 @@ from prefork import (
     UnixDatagramServer,
     UnixStreamServer,
 )
-from tests.support.pools import LOOPBACK
 from tests.support.clients import connect, datagram_socket, receive_all
+from tests.support.pools import LOOPBACK
 
 Say = Callable[[bytes], bytes]
 """What a handler does: from the request's bytes to the answer's."""

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.pools import answer
 from tests.support.clients import connect
 from tests.support.deadlines import HANG, Call, stretched
+from tests.support.pools import answer
 
 CLIENTS = 8
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.support.pools import pool_of
 from tests.support.clients import ask
 from tests.support.polling import eventually
+from tests.support.pools import pool_of
 
 
 def reforking_pool(handler: Any, after: int = 10, **attributes: Any) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from prefork.policies import promotion
-from tests.support.fake_system import MakeStage, Stage
-from tests.support.pools import Handler, messages
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import HANG, stretched
+from tests.support.fake_system import MakeStage, Stage
+from tests.support.pools import Handler, messages
 
 
 @pytest.fixture(params=["accept", "fork", "handoff", "reuseport"])

@@ -18,9 +18,9 @@ from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import RoundRobin
 from prefork.workers.sources.reuseport import ReuseportSource
 from prefork.workers.sources.several import SharedGroupSource
+from tests.support.deadlines import EXCHANGE, stretched
 from tests.support.fake_system import FakeServer
 from tests.support.groups import BASES, Client, member
-from tests.support.deadlines import EXCHANGE, stretched
 
 
 class Queue:

@@ -15,8 +15,8 @@ from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.protocol.completions import Completions
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.sources.handoff import HandoffSource
-from tests.support.fake_system import FakeServer
 from tests.support.deadlines import EXCHANGE, stretched
+from tests.support.fake_system import FakeServer
 
 
 class DeskServer(FakeServer):

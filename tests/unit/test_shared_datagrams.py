@@ -10,8 +10,8 @@ import pytest
 from prefork.workers.protocol.channel import Channel, Kind, Message
 from prefork.workers.server_in_worker import Taker
 from prefork.workers.sources.shared import ASKS, MAX_UNASKED, SharedDatagramSource
-from tests.support.fake_system import FakeServer
 from tests.support.deadlines import EXCHANGE, stretched
+from tests.support.fake_system import FakeServer
 
 
 class Inbox(FakeServer):
