@@ -62,27 +62,19 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
     graceful timeout.
     """
     masters = [master for s in servers if (master := master_of(s)) is not None]
-    aborted: list[int] = []
-    try:
-        with signals.breaking_in(lambda: aborted.append(kill_by_number(masters))):
-            for server in servers:
-                server.server_close()
-    except EndNow:
-        pass
-    if aborted:
-        logger.warning(
-            "Forced shutdown: %s in progress aborted.",
-            counted(sum(aborted), "request"),
-            extra={"event": "forced_shutdown", "aborted": sum(aborted)},
-        )
-        return True
-    if any(master.is_forced for master in masters):
-        logger.warning(
-            "Forced shutdown: requests were still in progress at the graceful timeout.",
-            extra={"event": "forced_shutdown"},
-        )
-        return True
-    return False
+    with contextlib.suppress(EndNow), signals.breaking_in(lambda: kill_by_number(masters)):
+        for server in servers:
+            server.server_close()
+    if not any(master.is_forced for master in masters):
+        return False
+    aborted = sum(master.aborted for master in masters)
+    logger.warning(
+        "Forced shutdown: %s in progress %s aborted.",
+        counted(aborted, "request"),
+        "was" if aborted == 1 else "were",
+        extra={"event": "forced_shutdown", "aborted": aborted},
+    )
+    return True
 
 
 def _patience(servers: Sequence[Any]) -> str:
@@ -94,17 +86,14 @@ def _patience(servers: Sequence[Any]) -> str:
     )
 
 
-def kill_by_number(masters: Sequence[Any]) -> int:
-    """Kill all workers and return how many requests they had in hand.
+def kill_by_number(masters: Sequence[Any]) -> None:
+    """Kill all workers, from a signal handler, which may have interrupted their masters anywhere.
 
-    Called from a signal handler, which may have interrupted their masters anywhere. So it does not
-    change the masters' tables: each master will reap its workers and report their deaths.
+    So it does not change the masters' tables: each master will reap its workers and report their
+    deaths.
     """
-    in_hand = 0
     for master in masters:
         master.note_forced()
         for status in master.status():
-            in_hand += status.in_flight
             with contextlib.suppress(ProcessLookupError):
                 os.kill(status.pid, signal.SIGKILL)
-    return in_hand
