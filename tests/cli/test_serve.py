@@ -164,7 +164,7 @@ def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> N
         "Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3, "--sizing", "ondemand"
     )
     address = server.address()
-    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(as many")
+    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(set by max-children")
     ask(address, b"")
     server.wait_for(r"Scaling from 0 to 1 worker: none is ready, 1 client waits\.")
 

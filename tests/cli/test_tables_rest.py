@@ -120,9 +120,10 @@ def test_the_standard_librarys_module_is_had_beside_ours() -> None:
 
 def pool(address: Any, *in_flight: int) -> Any:
     statuses = [SimpleNamespace(in_flight=count) for count in in_flight]
-    one = SimpleNamespace(server_address=address, max_children=8, prefork_status=lambda: statuses)
-    one._prefork_members = lambda: (one,)
-    return one
+    server = SimpleNamespace(server_address=address, max_children=8)
+    server.prefork_status = lambda: statuses
+    server._prefork_members = lambda: [server]
+    return server
 
 
 def test_the_title_counts_each_pool() -> None:

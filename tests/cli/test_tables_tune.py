@@ -317,15 +317,10 @@ def test_a_negligible_coefficient_is_shown_as_zero() -> None:
 
 def test_a_single_trial_shows_no_margin() -> None:
     once = a_record()
-    sizes = [
-        dataclasses.replace(
-            size,
-            summary=size.summary._replace(
-                rate=dataclasses.replace(size.summary.rate, trials=1),
-            ),
-        )
-        for size in once.sizes
-    ]
+    sizes = []
+    for size in once.sizes:
+        rate = dataclasses.replace(size.summary.rate, trials=1)
+        sizes.append(dataclasses.replace(size, summary=size.summary._replace(rate=rate)))
     assert re.search(r" 12 +361 +- +5.00 ", said_of(dataclasses.replace(once, sizes=sizes)))
     assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
 

@@ -66,8 +66,9 @@ def close(servers: Sequence[Any], signals: StopSignals) -> bool:
     aborted = [n for server in servers if (n := server.prefork_aborted()) is not None]
     if aborted:
         logger.warning(
-            "Forced shutdown: %s in progress aborted.",
+            "Forced shutdown: %s in progress %s aborted.",
             counted(sum(aborted), "request"),
+            "was" if sum(aborted) == 1 else "were",
             extra={"event": "forced_shutdown", "aborted": sum(aborted)},
         )
     return bool(aborted)
