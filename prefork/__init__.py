@@ -36,7 +36,8 @@ if TYPE_CHECKING:
         PreforkUnixDatagramServer,
         PreforkUnixStreamServer,
     )
-    from prefork.state.reports import StartError, WorkerStatus
+    from prefork.state.exit_reports import StartError
+    from prefork.state.worker_status import WorkerStatus
     from prefork.workers.current import label
 
 __version__ = "0.1.0"
@@ -76,8 +77,8 @@ __all__ = [
 _DEFINED_IN = {
     "Settings": "prefork.settings",
     "SettingsError": "prefork.settings",
-    "StartError": "prefork.state.reports",
-    "WorkerStatus": "prefork.state.reports",
+    "StartError": "prefork.state.exit_reports",
+    "WorkerStatus": "prefork.state.worker_status",
     "label": "prefork.workers.current",
 }
 """Where the names are found that `prefork.socketserver` does not have."""

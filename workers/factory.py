@@ -18,8 +18,9 @@ from prefork.workers import current, threads, title
 from prefork.workers.birth import reset_signals
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerConfig, WorkerContext
-from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message, encoded
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
+from prefork.workers.protocol.messages import MAX_BODY, Kind, Message, encoded
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.server_in_worker import PassedFds, ServerInWorker
 from prefork.workers.sources.base import Source

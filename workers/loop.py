@@ -12,8 +12,9 @@ from typing import Any
 
 from prefork.workers.accept_errors import EXHAUSTED, EXHAUSTED_PAUSE, NO_LISTENER
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import ExitCode, ProcessMain
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.protocol.scoreboard import Slot, State
 from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import Source

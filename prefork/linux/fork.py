@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from prefork.linux.signal_mask import Mask, restore_mask, signals_blocked
-from prefork.linux.strays import named_as_forking
+from prefork.linux.stray_children import named_as_forking
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import ProcessMain
 

@@ -19,16 +19,16 @@ from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
-from prefork.state import reports
 from prefork.state.lifecycle import WorkerEvent, WorkerState
-from prefork.state.reports import WorkerStatus
+from prefork.state.worker_status import WorkerStatus, status_of
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
 from prefork.workers.factory import WorkerFactory
 from prefork.workers.main import WorkerConfig, WorkerContext
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import Death, ProcessMain
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.protocol.scoreboard import Reading, Scoreboard
 
 logger = logging.getLogger("prefork")
@@ -154,7 +154,7 @@ class Children:
     def status(self) -> list[WorkerStatus]:
         """Return what every worker is doing, by slot."""
         now = self._system.clock()
-        return [reports.status_of(r, self.reading(r), now) for r in self._pool.by_slots()]
+        return [status_of(r, self.reading(r), now) for r in self._pool.by_slots()]
 
     def watch(self, fd: int, note: Callable[[], None]) -> None:
         """Call `note()` whenever this descriptor, which is not a worker's, is readable."""

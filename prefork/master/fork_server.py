@@ -8,14 +8,15 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
-from prefork.linux.listeners import Identity
+from prefork.linux.listening_sockets import Identity
 from prefork.linux.reaper import Reaper
-from prefork.linux.strays import end_child, end_strays
+from prefork.linux.stray_children import end_child, end_strays
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from prefork.workers.main import WorkerConfig
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import Death, ExitCode
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import PassedFds
 
 Adopt = Callable[[int], None]

@@ -29,13 +29,14 @@ from prefork.master.strategies.fork import Fork
 from prefork.policies.restarts import Restarts
 from prefork.policies.sizing.steps import to_start
 from prefork.readings.cores import usable_cores
-from prefork.state import reports
+from prefork.state import exit_reports
+from prefork.state.exit_reports import StartError
 from prefork.state.lifecycle import PoolState, StopReason, WorkerEvent, WorkerState
 from prefork.state.pool_lifecycle import PoolLifecycle
-from prefork.state.reports import StartError, WorkerStatus
+from prefork.state.worker_status import WorkerStatus
 from prefork.state.worker_table import WorkerRecord, WorkerTable
-from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import Death, ExitCode
+from prefork.workers.protocol.messages import Kind, Message
 
 Target = tuple[int, int, int]
 """The persistent workers to keep, the processes allowed, and how often the pool has changed."""
@@ -315,7 +316,7 @@ class Master:
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
             self._restarts.note_early_death(now)
-        next_step = reports.next_step(
+        next_step = exit_reports.next_step(
             record,
             is_replaced=self._lifecycle.keeps_workers and record.persistent,
             is_last=self._has_start_failed(without=record),
@@ -325,7 +326,7 @@ class Master:
         # While booting, StartError shows the traceback.
         is_shown = not (self._lifecycle.is_booting and record.persistent)
         traceback = record.failure if is_shown else ""
-        reports.report_death(record, death, reading, now, next_step, traceback)
+        exit_reports.report_death(record, death, reading, now, next_step, traceback)
         if record.was_ready and death.status != ExitCode.DONE:
             self._lifecycle.note_unfinished_drain()
         self._pool.remove(record)
@@ -396,4 +397,4 @@ class Master:
             self._restarts.note_early_death(now)
             if self._has_start_failed():
                 raise StartError.of_fork(error) from error
-            reports.report_failed_start(error, self._restarts.wait_left(now))
+            exit_reports.report_failed_start(error, self._restarts.wait_left(now))

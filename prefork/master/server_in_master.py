@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from prefork.settings import Settings
-from prefork.workers.protocol.channel import PackedRequest
+from prefork.workers.protocol.messages import PackedRequest
 from prefork.workers.server_in_worker import ServerInWorker
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from prefork.linux.listeners import has_pending
+from prefork.linux.listening_sockets import has_pending
 from prefork.linux.syscalls import System
 from prefork.master.arrival_watch import ArrivalWatch
 from prefork.master.children import Children

@@ -24,7 +24,7 @@ import termios
 from collections.abc import Iterable
 from pathlib import Path
 
-from prefork.linux.listeners import borrowed
+from prefork.linux.listening_sockets import borrowed
 from prefork.readings.cgroups import number
 from prefork.readings.sockdiag import udp_bytes, unix_queue
 from prefork.state.snapshot import Depth

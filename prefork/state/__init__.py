@@ -1,1 +1,1 @@
-"""What is known of a pool: tables of states, the table of workers, reports. No system calls."""
+"""What is known of a pool: state machines, worker table, status, exit reports. No system calls."""

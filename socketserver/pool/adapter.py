@@ -30,7 +30,7 @@ from prefork.socketserver.pool.taking import (
 )
 from prefork.socketserver.state import state_of
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import PackedRequest
+from prefork.workers.protocol.messages import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
 
 

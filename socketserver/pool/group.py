@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from prefork.linux.listeners import allow_siblings
+from prefork.linux.listening_sockets import allow_siblings
 from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies import strategy_of
 from prefork.socketserver.mixins import ForkingMixIn

@@ -10,7 +10,7 @@ from prefork.socketserver.pool.adapter import Adapter
 from prefork.socketserver.pool.counting import has_threads, start_counting, stop_counting
 from prefork.socketserver.pool.mixin import PreforkMixIn
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import PackedRequest
+from prefork.workers.protocol.messages import PackedRequest
 from prefork.workers.server_in_worker import Listener, Taker
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefork.linux.listeners import allow_siblings
+from prefork.linux.listening_sockets import allow_siblings
 from prefork.linux.signal_mask import signals_blocked
 from prefork.master.master import Master
 from prefork.master.server_in_master import ServerInMaster
@@ -23,7 +23,7 @@ from prefork.socketserver.pool.counting import has_threads, start_counting, stop
 from prefork.socketserver.pool.processes import OneRequest, UntilShutdown
 from prefork.socketserver.pool.taking import is_documented, plain_taker
 from prefork.socketserver.state import WorkerState, state_of
-from prefork.state.reports import WorkerStatus
+from prefork.state.worker_status import WorkerStatus
 from prefork.workers.in_flight import InFlight
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class PreforkMixIn(ForkingMixIn):
         and before the pool has started, it has no workers.
         """
         # Loaded only when it is used, since every fork copies its memory.
-        from prefork.readings.snapshot import read_pool
+        from prefork.readings.pool_reading import read_pool
 
         master = master_of(self)
         waiting = NOTHING if master is None else total(master.strategy.listeners.fds())

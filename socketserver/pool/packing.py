@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import prefork.socketserver as api
-from prefork.workers.protocol.channel import PackedRequest
+from prefork.workers.protocol.messages import PackedRequest
 
 # The numbers below the properties of `socket.socket`, which make enums of them.
 _family: Callable[[socket.socket], int] = vars(socket.SocketType)["family"].__get__

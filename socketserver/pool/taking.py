@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import prefork.socketserver as api
-from prefork.linux.listeners import Borrowed
+from prefork.linux.listening_sockets import Borrowed
 from prefork.workers.server_in_worker import Taker
 
 

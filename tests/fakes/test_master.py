@@ -11,10 +11,10 @@ import pytest
 
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.settings import Settings
+from prefork.state.exit_reports import StartError
 from prefork.state.lifecycle import PoolState
-from prefork.state.reports import StartError
-from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode
+from prefork.workers.protocol.messages import Kind, Message
 from tests.support.fake_system import MakeStage, Stage
 
 

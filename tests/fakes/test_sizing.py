@@ -17,8 +17,8 @@ import pytest
 from prefork.master import sizer as sizing
 from prefork.policies.sizing.steps import SURPLUS_PATIENCE
 from prefork.settings import Settings, SettingsError
-from prefork.workers.protocol.channel import Kind, Message
 from prefork.workers.protocol.exit_codes import ExitCode
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.protocol.scoreboard import State
 from tests.support.fake_system import MakeStage, Stage
 from tests.support.pools import LOOPBACK, messages

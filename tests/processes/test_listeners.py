@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prefork import BaseServer, PreforkMixIn, PreforkTCPServer, PreforkUnixStreamServer
-from prefork.linux.listeners import Borrowed
+from prefork.linux.listening_sockets import Borrowed
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of
 from tests.support.clients import ask, connect, receive_all

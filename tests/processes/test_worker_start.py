@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from prefork import StartError
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message
 from tests.support.announcements import Told
 from tests.support.children import children, has_ended
 from tests.support.clients import ask

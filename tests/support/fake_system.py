@@ -18,7 +18,8 @@ from prefork.linux.syscalls import System
 from prefork.master.master import Master
 from prefork.settings import Settings
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message, PackedRequest
 from prefork.workers.protocol.scoreboard import _WORK, State
 from prefork.workers.server_in_worker import Listener, Taker
 

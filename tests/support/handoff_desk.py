@@ -9,7 +9,8 @@ from prefork.master.strategies.handoff_dispatcher import HandoffDispatcher
 from prefork.settings import Settings
 from prefork.state.lifecycle import WorkerEvent
 from prefork.state.worker_table import WorkerRecord, WorkerTable
-from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message, PackedRequest
 from tests.support.fake_system import FakeServer
 
 

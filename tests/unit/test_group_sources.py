@@ -13,7 +13,8 @@ import pytest
 
 from prefork import PreforkGroup, TCPServer
 from prefork.socketserver.pool.members import GroupAdapter, Taken
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import Listener, Taker
 from prefork.workers.sources.base import RoundRobin
 from prefork.workers.sources.reuseport import ReuseportSource

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.completions import Completions
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.protocol.scoreboard import Scoreboard
 from prefork.workers.sources.handoff import HandoffSource
 from tests.support.deadlines import EXCHANGE, stretched

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from prefork.workers.protocol.channel import MAX_BODY, Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import MAX_BODY, Kind, Message
 from prefork.workers.protocol.scoreboard import SLOTS_IN_SEGMENT, Scoreboard, State
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import Taker
 from prefork.workers.sources.shared import ASKS, MAX_UNASKED, SharedDatagramSource
 from tests.support.deadlines import EXCHANGE, stretched

@@ -13,7 +13,7 @@ from prefork.master.strategies.fork import Fork, ForkAhead
 from prefork.master.strategies.listeners import SharedListeners
 from prefork.settings import FORKS_PER_REQUEST, Settings
 from prefork.state.worker_table import WorkerTable
-from prefork.workers.protocol.channel import Kind
+from prefork.workers.protocol.messages import Kind
 from tests.support.fake_system import FakeServer
 
 KINDS: list[type[Strategy]] = [*STRATEGIES.values(), ForkAhead]

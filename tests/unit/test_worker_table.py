@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.settings import Settings, SettingsError
+from prefork.state.exit_reports import report_death
 from prefork.state.lifecycle import WorkerEvent, WorkerState
-from prefork.state.reports import report_death, status_of
+from prefork.state.worker_status import status_of
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import Death, ExitCode

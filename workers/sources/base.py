@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Message
 from prefork.workers.server_in_worker import Taker
 
 Serve = Callable[[Any, Any], None]

@@ -9,8 +9,9 @@ from collections import deque
 from typing import Any
 
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message, PackedRequest
+from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.completions import Completions
+from prefork.workers.protocol.messages import Kind, Message, PackedRequest
 from prefork.workers.server_in_worker import ServerInWorker
 from prefork.workers.sources.base import Serve, WorkerPoller
 

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from prefork.workers.in_flight import InFlight
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 

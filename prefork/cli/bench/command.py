@@ -19,7 +19,6 @@ from prefork.cli.bench.hosted_candidates import HostedCandidate, hosted
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import NAME, BenchRecord
 from prefork.cli.bench.server_process import BenchJob
-from prefork.cli.charts import progress_bar
 from prefork.cli.measuring import output
 from prefork.cli.measuring.session import (
     MOST_CALLERS,
@@ -30,6 +29,7 @@ from prefork.cli.measuring.session import (
 )
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
+from prefork.cli.terminal_charts import progress_bar
 from prefork.loadtest.drivers import Drivers
 from prefork.loadtest.hosted_server import RequestFailed
 from prefork.loadtest.machine import Machine, Others, busy_note

@@ -12,7 +12,7 @@ from prefork.advice.phrasing import counted, shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.candidates import STRATEGIES, CandidateResult
 from prefork.cli.bench.record import BenchRecord
-from prefork.cli.measuring import plotting
+from prefork.cli.measuring import plot_style as plotting
 
 COLOURS = (
     plotting.GREEN,

@@ -15,7 +15,7 @@ from prefork.advice.phrasing import shown
 from prefork.cli.bench.advice import winner
 from prefork.cli.bench.candidates import CandidateResult
 from prefork.cli.bench.record import BenchRecord
-from prefork.cli.charts import bars, fitting
+from prefork.cli.terminal_charts import bars, fitting
 
 COLOURS = {
     "accept": "green",

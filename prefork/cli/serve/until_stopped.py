@@ -12,7 +12,7 @@ from prefork.cli.serve.master_title import MasterTitle
 from prefork.cli.serve.stop_signals import EndNow, StopSignals
 from prefork.settings import SettingsError
 from prefork.socketserver.loop import serve_forever
-from prefork.state.reports import StartError
+from prefork.state.exit_reports import StartError
 
 logger = logging.getLogger("prefork")
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from prefork.advice.phrasing import counted
 from prefork.advice.recommendation import Resources
 from prefork.cli.addresses import EXAMPLES
-from prefork.cli.charts import progress_bar
 from prefork.cli.measuring import output
 from prefork.cli.measuring.session import (
     MOST_CALLERS,
@@ -27,6 +26,7 @@ from prefork.cli.measuring.session import (
 )
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
+from prefork.cli.terminal_charts import progress_bar
 from prefork.cli.tune import plots, report
 from prefork.cli.tune.conclusions import Requirements, conclude
 from prefork.cli.tune.hosted_pool import pool_of

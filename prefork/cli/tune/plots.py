@@ -9,7 +9,7 @@ from typing import Any
 
 from prefork.advice.phrasing import counted, in_time, shown
 from prefork.advice.recommendation import saturation
-from prefork.cli.measuring import plotting
+from prefork.cli.measuring import plot_style as plotting
 from prefork.cli.tune.conclusions import Conclusions, Size, at_most
 from prefork.cli.tune.record import TuneRecord
 

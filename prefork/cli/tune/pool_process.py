@@ -19,7 +19,7 @@ from prefork.loadtest.hosting import Announcement, end_workers, print_into
 from prefork.loadtest.processes import own_output, say
 from prefork.socketserver import BaseServer
 from prefork.socketserver.loop import serve_forever
-from prefork.state.reports import StartError
+from prefork.state.exit_reports import StartError
 
 ORDERS = 0
 """Standard input: a number of workers in each line."""

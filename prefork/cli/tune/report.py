@@ -12,7 +12,7 @@ from rich.text import Text
 
 from prefork.advice.phrasing import counted, in_bytes, in_percent, shown
 from prefork.advice.recommendation import FINE, MOSTLY, knee
-from prefork.cli.charts import bars, fitting
+from prefork.cli.terminal_charts import bars, fitting
 from prefork.cli.tune.conclusions import Size, at_most
 from prefork.cli.tune.record import TuneRecord
 from prefork.loadtest.machine import BUSY

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 
-from prefork.linux.listeners import Identity, identity
+from prefork.linux.listening_sockets import Identity, identity
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefork.linux.fork import double_fork
-from prefork.linux.strays import end_strays
+from prefork.linux.stray_children import end_strays
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.rollout import Rollout

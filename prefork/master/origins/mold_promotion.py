@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from prefork.linux.strays import end_strays
+from prefork.linux.stray_children import end_strays
 from prefork.linux.subreaper import taking_in_orphans
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import FORK_TIMEOUT, ForkServer, ForkServerError
 from prefork.state.worker_table import WorkerRecord
-from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.protocol.channel import Channel
+from prefork.workers.protocol.messages import Kind, Message
 
 
 class MoldPromotion:

@@ -9,7 +9,7 @@ from prefork.master.strategies.listeners import SharedListeners
 from prefork.state.worker_table import WorkerTable
 from prefork.workers.in_flight import InFlight
 from prefork.workers.main import WorkerContext
-from prefork.workers.protocol.channel import Message
+from prefork.workers.protocol.messages import Message
 from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
 from prefork.workers.sources.handoff import HandoffSource

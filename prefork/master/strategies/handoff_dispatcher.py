@@ -10,8 +10,8 @@ from prefork.master.server_in_master import ServerInMaster
 from prefork.master.strategies.dispatcher import Dispatcher, ForkDispatcher
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import WorkerRecord, WorkerTable
-from prefork.workers.protocol.channel import MAX_BODY, Kind, Message
 from prefork.workers.protocol.completions import Completions
+from prefork.workers.protocol.messages import MAX_BODY, Kind, Message
 
 MAX_IN_CHANNEL = 200
 """Requests that one worker may hold: so many fit into a channel (unix(7): SO_SNDBUF) even if the

@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from prefork.linux.listeners import (
+from prefork.linux.listening_sockets import (
     has_pending,
     send_clients_to_first,
     sibling,
@@ -20,7 +20,7 @@ from prefork.readings.backlog import waiting_at_most
 from prefork.settings import SettingsError
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import WorkerTable
-from prefork.workers.protocol.channel import Kind, Message
+from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import PassedFds
 
 Place = tuple[int, int]

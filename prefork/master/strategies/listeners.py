@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from prefork.linux.listeners import NonBlockingListener, has_pending
+from prefork.linux.listening_sockets import NonBlockingListener, has_pending
 from prefork.master.server_in_master import ServerInMaster
 from prefork.readings.backlog import waiting_at_most
 from prefork.workers.server_in_worker import Listener, PassedFds

@@ -9,8 +9,8 @@ from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 from prefork.readings.cpu import cpu_times, delay_of_process, used_by_process
 from prefork.readings.memory import memory_left, pss
-from prefork.state.reports import WorkerStatus
 from prefork.state.snapshot import Depth, PoolReading, WorkerReading
+from prefork.state.worker_status import WorkerStatus
 
 
 def read_pool(

@@ -1,9 +1,8 @@
-"""What the master reports of its workers: a log record for each death, a status for each worker."""
+"""The log record of a worker's exit: which worker, how, what it was serving, what comes next."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from prefork.state.lifecycle import WorkerState
 from prefork.state.worker_table import WorkerRecord
@@ -25,45 +24,6 @@ class StartError(RuntimeError):
     @classmethod
     def of_fork(cls, error: OSError) -> StartError:
         return cls(f"No worker could be started, so nothing is served: {error}.")
-
-
-@dataclass(frozen=True)
-class WorkerStatus:
-    """What one worker is doing. `since` and `age` are seconds so far, `busy` is their total."""
-
-    slot: int
-    pid: int
-    state: str
-    """`starting`, `idle`, `busy`, `leaving`, `retiring` or `killed`."""
-    since: float
-    age: float
-    peer: str
-    label: str
-    served: int
-    busy: float
-    in_flight: int
-    generation: int
-    """How often the pool had been renewed when this worker was forked (`fork_from = "mold"`)."""
-
-
-def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatus:
-    if record.state in (WorkerState.RETIRING, WorkerState.KILLED):
-        state = record.state.name.lower()
-    else:
-        state = reading.state.name.lower()
-    return WorkerStatus(
-        slot=record.slot,
-        pid=record.pid,
-        state=state,
-        since=now - reading.since,
-        age=now - record.started,
-        peer=reading.peer,
-        label=reading.label,
-        served=reading.served,
-        busy=reading.busy,
-        in_flight=reading.in_flight,
-        generation=record.generation,
-    )
 
 
 def report_death(
