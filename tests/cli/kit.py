@@ -1,4 +1,4 @@
-"""The command as a process of its own: started, listened to, and never left behind."""
+"""The command as a process of its own: started, read from, and never left behind."""
 
 import contextlib
 import os
@@ -66,7 +66,7 @@ class Program:
         return self._heard["err"].decode()
 
     def wait_for(self, pattern: str, stream: str = "err", seconds: float = HANG) -> re.Match[str]:
-        """Wait until this is said on standard error (or `out`)."""
+        """Wait until standard error (or `out`) matches this."""
         deadline = Deadline(seconds)
         while not (found := re.search(pattern, self._heard[stream].decode())):
             ended = self.process.poll() is not None
@@ -86,7 +86,7 @@ class Program:
         os.kill(self.pid, number)
 
     def exit_code(self, seconds: float = ENDING) -> int:
-        """Wait for its end, listening meanwhile."""
+        """Wait for its exit, and read its output until then."""
         deadline = Deadline(seconds)
         while self.process.poll() is None:
             self._listen(min(0.05, deadline.demand(f"the command to end; heard {self._heard}")))

@@ -80,7 +80,7 @@ def test_a_server_class_is_served_by_that_class(bench: Start, target: str) -> No
     assert "ForkingTCPServer" not in run.out
 
 
-def test_a_client_that_raises_is_told_with_its_traceback(bench: Start) -> None:
+def test_a_client_that_raises_is_reported_with_its_traceback(bench: Start) -> None:
     run = bench("Echo", "--client", "handlers:ask_in_vain", "--strategies", "accept")
     assert run.exit_code(HANG) == 1
     assert run.err.startswith("on standard output\nThe first request failed (accept with 1 worker)")
@@ -88,7 +88,7 @@ def test_a_client_that_raises_is_told_with_its_traceback(bench: Start) -> None:
     assert run.err.endswith("LookupError: nobody is pleased with the answer\n")
 
 
-def test_a_handler_that_raises_is_told_with_its_traceback(bench: Start) -> None:
+def test_a_handler_that_raises_is_reported_with_its_traceback(bench: Start) -> None:
     run = bench("noisy", "--request", "x")
     assert run.exit_code(HANG) == 1
     assert run.err.count("Traceback") == 1
@@ -98,7 +98,7 @@ def test_a_handler_that_raises_is_told_with_its_traceback(bench: Start) -> None:
     assert run.out == ""
 
 
-def test_a_handler_that_fails_later_is_told_once_beside_the_figures(bench: Start) -> None:
+def test_a_handler_that_fails_later_is_reported_once_beside_the_figures(bench: Start) -> None:
     run = bench("Tires", "--request", "x", "--strategies", "accept,fork")
     assert run.exit_code(HANG) == 1
     assert "Requests failed: accept with 1 worker, and " in run.out
@@ -106,14 +106,14 @@ def test_a_handler_that_fails_later_is_told_once_beside_the_figures(bench: Start
     assert re.search(r"Use fork with \d worker", run.out), run.out
 
 
-def test_a_handler_that_kills_its_worker_is_told(bench: Start) -> None:
+def test_a_handler_that_kills_its_worker_is_reported(bench: Start) -> None:
     run = bench("die", "--request", "x", "--strategies", "accept")
     assert run.exit_code(HANG) == 1
     assert run.err.startswith("The first request failed (accept with 1 worker):\nWorker 0 (pid ")
     assert "exited with code 3 while serving" in run.err
 
 
-def test_a_request_that_is_not_read_is_told(bench: Start, folder: Path) -> None:
+def test_a_request_that_is_not_read_is_reported(bench: Start, folder: Path) -> None:
     (folder / "request").write_bytes(bytes(1 << 24))  # more than buffers hold
     run = bench("deaf", "--request", "request")
     assert run.exit_code(HANG) == 1
@@ -128,7 +128,7 @@ def test_an_empty_answer_is_an_answer_if_the_first_is_empty_too(bench: Start, ki
     assert "The answer to this request is empty" in " ".join(run.out.split())
 
 
-def test_a_handler_that_stops_its_server_is_told(bench: Start) -> None:
+def test_a_handler_that_stops_its_server_is_reported(bench: Start) -> None:
     run = bench("Bare", "--handler", "handlers:stop", "--request", "", "--strategies", "accept")
     assert run.exit_code(HANG) == 1
     assert "The server does not listen any more." in run.out + run.err
@@ -157,7 +157,9 @@ def test_a_reference_that_cannot_serve_the_handler_is_left_out(bench: Start) -> 
         ),
     ],
 )
-def test_what_cannot_be_had_is_refused(bench: Start, arguments: list[str], sentence: str) -> None:
+def test_a_target_that_cannot_be_served_is_refused(
+    bench: Start, arguments: list[str], sentence: str
+) -> None:
     run = bench(*arguments, "--max-children", 1)
     assert run.exit_code(HANG) == 2
     assert sentence in run.err
@@ -166,7 +168,7 @@ def test_what_cannot_be_had_is_refused(bench: Start, arguments: list[str], sente
 
 
 @pytest.mark.parametrize("closed", [">&- 2>&- <&-", "| true"])
-def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
+def test_closed_standard_streams_do_not_matter(modules: Path, folder: Path, closed: str) -> None:
     words = f"handlers:Echo --app-dir {HERE} --request x --strategies accept --max-children 1"
     command = f"{sys.executable} -m prefork bench {words} --seconds 0.5 --output . {closed}"
     subprocess.run(
@@ -203,7 +205,7 @@ def test_nothing_is_left_of_a_bench_that_is_interrupted(
     assert not list(folder.iterdir())
 
 
-def test_a_child_that_is_leaving_is_waited_for_whoever_presses_ctrl_c(
+def test_ctrl_c_does_not_interrupt_the_wait_for_a_child_that_exits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wait, waits = select.select, []

@@ -32,7 +32,7 @@ def outcome(client: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_whoever_waits_is_served(
+def test_waiting_clients_are_served_before_the_end(
     serve: Start, told: Told, gate: Gate, strategy: str, number: int
 ) -> None:
     server = serve("AtGate", *TWO, "--strategy", strategy)
@@ -66,7 +66,7 @@ def test_a_second_signal_ends_at_once(serve: Start, told: Told, strategy: str) -
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_grace_ends_what_does_not_end_by_itself(
+def test_the_graceful_timeout_ends_requests_that_do_not_end(
     serve: Start, told: Told, strategy: str
 ) -> None:
     server = serve("AtGate", *TWO, "--strategy", strategy, "--graceful-timeout", 0.05)
@@ -78,7 +78,7 @@ def test_the_grace_ends_what_does_not_end_by_itself(
     assert re.search(r"while serving 127\.0\.0\.1:\d+", server.err)
 
 
-def test_a_grace_that_is_not_needed_is_no_force(serve: Start, told: Told, gate: Gate) -> None:
+def test_an_unneeded_graceful_timeout_does_not_force(serve: Start, told: Told, gate: Gate) -> None:
     server = serve("AtGate", *TWO, "--graceful-timeout", 60)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
@@ -89,7 +89,7 @@ def test_a_grace_that_is_not_needed_is_no_force(serve: Start, told: Told, gate: 
     assert server.exit_code() == 0
 
 
-def test_ctrl_c_reaches_everybody_and_nobody_complains(
+def test_ctrl_c_ends_every_process_without_a_traceback(
     serve: Start, told: Told, gate: Gate
 ) -> None:
     server = serve("AtGate", *TWO)
@@ -164,7 +164,7 @@ def workers(server: Program, count: int) -> set[int]:
     return pids if len(pids) == count else set()
 
 
-def test_a_busy_address_is_said_in_a_sentence(serve: Start, short_path: Path) -> None:
+def test_a_busy_address_is_refused_with_a_sentence(serve: Start, short_path: Path) -> None:
     path = short_path / "s"
     first = serve("Echo", *TCP, "--bind", f"unix://{path}", "--max-children", 1)
     port = first.address()[1]
@@ -177,7 +177,7 @@ def test_a_busy_address_is_said_in_a_sentence(serve: Start, short_path: Path) ->
     assert "Exception" not in first.err
 
 
-def test_what_was_bound_is_let_go_when_a_later_address_cannot_be_had(
+def test_bound_addresses_are_released_when_a_later_one_cannot_be_bound(
     serve: Start, short_path: Path
 ) -> None:
     path = short_path / "s"
@@ -197,7 +197,7 @@ def test_what_was_bound_is_let_go_when_a_later_address_cannot_be_had(
         ("Broken", r"handlers:Broken cannot be constructed: LookupError: no licence \(.*:\d+\)"),
     ],
 )
-def test_what_cannot_be_served_is_said_in_a_sentence(
+def test_an_unusable_target_is_refused_with_a_sentence(
     serve: Start, name: str, sentence: str
 ) -> None:
     server = serve(name, *TCP)

@@ -111,7 +111,7 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
         (["--pol", "script.py"], "Unknown option: --pol. Did you mean --pool?"),
     ],
 )
-def test_what_cannot_be_run_is_said_in_a_sentence(
+def test_an_unusable_program_is_refused_with_a_sentence(
     program: Start, folder: Path, words: list[str], sentence: str
 ) -> None:
     (folder / "script.py").write_text("")

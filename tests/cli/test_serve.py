@@ -94,7 +94,7 @@ def test_several_addresses_have_a_pool_each(serve: Start, short_path: Path) -> N
     assert first != second
 
 
-def test_several_addresses_have_one_pool_if_that_is_said(serve: Start, short_path: Path) -> None:
+def test_several_addresses_have_one_pool_with_the_option(serve: Start, short_path: Path) -> None:
     path = short_path / "s"
     binds = ("--bind", "tcp://127.0.0.1:0", "--bind", f"unix://{path}", "--max-children", 1)
     server = serve("Echo", *binds, "--one-pool", "--name", "app")
@@ -204,7 +204,7 @@ def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate:
         assert receive_all(client) == b"served"
 
 
-def test_a_wrong_variable_is_said_in_a_sentence(serve: Start) -> None:
+def test_a_wrong_variable_is_refused_with_a_sentence(serve: Start) -> None:
     server = serve("Echo", PREFORK_MAX_CHILDERN="2")
     assert server.exit_code() == 2
     assert server.out == ""
@@ -218,7 +218,7 @@ def test_a_wrong_variable_is_said_in_a_sentence(serve: Start) -> None:
 def test_serves_without_standard_streams(
     modules: Path, folder: Path, short_path: Path, closed: str
 ) -> None:
-    """The descriptors used to go to the first sockets; a traceback nobody reads killed workers."""
+    """The descriptors used to go to the first sockets; an unread traceback killed workers."""
     path = short_path / "s"
     command = (
         f"{sys.executable} -m prefork serve handlers:noisy --app-dir {HERE} --bind unix://{path}"

@@ -101,7 +101,9 @@ def test_an_address_is_shown_as_people_write_it(address: Any, text: str) -> None
         ("tcp://h:1", errno.ENOBUFS, "No buffer space available"),
     ],
 )
-def test_an_address_that_cannot_be_had(text: str, number: int, words: str) -> None:
+def test_an_address_that_cannot_be_bound_is_refused_with_the_reason(
+    text: str, number: int, words: str
+) -> None:
     error = OSError(number, "No buffer space available")
     assert words in str(refusal_of(parse(text), error))
 

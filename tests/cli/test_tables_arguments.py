@@ -1,4 +1,4 @@
-"""Flags, environment and TOML lead to one dataclass; what is wrong is said, and where."""
+"""Flags, environment and TOML fill one dataclass; an error says what is wrong, and where."""
 
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def test_pyproject_has_a_table_for_us(parsed: Any, tmp_path: Path) -> None:
     assert parsed() == ("app:H", ServeOptions(max_children=2))
 
 
-def test_a_file_that_is_named_stands_alone(parsed: Any, tmp_path: Path) -> None:
+def test_a_named_file_is_the_only_one_read(parsed: Any, tmp_path: Path) -> None:
     (tmp_path / "prefork.toml").write_text("max-children = 2")
     (tmp_path / "other.toml").write_text("backlog = 3")
     assert parsed("app:H", "--config", "other.toml")[1] == ServeOptions(

@@ -165,7 +165,7 @@ def test_a_summary_without_an_answer_has_figures_too() -> None:
 @pytest.mark.parametrize(
     ("spans", "rate", "took"),
     [
-        # Two clients and one worker, which serves each second one: the queue stands from 2 on.
+        # Two clients and one worker, which serves one a second: the queue is steady from 2 on.
         ([(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)], 1.0, [2, 2, 2, 2]),
         # The same with a worker each.
         ([(0, 2), (0, 2), (2, 4), (2, 4), (4, 6), (4, 6)], 1.0, [2, 2, 2, 2]),
@@ -174,7 +174,7 @@ def test_a_summary_without_an_answer_has_figures_too() -> None:
         ([], 0.0, []),
     ],
 )
-def test_exchanges_are_counted_while_the_queue_stands(
+def test_exchanges_are_counted_while_the_queue_is_steady(
     spans: list[tuple[float, float]], rate: float, took: list[float]
 ) -> None:
     found, found_took = steady(spans, clients=2, start=0.5, end=5.0)

@@ -64,7 +64,7 @@ def test_the_report_has_a_line_for_each_candidate_and_fits_in_a_terminal() -> No
     assert max(map(len, said.splitlines())) <= 80
 
 
-def test_the_report_says_what_stands_against_the_figures() -> None:
+def test_the_report_says_what_casts_doubt_on_the_figures() -> None:
     busy = a_result("accept", 1, 1.0, clients_busy=0.95)
     complaints = [("accept with 1 worker", "ValueError: [bold]"), ("fork with 1 worker", "another")]
     said = said_of(a_record(results=[busy], trials=[[]], complaints=complaints), 200)

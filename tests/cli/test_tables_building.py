@@ -80,13 +80,13 @@ def test_the_actions_of_the_server_class_are_not_forgotten() -> None:
         assert server.acted == 1
 
 
-def test_a_pool_class_keeps_its_settings_but_for_what_is_said() -> None:
+def test_a_pool_class_keeps_its_settings_except_those_given() -> None:
     assert made(OwnPool).prefork_settings == prefork.Settings(name="own", graceful_timeout=3.0)
     settings = made(OwnPool, graceful_timeout=1.0).prefork_settings
     assert settings == prefork.Settings(name="own", graceful_timeout=1.0)
 
 
-def test_the_name_is_the_module_unless_it_is_said() -> None:
+def test_the_name_is_the_module_unless_one_is_given() -> None:
     assert made(function).prefork_settings.name == "app"
     assert made(function, name="other").prefork_settings.name == "other"
 

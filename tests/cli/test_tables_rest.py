@@ -110,7 +110,7 @@ def test_only_what_could_be_served_is_offered_the_nearest_first(
     assert str(caught.value).partition(").")[2] == hint
 
 
-def test_the_standard_librarys_module_is_had_beside_ours() -> None:
+def test_the_standard_librarys_module_is_loaded_beside_this_package() -> None:
     library = standard_library()
     assert library is standard_library()
     assert library.TCPServer is not prefork.TCPServer

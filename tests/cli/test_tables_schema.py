@@ -115,7 +115,7 @@ BASE = Settings(
     [
         ({}, {}),
         ({"graceful_timeout": 4.0, "name": "said"}, {"graceful_timeout": 4.0, "name": "said"}),
-        # What is said counts, also where it is the default.
+        # An option that is given counts even if it is the default.
         ({"graceful_timeout": None}, {"graceful_timeout": None}),
         (
             {"strategy": "accept", "process_titles": True},
@@ -125,7 +125,7 @@ BASE = Settings(
         ({"max_requests_jitter": 2}, {"max_requests_jitter": 2}),
     ],
 )
-def test_what_is_not_said_is_left_to_the_server_class(
+def test_options_not_given_are_left_to_the_server_class(
     said: dict[str, Any], changed: dict[str, Any]
 ) -> None:
     assert PoolOptions(settings=said).over(BASE) == replace(BASE, **changed)
@@ -169,7 +169,7 @@ def test_limits_of_a_sizing_that_decides_nothing_are_refused(
     PoolOptions(settings={"min_children": 2}).over(Settings(sizing="load"))
 
 
-def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
+def test_settings_that_exclude_each_other_are_refused_with_their_error() -> None:
     class Particular(Settings):
         def __post_init__(self) -> None:
             if self.threads > 3 and not self.gc_freeze:

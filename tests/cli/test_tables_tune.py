@@ -1,4 +1,4 @@
-"""`prefork tune` without a process: its words, its search, its conclusions, what it shows."""
+"""`prefork tune` without a process: options, conclusions, report and files."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ MB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def short_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said of the simulated figures is looked at here, not how exact they are."""
+    """These tests read the report about simulated figures, not how exact they are."""
     monkeypatch.setattr(forecast, "REQUESTS", 4000)
 
 
@@ -213,7 +213,7 @@ def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() 
     assert said.splitlines()[-1] == line
 
 
-def test_datagrams_are_told_no_backlog() -> None:
+def test_datagrams_get_no_backlog_option() -> None:
     assert a_record(datagrams=True).command.endswith(" --max-children 12")
 
 
@@ -240,12 +240,12 @@ def test_an_impossible_target_is_reported() -> None:
     assert "is not possible: a request takes 20.0 ms even" in said_of(shown)
 
 
-def test_more_than_was_measured_is_said_to_be_simulated() -> None:
+def test_a_rate_above_the_measured_ones_is_marked_as_simulated() -> None:
     said = said_of(a_record(rate=375))
     assert "No number of workers served more than 364 requests/s here, beside its clients" in said
 
 
-def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_them() -> None:
+def test_the_clients_share_of_the_cores_is_mentioned_if_more_workers_could_use_it() -> None:
     said = " ".join(said_of(a_record((1, 2, 3), clients=0.75)).split())
     assert "The clients used 0.750 of the 2 cores: with clients on other machines" in said
     assert "up to 8 workers can use these cores." in said
@@ -291,7 +291,7 @@ def test_another_machine_is_answered_by_simulation() -> None:
     assert without_a_rate.found.advice.max_children == 244
 
 
-def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> None:
+def test_the_queue_of_a_pool_that_cannot_keep_up_grows_without_limit() -> None:
     said = said_of(a_record(cores=64, memory=30 * MB, rate=5000))
     assert "At 5,000 requests/s the queue of 3 workers would grow without limit: they serve" in said
     assert "answered within" not in said

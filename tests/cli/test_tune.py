@@ -79,7 +79,7 @@ def test_a_client_of_the_users_is_called(tune: Start) -> None:
     assert "--max-children 1 " in run.out
 
 
-def test_memory_for_one_worker_is_said(tune: Start) -> None:
+def test_memory_for_one_worker_limits_the_advice(tune: Start) -> None:
     run = tune("AsleepForAWhile", "--request", "x", "--memory", "100K")
     assert run.exit_code(HANG) == 0, run.out + run.err
     said = " ".join(run.out.split())
@@ -88,7 +88,7 @@ def test_memory_for_one_worker_is_said(tune: Start) -> None:
     assert "--max-children 1 --backlog 128" in said
 
 
-def test_a_handler_that_raises_is_told_with_its_traceback(tune: Start) -> None:
+def test_a_handler_that_raises_is_reported_with_its_traceback(tune: Start) -> None:
     run = tune("noisy", "--request", "x")
     assert run.exit_code(HANG) == 1
     assert run.err.startswith("The first request failed (1 worker):\n")
@@ -97,13 +97,13 @@ def test_a_handler_that_raises_is_told_with_its_traceback(tune: Start) -> None:
     assert run.out == ""
 
 
-def test_a_handler_that_kills_its_worker_is_told(tune: Start) -> None:
+def test_a_handler_that_kills_its_worker_is_reported(tune: Start) -> None:
     run = tune("die", "--request", "x")
     assert run.exit_code(HANG) == 1
     assert run.err.startswith("The first request failed (1 worker):\nWorker 0 (pid ")
 
 
-def test_a_handler_that_fails_later_is_told_beside_the_figures(tune: Start) -> None:
+def test_a_handler_that_fails_later_is_reported_beside_the_figures(tune: Start) -> None:
     run = tune("Tires", "--request", "x")
     assert run.exit_code(HANG) == 1
     assert "Requests failed. The first failure:" in run.out
@@ -111,7 +111,7 @@ def test_a_handler_that_fails_later_is_told_beside_the_figures(tune: Start) -> N
     assert "Nothing to recommend: requests failed with every number of workers." in run.out
 
 
-def test_a_handler_that_stops_its_server_is_told(tune: Start) -> None:
+def test_a_handler_that_stops_its_server_is_reported(tune: Start) -> None:
     run = tune("Bare", "--handler", "handlers:stop", "--request", "")
     assert run.exit_code(HANG) == 1
     assert "The server does not listen any more." in run.out + run.err
@@ -128,7 +128,9 @@ def test_a_handler_that_stops_its_server_is_told(tune: Start) -> None:
         (["CannotStart", "--request", "x"], "RuntimeError: there is no database"),
     ],
 )
-def test_what_cannot_be_had_is_refused(tune: Start, arguments: list[str], sentence: str) -> None:
+def test_a_target_that_cannot_be_served_is_refused(
+    tune: Start, arguments: list[str], sentence: str
+) -> None:
     run = tune(*arguments)
     assert run.exit_code(HANG) == 2
     assert sentence in run.err
@@ -136,7 +138,7 @@ def test_what_cannot_be_had_is_refused(tune: Start, arguments: list[str], senten
 
 
 @pytest.mark.parametrize("closed", [">&- 2>&- <&-", "| true"])
-def test_nobody_has_to_listen(modules: Path, folder: Path, closed: str) -> None:
+def test_closed_standard_streams_do_not_matter(modules: Path, folder: Path, closed: str) -> None:
     words = f"handlers:Echo --app-dir {HERE} --request x --max-children 1"
     command = f"{sys.executable} -m prefork tune {words} --seconds 0.5 --output . {closed}"
     subprocess.run(

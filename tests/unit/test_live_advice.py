@@ -212,7 +212,7 @@ def test_with_threads_the_workers_stay_and_threads_do_the_rest() -> None:
     assert "24 threads in each worker" in " ".join(found.reasons)
 
 
-def test_a_backlog_that_was_full_is_doubled_and_what_it_turned_away_is_said() -> None:
+def test_a_backlog_that_was_full_is_doubled_and_its_rejections_are_mentioned() -> None:
     before, after = readings(
         2,
         served=50,

@@ -11,7 +11,7 @@ from prefork.advice.queueing import Queue, erlang_c, repairman
     ("load", "servers", "probability"),
     [
         (0.0, 1, 0.0),
-        (0.5, 1, 0.5),  # M/M/1: who comes while it is busy
+        (0.5, 1, 0.5),  # M/M/1: arrivals while it is busy
         (1.0, 2, 1 / 3),
         (2.0, 3, 4 / 9),
         (8.0, 10, 0.4092),
@@ -69,7 +69,7 @@ def test_where_servers_cannot_keep_up_the_wait_has_no_end() -> None:
         (10, 64, 0.001, 0.1, 10 / 0.101),
     ],
 )
-def test_workers_that_wait_and_compute_in_turns(
+def test_workers_that_alternate_between_waiting_and_computing(
     workers: int, cores: int, cpu: float, wait: float, rate: float
 ) -> None:
     assert repairman(workers, cores, cpu, wait) == pytest.approx(rate)

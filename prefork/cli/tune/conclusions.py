@@ -29,7 +29,7 @@ from prefork.loadtest.trials import Summary
 
 PART = 0.8
 """Of what the pool can serve: the expected rate, unless an option sets it. Above it the queue grows
-fast, so nobody should plan for more."""
+fast, so it should not be planned for."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Sweep:
         if not latencies.count or not crowded.measured.exchanges:
             return None
         cpu = max(crowded.cpu / crowded.measured.exchanges, LEAST_CPU)
-        # Without the time spent queueing for a core: other programs have the cores meanwhile.
+        # Without the time spent queueing for a core: other programs had the cores then.
         exchange = latencies.mean - (alone.waited + alone.clients_waited) / exchanges
         service = exchange
         if self.pool.threads == 1:

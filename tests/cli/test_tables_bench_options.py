@@ -1,4 +1,4 @@
-"""What can be said to `prefork bench`, and how it shares its time."""
+"""The options of `prefork bench`, and how it divides its time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +46,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
     return parse
 
 
-def test_all_words(parsed: Parse) -> None:
+def test_all_options_are_parsed(parsed: Parse) -> None:
     said = "a:H --request x --keep-open --bind udp --strategies fork,accept --max-children 4,1,4"
     more = "--clients 3 --seconds 2.5 --output out --handler a:I"
     assert parsed(*said.split(), *more.split()) == (
@@ -65,7 +65,7 @@ def test_all_words(parsed: Parse) -> None:
     )
 
 
-def test_few_words(parsed: Parse) -> None:
+def test_options_have_defaults(parsed: Parse) -> None:
     assert parsed("a:H", "--client", "a:ask") == ("a:H", BenchOptions(client="a:ask"))
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_escape_is_refused(text: str) -> None:
         ("unixgram", Address("unixgram")),
     ],
 )
-def test_where_servers_may_listen(text: str, address: Address) -> None:
+def test_schemes_and_any_port_are_accepted_as_bind(text: str, address: Address) -> None:
     assert words.bind_of(text) == address
 
 
@@ -198,13 +198,13 @@ def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("seconds", "cells", "tail", "rounds"),
+    ("seconds", "servers", "tail", "rounds"),
     [(45, 26, 0.0, 6), (45, 26, 0.2, 4), (10, 26, 0.0, 2), (45, 4, 1.0, 4), (1, 26, 0, 2)],
 )
-def test_there_are_more_rounds_where_turns_stay_long_enough(
-    seconds: float, cells: int, tail: float, rounds: int
+def test_there_are_more_rounds_if_trials_stay_long_enough(
+    seconds: float, servers: int, tail: float, rounds: int
 ) -> None:
-    assert plan.rounds_for(seconds, cells, tail) == rounds
+    assert plan.rounds_for(seconds, servers, tail) == rounds
 
 
 def test_rounds_go_there_and_back() -> None:
@@ -212,17 +212,17 @@ def test_rounds_go_there_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "turns_left", "tail", "length"),
+    ("left", "trials_left", "tail", "length"),
     [(10, 10, 0, 1.0), (10, 10, 0.2, 0.8), (10, 10, 5, 0.25), (0.01, 10, 0, plan.SHORTEST)],
 )
-def test_a_turn_leaves_time_for_what_is_under_way_at_its_end(
-    left: float, turns_left: int, tail: float, length: float
+def test_a_trial_leaves_time_for_the_requests_in_progress_at_its_end(
+    left: float, trials_left: int, tail: float, length: float
 ) -> None:
-    assert plan.length_of(left, turns_left, tail) == pytest.approx(length)
+    assert plan.length_of(left, trials_left, tail) == pytest.approx(length)
 
 
 def test_however_long_the_tails_the_time_is_kept() -> None:
-    """All turns, each with a tail that is known from the one before it."""
+    """All trials, each with a tail that is known from the one before it."""
     left, count = 45.0, 52
     for number in range(count):
         left -= plan.length_of(left, count - number, 0.5) + 0.5
