@@ -23,18 +23,28 @@ class ServerState:
 
     `run` is the loop that is running. `reaper` watches the children of a `ForkingMixIn`. `master`
     keeps the pool of a `PreforkMixIn`. `worker` is set in a worker process of such a pool.
-    `one_request_threads` are the threads that are in `handle_request()` of a pool, by their
-    identifiers. `replaced_methods` are the entries of the instance's `__dict__` that the counting
-    of requests has replaced, with what they were before (`None`: absent).
+    `aborted` is how many requests were aborted when the workers of the last run were killed, `None`
+    if they were not. `one_request_threads` are the threads that are in `handle_request()` of a
+    pool, by their identifiers. `replaced_methods` are the entries of the instance's `__dict__` that
+    the counting of requests has replaced, with what they were before (`None`: absent).
     """
 
-    __slots__ = ("master", "one_request_threads", "reaper", "replaced_methods", "run", "worker")
+    __slots__ = (
+        "aborted",
+        "master",
+        "one_request_threads",
+        "reaper",
+        "replaced_methods",
+        "run",
+        "worker",
+    )
 
     def __init__(self) -> None:
         self.run: Run | None = None
         self.reaper: Reaper | None = None
         self.master: Master | None = None
         self.worker: WorkerState | None = None
+        self.aborted: int | None = None
         self.one_request_threads: set[int] = set()
         self.replaced_methods: dict[str, Any] | None = None
 

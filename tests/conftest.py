@@ -16,6 +16,15 @@ from tests.support.checkout import as_if_installed
 from tests.support.children import become_subreaper, kill_and_reap
 from tests.support.deadlines import WHOLE_TEST, Deadline, stretched
 from tests.support.leaks import Surroundings, describe
+
+# Fixtures become known to pytest by their names here.
+from tests.support.pool_fixtures import certificate as certificate
+from tests.support.pool_fixtures import errors as errors
+from tests.support.pool_fixtures import held as held
+from tests.support.pool_fixtures import no_pauses as no_pauses
+from tests.support.pool_fixtures import stage as stage
+from tests.support.pool_fixtures import stage_of as stage_of
+from tests.support.pool_fixtures import strategy as strategy
 from tests.support.serving import POLL_INTERVAL, end_loops_left_behind, serving
 
 # The first call finds the place of the process title, as long as nobody has changed the

@@ -34,9 +34,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("workers", "prefork/settings"),
     ("prefork/policies", "prefork/linux"),
-    ("prefork/state", "prefork/simulation"),
-    ("prefork/readings", "prefork/advice"),
-    ("prefork/master", "prefork/loadtest"),
+    ("prefork/state",),
+    ("prefork/readings", "prefork/simulation"),
+    ("prefork/master", "prefork/advice"),
+    ("prefork/loadtest",),
     ("socketserver",),
     ("prefork",),
     ("prefork/cli",),

@@ -41,8 +41,8 @@ LOADED, CONSTANT, SETTLED, COMPUTING = 4.0, 60.0, 15.0, 8.0
 WAVES, CREST, TROUGH = 50, 0.4, 0.8
 STRATEGIES = "accept", "handoff", "reuseport"
 QUICK = {"sizing": "ondemand", "idle_timeout": 0.25, "min_children": 1}
-RESIZED, SATURATED = "Scaling from", "the CPU is saturated"
-"""Words in the master's log: when the wanted size changes, and when more workers cannot help."""
+SCALED, SATURATED = "scaled", "saturated"
+"""Events in the master's log: the wanted size changes, or more workers would not help."""
 
 MOST_TO_GROW, MOST_TO_SHRINK = 2.0, IDLE_TIMEOUT + 5.0
 MOST_CHANGES = 2
@@ -57,7 +57,8 @@ class SizeJournal:
     """What a sizing server has noted so far. Times in seconds of the monotonic clock."""
 
     sizes: list[tuple[float, int]] = field(default_factory=list)
-    log: list[tuple[float, str]] = field(default_factory=list)
+    log: list[tuple[float, str, str]] = field(default_factory=list)
+    """Moments, events and messages."""
     retired: list[str] = field(default_factory=list)
     """The states of workers when they were chosen to leave."""
 
@@ -68,8 +69,8 @@ class SizeJournal:
             note: dict[str, Any] = json.loads(line)
             if "size" in note:
                 journal.sizes.append((note["at"], note["size"]))
-            elif "log" in note:
-                journal.log.append((note["at"], note["log"]))
+            elif "event" in note:
+                journal.log.append((note["at"], note["event"], note["log"]))
             else:
                 journal.retired.append(note["retired"])
         return journal
@@ -80,7 +81,7 @@ class SizeJournal:
 
     def decisions(self, since: float, until: float) -> int:
         """Return how often the wanted size changed."""
-        return sum(since <= at < until and RESIZED in message for at, message in self.log)
+        return sum(event == SCALED and since <= at < until for at, event, _ in self.log)
 
     def seconds_to(self, size: int, since: float) -> float:
         """Return how long it took from a moment until the pool had this size."""
@@ -91,8 +92,8 @@ class SizeJournal:
 
     @property
     def times_saturated(self) -> int:
-        """How often the log says that the machine is saturated."""
-        return sum(SATURATED in message for _, message in self.log)
+        """How often the master has logged that more workers would not help."""
+        return sum(event == SATURATED for _, event, _ in self.log)
 
 
 @contextmanager
@@ -244,7 +245,7 @@ class SizingFigures:
             at_least=CORES + 1,
         )
         yield Goal(
-            "log messages that the CPU is saturated: {}",
+            "log messages that more workers would not help: {}",
             self.computing.times_saturated,
             at_most=1,
             at_least=1,
@@ -266,7 +267,10 @@ class SizingFigures:
         return {
             "steps": [vars(each) for each in self.steps],
             "constant": self.constant,
-            "computing": {"largest": self.computing.largest, "log": self.computing.log},
+            "computing": {
+                "largest": self.computing.largest,
+                "log": [(at, message) for at, _, message in self.computing.log],
+            },
             "waves": {
                 strategy: {**vars(one), "retired": len(one.retired)}
                 for strategy, one in self.waves.items()

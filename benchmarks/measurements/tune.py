@@ -28,9 +28,8 @@ from benchmarks.report.finding import Finding
 from benchmarks.report.goals import Goal
 from benchmarks.report.tables import listing
 from benchmarks.servers.tune_handlers import LOOPS
-from prefork.advice.recommendation import Point
+from prefork.advice.noise import Estimate
 from prefork.loadtest.machine import BUSY
-from prefork.loadtest.trials import Estimate
 
 HANDLERS = {
     "Computes": (1, 2, 3, 4, 5, 6, 8),
@@ -129,15 +128,15 @@ def compare(name: str, numbers: tuple[int, ...], seconds: float) -> TuneComparis
     took = time.monotonic() - began
     recommended = int(advised["advice"]["max_children"])
     bar.at(0.33)
-    swept = points_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
-    best = max(swept, key=lambda workers: swept[workers].rate)
+    swept = rates_of(run(name, "--seconds", str(seconds), "--max-children", listed(numbers)))
+    best = max(swept, key=lambda workers: swept[workers].value)
     bar.at(0.67)
     both = listed({recommended, best})
     compared = run(name, "--seconds", str(seconds), "--max-children", both)
-    points = points_of(compared)
-    one, highest = points[recommended], points[best]
-    share = one.rate / highest.rate
-    error = share * math.hypot(one.error / one.rate, highest.error / highest.rate)
+    rates = rates_of(compared)
+    one, highest = rates[recommended], rates[best]
+    share = one.value / highest.value
+    error = share * math.hypot(one.error / one.value, highest.error / highest.value)
     others = max(advised["others_percent"], compared["others_percent"])
     return TuneComparison(
         name,
@@ -155,14 +154,9 @@ def listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, sorted(numbers)))
 
 
-def points_of(record: dict[str, Any]) -> dict[int, Point]:
+def rates_of(record: dict[str, Any]) -> dict[int, Estimate]:
     """Return what was measured, by the number of workers."""
-    points = {}
-    for size in record["sizes"]:
-        rate = Estimate(**size["summary"]["rate"])
-        error = rate.error(size["quiet_turns"])
-        points[size["workers"]] = Point(size["workers"], rate.value, error)
-    return points
+    return {size["workers"]: Estimate(**size["summary"]["rate"]) for size in record["sizes"]}
 
 
 def law_of(record: dict[str, Any]) -> tuple[str, str, str]:

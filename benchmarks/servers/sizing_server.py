@@ -3,8 +3,9 @@
     python -I sizing_server.py HANDLER --journal FILE [--workers N] [--settings JSON] [...]
 
 The program prints its port. Each line of the journal is a JSON object: `at`, in seconds of the
-monotonic clock, and one of `size`, the number of processes from then on; `log`, a message of the
-master; `retired`, the state of a worker when it was chosen to leave.
+monotonic clock, and one of `size`, the number of processes from then on; `event`, what the
+master has logged, with its message as `log`; `retired`, the state of a worker that was chosen to
+leave.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class JournalWriter(logging.Handler):
             self._file.write(json.dumps({"at": time.monotonic(), **what}) + "\n")
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.note(log=record.getMessage())
+        self.note(event=getattr(record, "event", ""), log=record.getMessage())
 
 
 def noting_retirements(journal: JournalWriter) -> Callable[..., list[int]]:

@@ -1,4 +1,4 @@
-"""From what was measured to what to set: pure rules, each of which gives its reason."""
+"""From measurements to settings: pure rules, each of which gives its reasons."""
 
 from prefork.advice.live import advise
 from prefork.advice.recommendation import Advice

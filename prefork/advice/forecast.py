@@ -1,7 +1,7 @@
-"""What a pool would do at a rate, here or on another machine: simulated from what was measured.
+"""What a pool would do at some rate, here or on another machine: simulated from measurements.
 
-It takes for granted that a core there is as fast as one here, that what handlers wait for (a
-database, another server) answers as fast at any rate, and that workers do not hinder each other.
+It assumes that a core there is as fast as one here, that what handlers wait for (a database,
+another server) answers as fast at any rate, and that workers do not slow each other down.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from prefork.advice.recommendation import HELD, Place, Prediction
+from prefork.advice.recommendation import HELD, Prediction, Resources
 from prefork.simulation import Poisson, Scenario, Service, simulate
+from prefork.state.histogram import Histogram
 
 REQUESTS = 20_000
-"""Of which the slowest hundredth is two hundred: their least is known to a few percent."""
+"""The slowest hundredth of them is two hundred, which gives the p99 to a few percent."""
 SHORTEST = 100
-"""Service times that are simulated at least."""
+"""Service times to simulate at least."""
 WARM_UP = 0.1
 """The part of the time that is not counted: the pool begins idle."""
 LEAST_PART = 0.05
-"""Of the mean service time: no request is taken to be shorter than that."""
+"""Of the mean service time: no request counts as shorter than that."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,22 @@ class Sample:
 
     services: Sequence[Service]
     outside: float
-    """Seconds of an exchange in which it occupies no worker: of the client and the kernel."""
+    """Seconds of an exchange in which it occupies no worker but the client and the kernel."""
 
     @classmethod
-    def of(cls, took: Sequence[float], service: float, cpu: float, outside: float) -> Sample:
-        """From the seconds that exchanges of a single client took, when a request occupies a worker
-        for `service` of them on average, `cpu` of these on a core.
+    def of(cls, latencies: Histogram, service: float, cpu: float, outside: float) -> Sample:
+        """From the exchanges of a single client, of which a request occupies a worker for `service`
+        seconds on average, `cpu` of these on a core.
 
-        What is more is the same for all; the share of CPU is taken to be, too.
+        The rest of an exchange, and the share of CPU, are assumed to be the same for all.
         """
-        more = max(0.0, fmean(took) - service)
+        rest = max(0.0, latencies.mean - service)
         share = min(1.0, cpu / service)
-        alone = [max(LEAST_PART * service, each - more) for each in took]
+        alone = [max(LEAST_PART * service, each - rest) for each in latencies.durations()]
         return cls([Service(share * each, (1 - share) * each) for each in alone], outside)
 
     def with_cpu(self, times: float) -> Sample:
-        """The same requests, but each costs so many times the CPU; they wait for as long."""
+        """The same requests with this many times the CPU each; they wait for as long."""
         services = [Service(times * service.cpu, service.wait) for service in self.services]
         return Sample(services, self.outside)
 
@@ -58,13 +59,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What comes of numbers of workers, when clients come at random, `rate` a second."""
+    """Predicts what a number of workers does with random arrivals, `rate` a second."""
 
     sample: Sample
-    place: Place
+    resources: Resources
     rate: float
     threads: int = 1
-    """Requests in each worker at a time; 0: any number."""
+    """Concurrent requests in each worker; 0: no limit."""
 
     def __call__(self, workers: int) -> Prediction:
         mean = fmean(sum(service) for service in self.sample.services)
@@ -75,7 +76,7 @@ class Forecast:
                 services=self.sample.services,
                 workers=workers,
                 threads=self.threads,
-                cores=self.place.cores,
+                cores=self.resources.cores,
                 seconds=seconds,
                 warm_up=WARM_UP * seconds,
             )
@@ -83,6 +84,6 @@ class Forecast:
         return Prediction(
             outcome.throughput,
             outcome.latencies.quantile(0.99) + self.sample.outside,
-            # Who is taken sees those behind him who came while he waited (Little's law).
+            # The queue behind a request consists of those that came while it waited (Little).
             math.ceil(self.rate * outcome.waits.quantile(HELD)),
         )

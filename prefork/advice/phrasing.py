@@ -1,4 +1,4 @@
-"""Figures as sentences show them."""
+"""How sentences show figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def counted(number: int, what: str) -> str:
 
 
 def shown(figure: float) -> str:
-    """A figure in three digits, or as many as it has before the point: `51.7`, `12,318`."""
+    """Three significant digits, or all digits before the point: `51.7`, `12,318`."""
     if figure < 1000:
         figure = float(f"{figure:.3g}")
     if figure >= 100 or not figure:
@@ -26,7 +26,7 @@ def in_time(seconds: float) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """In powers of 1024, as limits of memory are given."""
+    """In powers of 1024, like limits of memory."""
     unit, name = next((each for each in SIZES if size >= each[0]), (1, "bytes"))
     return f"{shown(size / unit)} {name}"
 

@@ -1,10 +1,10 @@
-"""What queues say about a pool: how many wait, for how long, and what workers get out of cores.
+"""Queueing theory for a pool: how many requests wait, for how long, and what cores limit.
 
-Two models. An open one, M/G/c: requests come at a rate, at random, and wait for one of so many
-workers. Erlang C is exact for exponential service times; Allen and Cunneen's correction (Allen,
-"Probability, Statistics, and Queueing Theory", 1990, 5.6) makes it good for others. And a closed
-one, the machine repairman (M/M/c//N): so many workers, always one request each, wait and compute in
-turns, and queue for the cores.
+Two models. An open one, M/G/c: requests arrive at random at a rate, and wait for one of c workers.
+Erlang C is exact for exponential service times; Allen and Cunneen's correction (Allen,
+"Probability, Statistics, and Queueing Theory", 1990, 5.6) extends it to others. And a closed one,
+the machine repairman (M/M/c//N): N workers, each of which always has a request, alternate between
+waiting and computing, and queue for the cores.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import NamedTuple
 def erlang_c(load: float, servers: int) -> float:
     """The probability that a request has to wait; `load` is rate times service time, in erlangs.
 
-    1 where the servers cannot keep up.
+    1 if the servers cannot keep up.
     """
     if load >= servers:
         return 1.0
     if load <= 0:
         return 0.0
-    blocked = 1.0  # Erlang B, by its recursion, which never overflows
+    blocked = 1.0  # Erlang B by its recursion, which cannot overflow
     for number in range(1, servers + 1):
         blocked = load * blocked / (number + load * blocked)
     return blocked / (1 - load / servers * (1 - blocked))
 
 
 class Queue(NamedTuple):
-    """M/G/c: arrivals at random at `rate` a second; `servers` that take `service` seconds each on
+    """M/G/c: random arrivals at `rate` a second; `servers` that take `service` seconds for each on
     average, with a standard deviation of `spread` times that."""
 
     rate: float
@@ -39,7 +39,7 @@ class Queue(NamedTuple):
 
     @property
     def load(self) -> float:
-        """Servers that are busy on average, in erlangs."""
+        """The average number of busy servers, in erlangs."""
         return self.rate * self.service
 
     @property
@@ -48,36 +48,37 @@ class Queue(NamedTuple):
 
     @property
     def waits(self) -> float:
-        """The part of the requests that has to wait."""
+        """The part of the requests that have to wait."""
         return erlang_c(self.load, self.servers)
 
     def wait(self, share: float) -> float:
-        """Seconds that this share of the requests waits at most, infinite where the servers cannot
-        keep up; the tail is taken as exponential, which it is for M/M/c."""
+        """Seconds that this share of the requests waits at most; infinite if the servers cannot
+        keep up. The tail is assumed to be exponential, as it is for M/M/c."""
         if self.utilisation >= 1:
             return math.inf
         if (later := 1 - share) >= self.waits:
             return 0.0
-        return self._wait_of_those_who_wait * math.log(self.waits / later)
+        return self._mean_wait_of_delayed * math.log(self.waits / later)
 
     @property
-    def _wait_of_those_who_wait(self) -> float:
+    def _mean_wait_of_delayed(self) -> float:
         spare = self.servers / self.service - self.rate
         return (1 + self.spread**2) / 2 / spare
 
 
 def repairman(workers: int, cores: int, cpu: float, wait: float) -> float:
-    """Requests a second of workers that always have one, each `cpu` seconds on one of the cores and
-    `wait` seconds elsewhere.
+    """Requests a second of workers that always have one, which takes `cpu` seconds on one of the
+    cores and `wait` seconds elsewhere.
 
-    Between the bounds workers / (cpu + wait) and cores / cpu, which it meets far from the knee.
+    It lies below the bounds workers / (cpu + wait) and cores / cpu, and meets them far from the
+    knee.
     """
     if cpu <= 0:
         return workers / wait
     if wait <= 0:
         return min(workers, cores) / cpu
-    # The probability that so many want a core, each as a logarithm: of many workers it would
-    # overflow.
+    # The probability that `number` of them want a core, as a logarithm: it would overflow for many
+    # workers.
     logarithms = [0.0]
     for number in range(1, workers + 1):
         up, down = (workers - number + 1) / wait, min(number, cores) / cpu

@@ -1,6 +1,6 @@
-"""How many workers, how many threads in each, how long a backlog: pure rules, each with its reason.
+"""How many workers, how many threads in each, how long a backlog: pure rules with their reasons.
 
-`prefork tune` follows them with what it has measured, the live advice with what a running server
+`prefork tune` applies them to what it has measured, the live advice to what a running server
 shows. First a `Choice` of the number of workers, by one of three rules: `most_throughput()` of a
 sweep, `enough_for_cores()` without one, `least_for_target()` of predictions. Then `advice()`.
 """
@@ -12,50 +12,47 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from prefork.advice.noise import FLOOR, Estimate, preferred
 from prefork.advice.phrasing import counted, in_bytes, in_percent, in_time, shown
 
-NOISE = 0.02
-"""Less than this part of the rate is no gain."""
 LOSS = 0.05
-"""The part of the rate that shall not be given up for fewer workers,"""
-SURE = 1.5
-"""not even if what was measured is off by so many standard errors."""
+"""The part of the rate that must not be lost by taking fewer workers."""
 FINE = 1.2
-"""Two numbers of workers are near enough when one is less than so many times the other."""
+"""Two numbers of workers are near enough if the larger is less than this many times the other."""
 ROUNDING = 0.05
-"""The part of a worker that is not worth one more."""
+"""The part of a worker that does not justify one more."""
 BUSIEST = 0.95
-"""The part of what workers and cores can serve beyond which the queue grows for too long: hours."""
+"""The utilisation of workers and cores above which the queue grows for hours."""
 MOSTLY = 0.5
-"""The share of a request from which on it is said to be spent so: waiting, or computing."""
+"""The share of a request from which on it counts as mostly waiting, or mostly computing."""
 HELD = 0.999
-"""The part of all moments in which the backlog must hold who waits."""
+"""The part of all moments in which the backlog must hold the requests that wait."""
 PAUSE = 1.0
-"""Seconds for which the backlog must hold whoever comes while nobody is served: a worker that is
-replaced, a disk that stalls, a neighbour on the machine."""
+"""Seconds of arrivals for which the backlog must have room while no request is served: a worker is
+replaced, a disk stalls, another program takes the machine."""
 LEAST_BACKLOG = 128
-"""Below this nothing is saved: a place in the backlog that nobody takes costs no memory."""
+"""A shorter backlog saves nothing: an unused place in it costs no memory."""
 
 
 class Profile(NamedTuple):
     """One request, and one worker."""
 
     service: float
-    """Seconds that it occupies a worker on average, when nothing else is in its way."""
+    """Seconds for which it occupies a worker on average, without competition."""
     cpu: float
-    """Seconds on a core of it, on average: of all the server's processes."""
+    """Seconds of that on a core, on average, in all processes of the server."""
     spread: float = 1.0
     """The standard deviation of the service times over their mean."""
     memory: int | None = None
     """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
     slots: int = 1
-    """Requests that a worker makes something of at a time; more than 1 with threads only."""
+    """Requests that a worker makes progress with concurrently; more than 1 with threads only."""
     datagrams: bool = False
-    """Whether requests wait in a socket's buffer, and in no backlog."""
+    """Whether requests wait in a socket's buffer and not in a backlog."""
 
     @property
     def waiting(self) -> float:
-        """The share of its time in which a request needs no core."""
+        """The share of its time for which a request needs no core."""
         return max(0.0, 1 - self.cpu / self.service)
 
     @property
@@ -64,57 +61,43 @@ class Profile(NamedTuple):
         return max(1.0, self.service / self.cpu)
 
 
-class Place(NamedTuple):
-    """What a pool may take of its machine."""
+class Resources(NamedTuple):
+    """What a pool may use of its machine."""
 
     cores: int
     memory: int | None = None
     """Bytes for all its workers; `None`: unknown."""
     longest_backlog: int | None = None
-    """What the kernel cuts every backlog to (net.core.somaxconn)."""
+    """The kernel's upper limit for every backlog (net.core.somaxconn)."""
 
     def room(self, profile: Profile) -> int | None:
-        """Workers that fit into the memory, at least one; `None` where one of both is unknown."""
+        """Workers that fit into the memory, at least one; `None` if either is unknown."""
         if self.memory is None or not profile.memory:
             return None
         return max(1, self.memory // profile.memory)
 
 
 class Point(NamedTuple):
-    """One number of workers that was measured with always more clients than workers."""
+    """One number of workers, measured with more clients than workers at all times."""
 
     workers: int
-    rate: float
+    rate: Estimate
     """Requests a second."""
-    error: float = 0.0
-    """The standard error of that; 0 where nothing is known of it."""
-
-    @property
-    def at_least(self) -> float:
-        """The rate that is nearly sure."""
-        return self.rate - SURE * self.error
-
-    def as_good_as(self, best: Point) -> bool:
-        """Whether no more is gained with the best of all: the less is known of the two, the less
-        may be between them."""
-        error = math.hypot(self.error, best.error) / best.rate if best.rate else 0.0
-        given_up = max(0.0, min(NOISE, LOSS - SURE * error))
-        return self.rate >= (1 - given_up) * best.rate
 
 
 class Prediction(NamedTuple):
-    """What a model says of one number of workers at the rate that is expected."""
+    """What a model predicts for one number of workers at the expected rate."""
 
     rate: float
     """Requests a second that are served."""
     p99: float
     """Seconds from a client's connect to the end of its answer."""
     queue: int
-    """Requests that wait for a worker at most, in 99.9 % of all moments."""
+    """The most requests that wait for a worker in 99.9 % of all moments."""
 
     def is_behind(self, rate: float) -> bool:
-        """Whether more come than are served."""
-        return self.rate < (1 - NOISE) * rate
+        """Whether more requests come than are served."""
+        return self.rate < (1 - FLOOR) * rate
 
 
 Predict = Callable[[int], Prediction]
@@ -122,14 +105,14 @@ Predict = Callable[[int], Prediction]
 
 @dataclass(frozen=True)
 class Choice:
-    """A number of workers, and why it is that one."""
+    """A number of workers, and the reasons for it."""
 
     workers: int
     reasons: tuple[str, ...]
     wanted: int
-    """The number that it would be with memory for any number of workers."""
+    """The number that would be chosen with unlimited memory."""
     reaches: bool = True
-    """Whether the target is met; there may be none."""
+    """Whether the target is met, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -139,203 +122,215 @@ class Advice:
     max_children: int
     backlog: int
     threads: int
-    """Requests in each worker at a time; 1 for a server without threads."""
+    """Concurrent requests in each worker; 1 for a server without threads."""
     reasons: tuple[str, ...]
-    """Sentences with the figures that decided."""
+    """Sentences with the figures that decided it."""
     reaches: bool = True
-    """Whether the target that was asked for is met with it."""
+    """Whether it meets the target that was given."""
 
 
-def saturation(profile: Profile, place: Place) -> float:
-    """Requests a second of which all cores are full."""
-    return place.cores / profile.cpu
+def saturation(profile: Profile, resources: Resources) -> float:
+    """Requests a second that keep all cores busy."""
+    return resources.cores / profile.cpu
 
 
-def knee(profile: Profile, place: Place) -> int:
-    """Workers that keep all cores busy: fewer leave some idle, more only queue for them."""
-    in_hand = place.cores * profile.concurrency * (1 - ROUNDING)
+def knee(profile: Profile, resources: Resources) -> int:
+    """Workers that keep all cores busy: fewer leave cores idle, more only queue for them."""
+    in_hand = resources.cores * profile.concurrency * (1 - ROUNDING)
     return max(1, math.ceil(in_hand / profile.slots))
 
 
-def capacity(workers: int, profile: Profile, place: Place) -> float:
-    """Requests a second that so many workers can serve."""
-    return min(saturation(profile, place), workers * profile.slots / profile.service)
+def capacity(workers: int, profile: Profile, resources: Resources) -> float:
+    """Requests a second that this many workers can serve."""
+    return min(saturation(profile, resources), workers * profile.slots / profile.service)
 
 
-def nature(profile: Profile, place: Place) -> str:
-    """What a request is made of, and where that leads."""
-    filled = counted(knee(profile, place), "worker")
+def nature(profile: Profile, resources: Resources) -> str:
+    """What a request consists of, and how many workers that calls for."""
+    workers = counted(knee(profile, resources), "worker")
+    keeps = "keeps" if workers == "1 worker" else "keep"
+    cpu = "all of it CPU"
+    if round(100 * profile.waiting):
+        cpu = f"{in_time(profile.cpu)} of it CPU ({in_percent(profile.waiting)} waiting)"
     return (
-        f"A request takes {in_time(profile.service)}, {in_time(profile.cpu)} of them on a core "
-        f"({in_percent(profile.waiting)} waiting): {filled} can keep "
-        f"{counted(place.cores, 'core')} busy, which {'is' if place.cores == 1 else 'are'} full at "
-        f"{shown(saturation(profile, place))} requests/s."
+        f"A request takes {in_time(profile.service)}, {cpu}: {workers} {keeps} "
+        f"{counted(resources.cores, 'core')} busy, for at most "
+        f"{shown(saturation(profile, resources))} requests/s."
     )
 
 
-def most_throughput(points: Sequence[Point], profile: Profile, place: Place) -> Choice:
+def most_throughput(points: Sequence[Point], profile: Profile, resources: Resources) -> Choice:
     """The smallest number that serves as much as any, by a sweep of at least one point."""
-    # Not by its rate: what was measured only once may have been lucky.
-    best = max(points, key=lambda point: point.at_least)
-    as_good = (point for point in points if point.as_good_as(best))
-    taken = min(as_good, key=lambda point: point.workers)
+    taken = preferred(points, lambda point: point.rate, lambda point: point.workers, LOSS)
     more = [point for point in points if point.workers > taken.workers]
-    said = f"{counted(taken.workers, 'worker')} served {shown(taken.rate)} requests/s"
+    result = f"{counted(taken.workers, 'worker')} served {shown(taken.rate.value)} requests/s"
     if more:
-        top = max(more, key=lambda point: point.rate)
-        gain = top.rate / taken.rate - 1
-        what = f"{gain:+.0%}" if abs(gain) >= 0.005 else "nothing"
-        said += f"; {top.workers:,} brought {what.replace('%', ' %')}"
-    reasons = nature(profile, place), f"{said}."
+        top = max(more, key=lambda point: point.rate.value)
+        gain = top.rate.value / taken.rate.value - 1
+        result += f"; {top.workers:,} served {_more_or_less(gain)}"
+    reasons = nature(profile, resources), f"{result}."
     choice = Choice(taken.workers, reasons, taken.workers)
-    filled = knee(profile, place)
+    filled = knee(profile, resources)
     if more or filled <= taken.workers:
-        return within_memory(choice, profile, place)
-    # The last one tried is the best, and it is not the cores that are at their end.
-    room = place.room(profile)
+        return within_memory(choice, profile, resources)
+    # The largest number that was tried is the best, and the cores are not saturated.
+    room = resources.room(profile)
     if room is not None and room < FINE * taken.workers + 1:
-        return within_memory(replace(choice, wanted=filled), profile, place)
-    untried = f"More were not tried, and {filled:,} could keep the cores busy."
+        return within_memory(replace(choice, wanted=filled), profile, resources)
+    untried = f"Larger numbers were not tried; it would take {filled:,} to keep the cores busy."
     return replace(choice, reasons=(*reasons, untried))
 
 
-def enough_for_cores(profile: Profile, place: Place) -> Choice:
-    """The number that keeps all cores busy, where nothing was swept."""
-    wanted = knee(profile, place)
-    return within_memory(Choice(wanted, (nature(profile, place),), wanted), profile, place)
+def _more_or_less(gain: float) -> str:
+    if abs(gain) < 0.005:
+        return "no more"
+    return f"{in_percent(abs(gain))} {'more' if gain > 0 else 'less'}"
 
 
-def within_memory(choice: Choice, profile: Profile, place: Place) -> Choice:
-    """The same, cut to what fits into the memory, which is said where it decides."""
-    room = place.room(profile)
+def enough_for_cores(profile: Profile, resources: Resources) -> Choice:
+    """The number that keeps all cores busy, without a sweep."""
+    wanted = knee(profile, resources)
+    return within_memory(Choice(wanted, (nature(profile, resources),), wanted), profile, resources)
+
+
+def within_memory(choice: Choice, profile: Profile, resources: Resources) -> Choice:
+    """The same choice, limited to what fits into memory; if that decides, the reasons say so."""
+    room = resources.room(profile)
     if room is None or max(choice.workers, choice.wanted) <= room:
         return choice
-    assert place.memory is not None
+    assert resources.memory is not None
     assert profile.memory is not None
-    said = (
-        f"Memory stops at {counted(room, 'worker')}: each takes {in_bytes(profile.memory)}, and "
-        f"there are {in_bytes(place.memory)} for them; {choice.wanted:,} would be wanted."
+    limit = (
+        f"Memory limits the pool to {counted(room, 'worker')} ({in_bytes(profile.memory)} each, "
+        f"{in_bytes(resources.memory)} available); without this limit it would be "
+        f"{choice.wanted:,}."
     )
-    return replace(choice, workers=min(choice.workers, room), reasons=(*choice.reasons, said))
+    return replace(choice, workers=min(choice.workers, room), reasons=(*choice.reasons, limit))
 
 
 def least_for_target(
-    target: float | None, rate: float, predict: Predict, profile: Profile, place: Place
+    target: float | None, rate: float, predict: Predict, profile: Profile, resources: Resources
 ) -> Choice:
-    """The smallest number with which `rate` requests a second are served, 99 % of them within
-    `target` seconds; without a target, with which they are served at all.
+    """The smallest number that serves `rate` requests a second, 99 % of them within `target`
+    seconds; without a target, the smallest that serves them at all.
 
-    Where none does, the smallest of those that come nearest, and why; where memory has no room for
-    it, as many as there is room for. `predict` is asked for few numbers.
+    If none does, the smallest of those that come nearest, and why; if memory has no room for it, as
+    many as fit. `predict` is called for few numbers.
     """
-    asked: dict[int, Prediction] = {}
+    predictions: dict[int, Prediction] = {}
 
     def met(workers: int) -> bool:
-        if rate > BUSIEST * capacity(workers, profile, place):
+        if rate > BUSIEST * capacity(workers, profile, resources):
             return False
-        said = asked[workers] = asked.get(workers) or predict(workers)
-        return not said.is_behind(rate) and (target is None or said.p99 <= target)
+        found = predictions[workers] = predictions.get(workers) or predict(workers)
+        return not found.is_behind(rate) and (target is None or found.p99 <= target)
 
-    # Fewer than these are always behind.
+    # Fewer workers always fall behind.
     least = max(1, math.ceil(rate * profile.service / profile.slots / BUSIEST))
-    most = max(least, knee(profile, place), 2 * place.cores)
+    most = max(least, knee(profile, resources), 2 * resources.cores)
     first = next((workers for workers in _growing(least, most) if met(workers)), None)
-    reasons = (nature(profile, place),)
+    reasons = (nature(profile, resources),)
     if first is None:
-        filled = knee(profile, place)
-        # More than the cores can do: those that keep them busy.
-        asked = asked or {filled: predict(filled)}
-        nearest = _nearest(asked, rate)
-        said = _why_not(target, rate, nearest, asked[nearest], profile, place)
-        choice = Choice(nearest, (*reasons, said), nearest, reaches=False)
-        return within_memory(choice, profile, place)
-    below = max((workers for workers in asked if workers < first), default=least - 1)
+        filled = knee(profile, resources)
+        # The rate is above what the cores can serve: predict for those that keep them busy.
+        predictions = predictions or {filled: predict(filled)}
+        nearest = _nearest(predictions, rate)
+        why = _why_not(target, rate, nearest, predictions[nearest], profile, resources)
+        choice = Choice(nearest, (*reasons, why), nearest, reaches=False)
+        return within_memory(choice, profile, resources)
+    below = max((workers for workers in predictions if workers < first), default=least - 1)
     while first - below > 1:
         between = (first + below) // 2
         first, below = (between, below) if met(between) else (first, between)
-    said = (
+    result = (
         f"At {shown(rate)} requests/s, {counted(first, 'worker')} would answer 99 % of them within "
-        f"{in_time(asked[first].p99)}"
+        f"{in_time(predictions[first].p99)}"
     )
     if target is not None:
-        said += f" (wanted: {in_time(target)})"
-    if below in asked:
-        said += f"; with {below:,} it would be {_p99_or_behind(asked[below], rate)}"
-    choice = within_memory(Choice(first, (*reasons, f"{said}."), first), profile, place)
+        result += f" (target: {in_time(target)})"
+    if below in predictions:
+        result += f"; {below:,} would {_p99_or_behind(predictions[below], rate)}"
+    choice = within_memory(Choice(first, (*reasons, f"{result}."), first), profile, resources)
     return replace(choice, reaches=choice.workers == first)
 
 
 def _growing(least: int, most: int) -> list[int]:
-    """Numbers from the least to the most, each half as much again."""
+    """Numbers from the least to the most, each half as large again as the one before."""
     numbers = [least]
     while numbers[-1] < most:
         numbers.append(min(most, max(numbers[-1] + 1, numbers[-1] * 3 // 2)))
     return numbers
 
 
-def _nearest(asked: Mapping[int, Prediction], rate: float) -> int:
+def _nearest(predictions: Mapping[int, Prediction], rate: float) -> int:
     """The smallest number of those that do as well as any."""
-    able = {n: said for n, said in asked.items() if not said.is_behind(rate)} or asked
-    best = min(said.p99 for said in able.values())
-    return min(n for n, said in able.items() if said.p99 <= (1 + NOISE) * best)
+    able = {n: found for n, found in predictions.items() if not found.is_behind(rate)}
+    able = able or dict(predictions)
+    best = min(found.p99 for found in able.values())
+    return min(n for n, found in able.items() if found.p99 <= (1 + FLOOR) * best)
 
 
-def _p99_or_behind(said: Prediction, rate: float) -> str:
-    if said.is_behind(rate):
-        return f"too few: {shown(said.rate)} requests/s"
-    return in_time(said.p99)
+def _p99_or_behind(found: Prediction, rate: float) -> str:
+    if found.is_behind(rate):
+        return f"fall behind, at {shown(found.rate)} requests/s"
+    return f"need {in_time(found.p99)}"
 
 
 def _why_not(
     target: float | None,
     rate: float,
     workers: int,
-    said: Prediction,
+    found: Prediction,
     profile: Profile,
-    place: Place,
+    resources: Resources,
 ) -> str:
-    full = saturation(profile, place)
+    full = saturation(profile, resources)
     if rate > BUSIEST * full:
-        cause = f"the {counted(place.cores, 'core')} are full at {shown(full)} requests/s"
+        cause = f"{counted(resources.cores, 'core')} can serve {shown(full)} requests/s at most"
     elif rate < MOSTLY * full or (
         target is not None and target < profile.service * (1 + 2 * profile.spread)
     ):
-        cause = f"a request takes {in_time(profile.service)} by itself, and some take too long"
+        cause = f"a request takes {in_time(profile.service)} even without competition"
     else:
-        cause = f"the cores are {in_percent(rate / full)} busy, so requests wait for each other"
-    wish = "" if target is None else f", 99 % of them within {in_time(target)},"
-    best = f"{in_time(said.p99)} for 99 % of them"
-    if said.is_behind(rate):
-        best = f"{shown(said.rate)} requests/s"
+        cause = f"the cores would be {in_percent(rate / full)} busy, so requests wait"
+    target_shown = "" if target is None else f", 99 % of them within {in_time(target)},"
+    best = f"99 % within {in_time(found.p99)}"
+    if found.is_behind(rate):
+        best = f"{shown(found.rate)} requests/s"
     return (
-        f"{shown(rate)} requests/s{wish} cannot be had: {cause}. The best would be "
-        f"{counted(workers, 'worker')}, with {best}."
+        f"{shown(rate)} requests/s{target_shown} is not possible: {cause}. The nearest is {best}, "
+        f"with {counted(workers, 'worker')}."
     )
 
 
 def advice(
-    choice: Choice, profile: Profile, place: Place, rate: float, queue: float, threaded: bool
+    choice: Choice,
+    profile: Profile,
+    resources: Resources,
+    rate: float,
+    queue: float,
+    threaded: bool,
 ) -> Advice:
-    """What to set for the number of workers that was chosen.
+    """What to set for the chosen number of workers.
 
-    `rate` is what is expected, in requests a second; `queue` how many wait for a worker at most in
-    99.9 % of all moments; `threaded` whether the server serves in threads.
+    `rate` is the expected rate in requests a second; `queue` the most requests that wait for a
+    worker in 99.9 % of all moments; `threaded` whether the server serves in threads.
     """
-    threads, why_threads = threads_for(choice, profile, place, threaded)
-    backlog, why_backlog = backlog_for(rate, queue, place)
+    threads, why_threads = threads_for(choice, profile, resources, threaded)
+    backlog, why_backlog = backlog_for(rate, queue, resources)
     if profile.datagrams:
         why_backlog = (
-            f"Datagrams have no backlog: the socket's buffer should have room for {backlog:,} of "
-            f"them, what comes in {PAUSE:g} s without service at {shown(rate)} requests/s."
+            "Datagrams have no backlog: size the socket's receive buffer for "
+            f"{backlog:,} of them, {_arrivals(rate)}."
         )
     reasons = (*choice.reasons, *why_threads, why_backlog)
     return Advice(choice.workers, backlog, threads, reasons, choice.reaches)
 
 
 def threads_for(
-    choice: Choice, profile: Profile, place: Place, threaded: bool
+    choice: Choice, profile: Profile, resources: Resources, threaded: bool
 ) -> tuple[int, tuple[str, ...]]:
-    """Threads for each worker, where requests wait and memory has no room for as many workers.
+    """Threads for each worker if requests wait and memory has no room for as many workers.
 
     No more than keep one core busy: one interpreter computes in one thread at a time.
     """
@@ -345,28 +340,27 @@ def threads_for(
     if threads <= 1 or profile.waiting < MOSTLY:
         return 1, ()
     alone, together = (
-        shown(capacity(workers, profile._replace(slots=slots), place)) for slots in (1, threads)
+        shown(capacity(workers, profile._replace(slots=slots), resources)) for slots in (1, threads)
     )
-    gain = f"about {together} requests/s in place of {alone}, in the same memory"
+    gain = f"about {together} requests/s instead of {alone}, in the same memory"
     if threaded:
-        return threads, (f"{threads} threads in each worker wait at the same time: {gain}.",)
-    return 1, (
-        f"Handlers that may share a process would gain by threads (--threads {threads}): {gain}.",
-    )
+        return threads, (f"{threads} threads in each worker wait concurrently: {gain}.",)
+    return 1, (f"If the handler is thread-safe, --threads {threads} would serve {gain}.",)
 
 
-def backlog_for(rate: float, queue: float, place: Place) -> tuple[int, str]:
-    """Places for those who wait, a power of two: for the queue that there is almost always, and for
-    whoever comes during a pause."""
+def backlog_for(rate: float, queue: float, resources: Resources) -> tuple[int, str]:
+    """A power of two: room for the requests that usually wait and for the arrivals of a pause."""
     burst = math.ceil(rate * PAUSE)
-    needed = math.ceil(min(queue, burst)) + burst
+    usual = min(queue, burst)
+    needed = math.ceil(usual) + burst
     backlog = max(LEAST_BACKLOG, 1 << (needed - 1).bit_length() if needed > 1 else 1)
-    said = (
-        f"A backlog of {backlog:,} holds what comes in {PAUSE:g} s without service at "
-        f"{shown(rate)} requests/s"
-    )
+    why = f"Backlog {backlog:,}: room for {_arrivals(rate)}"
     if 1 <= queue <= burst:
-        said += f", behind up to {queue:.0f} who wait already"
-    if place.longest_backlog is not None and backlog > place.longest_backlog:
-        said += f", but the kernel cuts it to {place.longest_backlog:,}: raise net.core.somaxconn"
-    return backlog, f"{said}."
+        why += f", plus the {queue:.0f} that usually wait"
+    if resources.longest_backlog is not None and backlog > resources.longest_backlog:
+        why += f"; the kernel limits it to {resources.longest_backlog:,}: raise net.core.somaxconn"
+    return backlog, f"{why}."
+
+
+def _arrivals(rate: float) -> str:
+    return f"one second of arrivals ({math.ceil(rate * PAUSE):,}) if every worker stalls"

@@ -1,15 +1,15 @@
 """The Universal Scalability Law, for workers that share cores.
 
-Gunther's law says what n workers that work at the same time lose to each other: serving takes 1 +
-sigma (n - 1) + kappa n (n - 1) times as long, by what only one can have at a time (sigma,
-contention: a lock, a disk, a database that serves one after the other) and by what each has to
-agree on with each other (kappa, coherence: caches, run queues); Gunther, "Guerrilla Capacity
-Planning", 2007, 4 to 6. Its curve bends all the way. A pool does not: it grows by as much with each
-worker until the cores are full, and not at all from there on, and a law without cores takes this
-knee for losses that there are not. So here n is the number of workers that really work at the same
-time: those that neither are idle nor queue for a core, by the machine repairman of `queueing.py`,
-which keeps to both bounds, workers / service and cores / cpu. Where neither sigma nor kappa is,
-that model is left; where cores never run out, Gunther's law.
+Gunther's law says what n workers that run at the same time lose to each other: serving takes
+1 + sigma (n - 1) + kappa n (n - 1) times as long. sigma is contention for what only one can have (a
+lock, a disk, a database that serves one query after the other); kappa is coherence, what each must
+agree on with each other (caches, run queues); Gunther, "Guerrilla Capacity Planning", 2007, 4 to 6.
+
+Its curve bends all the way. A pool does not: each worker adds as much as the one before until the
+cores are full, and nothing from there on. A law without cores takes this knee for losses that do
+not exist. So here n is the number of workers that really run: neither idle nor queueing for a core,
+by the machine repairman of `queueing.py`, which keeps to both bounds, workers / service and cores /
+cpu. Without sigma and kappa the law is that model; with unlimited cores it is Gunther's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prefork.advice.recommendation import Point
 
 MOST_CONTENTION, MOST_COHERENCE = 1.0, 0.1
 EXACT = 0.01
-"""No rate is believed to be better known than this part of it."""
+"""The relative error of a rate is at least this."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Law:
     service: float
     """Seconds of a request, waiting and computing, with one worker."""
     cpu: float
-    """Seconds of that on a core, and what clients on the same machine need of one."""
+    """Seconds of that on a core, with what clients on the same machine need of one."""
     cores: int
     sigma: float = 0.0
     kappa: float = 0.0
@@ -41,37 +41,37 @@ class Law:
     def rate(self, workers: int) -> float:
         """Requests a second."""
         alone = repairman(workers, self.cores, self.cpu, self.service - self.cpu)
-        at_a_time = alone * self.service
-        contention = self.sigma * max(0.0, at_a_time - 1)
-        # With every other worker, also with those that queue for a core.
+        running = alone * self.service
+        contention = self.sigma * max(0.0, running - 1)
+        # With every other worker, including those that queue for a core.
         coherence = self.kappa * workers * (workers - 1)
         return alone / (1 + contention + coherence)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The law that is nearest to what was measured."""
+    """The law that is nearest to the measurements."""
 
     law: Law
     r2: float
-    """The part of the differences between the rates that it explains; 1 is all."""
+    """The part of the variance of the rates that it explains; 1 is all."""
 
 
 def fit(points: Sequence[Point], service: float, cpu: float, cores: int) -> Fit | None:
-    """The law for these points; `None` for fewer than three, which any law would go through.
+    """Fit the law to these points; `None` for fewer than three, which any law would fit.
 
-    What was measured of a single request bounds what is looked for: `service` seconds, and `cpu`
-    seconds on a core, those of its client on the same machine included.
+    The measurement of a single request bounds the search: `service` seconds, and `cpu` seconds on a
+    core, with those of its client on the same machine.
 
-    Errors: `ImportError` where there is no scipy.
+    Errors: `ImportError` without scipy.
     """
     import numpy
-    from scipy.optimize import least_squares  # curve_fit() would want a covariance as well
+    from scipy.optimize import least_squares  # curve_fit() would also compute a covariance
 
     if len(points) < 3:
         return None
-    rates = numpy.array([point.rate for point in points])
-    off = numpy.maximum([point.error for point in points], EXACT * rates)
+    rates = numpy.array([point.rate.value for point in points])
+    off = numpy.maximum([point.rate.error for point in points], EXACT * rates)
 
     def law_of(found: Sequence[float]) -> Law:
         service, cpu, sigma, kappa = map(float, found)
@@ -81,11 +81,11 @@ def fit(points: Sequence[Point], service: float, cpu: float, cores: int) -> Fit 
         law = law_of(found)
         return rates - numpy.array([law.rate(point.workers) for point in points])
 
-    # Not as much as would fill the cores: a lock that all wait for looks like that, too.
+    # Bounded, or the fit would explain a lock that all wait for by CPU that fills the cores.
     most = 1.5 * cpu
     low = [0.5 * service, 0.5 * cpu, 0, 0]
     high = [2 * max(service, cpu), most, MOST_CONTENTION, MOST_COHERENCE]
-    # From both sides: a law that fills the cores, and one that never does.
+    # Started from both sides: a law that fills the cores, and one that never does.
     tries = [
         least_squares(
             lambda tried: missed(tried) / off,

@@ -1,4 +1,4 @@
-"""The command `prefork`: serve a handler, run a program, show what the cores are good for."""
+"""The command `prefork`: serve a handler, run a program, measure and tune a pool."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ logger = logging.getLogger("prefork")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; the exit status is returned (`outcomes.Exit`)."""
+    """Run the command line, and return the exit status (`outcomes.Exit`)."""
     keep_standard_descriptors()
     try:
-        return _obey(sys.argv[1:] if arguments is None else arguments)
+        return _execute(sys.argv[1:] if arguments is None else arguments)
     except Refusal as refusal:
         outlive_readers()
         print(f"prefork: {refusal}", file=sys.stderr)
         if refusal.__cause__ is not None:
-            logger.debug("In full:", exc_info=refusal.__cause__)
+            logger.debug("Cause:", exc_info=refusal.__cause__, extra={"event": "refused"})
         return Exit.REFUSED
 
 
-def _obey(arguments: Sequence[str]) -> int:
+def _execute(arguments: Sequence[str]) -> int:
     from prefork.cli.app import parse
 
     call = parse(arguments)
-    # None: help or the version was asked for, and has been given.
+    # None: the help or the version was printed.
     return Exit.DONE if call is None else call()

@@ -21,12 +21,12 @@ EXAMPLES = {
     "unixgram": "unixgram:///run/app.sock",
 }
 LONGEST_PATH = 107
-"""Bytes of a Unix socket's path (unix(7))."""
+"""Bytes in the path of a Unix socket, unix(7)."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """One address to listen on. An abstract Unix name is written with `@` in place of the zero."""
+    """An address to listen on. An abstract Unix name has `@` in place of its zero byte."""
 
     scheme: str
     host: str = ""
@@ -56,7 +56,7 @@ class Address:
 
     @property
     def file(self) -> Path | None:
-        """The path that appears in the file system."""
+        """The path in the file system, if it has one."""
         return None if self.is_ip or self.path.startswith("@") else Path(self.path)
 
     def __str__(self) -> str:
@@ -64,13 +64,13 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """The address that `text` means.
+    """Parse an address.
 
     Errors: `ValueError` with what is wrong with it.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise ValueError(f"it says no protocol; write {EXAMPLES['tcp']}, for example.")
+        raise ValueError(f"the protocol is missing; write {EXAMPLES['tcp']}, for example.")
     if scheme not in EXAMPLES:
         raise ValueError(
             f"there is no protocol {scheme!r}, only {', '.join(EXAMPLES)}."
@@ -84,28 +84,28 @@ def parse(text: str) -> Address:
 def _host_and_port(scheme: str, rest: str) -> tuple[str, int]:
     host, colon, port = rest.rpartition(":")
     if not colon or host.count("[") != host.count("]"):  # [::1] without a port
-        raise ValueError(f"it says no port; write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"the port is missing; write {EXAMPLES[scheme]}, for example.")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"write an IPv6 address in brackets, {scheme}://[::1]:9999.")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError(f"{port!r} is no port; ports are numbers from 0 to 65535.")
+        raise ValueError(f"the port is {port!r}; it must be a number from 0 to 65535.")
     return ("" if host == "*" else host), int(port)
 
 
 def _path(scheme: str, rest: str) -> str:
     if rest in ("", "/", "@"):
-        raise ValueError(f"it says no path; write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"the path is missing; write {EXAMPLES[scheme]}, for example.")
     if (length := len(os.fsencode(rest))) > LONGEST_PATH:
-        raise ValueError(f"the path has {length} bytes, and a socket's can have {LONGEST_PATH}.")
+        raise ValueError(f"the path has {length} bytes; the limit is {LONGEST_PATH}.")
     if "\0" in rest:
-        raise ValueError("a path cannot have a zero byte.")
+        raise ValueError("a path cannot contain a zero byte.")
     return rest
 
 
 def shown(server_address: Any) -> str:
-    """A server's address as people write it: `127.0.0.1:9999`, `[::1]:9999`, a path, `@name`."""
+    """A server's address as text: `127.0.0.1:9999`, `[::1]:9999`, a path, `@name`."""
     if isinstance(server_address, bytes):
         server_address = os.fsdecode(server_address)
     if isinstance(server_address, str):
@@ -118,21 +118,21 @@ def shown(server_address: Any) -> str:
 
 
 def remove_stale(address: Address) -> None:
-    """Make room for a Unix socket: the file of one that nobody listens on is removed.
+    """Remove the file of a Unix socket on which no process listens any more.
 
-    Errors: `Refusal` when somebody does, or when it is something else.
+    Errors: `Refusal` if a process does listen, or if the file is not a socket.
     """
     if address.file is None:
         return
     try:
         if not stat.S_ISSOCK(address.file.lstat().st_mode):
-            raise Refusal(f"{address} cannot be had: there is something else than a socket.")
+            raise Refusal(f"Cannot listen on {address}: the file exists and is not a socket.")
     except FileNotFoundError:
         return
     except OSError as error:
         raise refusal_of(address, error) from None
     if _answers(address):
-        raise Refusal(f"{address} is busy: another program listens there.")
+        raise Refusal(f"Cannot listen on {address}: another program listens there.")
     with contextlib.suppress(FileNotFoundError):
         try:
             address.file.unlink()
@@ -141,30 +141,30 @@ def remove_stale(address: Address) -> None:
 
 
 def _answers(address: Address) -> bool:
-    # With a datagram socket nobody notices: there is no connection that a stream server would have
-    # to serve, and without a datagram none for the other kind.
+    # A datagram socket makes no connection that a stream server would have to serve, and sends no
+    # datagram to the other kind.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
-        # Anything but a refusal means that somebody is there, such as EPROTOTYPE, for a stream.
+        # Any other result means that a process listens, such as EPROTOTYPE for a stream socket.
         return probe.connect_ex(address.path) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def refusal_of(address: Address, error: OSError) -> Refusal:
-    """The sentence for an address that cannot be bound."""
+    """The error for an address that cannot be bound."""
     if isinstance(error, socket.gaierror):
-        return Refusal(f"{address} cannot be had: there is no host {address.host!r}.")
+        return Refusal(f"Cannot listen on {address}: there is no host {address.host!r}.")
     if error.errno == errno.EADDRINUSE:
-        return Refusal(f"{address} is busy: another program listens there.")
+        return Refusal(f"Cannot listen on {address}: another program listens there.")
     if error.errno == errno.EADDRNOTAVAIL:
-        return Refusal(f"{address} cannot be had: this machine has no address {address.host}.")
+        return Refusal(f"Cannot listen on {address}: this machine has no address {address.host}.")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Refusal(f"{address} cannot be had: {_not_permitted(address)}.")
+        return Refusal(f"Cannot listen on {address}: {_not_permitted(address)}.")
     if error.errno == errno.ENOENT and address.file is not None:
-        return Refusal(f"{address} cannot be had: there is no folder {address.file.parent}.")
-    return Refusal(f"{address} cannot be had: {error.strerror or error}.")
+        return Refusal(f"Cannot listen on {address}: there is no folder {address.file.parent}.")
+    return Refusal(f"Cannot listen on {address}: {error.strerror or error}.")
 
 
 def _not_permitted(address: Address) -> str:
     if address.file is not None:
         return f"this user may not write to {address.file.parent}"
-    return "this user may not take that port (those below 1024 often need privileges)"
+    return "this user may not use that port (those below 1024 often need privileges)"

@@ -16,8 +16,7 @@ from cyclopts.exceptions import (
 )
 
 from prefork import __version__
-from prefork.cli import configuration
-from prefork.cli import values as reading
+from prefork.cli import configuration, values
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
 from prefork.cli.outcomes import Refusal
@@ -46,8 +45,8 @@ SERVE_EPILOGUE = """\
 
 **Environment and file**
 
-Each option can also be said in the environment, and in `prefork.toml`. Flags come first, then the
-environment, then the file; what none of them says is left to the server class.
+Each option can also be set in the environment and in `prefork.toml`. Flags take precedence over the
+environment, and the environment over the file; what none of them sets is left to the server class.
 
     PREFORK_MAX_CHILDREN=8 PREFORK_GC_FREEZE=no prefork serve app:Handler
 
@@ -60,15 +59,14 @@ The file:
 
 **Signals**
 
-- SIGTERM, SIGINT (Ctrl-C): drain. The workers finish what they hold and serve whoever waits.
-- a second one: kill the workers, end at once.
+- SIGTERM, SIGINT (Ctrl-C): drain. The workers finish their requests and serve those that wait.
+- a second one: kill the workers and exit at once.
 
 **Exit codes**
 
-- 0: stopped, and drained.
-- 1: ended by force (a second signal, or the graceful_timeout was over), or by an error in the
-  server class.
-- 2: a wrong argument, or what it names cannot be had; nothing was served.
+- 0: stopped after draining.
+- 1: forced shutdown (a second signal, or the graceful timeout), or an error in the server class.
+- 2: a wrong argument, or it names something that is not available; nothing was served.
 - 3: no worker could start; the log has the traceback of one.
 """
 
@@ -80,16 +78,18 @@ RUN_EPILOGUE = """\
     prefork run --pool --max-children 4 -m http.server 8000
     prefork run --pool --threads 16 server.py
 
-Flags of `prefork run` stand before the program; everything after it is the program's own. So are
-the environment and `prefork.toml`: neither says anything here. The exit code is the program's; 2 if
-it cannot be found.
+The flags of `prefork run` come before the program; everything after it belongs to the program. The
+environment and `prefork.toml` are not read. The exit code is the program's; 2 if there is no such
+program.
 """
 
 DEMO_EPILOGUE = """\
 **Examples**
 
     prefork demo
-    prefork demo --seconds 10 --cores 4
+    prefork demo --seconds 30 --cores 4
+
+It is `prefork bench` with a handler of its own, the strategy `accept` and 1, 2, ... workers.
 """
 
 BENCH_EPILOGUE = r"""
@@ -103,19 +103,19 @@ BENCH_EPILOGUE = r"""
 
 **What is measured**
 
-Clients that ask again as soon as they have been answered, a connection for each request. Servers
-have their turns in alternating rounds. Requests per second are the median of the turns, and half of
-these are nearer to it than ±; CPU is that of all the server's processes, for a request. The
-standard library's forking and threading servers are there for comparison where MODULE:HANDLER is a
-request handler.
+Clients that send the next request as soon as the last is answered, with a connection for each. The
+servers have their trials in alternating rounds. Requests per second are the median of the trials,
+and half of these are nearer to it than ±; CPU is that of all processes of the server, for a
+request. If MODULE:HANDLER is a request handler, the standard library's forking and threading
+servers are measured for comparison.
 
-PNG needs matplotlib: `pip install 'prefork[plots]'`.
+The PNG needs matplotlib: `pip install 'prefork[plots]'`.
 
 **Exit codes**
 
 - 0: every request was served.
-- 1: some were not, or not even the first.
-- 2: a wrong argument, or what it names cannot be had; nothing was measured.
+- 1: some requests failed, or the first one did.
+- 2: a wrong argument, or it names something that is not available; nothing was measured.
 """
 
 TUNE_EPILOGUE = r"""
@@ -128,18 +128,18 @@ TUNE_EPILOGUE = r"""
 
 **What is measured**
 
-One worker and one client first: how long a request takes, what of that on a core, and the memory of
-a worker. Then a pool with more and more workers, each with two clients, from where its cores should
-be full until nothing is gained; then the numbers around that knee again and again. The
-strategy and all else are the server class's own; the sizing is `static`.
+One worker with one client first: how long a request takes, how much of it is CPU, and the memory of
+a worker. Then a pool with more and more workers and two clients for each, from the number that
+should keep the cores busy until the rate stops growing; then the numbers around that knee,
+repeatedly. The strategy and all other settings are the server class's; the sizing is `static`.
 
 The curve needs scipy, the PNG matplotlib: `pip install 'prefork[tune]'`.
 
 **Exit codes**
 
 - 0: every request was served.
-- 1: some were not, or not even the first.
-- 2: a wrong argument, or what it names cannot be had; nothing was measured.
+- 1: some requests failed, or the first one did.
+- 2: a wrong argument, or it names something that is not available; nothing was measured.
 """
 
 
@@ -153,9 +153,9 @@ def serve(
     Parameters
     ----------
     target
-        MODULE:HANDLER. A request handler is a subclass of `BaseRequestHandler`, or whatever else
-        can be called with (request, client_address, server). Under a server class that is no pool
-        yet there will be one; a `PreforkMixIn` class is used as it is.
+        MODULE:HANDLER. A request handler is a subclass of `BaseRequestHandler`, or any callable
+        that takes (request, client_address, server). A server class gets a pool; a `PreforkMixIn`
+        class is used as it is.
     """
     from prefork.cli.serve.command import serve as begin
 
@@ -172,14 +172,14 @@ def run(
     pool: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     options: PoolOptions = PoolOptions(),  # noqa: B008
 ) -> int:
-    """Run a program unchanged, with our module in the place of the standard library's socketserver.
+    """Run a program unchanged, with this package in place of the standard library's socketserver.
 
     Parameters
     ----------
     program
         SCRIPT.py or `-m MODULE`, then the program's own arguments.
     pool
-        Make pools of its forking and threading servers; without --threads a worker serves one
+        Turn its forking and threading servers into pools; without --threads a worker serves one
         request at a time. The options below are for these pools.
     """
     from prefork.cli.run.command import run as begin
@@ -191,21 +191,20 @@ def run(
 def demo(
     *,
     seconds: Annotated[
-        float | None, reading.by(Rule(float, range=Range(0, "seconds", excluded=True)))
+        float | None, values.by(Rule(float, range=Range(0, "seconds", excluded=True)))
     ] = None,
-    cores: Annotated[int | None, reading.COUNT] = None,
+    cores: Annotated[int | None, values.COUNT] = None,
 ) -> int:
-    """Show what the cores of this machine are good for.
+    """Measure a CPU-heavy server (Pygments, source in, HTML out) with 1, 2, ... workers.
 
-    A CPU-heavy server (Pygments, source in, HTML out) serves real clients with 1, 2, ... workers,
-    and then as ForkingTCPServer and ThreadingTCPServer of the standard library.
+    For comparison, also as ForkingTCPServer and ThreadingTCPServer of the standard library.
 
     Parameters
     ----------
     seconds
-        Seconds for each step. Default: so that the whole takes less than half a minute.
+        Seconds for all trials together. Default: 20.
     cores
-        Workers to go up to. Default: as many as cores that this process may use.
+        The largest number of workers. Default: one for each core that this process may use.
     """
     from prefork.cli.demo.command import demo as begin
 
@@ -220,7 +219,7 @@ def bench(
     target: str,
     options: BenchOptions = BenchOptions(),  # noqa: B008
 ) -> int:
-    """Compare the strategies and numbers of workers under your own handler, on this machine.
+    """Compare strategies and numbers of workers with your own handler, on this machine.
 
     Parameters
     ----------
@@ -241,7 +240,7 @@ def tune(
     /,
     options: TuneOptions = TuneOptions(),  # noqa: B008
 ) -> int:
-    """Find out how many workers your own handler wants, and how long a backlog, and why.
+    """Find out how many workers and how long a backlog your own handler needs, and why.
 
     Parameters
     ----------
@@ -259,7 +258,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def parse(arguments: Sequence[str]) -> Call | None:
-    """The call that the arguments ask for; `None` when it was for help or the version.
+    """The call that the arguments ask for; `None` if the help or the version was printed.
 
     Errors: `Refusal`.
     """
@@ -271,7 +270,7 @@ def parse(arguments: Sequence[str]) -> Call | None:
             app["serve"].config = configuration.sources(tokens)
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        raise Refusal(f"{in_words(error, tokens)} See {_help_for(tokens)}.") from None
+        raise Refusal(f"{explained(error, tokens)} See {_help_for(tokens)}.") from None
     if command not in COMMANDS.values():
         outlive_readers()  # of `prefork --help | head`
         command(*bound.args, **bound.kwargs)
@@ -279,29 +278,29 @@ def parse(arguments: Sequence[str]) -> Call | None:
     return lambda: int(command(*bound.args, **bound.kwargs))
 
 
-def in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """What is wrong with the arguments, in our words where the parser's are its own business."""
+def explained(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """What is wrong with the arguments; in place of the parser's text where that is unclear."""
     if isinstance(error, MissingArgumentError):
         assert error.argument is not None
         if error.argument.name in ("--target", "TARGET") and error.keyword is None:
-            return "MODULE:HANDLER is missing: name what to serve, such as app:Handler."
+            return "MODULE:HANDLER is missing: add what to serve, such as app:Handler."
         return f"{error.keyword or error.argument.name} needs a value."
     if isinstance(error, UnusedCliTokensError):
         with_target = "target" in inspect.signature(COMMANDS[tokens[0]]).parameters
         what = "MODULE:HANDLER and options" if with_target else "options"
         extra = (error.unused_tokens or [""])[0]
-        return f"{extra!r} is a word too many: `prefork {tokens[0]}` takes {what}."
+        return f"Unexpected argument {extra!r}: `prefork {tokens[0]}` takes {what}."
     if isinstance(error, RepeatArgumentError):
-        return f"{error.token.keyword} is said more than once."
+        return f"{error.token.keyword} is given more than once."
     if isinstance(error, CoercionError) and error.token is not None and error.target_type is bool:
-        return f"{reading.place(error.token)}: it must be {Rule(bool)}."
+        return f"{values.place(error.token)}: it must be {Rule(bool)}."
     return " ".join(str(error).split())
 
 
 def program_set_apart(tokens: Sequence[str]) -> list[str]:
-    """`-- ` put before the program, so that nothing after it counts as ours.
+    """Put `--` before the program, so that nothing after it counts as an option of this command.
 
-    The first word that is neither a flag nor a flag's value is the script; `-m` begins a module.
+    The program begins with the first argument that is neither a flag nor a flag's value, or `-m`.
     """
     options = app["run"].assemble_argument_collection()
     valued = {name for option in options if option.token_count()[0] for name in option.names}

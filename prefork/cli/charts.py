@@ -1,4 +1,4 @@
-"""Bars in the terminal."""
+"""Charts, tables and progress in the terminal."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 WIDEST = 48
-"""Characters of the longest bar, where there is room for it."""
+"""Characters of the longest bar, if there is room for it."""
 UNLIMITED = 1000
-"""Characters; more than any table takes."""
+"""Characters; wider than any table."""
 
 
 def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Console) -> Table:
-    """A bar for each (label, colour, figure, figure in words), the longest for the largest."""
+    """A bar for each (label, colour, figure, figure as text), the longest for the largest."""
     block = "#" if console.options.ascii_only else "█"
     listed = list(figures)
     largest = max((figure for _, _, figure, _ in listed), default=0) or 1.0
-    beside = max((len(label) + len(words) for label, _, _, words in listed), default=0)
+    beside = max((len(label) + len(text) for label, _, _, text in listed), default=0)
     widest = max(1, min(WIDEST, console.width - beside - 2))
     shown = Table.grid(padding=(0, 1))
     shown.title = title
     shown.title_justify = "left"
-    for label, colour, figure, words in listed:
+    for label, colour, figure, text in listed:
         bar = Text(block * max(1, round(widest * figure / largest)), colour)
-        bar.append(f" {words}", "default")
+        bar.append(f" {text}", "default")
         shown.add_row(label, bar)
     return shown
 
@@ -38,8 +38,8 @@ def fitting(
     spared: Sequence[str],
     console: Console,
 ) -> Table:
-    """A table with as many of the figures as there is room for: a narrow terminal does without
-    those that can be spared, one after the other until the rest fits."""
+    """A table with as many of the figures as fit: a narrow terminal does without the spared ones,
+    one after the other until the rest fits."""
     anything = console.options.update_width(UNLIMITED)
     made = table(figures)
     for count in range(1, len(spared) + 1):
@@ -50,6 +50,6 @@ def fitting(
 
 
 def progress_bar(console: Console) -> Progress:
-    """For the terminal only; it is gone when all is done."""
+    """For a terminal only; it disappears when all is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

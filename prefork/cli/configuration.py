@@ -1,6 +1,6 @@
 """Where options come from besides the command line: the environment, then a TOML file.
 
-What is written there and is no option is refused: a setting must not be lost by a slip of the pen.
+Unknown names there are errors: a misspelled setting must not be ignored.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from cyclopts.config import Dict, Env
 from prefork.cli.outcomes import Refusal, did_you_mean
 
 PREFIX = "PREFORK_"
-# Variables with our prefix that are not said to us: those of this project's tests, and those that
-# Kubernetes sets in every container when a service is called "prefork" or "prefork-something".
+# Variables with this prefix that are not options: those of this project's tests, and those that
+# Kubernetes sets in every container for a service called "prefork" or "prefork-something".
 OTHERS = re.compile(
     r"PREFORK_(TEST_\w+|(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)|(\w+_)?PORT=\w+://)"
 )
 
 
 def sources(arguments: Sequence[str]) -> list[Any]:
-    """Where to look, in order; the first that says something about an option decides it."""
+    """The sources in order; the first that has an option decides it."""
     environment = Environment(PREFIX, command=False, show=False)
     named = named_file(arguments)
     if named is None:
@@ -37,7 +37,7 @@ def sources(arguments: Sequence[str]) -> list[Any]:
 
 
 def named_file(arguments: Sequence[str]) -> Path | None:
-    """The file of `--config`, which is needed before the arguments can be parsed."""
+    """The file that `--config` names, needed before the arguments can be parsed."""
     for place, argument in enumerate(arguments):
         if argument == "--":
             break
@@ -50,7 +50,7 @@ def named_file(arguments: Sequence[str]) -> Path | None:
 
 
 def names_of(arguments: Any) -> dict[str, Any]:
-    """The options by their names, without dashes; a flag's `no-` is no name of its own."""
+    """The options by name, without dashes; the `no-` form of a flag is left out."""
     return {
         name[2:]: argument
         for argument in arguments
@@ -63,7 +63,7 @@ class Environment(Env):
     """The variables `PREFORK_...`."""
 
     def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
-        """Errors: `Refusal` for one that is no option."""
+        """Errors: `Refusal` for an unknown one."""
         known = [name.upper().replace("-", "_") for name in names_of(arguments)]
         for variable, value in os.environ.items():
             if not variable.startswith(PREFIX) or OTHERS.match(f"{variable}={value}"):
@@ -72,30 +72,30 @@ class Environment(Env):
             if name not in known:
                 hint = did_you_mean(name, known, shown=PREFIX.__add__)
                 raise Refusal(
-                    f"{variable} in the environment is no option of `prefork serve`.{hint}"
+                    f"{variable} in the environment: `prefork serve` has no such option.{hint}"
                 )
         super().__call__(app, commands, arguments)
 
 
 @dataclass(frozen=True)
 class File:
-    """A TOML file with the options in one of its tables, or in none."""
+    """A TOML file with the options in one of its tables, or at its top level."""
 
     path: Path
     table: tuple[str, ...] = ()
     must_exist: bool = False
 
     def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
-        """Errors: `Refusal` for what is no option, or cannot be read."""
+        """Errors: `Refusal` for an unknown option, or if the file cannot be read."""
         known = names_of(arguments)
-        del known["config"]  # a file does not say which file to read
+        del known["config"]  # a file cannot name the file to read
         options: dict[str, Any] = {}
         for key, value in self._read().items():
             name = key.replace("_", "-")
             self._check(key, name, value, known)
             if name in options:
-                raise Refusal(f"{name} is said twice in {self._where}.")
-            if value != []:  # as if it were not said
+                raise Refusal(f"{name} is given more than once in {self._where}.")
+            if value != []:  # an empty list is as good as none
                 options[name] = value
         config = Dict(options, source=str(self._where), use_commands_as_keys=False)
         config(app, commands, arguments)
@@ -106,11 +106,11 @@ class File:
 
     def _check(self, key: str, name: str, value: object, known: dict[str, Any]) -> None:
         if isinstance(value, dict):
-            place = f"in [{'.'.join(self.table)}] itself" if self.table else "outside of all tables"
-            raise Refusal(f"There is no table {key!r} in {self._where}: options stand {place}.")
+            place = f"in [{'.'.join(self.table)}]" if self.table else "at the top level"
+            raise Refusal(f"Unexpected table {key!r} in {self._where}: options belong {place}.")
         if name not in known:
             hint = did_you_mean(name, known)
-            raise Refusal(f"{key!r} in {self._where} is no option of `prefork serve`.{hint}")
+            raise Refusal(f"{key!r} in {self._where}: `prefork serve` has no such option.{hint}")
         takes_many = known[name].token_count()[1]
         if isinstance(value, list) and not takes_many:
             raise Refusal(f"{key} = {value} in {self._where}: it must be one value, not a list.")
@@ -127,7 +127,7 @@ class File:
         except OSError as error:
             raise Refusal(f"{self._where} cannot be read: {error.strerror}.") from None
         except ValueError as error:
-            raise Refusal(f"{self._where} is no TOML: {error}.") from None
+            raise Refusal(f"{self._where} is not valid TOML: {error}.") from None
         for key in self.table:
             found = found.get(key, {})
             if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Where the log goes: standard error, in colours if somebody is looking."""
+"""The log goes to standard error, with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
 def log_to_stderr(level: LogLevel) -> None:
-    """Everything that is logged in this process and its workers, from `level` up."""
+    """Log to standard error, in this process and its workers, from `level` up."""
     handler: logging.Handler
     if sys.stderr.isatty():
-        # Only here: a service does not need what it takes to draw.
+        # Imported here: a service does not need it.
         from rich.console import Console
         from rich.logging import RichHandler
 

@@ -1,4 +1,4 @@
-"""How the command ends: exit codes, and the sentence that says why nothing was begun."""
+"""How the command ends: exit codes, and the error that says why nothing was started."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ class Exit(IntEnum):
     """The exit codes of the command, as its help explains them."""
 
     DONE = 0
-    """Stopped, and nobody who was waiting was lost."""
+    """Stopped after serving every waiting request."""
     FORCED = 1
-    """Workers were killed, for a second signal came or the graceful_timeout was over; or a hook of
-    the server failed in the master."""
+    """Workers were killed, because of a second signal or the graceful timeout; or a hook of the
+    server failed in the master."""
     REFUSED = 2
-    """A wrong argument, or what it names cannot be had; nothing was served."""
+    """A wrong argument, or it names something that is not available; nothing was served."""
     NO_WORKER = 3
     """No worker could start."""
     INTERRUPTED = 130
-    """Ctrl-C before there was anything to stop; shells count signals from 128."""
+    """Ctrl-C before anything was served; shells add 128 to the number of a signal."""
 
 
 class Refusal(Exception):
-    """What was asked for cannot be done; the message is one sentence that says what and where."""
+    """The command cannot do what was asked; the message is a sentence that says what and where."""
 
 
 def did_you_mean(
@@ -32,8 +32,8 @@ def did_you_mean(
 ) -> str:
     """` Did you mean ...?` with the nearest of the names, at most `most` of them.
 
-    Empty if none is near. Case does not matter. A name that has the word as a part is near too:
-    `--process-titles` means `--process-titles`.
+    Empty if none is near. Case does not matter. A name that contains the word is near as well:
+    `titles` suggests `process-titles`.
     """
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, or whose reader has gone, are no reason to stop serving."""
+"""Keeps serving when a standard stream is closed or its reader has exited."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import Any
 
 
 def keep_standard_descriptors() -> None:
-    """Make sure that 0, 1 and 2 are taken, and that `sys.stdout` and `sys.stderr` are there.
+    """Make sure that descriptors 0, 1 and 2 are open, and `sys.stdout` and `sys.stderr` exist.
 
-    Otherwise the first sockets would get these numbers, and whoever writes to standard error would
-    write to a client.
+    Otherwise the first sockets would get these numbers, and output to standard error would go to a
+    client.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free; programs that are started have it too.
+            # It gets the lowest free number; child programs inherit it.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    if sys.stdout is None:  # what the interpreter does when it finds 1 closed
+    if sys.stdout is None:  # the interpreter found 1 closed
         sys.stdout = stream_on(1)
     if sys.stderr is None:
         sys.stderr = stream_on(2)
 
 
 def outlive_readers() -> None:
-    """From now on writing to standard output or error never fails.
+    """Make writing to standard output and error never fail.
 
-    A master writes a log for months, and its workers report errors of handlers: neither may end
-    because the reader of a pipe, or the space on a disk, did.
+    A master logs for months, and its workers report errors of handlers: neither must exit because
+    the reader of a pipe has exited or a disk is full.
     """
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         try:
             ordinary = stream.fileno() == descriptor
         except (OSError, ValueError, AttributeError):
-            continue  # somebody has put another object there
+            continue  # the program has replaced it
         if ordinary:
             stream.flush()
             setattr(sys, name, stream_on(descriptor))
 
 
 def stream_on(descriptor: int) -> io.TextIOWrapper:
-    """A text stream, buffered as usual, that swallows what cannot be written."""
+    """A text stream, buffered as usual, that drops what cannot be written."""
     raw = _Unfailing(descriptor, "w", closefd=False)
     lines = descriptor == 2 or raw.isatty()
     return io.TextIOWrapper(io.BufferedWriter(raw), errors="backslashreplace", line_buffering=lines)

@@ -1,4 +1,4 @@
-"""How an option is read: by the rule of its type, and refused in words that say where it stood."""
+"""How the value of an option is parsed, and the error that says where a wrong one was given."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ TRUTH = {
 }
 READERS: dict[type, Callable[[str], object]] = {
     bool: lambda text: TRUTH[text.lower()],
-    int: int,  # the parser's own reader would round
+    int: int,  # the parser's own would round
     float: float,
     str: str,
 }
 
 
 def by(rule: Rule, **more: Any) -> Parameter:
-    """An option whose value must be as the rule says; `more` is the parameter's.
+    """An option whose value must satisfy the rule; `more` is passed on to the parameter.
 
-    Errors, when it is read: `Refusal`.
+    Errors, when it is parsed: `Refusal`.
     """
 
     def convert(_: Any, tokens: Sequence[Token]) -> object:
-        (token,) = tokens  # a list in a file was refused before
+        (token,) = tokens  # a list in a file was refused already
         try:
             value = value_of(token.value, rule)
         except (ValueError, KeyError):
@@ -45,9 +45,9 @@ def by(rule: Rule, **more: Any) -> Parameter:
 
 
 def value_of(text: str, rule: Rule) -> object:
-    """What a text means; not yet whether that is allowed.
+    """Parse a text; whether the value is allowed is not checked here.
 
-    Errors: `ValueError` or `KeyError` when it means nothing.
+    Errors: `ValueError` or `KeyError` if the text is not of the rule's type.
     """
     if rule.optional and text.lower() == "none":
         return None
@@ -55,14 +55,14 @@ def value_of(text: str, rule: Rule) -> object:
 
 
 def as_written(value: object) -> str:
-    """A value in the words that options take."""
+    """A value as an option takes it."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def metavar(rule: Rule) -> str | None:
-    """What stands for a value in the help; `None` leaves it to the parser, which knows choices."""
+    """The placeholder of a value in the help; `None` leaves it to the parser, for choices."""
     if rule.choices or rule.kind is bool:
         return None
     if rule.range is not None and rule.range.unit:
@@ -71,7 +71,7 @@ def metavar(rule: Rule) -> str | None:
 
 
 def place(token: Token) -> str:
-    """What was said, and where: a flag, a variable, or a line of a file."""
+    """What was given, and where: a flag, a variable, or a line of a file."""
     if token.source == "cli":
         return f"{token.keyword} {token.value!r}"
     if token.source == "env":

@@ -1,1 +1,1 @@
-"""Clients, trials and hosted servers: `bench`, `tune`, `demo` and `benchmarks/` measure with it."""
+"""Load tests: clients, trials and hosted servers; for `bench`, `tune` and `benchmarks/`."""

@@ -1,4 +1,4 @@
-"""Clients: as many as are wanted in one process, which does little per request."""
+"""Clients: any number of them in one process, with little work for each request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_DATAGRAM = 1 << 16
 class Client:
     """One exchange, over a socket of its own: one request, one answer.
 
-    Errors, of all that it does: `OSError`.
+    Errors, from every method: `OSError`.
     """
 
     def __init__(self, address: Any, exchange: Exchange) -> None:
@@ -33,7 +33,7 @@ class Client:
         try:
             self.sock.settimeout(PATIENCE)
             if exchange.datagrams and self.sock.family == socket.AF_UNIX:
-                self.sock.bind("")  # the kernel finds a name, without which nobody could answer
+                self.sock.bind("")  # autobind, unix(7): without a name the server could not answer
             self.sock.connect(address)
             self.sock.setblocking(False)
             with contextlib.suppress(OSError):  # what fails fails again in advance()
@@ -47,7 +47,7 @@ class Client:
         return select.EPOLLIN if self._unsent is None else select.EPOLLOUT
 
     def advance(self) -> bool:
-        """Send or receive what can be; whether the answer has ended."""
+        """Send or receive without blocking; return whether the answer has ended."""
         try:
             if self._unsent is not None:
                 self._send()
@@ -61,16 +61,16 @@ class Client:
         return not data or self._exchange.datagrams
 
     def objection(self) -> str:
-        """What is wrong with the answer; empty if nothing is."""
+        """What is wrong with the answer; empty if it is correct."""
         if self._tail != self._exchange.ends_with:
-            return "The answer was cut off."
+            return "The answer was truncated."
         if not self.received and not self._exchange.may_be_empty:
             return "The connection was closed without an answer."
         return ""
 
     def _send(self) -> None:
         assert self._unsent is not None
-        # On a stream to a server that has answered and left, even sending nothing is an error.
+        # Sending zero bytes to a server that has answered and closed is an error as well.
         sent = self.sock.send(self._unsent) if self._unsent or self._exchange.datagrams else 0
         self._unsent = self._unsent[sent:] or None
         if self._unsent is None and self._exchange.half_close and not self._exchange.datagrams:
@@ -84,7 +84,7 @@ def _family(address: Any) -> socket.AddressFamily:
 
 
 class Crowd:
-    """The clients that are under way."""
+    """The exchanges in progress in this process."""
 
     def __init__(self, order: Order) -> None:
         self.recorder = Recorder.of(order)
@@ -94,7 +94,7 @@ class Crowd:
         self._poll.register(0, select.EPOLLIN)
 
     def drive(self) -> Measured:
-        """Obey the order. Errors: `SystemExit` when whoever gave it is gone."""
+        """Execute the order. Errors: `SystemExit` when the command has exited."""
         clock = BusyClock()
         with self._poll:
             for _ in range(self._order.clients):
@@ -112,7 +112,7 @@ class Crowd:
             client = Client(self._order.address, self._order.exchange)
         except OSError as error:
             self.recorder.failed(in_words(error))
-            return  # and does not try again until the next order
+            return  # this client stops until the next order
         self._open[client.sock.fileno()] = client
         self._poll.register(client.sock, client.waits_for)
 
@@ -130,7 +130,7 @@ class Crowd:
         else:
             self.recorder.served(client.began, now, client.received)
         self._end(client)
-        if now < self.recorder.end and not self.recorder.hopeless:
+        if now < self.recorder.end and not self.recorder.is_hopeless:
             self._begin()
 
     def _give_up_the_late(self) -> None:
@@ -138,25 +138,28 @@ class Crowd:
         while self._open and (client := next(iter(self._open.values()))).began <= latest:
             self._end(client)
             self.recorder.failed(
-                f"There was no answer within {PATIENCE:g} s. Is the request complete, such as a "
-                "line with its \\n at the end?"
+                f"There was no answer within {PATIENCE:g} s. Is the request complete, for example "
+                "a line with \\n at its end?"
             )
 
     def _end(self, client: Client) -> None:
         del self._open[client.sock.fileno()]
-        client.sock.close()  # and epoll forgets it
+        client.sock.close()  # which also removes it from the epoll
 
 
 def in_words(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
-        return "Nobody listens there any more."
+        return "The server does not listen any more."
     if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
-        return "The connection was cut off, which happens when not all of the request was read."
+        return (
+            "The connection was reset: the handler may have closed it before reading all of the "
+            "request."
+        )
     return f"{error.strerror or error}."
 
 
 def main() -> None:
-    """Obey orders from standard input, a line each, and answer with a line."""
+    """Execute orders from standard input, one a line, and answer each with a line."""
     say(Measured().line(), 1)
     for line in sys.stdin:
         say(Crowd(Order.of(line)).drive().line(), 1)

@@ -1,4 +1,4 @@
-"""The client processes, as the command sees them: started once, and given orders."""
+"""The client processes as the command sees them: started once, then given orders."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from prefork.readings.cpu import used_by_process
 
 CLIENTS = "prefork.loadtest.clients"
 TICK = 0.1
-"""Seconds between two looks at the progress."""
+"""Seconds between two reports of the progress."""
 
 Progress = Callable[[float], object]
-"""Called with the share of the time that has gone by."""
+"""Called with the share of the time that has passed."""
 
 
 class Drivers:
-    """Client processes that share each order. They fork nothing, and sleep between two orders."""
+    """Client processes that share each order. They fork nothing and are idle between orders."""
 
     def __init__(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         self._processes = processes
@@ -31,7 +31,7 @@ class Drivers:
                 raise StartRefused(measured.reason)
 
     def drive(self, order: Order, progress: Progress = lambda share: None) -> Measured:
-        """What they have measured together, when the last of them has.
+        """Have the clients execute an order, and return what they measured together.
 
         Errors: `ChildFailed`.
         """
@@ -41,7 +41,7 @@ class Drivers:
         for process, share in zip(self._processes, shares, strict=False):
             assert process.stdin is not None
             assert process.stdout is not None
-            with contextlib.suppress(BrokenPipeError):  # its missing answer says it
+            with contextlib.suppress(BrokenPipeError):  # reported when its answer is missing
                 process.stdin.write(share.line() + "\n")
                 process.stdin.flush()
             working[process.stdout.fileno()] = process
@@ -54,11 +54,11 @@ class Drivers:
         return total
 
     def used(self) -> float:
-        """Seconds of CPU that they have used so far."""
+        """Seconds of CPU that the clients have used so far."""
         return sum(used_by_process(process.pid) for process in self._processes)
 
     def waited(self) -> float:
-        """Seconds that they have waited for a core so far."""
+        """Seconds for which the clients have waited for a core so far."""
         return sum(waited_by_tree(process.pid) for process in self._processes)
 
     @staticmethod
@@ -66,12 +66,12 @@ class Drivers:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise ChildFailed("A process of clients has ended too early.")
+            raise ChildFailed("A client process has exited unexpectedly.")
         return Measured.of(line)
 
 
 @contextlib.contextmanager
 def drivers(processes: int) -> Iterator[Drivers]:
-    """So many processes of clients that do an `Exchange`."""
+    """Start this many processes of clients that perform an `Exchange`."""
     with contextlib.ExitStack() as stack:
         yield Drivers([stack.enter_context(child(CLIENTS)) for _ in range(processes)])

@@ -1,4 +1,4 @@
-"""A server that runs, as the command sees it: asked in turns, and heard when it complains."""
+"""A running server under test: its trials, and what it prints when a request fails."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from prefork.loadtest.protocol import Exchange, Measured, Order
 from prefork.loadtest.trials import Trial
 
 SETTLING = 0.01
-"""Seconds that a server has after the last answer, to put things away and collect its children."""
+"""Seconds after the last answer in which a server cleans up and reaps its children."""
 NOTICED = 0.1
-"""Seconds after an empty answer in which a master has noticed that its worker has died of it."""
+"""Seconds after an empty answer in which a master notices that the worker has died of it."""
 REPORTED = re.compile(
     r"^(Exception occurred during processing of request from|Worker \d+ \(.*\) .* while serving) ",
     re.MULTILINE,
 )
-"""What `handle_error()` prints, as documented, before the traceback; and what a master logs of a
-worker that dies of a request."""
+"""What `handle_error()` prints, as documented, before the traceback; and what a master logs about
+a worker that dies while it serves a request."""
 ABOVE = re.compile(rf'  File "({re.escape(str(Path(__file__).parents[1]))}/|.*/socketserver\.py")')
-"""A frame of ours or of the standard library's module."""
+"""A stack frame of this package or of the standard library's module."""
 LONGEST = 40
 """Lines of a traceback to show."""
 LAST = 5
-"""Lines of a log without one."""
+"""Lines of a log without a traceback to show."""
 
 
 class RequestFailed(RuntimeError):
@@ -39,22 +39,22 @@ class RequestFailed(RuntimeError):
 
 
 @dataclass
-class Served:
-    """A server, and what it is called."""
+class HostedServer:
+    """A server under test, and its title in reports."""
 
     title: str
     pid: int
     address: Any
     log: Path
     tail: float = 0.0
-    """What its last turn took longer than it should have, in seconds."""
+    """By how many seconds its last trial was longer than planned."""
     complaint: str = ""
-    """Of the first turn with a failure: what the clients say, and what the server has printed."""
+    """Of the first trial with a failure: the clients' reason, and what the server printed."""
 
-    def take(
+    def run_trial(
         self, drivers: Drivers, order: Order, progress: Progress = lambda share: None
     ) -> Trial:
-        """One turn.
+        """Put the server under load once.
 
         Errors: `ChildFailed`.
         """
@@ -71,21 +71,21 @@ class Served:
             others = (busy_seconds() - busy_before - cpu - clients_cpu) / elapsed
             self.tail = max(0.0, elapsed - order.warm_up - order.seconds)
         except ProcessLookupError:
-            raise ChildFailed(f"The server of {self.title} has ended.{self.printed}") from None
+            raise ChildFailed(f"The server {self.title!r} has exited.\n{self.printed}") from None
         if measured.failures and not self.complaint:
             self.complaint = "\n".join(filter(None, [measured.reason.strip(), self.printed]))
         return Trial(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
 
     def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
-        """Seconds so far, in the order of a turn's."""
+        """Seconds so far, in the order of the fields of a `Trial`."""
         return used_by_tree(self.pid), drivers.used(), waited_by_tree(self.pid), drivers.waited()
 
-    def first(self, drivers: Drivers, exchange: Exchange, own_client: bool) -> Measured:
-        """One request, the first one. An empty answer is one only if nothing was reported.
+    def first_request(self, drivers: Drivers, exchange: Exchange, own_client: bool) -> Measured:
+        """Send one request. An empty answer is accepted only if no error was reported.
 
         Errors: `RequestFailed`, `ChildFailed`.
         """
-        measured = self.take(drivers, Order(self.address, 1, exchange=exchange)).measured
+        measured = self.run_trial(drivers, Order(self.address, 1, exchange=exchange)).measured
         if not (measured.failures or measured.received or own_client):
             time.sleep(NOTICED)
         if not measured.failures and not self.reports_an_error:
@@ -95,13 +95,13 @@ class Served:
 
     @property
     def reports_an_error(self) -> bool:
-        """Whether the handler has raised something in this turn, or killed its worker, even if it
-        had answered."""
+        """Whether the handler raised an exception in this trial or killed its worker, even after
+        it had answered."""
         return REPORTED.search(self._log) is not None
 
     @property
     def printed(self) -> str:
-        """The first traceback in what the server has printed, or the end of it."""
+        """The first traceback in the server's output, or the end of the output."""
         return handlers_part(self._log)
 
     @property
@@ -110,12 +110,12 @@ class Served:
 
 
 def handlers_part(log: str) -> str:
-    """The first traceback in a log, without the frames above the handler; or the log's end."""
+    """The first traceback in a log without the frames above the handler, or the log's end."""
     lines = log.strip().splitlines()
     first = next((n for n, line in enumerate(lines) if line.startswith("Traceback (")), None)
     if first is None:
         return "\n".join(lines[-LAST:])
-    # To the exception itself, which is the first line that is not indented.
+    # Up to the exception itself, which is the first line that is not indented.
     ends = (n for n in range(first + 1, len(lines)) if lines[n][:1] not in ("", " "))
     shown = lines[first : next(ends, len(lines)) + 1]
     frames = [n for n, line in enumerate(shown) if line.startswith('  File "')]

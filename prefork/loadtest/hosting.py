@@ -1,6 +1,6 @@
-"""Servers to be measured, in processes of their own: what these are told, and what they say.
+"""Servers under test in processes of their own: their announcements, their logs, their end.
 
-What a server and its workers print goes to a file.
+The output of a server and its workers goes to a file.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 from prefork.loadtest.processes import ChildFailed, StartRefused
 
 START = 60.0
-"""Seconds that servers have to be bound, and workers to get ready."""
+"""Seconds for servers to bind, and for workers to become ready."""
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """That a server is bound, or why it is not. Without a pid and a reason it is left out: there is
-    no reference for a server class."""
+    """That a server is bound, or why not. With neither a pid nor a reason it was left out: a server
+    class has no counterpart in the standard library."""
 
     place: int = 0
     pid: int = 0
@@ -34,29 +34,29 @@ class Announcement:
     log: str = ""
     refusal: str = ""
     threads: int = 1
-    """Requests that a worker has in hand at a time; 0: any number."""
+    """Requests that a worker serves concurrently; 0: no limit."""
 
     def line(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def of(cls, line: str) -> Announcement:
-        """Errors: `StartRefused` when that is what was said."""
+        """Errors: `StartRefused` if the line is a refusal."""
         one = cls(**json.loads(line))
         if one.refusal:
             raise StartRefused(one.refusal)
         return one
 
     @property
-    def as_sockets_take_it(self) -> Any:
-        """The address: host and port, or a path."""
+    def socket_address(self) -> Any:
+        """The address for `connect()`: host and port, or a path."""
         return tuple(self.address[:2]) if isinstance(self.address, list) else self.address
 
 
 def lines_of(process: subprocess.Popen[str], missing: str) -> Iterator[str]:
-    """What a child says on its standard output, line by line, each within `START` seconds.
+    """The lines that a child writes to its standard output, each within `START` seconds.
 
-    Errors: `ChildFailed`, with the sentence `missing`, when there is none.
+    Errors: `ChildFailed`, with the sentence `missing`, when the next one does not come.
     """
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
@@ -78,15 +78,15 @@ def lines_of(process: subprocess.Popen[str], missing: str) -> Iterator[str]:
 
 
 def print_into(log: Path) -> None:
-    """From now on, standard output and error of this process are that file."""
-    said = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    os.close(said)
+    """Redirect standard output and error of this process to a file."""
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 def end_workers(server: Any) -> None:
-    """Kill and collect the processes of a server, of ours or of the standard library's."""
+    """Kill and reap the processes of a server, of this package or of the standard library."""
     for pid in list(getattr(server, "active_children", None) or ()):
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)

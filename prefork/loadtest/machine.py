@@ -1,4 +1,4 @@
-"""The machine: what it is, and whether anybody else is busy on it."""
+"""The machine: what it is, and how busy other programs keep it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from prefork.loadtest.process_tree import used_by_tree
 from prefork.readings.cores import usable_cores
 
 BUSY = 15.0
-"""Percent of all cores that others may use without a word about it."""
+"""Percent of all cores that other programs may use without a remark."""
 
 
 def busy_note() -> str:
-    """A sentence when the machine has other work; nothing when it has not."""
+    """A sentence if other programs use the machine; empty otherwise."""
     busy = psutil.cpu_percent(0.3)
-    return f" Something else takes {busy:.0f} % of the machine now." if busy > BUSY else ""
+    return f" Other programs use {busy:.0f} % of the CPU now." if busy > BUSY else ""
 
 
 def busy_seconds() -> float:
-    """CPU time that all of the machine's processes have used, and what the hypervisor has taken."""
+    """CPU time used by all processes of the machine, and taken by the hypervisor."""
     times = psutil.cpu_times()
-    # user and nice hold the guests' already (proc_stat(5)).
+    # user and nice include the guests' time already (proc_stat(5)).
     busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
     return float(busy)
 
 
 class Others:
-    """What all others use of this machine, from the moment when this is made."""
+    """Measures what other programs use of the machine from the moment when this is made."""
 
     def __init__(self) -> None:
         self._began = self._now()
 
     @property
     def percent(self) -> float:
-        """Of all cores; what descends from this process does not count."""
+        """Of all cores; this process and its descendants do not count."""
         elapsed, total, own = (
             now - then for now, then in zip(self._now(), self._began, strict=True)
         )
@@ -77,7 +77,7 @@ class Machine:
 
 
 def processor() -> str:
-    """The name in /proc/cpuinfo; the architecture where it has none."""
+    """The model name in /proc/cpuinfo, which psutil does not have; the architecture without one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,42 +1,43 @@
-"""The CPU time of a server: of its master and of all that descends from it.
+"""The CPU time of a server: of its master and all its descendants.
 
-A living process has a clock of its own (clock_getcpuclockid(3)): user and system time of all its
-threads, in nanoseconds, up to date at the moment of reading. The times in /proc/PID/stat come in
-steps of 10 ms, which is as much as hundreds of requests cost, and schedstat knows one thread.
+A living process has a clock of its own (`used_by_process()`): user and system time of all its
+threads, in nanoseconds and up to date. psutil and /proc/PID/stat have it in steps of 10 ms, which
+is the cost of hundreds of requests, so that clock stays.
 
-A process that was reaped has handed its time on to its parent. That sum is in /proc/PID/stat only
-(proc_pid_stat(5)): the kernel adds it up in nanoseconds and cuts it to ticks when it is read, so a
+A process that was reaped has passed its time on to its parent. Only /proc/PID/stat, and so psutil,
+has that sum: the kernel adds it up in nanoseconds and rounds it down to ticks when it is read, so a
 difference is wrong by two ticks at most, however many children there were.
+
+The tree is read from /proc/PID/task/PID/children. psutil finds children by reading the status of
+every process of the machine, 0.9 ms for 100 of them instead of 12 µs, between every two trials.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from prefork.readings.cpu import delay_of_process, used_by_process
 
-TICK = 1 / os.sysconf("SC_CLK_TCK")
-CHILDREN_USER, CHILDREN_SYSTEM = 13, 14
-"""`cutime` and `cstime`, counted from the field after the name."""
 ATTEMPTS = 20
 
 
 def used_by_tree(pid: int) -> float:
-    """Seconds of user and system time of a process and of all below it, those reaped too.
+    """Seconds of user and system time of a process and its descendants, reaped ones included.
 
-    Exact while nothing is forked or reaped; where something was, it looks again.
+    Exact while nothing is forked or reaped; otherwise it reads again.
 
-    Errors: `ProcessLookupError` when there is no such process, or its children never stand still.
+    Errors: `ProcessLookupError` when there is no such process, or its children keep changing.
     """
     return _over_tree(pid, lambda each: used_by_process(each) + _used_by_reaped(each))
 
 
 def waited_by_tree(pid: int) -> float:
-    """Seconds that the threads of a process and of all below it could have run, and waited for a
-    core. What has ended is not in it.
+    """Seconds for which the threads of a process and its descendants were ready to run but had no
+    core. Processes and threads that have ended are not included.
 
     Errors: `ProcessLookupError`, as above.
     """
@@ -47,9 +48,9 @@ def _over_tree(pid: int, of: Callable[[int], float]) -> float:
     for attempt in range(ATTEMPTS):
         try:
             return sum(of(each) for each in tree(pid))
-        except (ProcessLookupError, FileNotFoundError):
+        except (ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess):
             time.sleep(0.001 * attempt)
-    raise ProcessLookupError(f"The processes below {pid} cannot be counted.")
+    raise ProcessLookupError(f"Process {pid} is gone, or its descendants keep changing.")
 
 
 def children(pid: int) -> list[int]:
@@ -58,10 +59,10 @@ def children(pid: int) -> list[int]:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     return [pid, *(member for child in children(pid) for member in tree(child))]
 
 
 def _used_by_reaped(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return TICK * (int(fields[CHILDREN_USER]) + int(fields[CHILDREN_SYSTEM]))
+    times = psutil.Process(pid).cpu_times()
+    return float(times.children_user + times.children_system)

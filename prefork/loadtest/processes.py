@@ -1,4 +1,4 @@
-"""Child processes of the command, which never outlive it."""
+"""Child processes of the command; none outlives it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import time
 from collections.abc import Iterator
 
 PATIENCE = 5.0
-"""Seconds that a child has to end once its standard input has."""
+"""Seconds for a child to exit after the end of its standard input."""
 
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {} import main; main()"
 
 
 class ChildFailed(RuntimeError):
-    """A process of the command has ended too early; the message says which."""
+    """A child process has exited unexpectedly; the message says which."""
 
 
 class StartRefused(Exception):
-    """A process cannot do what it was started for; the message is one sentence that says why."""
+    """A child process cannot do its work; the message is one sentence that says why."""
 
 
 @contextlib.contextmanager
 def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run `main()` of a module in a new interpreter that finds the same modules as this one.
+    """Run `main()` of a module in a new interpreter with the same module path as this one.
 
-    Each watches its standard input, whose end is the order to leave; so it also leaves when this
-    process is killed. It is in a group of its own: Ctrl-C is this process's business. What is left
-    of that group when it has ended is killed.
+    The end of its standard input tells the child to exit, so it also exits when this process is
+    killed. It has a process group of its own, so that Ctrl-C reaches this process only. What is
+    left of the group after the child's exit is killed.
     """
     command = [sys.executable, "-c", BOOT.format(module), json.dumps(sys.path)]
     process = subprocess.Popen(
@@ -53,35 +53,35 @@ def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         try:
             _wait(process)
         finally:
-            # Not reaped yet, so that the group's number is still this one's.
+            # It is not reaped yet, so its number cannot belong to another group.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
 def own_output() -> int:
-    """A child's standard output, for `say()` alone: what others print goes to standard error."""
+    """Reserve a child's standard output for `say()`; other output goes to standard error."""
     output = os.dup(1)
     os.dup2(2, 1)
     return output
 
 
 def say(line: str, output: int) -> None:
-    """A line to the command, from a child. When the command is gone, so will the child be: its
-    standard input ends."""
+    """Send a line from a child to the command. If the command has exited the line is dropped; the
+    child then exits too, because its standard input ends."""
     with contextlib.suppress(BrokenPipeError):
-        os.write(output, f"{line}\n".encode())  # a pipe that blocks takes it whole
+        os.write(output, f"{line}\n".encode())  # a blocking pipe accepts all of it
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    """Wait until it has ended, or has been asked for long enough.
+    """Wait for its exit, at most `PATIENCE` seconds.
 
-    A second Ctrl-C changes nothing: killed now, it would leave its files behind.
+    A second Ctrl-C does not end the wait: a child that is killed now would leave its files behind.
     """
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
-        return  # reaped by the one who asked for its exit code
+        return  # its exit status was collected already
     deadline = time.monotonic() + PATIENCE
     try:
         while (left := deadline - time.monotonic()) > 0:

@@ -1,30 +1,30 @@
-"""What is asked of client processes, and what they have measured: a line of JSON each."""
+"""Orders to client processes and their answers: one line of JSON each."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from prefork.loadtest.figures import steady
+from prefork.loadtest.steady import steady
+from prefork.state.histogram import Histogram
 
 PATIENCE = 10.0
-"""Seconds after which an answer that has not come counts as a failure."""
+"""Seconds after which a missing answer counts as a failure."""
 
 
 @dataclass(frozen=True)
 class Exchange:
     """One request and its answer, as every client does them.
 
-    Over a stream the answer goes to the end of the stream; a datagram is answered by one.
+    Over a stream the answer extends to the end of the stream; a datagram is answered by one.
     """
 
     request: bytes = b""
     datagrams: bool = False
     half_close: bool = True
-    """Whether the end of the request is shown by shutting the writing side of the stream down."""
+    """Whether to shut down the writing side of the stream after the request."""
     ends_with: bytes = b""
     """How each answer must end."""
     may_be_empty: bool = False
@@ -32,9 +32,10 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Order:
-    """Keep `clients` exchanges going for `warm_up` and then `seconds`; with 0 for both, one each.
+    """Keep `clients` exchanges in progress for `warm_up` and then `seconds`; with 0 for both, one
+    exchange each.
 
-    What is under way then is waited for.
+    What is in progress at the end is waited for.
     """
 
     address: Any
@@ -45,22 +46,22 @@ class Order:
     exchange: Exchange = Exchange()
 
     def line(self) -> str:
-        said = asdict(self)
+        written = asdict(self)
         for name in ("request", "ends_with"):
-            said["exchange"][name] = said["exchange"][name].decode("latin-1")
-        return json.dumps(said)
+            written["exchange"][name] = written["exchange"][name].decode("latin-1")
+        return json.dumps(written)
 
     @classmethod
     def of(cls, line: str) -> Order:
-        said = json.loads(line)
+        written = json.loads(line)
         for name in ("request", "ends_with"):
-            said["exchange"][name] = said["exchange"][name].encode("latin-1")
-        if isinstance(said["address"], list):
-            said["address"] = tuple(said["address"])
-        return cls(**said | {"exchange": Exchange(**said["exchange"])})
+            written["exchange"][name] = written["exchange"][name].encode("latin-1")
+        if isinstance(written["address"], list):
+            written["address"] = tuple(written["address"])
+        return cls(**written | {"exchange": Exchange(**written["exchange"])})
 
     def shared_by(self, processes: int) -> list[Order]:
-        """An order for each of so many processes at most, none for nothing."""
+        """One order for each of this many processes; no order for a process without clients."""
         least, more = divmod(self.clients, processes)
         shares = [least + (n < more) for n in range(processes)]
         return [replace(self, clients=share) for share in shares if share]
@@ -68,33 +69,34 @@ class Order:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of an order."""
+    """The result of an order."""
 
-    took: Sequence[float] = ()
-    """Seconds that each exchange took which ended well; see `figures.steady()`."""
+    latencies: Histogram = field(default_factory=Histogram)
+    """Of the exchanges that succeeded while the load was steady; see `steady.steady()`."""
     rate: float = 0.0
     """How many of these there were in a second."""
     exchanges: int = 0
-    """All that ended well."""
+    """All that succeeded."""
     failures: int = 0
     reason: str = ""
     """Why the first of them failed; may be a whole traceback."""
     received: int = 0
     """Bytes of all answers."""
     busy: float = 0.0
-    """The part of a core that the busiest process of clients used."""
+    """The part of a core that the busiest client process used."""
 
     def line(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(vars(self) | {"latencies": self.latencies.as_json()})
 
     @classmethod
     def of(cls, line: str) -> Measured:
-        return cls(**json.loads(line))
+        written = json.loads(line)
+        return cls(**written | {"latencies": Histogram.from_json(written["latencies"])})
 
     def __add__(self, other: Measured) -> Measured:
-        """What processes have measured at the same time."""
+        """What processes measured at the same time."""
         return Measured(
-            took=[*self.took, *other.took],
+            latencies=self.latencies + other.latencies,
             rate=self.rate + other.rate,
             exchanges=self.exchanges + other.exchanges,
             failures=self.failures + other.failures,
@@ -105,7 +107,7 @@ class Measured:
 
 
 class BusyClock:
-    """Since it was made: the part of a core that this process has used."""
+    """Measures the part of a core that this process has used since the clock was made."""
 
     def __init__(self) -> None:
         self._began = time.monotonic(), time.process_time()
@@ -118,14 +120,14 @@ class BusyClock:
 
 @dataclass
 class Recorder:
-    """Notes of one process while it obeys an order; times are those of `time.perf_counter()`."""
+    """Notes of one process while it executes an order; times are those of `time.perf_counter()`."""
 
     clients: int
     start: float
     """The end of the warm-up."""
     end: float
     spans: list[tuple[float, float]] = field(default_factory=list)
-    """When each exchange that ended well began, and ended."""
+    """When each exchange that succeeded began and ended."""
     failures: int = 0
     reason: str = ""
     received: int = 0
@@ -139,7 +141,7 @@ class Recorder:
         return cls(order.clients, start, start + order.seconds)
 
     @property
-    def hopeless(self) -> bool:
+    def is_hopeless(self) -> bool:
         """Whether there were so many failures that more would say nothing new."""
         return self.failures >= self.MOST_FAILURES
 
@@ -152,10 +154,10 @@ class Recorder:
         self.reason = self.reason or reason
 
     def measured(self, now: float, busy: float) -> Measured:
-        """The sum, at a time when nothing is under way any more."""
+        """The result, once nothing is in progress any more."""
         rate, took = steady(self.spans, self.clients, self.start, min(now, self.end))
         return Measured(
-            took=[round(each, 6) for each in took],
+            latencies=Histogram.of(took),
             rate=rate,
             exchanges=len(self.spans),
             failures=self.failures,

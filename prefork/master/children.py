@@ -19,7 +19,9 @@ from prefork.linux.signal_mask import signals_blocked
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import Adopt, ForkServer
 from prefork.settings import Settings
+from prefork.state import reports
 from prefork.state.lifecycle import WorkerEvent, WorkerState
+from prefork.state.reports import WorkerStatus
 from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers import title
 from prefork.workers.birth import reset_signals
@@ -56,7 +58,7 @@ class Children:
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once this is closed."""
+        """Return the descriptor to wait for, -1 once this is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
     def wait(self, timeout: float | None) -> None:
@@ -92,7 +94,7 @@ class Children:
             reap(self._deaths())
 
     def drain_messages(self, record: WorkerRecord) -> Iterator[Message]:
-        """The messages of one worker; after the end of file, only its death can follow."""
+        """Yield the messages of one worker; after the end of file, only its death can follow."""
         while record.channel.fileno() in self._channels:
             try:
                 message = record.channel.receive()
@@ -123,11 +125,18 @@ class Children:
                 self.retire(record, order)
 
     def kill(self, record: WorkerRecord, why: str) -> int:
-        """Send SIGKILL to a worker, unless that was done before; the requests that are lost."""
+        """Send SIGKILL to a worker, unless that was done before.
+
+        Return how many requests in progress are aborted.
+        """
         if record.state is WorkerState.KILLED:
             return 0
         self._report_kill(record, why)
         self._pool.note(record, WorkerEvent.KILLED)
+        return self.send_kill(record)
+
+    def send_kill(self, record: WorkerRecord) -> int:
+        """Send SIGKILL to a worker; return how many requests in progress are aborted."""
         self._reaper.send_signal(record.pid, signal.SIGKILL)
         return self.reading(record).in_flight
 
@@ -139,8 +148,13 @@ class Children:
             self._system.await_end(record.pid)
 
     def reading(self, record: WorkerRecord) -> Reading:
-        """What a worker has written on the scoreboard; it outlives the worker."""
+        """Return what a worker has written on the scoreboard; it outlives the worker."""
         return self.scoreboard.slot(record.slot).read()
+
+    def status(self) -> list[WorkerStatus]:
+        """Return what every worker is doing, by slot."""
+        now = self._system.clock()
+        return [reports.status_of(r, self.reading(r), now) for r in self._pool.by_slots()]
 
     def watch(self, fd: int, note: Callable[[], None]) -> None:
         """Call `note()` whenever this descriptor, which is not a worker's, is readable."""
@@ -164,9 +178,9 @@ class Children:
             self._followed = fd
 
     def fork(
-        self, config: WorkerConfig, live: Callable[[WorkerContext], int | ProcessMain]
+        self, config: WorkerConfig, run: Callable[[WorkerContext], int | ProcessMain]
     ) -> WorkerRecord:
-        """Fork a worker with this configuration that runs `live()`, and enter it in the table.
+        """Fork a worker with this configuration that calls `run()`, and enter it in the table.
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
@@ -178,7 +192,7 @@ class Children:
 
             context = WorkerContext(config=config, slot=slot, channel=theirs)
             with self._ready_to_fork(config.process_titles, config.gc_freeze):
-                fork_child(lambda: live(context), adopt, prepare, self._system)
+                fork_child(lambda: run(context), adopt, prepare, self._system)
 
         slot = self.scoreboard.slot(config.number)
         return self._enter(config, fork)
@@ -238,12 +252,12 @@ class Children:
             ours.close()
             reset_signals(theirs)
 
-        def live() -> int | ProcessMain:
+        def run() -> int | ProcessMain:
             return factory.fork_server(theirs, settings.name, settings.process_titles)
 
         try:
             with self._ready_to_fork(settings.process_titles, settings.gc_freeze):
-                fork_child(live, fork_server.adopt, prepare, self._system)
+                fork_child(run, fork_server.adopt, prepare, self._system)
             theirs.close()
         except BaseException:
             theirs.close()
@@ -286,7 +300,7 @@ class Children:
         )
 
     def _deaths(self) -> list[Death]:
-        """The workers that have ended since the last time.
+        """Return the workers that have ended since the last time.
 
         Includes a death that was lost because the exception of a signal handler came between its
         collection and the table.

@@ -49,7 +49,7 @@ class ForkServer:
         the whole process group."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable when it has exited."""
+        """Return a descriptor that is readable when it has exited."""
         return self._reaper.fileno()
 
     def adopt(self, pid: int) -> None:
@@ -92,7 +92,7 @@ class ForkServer:
                 raise
 
     def _announced(self, ours: Channel) -> int:
-        """The pid of the worker that is being forked; after an error, no process of it is left.
+        """Return the pid of the worker that is being forked; after an error, none of it is left.
 
         Errors: those of `fork_worker()`.
         """
@@ -130,7 +130,7 @@ class ForkServer:
                     end_child(pid)
 
     def news(self) -> Iterator[Message]:
-        """The messages that it has sent before it can fork workers.
+        """Yield the messages that it has sent before it can fork workers.
 
         Errors: `ForkServerError` when it has exited.
         """
@@ -144,7 +144,7 @@ class ForkServer:
             yield message
 
     def collect(self) -> Death | None:
-        """Its exit, if it has exited."""
+        """Return its exit, if it has exited."""
         return self._wait_for_exit(0.0)
 
     def _wait_for_exit(self, timeout: float | None) -> Death | None:
@@ -158,7 +158,7 @@ class ForkServer:
         return None
 
     def _error(self, why: str) -> ForkServerError:
-        """The error for `why`, or for the exit that has caused it."""
+        """Return the error for `why`, or for the exit that has caused it."""
         death = self.collect()
         return ForkServerError(why if death is None else death.sentence)
 

@@ -79,7 +79,7 @@ class Master:
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the master is closed."""
+        """Return the descriptor to wait for, -1 once the master is closed."""
         return self._children.fileno()
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         with self._lock:
             wanted, most, _ = self._target()
             now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
@@ -166,6 +166,12 @@ class Master:
         """Whether the loop may take another request without a wait in between."""
         with self._lock:
             return self._lifecycle.keeps_workers and self.strategy.dispatcher.can_take_more()
+
+    def is_complete(self) -> bool:
+        """Return whether every persistent worker that there should be is ready, and no more."""
+        with self._lock:
+            wanted, most, _ = self._target()
+            return self._pool.is_complete(wanted, most)
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -215,10 +221,9 @@ class Master:
             self.collect()
 
     def send_drainers(self) -> bool:
-        """Start workers for what waits in the backlog, if none is left to serve it.
+        """Start workers for what waits in the backlog if none is left; return whether any started.
 
-        All may have left before the last client came, or have died on a request. Returns whether
-        any was started.
+        All may have left before the last client came, or have died on a request.
         """
         with self._lock:
             listeners = self.strategy.listeners
@@ -240,19 +245,14 @@ class Master:
                 self.aborted += self._children.kill(record, why)
             self._note_if_empty()
 
-    def note_forced(self) -> None:
-        """Note that a signal handler kills all workers; it may have interrupted any method here.
-
-        Their deaths are noted and reported like any others.
-        """
+    def force_stop(self) -> None:
+        """Kill all workers; changes no table, so that a signal handler may call it at any time."""
         self._lifecycle.note_forced()
-        self.aborted += sum(self._children.reading(record).in_flight for record in self._pool)
+        for record in self._pool:
+            self.aborted += self._children.send_kill(record)
 
     def close(self) -> bool:
-        """Close all descriptors, unless workers are left, which then finish by themselves.
-
-        Returns whether none was left.
-        """
+        """Close all descriptors and return true, unless workers are left, which then finish."""
         with self._lock:
             self._origin.end()
             if len(self._pool):
@@ -271,10 +271,9 @@ class Master:
         self._server.close_in_child()
 
     def status(self) -> list[WorkerStatus]:
-        """What every worker is doing, by slot."""
+        """Return what every worker is doing, by slot."""
         with self._lock:
-            now, reading = self._clock(), self._children.reading
-            return [reports.status_of(r, reading(r), now) for r in self._pool.by_slots()]
+            return self._children.status()
 
     # -- note --------------------------------------------------------------------------------
 
@@ -315,7 +314,7 @@ class Master:
         now = self._clock()
         reading = self._children.reading(record)
         if record.blames_start(death.status, reading, now):
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
         next_step = reports.next_step(
             record,
             is_replaced=self._lifecycle.keeps_workers and record.persistent,
@@ -357,7 +356,7 @@ class Master:
     def _keep_size(self) -> None:
         now = self._clock()
         if self._pool.prove(self._children.reading, now):
-            self._restarts.note_survival()
+            self._restarts.note_proved()
         wanted, most, _ = self._target()
         missing = self._pool.missing(wanted, most)
         for _ in range(to_start(missing, len(self._pool.starting()), self._cores)):
@@ -394,7 +393,7 @@ class Master:
                 self._origin.fork_persistent(passed_fds)
         except OSError as error:
             now = self._clock()
-            self._restarts.note_newborn_death(now)
+            self._restarts.note_early_death(now)
             if self._has_start_failed():
                 raise StartError.of_fork(error) from error
             reports.report_failed_start(error, self._restarts.wait_left(now))

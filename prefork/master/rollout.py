@@ -27,12 +27,12 @@ class Rollout:
         """How often the pool was renewed; workers that are forked now belong to it."""
 
     def begin(self) -> None:
-        """A new generation is ready to be forked: replace the workers of older ones."""
+        """Begin to replace workers: those of a new generation can be forked from now on."""
         self._note(RolloutEvent.BEGUN)
         self.generation += 1
 
     def call_off(self) -> None:
-        """No more workers of this generation can be forked: the older ones stay."""
+        """Let older workers stay: no more of the present generation can be forked."""
         self._note(RolloutEvent.CALLED_OFF)
 
     @property
@@ -45,7 +45,7 @@ class Rollout:
         return record.generation < self.generation
 
     def tick(self, wanted: int) -> list[WorkerRecord]:
-        """The workers to retire now, in a pool of `wanted` ones."""
+        """Return the workers to retire now, in a pool of `wanted` ones."""
         if not self.is_rolling:
             return []
         if not self._is_outdated_left():
@@ -53,7 +53,7 @@ class Rollout:
         return self._to_retire(wanted)
 
     def next_timeout(self, wanted: int) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         if not self.is_rolling:
             return None
         return 0.0 if self._to_retire(wanted) or not self._is_outdated_left() else None

@@ -13,20 +13,21 @@ class ServerInMaster(ServerInWorker, Protocol):
     """One server object, as the master sees it. Its values are read when they are needed."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable when a request waits at any of its listeners."""
+        """Return a descriptor that is readable when a request waits at any of its listeners."""
 
     def settings(self) -> Settings: ...
     def max_children(self) -> int:
-        """How many workers there may be, at least one."""
+        """Return how many workers there may be, at least one."""
 
     def threads(self) -> int | None:
-        """Requests that a worker may serve at once; `None` without threads, 0 for no limit."""
+        """Return how many requests a worker may serve at once, 0 for no limit; `None` without
+        threads."""
 
     def daemon_threads(self) -> bool:
         """Whether the end of the server may abort requests that threads still serve."""
 
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
-        """A request as bytes and a descriptor; `None` if it cannot be passed to a process."""
+        """Return a request as bytes and a descriptor; `None` if it cannot leave this process."""
 
     def close_in_child(self) -> None:
         """In a forked child: close what belongs to the master's loop."""

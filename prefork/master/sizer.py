@@ -48,11 +48,11 @@ class MachineCapacity:
         self._next_reading = 0.0
 
     def cpu_left(self) -> float | None:
-        """The share of the usable cores that was idle since the last call."""
+        """Return the share of the usable cores that was idle since the last call."""
         return self._cpu.left()
 
     def memory_room(self, now: float, persistent: int, ready: Sequence[Seen]) -> int | None:
-        """Workers that still fit into memory beside those `persistent`; `None`: unknown.
+        """Return the workers that still fit into memory beside those `persistent`; `None`: unknown.
 
         Each counts with the size of the one that has served most, even one that has not served yet:
         it is small only until it does.
@@ -83,7 +83,7 @@ class Work:
         self._busy: dict[int, float] = {}  # total seconds, by pid
 
     def share(self, now: float, ready: Iterable[Seen]) -> float:
-        """The share of their time for which they were busy since the last look."""
+        """Return the share of their time for which they were busy since the last look."""
         before, self._busy = self._busy, {}
         worked = could = 0.0
         for record, reading in ready:
@@ -115,7 +115,7 @@ class Sizer:
         self._children = children
         self._clock = system.clock
         self._cores = cores
-        self.policy: Sizing | None = None  # with `static`
+        self._policy: Sizing | None = None  # `None` with `static`
         self._shrinking = Shrinking()
         self._arrival_watch = ArrivalWatch(children, self._look_now)
         self._next_look: float | None = None
@@ -132,14 +132,14 @@ class Sizer:
         self._shrinking = Shrinking()
         policy = POLICIES.get(settings.sizing)
         if policy is not None:
-            self.policy = policy(settings.limits(most))
+            self._policy = policy(settings.limits(most))
             self._machine = MachineCapacity() if policy.reads_machine else None
             self._work = Work(now)
             self._next_look = now
 
     def end(self) -> None:
         """Decide nothing any more: the loop has ended, or no worker is persistent."""
-        self.policy = None
+        self._policy = None
         self._next_look = None
         self._arrival_watch.disarm()
 
@@ -148,11 +148,11 @@ class Sizer:
         self._arrival_watch.close_in_child()
 
     def wanted(self, most: int) -> int:
-        """How many persistent workers to keep, of `most` allowed."""
-        return most if self.policy is None else min(self.policy.wanted, most)
+        """Return how many persistent workers to keep, of `most` allowed."""
+        return most if self._policy is None else min(self._policy.wanted, most)
 
     def next_timeout(self) -> float | None:
-        """Seconds until a look is due, or until a surplus worker may have become idle."""
+        """Return the seconds until a look is due, or a surplus worker may have become idle."""
         shrinking = self._shrinking.next_timeout()
         if self._next_look is None:
             return shrinking
@@ -161,8 +161,8 @@ class Sizer:
 
     def look(self) -> None:
         """Have the policy decide, if there is one and a look is due."""
-        policy, now = self.policy, self._clock()
-        if policy is None or self._next_look is None or now < self._next_look:
+        policy = self._policy
+        if policy is None or self._next_look is None or (now := self._clock()) < self._next_look:
             return
         most = self._server.max_children()
         if not self._strategy.persistent(most):
@@ -197,8 +197,11 @@ class Sizer:
                 self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
-        """The workers to retire, `surplus` at most: idle ones, and see `Shrinking.choose()` for
-        those above the number allowed, `forbidden`."""
+        """Return the workers to retire, `surplus` at most: idle ones only.
+
+        If `forbidden` of them are above `max_children`, also busy ones after a while: see
+        `Shrinking.choose()`.
+        """
         readings = (
             (
                 r.slot,
@@ -234,7 +237,7 @@ class Sizer:
         )
 
     def _busy(self, now: float, ready: Sequence[Seen]) -> tuple[int, float]:
-        """How many workers are full now, and which share of their capacity was used.
+        """Return how many workers are full now, and which share of their capacity was used.
 
         With threads, that share is the present one; otherwise that of the time since the last look.
         """

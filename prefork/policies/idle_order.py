@@ -11,7 +11,7 @@ LEAST = 8
 
 
 def waits_before_requeue(order: IdleOrder, workers: int) -> float:
-    """How many waits a worker makes before it registers anew, at the end of the queue.
+    """Return how many waits a worker makes before it registers anew, at the end of the queue.
 
     Every few waits are enough for `fifo`. In a large pool, a worker's memory has left the caches
     when its turn comes again, so it serves more requests while it is warm. With `lifo` it keeps its

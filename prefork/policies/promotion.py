@@ -14,7 +14,7 @@ BACK_OFF = 10.0
 
 
 def to_promote(readings: Iterable[tuple[int, Reading]], refork_after: int) -> int | None:
-    """The slot of the worker that is to fork a mold: one that has served enough requests.
+    """Return the slot of the worker that is to fork a mold: one that has served enough requests.
 
     An idle worker is preferred, for a busy one reads its orders later; among equals, the one that
     has served most.
@@ -34,7 +34,7 @@ class PromotionBackoff:
         self._next = 0.0
 
     def note_end(self, now: float) -> None:
-        """A promotion has ended, with or without a mold."""
+        """Note that a promotion has ended, with or without a mold."""
         self._next = now + BACK_OFF
 
     def look(self, now: float) -> bool:
@@ -45,5 +45,5 @@ class PromotionBackoff:
         return True
 
     def next_timeout(self, now: float) -> float:
-        """Seconds until the next look."""
+        """Return the seconds until the next look."""
         return max(self._next - now, 0.0)

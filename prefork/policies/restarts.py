@@ -4,37 +4,37 @@ from __future__ import annotations
 
 FACTOR = 1.5
 LONGEST = 30.0
-YOUNG = 1.0
-"""Seconds for which a worker that has taken no request yet counts as new."""
+PROVED_AFTER = 1.0
+"""Seconds after which a worker counts as proved even if it has taken no request."""
 
 
-def back_off(young_deaths: int) -> float:
-    """Return the seconds to wait after `young_deaths` deaths of new workers in a row: `1.5^n`, at
-    most 30."""
-    return min(FACTOR**young_deaths, LONGEST) if young_deaths else 0.0
+def back_off(early_deaths: int) -> float:
+    """Return the seconds to wait after so many early deaths in a row: `1.5^n`, at most 30."""
+    return min(FACTOR**early_deaths, LONGEST) if early_deaths else 0.0
 
 
-def is_newborn(was_ready: bool, requests: int, age: float) -> bool:
-    """Whether a worker is new: its death would point to a problem of the start.
+def is_unproven(was_ready: bool, requests: int, age: float) -> bool:
+    """Whether the start of a worker has not proved to be sound: its death would be an early one.
 
     `requests` is how many it has taken, `age` is in seconds.
     """
-    return not was_ready or (requests == 0 and age < YOUNG)
+    return not was_ready or (requests == 0 and age < PROVED_AFTER)
 
 
 class Restarts:
-    """Counts deaths of new workers in a row, and delays their replacement."""
+    """Counts early deaths in a row, and delays replacements."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
         self._not_before = 0.0
 
-    def note_newborn_death(self, now: float) -> None:
+    def note_early_death(self, now: float) -> None:
+        """Note that an unproven worker has died, or that none could be forked."""
         self._in_a_row += 1
         self._not_before = now + back_off(self._in_a_row)
 
-    def note_survival(self) -> None:
-        """A worker is no longer new: the next death of a new one is the first again."""
+    def note_proved(self) -> None:
+        """Note that a worker is proved: the next early death is the first again."""
         self._in_a_row = 0
 
     def wait_left(self, now: float) -> float:

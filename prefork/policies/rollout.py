@@ -11,7 +11,7 @@ from prefork.workers.protocol.scoreboard import Reading
 def to_replace(
     outdated: Iterable[tuple[int, Reading]], missing: int, max_unavailable: int
 ) -> list[int]:
-    """The slots of workers to retire now, so that new ones can be forked: idle ones first.
+    """Return the slots of workers to retire now, so that new ones can be forked: idle ones first.
 
     `outdated` are the serving workers of older generations, by slot; `missing` is how many workers
     do not serve now of those wanted. No more than `max_unavailable` are out at once.

@@ -1,10 +1,10 @@
-"""How many requests wait at a listener: the one place where the kernel is asked.
+"""How many requests wait at a listener: the one place that asks the kernel.
 
 | listener | waiting | limit | dropped |
 |---|---|---|---|
 | TCP | exact | its backlog | attempts to connect that found it full |
-| Unix stream, seqpacket | exact | its backlog | 0: who finds it full waits, or is told |
-| UDP | about, see `charge()` | as many as fit into the buffer | exact: datagrams |
+| Unix stream, seqpacket | exact | its backlog | 0: a client waits, or gets an error |
+| UDP | approximate, see `charge()` | as many as fit into the buffer | exact: datagrams |
 | Unix datagram | 1 for any number | `max_dgram_qlen` | 0: likewise |
 
 A queue takes one more than its limit (Linux compares with ">"). `dropped` counts since the socket
@@ -29,7 +29,7 @@ from prefork.readings.cgroups import number
 from prefork.readings.sockdiag import udp_bytes, unix_queue
 from prefork.state.snapshot import Depth
 
-_TCP_INFO = struct.Struct("=B23xII")  # tcpi_state; of a listener: who waits, and who may
+_TCP_INFO = struct.Struct("=B23xII")  # tcpi_state; of a listener: queue length and limit
 _TCP_LISTEN = 10
 _SO_MEMINFO = 55  # Linux 4.12
 _MEMORY = struct.Struct("=9I")  # SK_MEMINFO_...: bytes received, buffer, six others, drops
@@ -38,7 +38,7 @@ _MOST_DATAGRAMS = Path("/proc/sys/net/unix/max_dgram_qlen")
 _LONGEST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 
 SMALLEST_CHARGE = 512
-"""Bytes of the receive buffer that any Linux charges for a datagram, at least."""
+"""The least bytes of the receive buffer that any Linux charges for a datagram."""
 
 _SK_BUFF, _SHARED_INFO, _HEADERS = 256, 320, 59
 _SMALL_BLOCK, _LARGEST_BLOCK = 576, 16384
@@ -48,8 +48,8 @@ NOTHING = Depth(0, None, 0)
 
 
 def depth(fd: int) -> Depth:
-    """What waits at a listener; `NOTHING` for a closed one (-1), and for what says nothing: a
-    descriptor that is no listener, or a socket of another network namespace."""
+    """What waits at a listener; `NOTHING` for a closed one (-1), a descriptor that is not a
+    listener, and a socket of another network namespace."""
     try:
         return _ask(fd)
     except OSError:
@@ -57,7 +57,7 @@ def depth(fd: int) -> Depth:
 
 
 def total(fds: Iterable[int]) -> Depth:
-    """The same of several listeners together; without a limit where one has none."""
+    """The sum over several listeners; without a limit if one of them has none."""
     found = [depth(fd) for fd in fds if fd >= 0]
     limits = [one.limit for one in found if one.limit is not None]
     return Depth(
@@ -68,9 +68,9 @@ def total(fds: Iterable[int]) -> Depth:
 
 
 def waiting_at_most(fd: int, backlog: int) -> int:
-    """How many requests can be waiting now: for those who shall take all of them, and then leave.
+    """The largest number of requests that can be waiting now, for a worker that must take all.
 
-    Where the kernel does not say it, as many as its limits allow, or `backlog`.
+    If the kernel does not report it, as many as its limits allow, or `backlog`.
     """
     if fd < 0:
         return 0
@@ -86,27 +86,27 @@ def waiting_at_most(fd: int, backlog: int) -> int:
 
 
 def longest_backlog() -> int | None:
-    """What the kernel cuts every backlog to (net.core.somaxconn); `None`: unknown."""
+    """The kernel's upper limit for every backlog (net.core.somaxconn); `None`: unknown."""
     return number(_LONGEST_BACKLOG)
 
 
 def charge(length: int) -> int:
-    """Bytes of the receive buffer that a UDP datagram with so many bytes of data takes.
+    """Bytes of the receive buffer charged for a UDP datagram with `length` bytes of data.
 
     As on the loopback device since Linux 6.3: a `struct sk_buff`, then headers, data and
-    `struct skb_shared_info` in a block of the next power of two. A network card's driver may take
-    more (a page, say), and there are fewer waiting then than `depth()` says.
+    `struct skb_shared_info` in a block of the next power of two. A network card's driver may use
+    more, such as a page; then fewer are waiting than `depth()` says.
     """
     block = length + _HEADERS + _SHARED_INFO
     if block <= _SMALL_BLOCK:
         return _SK_BUFF + _SMALL_BLOCK
-    if block > _LARGEST_BLOCK:  # the data is in pages of its own
+    if block > _LARGEST_BLOCK:  # the data has its own pages
         return _SK_BUFF + _SMALL_BLOCK + length
     return _SK_BUFF + (1 << (block - 1).bit_length())
 
 
 def _ask(fd: int) -> Depth:
-    """Errors: `OSError` for what is no listener, and where the kernel does not answer."""
+    """Errors: `OSError` if it is not a listener, or the kernel does not answer."""
     with borrowed(fd) as sock:
         if sock.type != socket.SOCK_DGRAM:
             return _of_streams(sock)
@@ -132,17 +132,17 @@ def _of_udp(sock: socket.socket) -> Depth:
 
 
 def _of_unix_datagrams(sock: socket.socket) -> Depth:
-    """The kernel counts them, but tells nobody; it only says whether there is one."""
+    """The kernel does not report their number, only whether there is one."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return Depth(len(poll.poll(0)), _most_datagrams(), 0)
 
 
 def _received(sock: socket.socket) -> tuple[int, int, int]:
-    """Of a UDP socket: the bytes that its buffer holds and may hold, and the datagrams dropped."""
+    """Of a UDP socket: bytes in its buffer, size of the buffer, and datagrams dropped."""
     received, buffer, *_, dropped = _memory(sock)
     if received:
-        # Up to a quarter of the buffer may have been read already: the kernel gives it back late.
+        # Up to a quarter of it may have been read already: the kernel releases it late.
         with contextlib.suppress(OSError):
             inode = os.fstat(sock.fileno()).st_ino
             received = udp_bytes(sock.family, sock.getsockname()[1], inode)
@@ -150,7 +150,7 @@ def _received(sock: socket.socket) -> tuple[int, int, int]:
 
 
 def _first_length(sock: socket.socket) -> int:
-    """The bytes of data in the datagram that is next (udp(7), FIONREAD); 0 where there is none."""
+    """The bytes of data in the next datagram (udp(7), FIONREAD); 0 without one."""
     (length,) = _INT.unpack(fcntl.ioctl(sock, termios.FIONREAD, bytes(_INT.size)))
     return int(length)
 

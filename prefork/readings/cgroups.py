@@ -1,8 +1,8 @@
-"""Where the limits of this process's cgroup are written, and of those above it (cgroups(7)).
+"""The files with the limits of this process's cgroup and its ancestors (cgroups(7)).
 
-Version 1 has a hierarchy for each controller, version 2 one for all; where both are mounted, a
+Version 1 has a hierarchy for each controller, version 2 one for all; if both are mounted, a
 controller belongs to one of them. In a container the path in /proc/self/cgroup may be the host's:
-what does not exist here is left out, and the folder where the hierarchy is mounted is always read.
+folders that do not exist here are left out, and the root of the hierarchy is always read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -> list[Path]:
-    """The folders in which `controller` has its files: the own cgroup's, then those above it."""
+    """The folders with the files of `controller`: the own cgroup's, then its ancestors'."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -31,7 +31,7 @@ def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -
 
 
 def number(file: Path) -> int | None:
-    """What the file says; `None` where there is none, and for "max"."""
+    """The number in a file; `None` if there is no such file, and for "max"."""
     try:
         return int(file.read_text())
     except (OSError, ValueError):
@@ -39,7 +39,7 @@ def number(file: Path) -> int | None:
 
 
 def numbers(file: Path) -> dict[str, int]:
-    """The named numbers in a file such as `memory.stat`; none where there is no such file."""
+    """The named numbers in a file such as `memory.stat`; none if there is no such file."""
     try:
         lines = file.read_text().splitlines()
     except OSError:

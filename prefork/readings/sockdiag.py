@@ -1,8 +1,7 @@
-"""Questions to the kernel about one socket, by netlink (sock_diag(7)); any user may ask.
+"""Queries the kernel about one socket, by netlink (sock_diag(7)); any user may do so.
 
-A socket for each question: that costs 7 µs in all instead of 3, and there is no descriptor that
-every forked child would have to let go of. The kernel answers before sendto(2) returns, so nothing
-is waited for.
+Each query opens a socket: this takes 7 µs instead of 3, but leaves no descriptor that every forked
+child would have to close. The kernel answers before sendto(2) returns, so nothing blocks.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ _UNIX_ANSWER = struct.Struct("=xxB13x")  # unix_diag_msg: state; its attributes 
 _LISTEN = 10  # TCP_LISTEN, also of a Unix socket
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _QUEUE = 4  # UNIX_DIAG_RQLEN
-_LENGTHS = struct.Struct("=II")  # unix_diag_rqlen: of a listener, who waits and who may
+_LENGTHS = struct.Struct("=II")  # unix_diag_rqlen: of a listener, queue length and limit
 _INET = struct.Struct("=BBBxI2s46x")  # inet_diag_req_v2: family, protocol, -, states, source port
 _INET_ANSWER = struct.Struct("=56xI8xI")  # inet_diag_msg: bytes received, inode
 
 
 def unix_queue(inode: int) -> tuple[int, int]:
-    """Who waits at the listening Unix socket with this inode, and its backlog.
+    """The queue length and the backlog of the listening Unix socket with this inode.
 
-    Errors: `OSError` where the kernel does not answer, or knows no such listener in this network
+    Errors: `OSError` if the kernel does not answer, or has no such listener in this network
     namespace.
     """
     show = _UNIX.pack(socket.AF_UNIX, 0, 0, _EVERY, inode, _SHOW_QUEUE, _EVERY, _EVERY)
@@ -51,9 +50,9 @@ def unix_queue(inode: int) -> tuple[int, int]:
 
 
 def udp_bytes(family: int, port: int, inode: int) -> int:
-    """What the datagrams in a UDP socket's receive buffer are charged for, in bytes.
+    """The bytes that are charged for the datagrams in a UDP socket's receive buffer.
 
-    It is `rx_queue` of /proc/net/udp, of which the kernel leaves out here what is not of this port.
+    It is `rx_queue` of /proc/net/udp, but the kernel filters by port here.
 
     Errors: `OSError`, as above.
     """
@@ -66,9 +65,9 @@ def udp_bytes(family: int, port: int, inode: int) -> int:
 
 
 def _ask(question: bytes, flags: int) -> Iterator[bytes]:
-    """The answers to a question, without their headers.
+    """Send a query and yield the answers, without their headers.
 
-    Errors: `OSError` where there is no such thing to ask, or nothing to say.
+    Errors: `OSError` if netlink is not available, or there is no answer.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
         length = _HEADER.size + len(question)
@@ -77,7 +76,7 @@ def _ask(question: bytes, flags: int) -> Iterator[bytes]:
             data = kernel.recv(_ANSWER, socket.MSG_DONTWAIT)
             while data:
                 length, kind, *_ = _HEADER.unpack_from(data)
-                if kind != _BY_FAMILY:  # an error, or the end
+                if kind != _BY_FAMILY:  # an error, or the end of the dump
                     return
                 yield data[_HEADER.size : length]
                 data = data[_aligned(length) :]

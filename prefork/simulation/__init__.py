@@ -16,9 +16,9 @@
 
 from prefork.simulation.arrivals import Closed, Given, Poisson
 from prefork.simulation.engine import simulate
-from prefork.simulation.histogram import Histogram
 from prefork.simulation.outcome import Decided, Outcome
 from prefork.simulation.scenario import Scenario, ScenarioError, Service, Services
+from prefork.state.histogram import Histogram
 
 __all__ = [
     "Closed",

@@ -28,7 +28,6 @@ from math import inf
 from random import Random
 
 from prefork.simulation.arrivals import Closed, spans
-from prefork.simulation.histogram import Histogram
 from prefork.simulation.idle_queue import Request, Worker
 from prefork.simulation.outcome import Outcome
 from prefork.simulation.processors import Processors
@@ -46,6 +45,7 @@ from prefork.simulation.timers import (
     SETTLE,
     Timer,
 )
+from prefork.state.histogram import Histogram
 
 SENDING = -1
 """The number of the clients' process on the cores."""

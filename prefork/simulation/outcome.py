@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from prefork.simulation.histogram import Histogram
+from prefork.state.histogram import Histogram
 
 
 class Decided(NamedTuple):

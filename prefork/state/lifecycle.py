@@ -183,7 +183,7 @@ Event = TypeVar("Event", bound=Enum)
 
 
 def advance(table: dict[tuple[State, Event], State], state: State, event: Event) -> State:
-    """The state after `event`.
+    """Return the state after `event`.
 
     Errors: `LifecycleError` when the table has no entry.
     """

@@ -24,25 +24,27 @@ class PoolLifecycle:
     def __init__(self) -> None:
         self.state = PoolState.NEW
         self.stop_reason: StopReason | None = None
+        self.keeps_workers = False
+        """Whether missing workers are started, and dead ones replaced. (Read for each request.)"""
         self._drain_began = 0.0
         self._backlog_may_wait = False
 
     # -- events ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """The loop begins."""
+        """Note that the loop begins."""
         self._enter(PoolEvent.START, None)
         self._backlog_may_wait = False
 
     def note_ready(self) -> None:
-        """A worker is ready, or none is wanted."""
+        """Note that a worker is ready, or that none is wanted."""
         if self.state is PoolState.BOOTING:
             self._enter(PoolEvent.READY, None)
 
     def drain(self, reason: StopReason, now: float) -> None:
-        """The loop has ended, or the server closes. A pool that is forced to stop stays so.
+        """Note that the loop has ended, or that the server closes.
 
-        The graceful_timeout counts from the first time.
+        The graceful_timeout counts from the first time. A pool that is forced to stop stays so.
         """
         if self.is_forced:
             self.kill()
@@ -54,38 +56,34 @@ class PoolLifecycle:
         self._backlog_may_wait |= reason is StopReason.CLOSING
 
     def note_unfinished_drain(self) -> None:
-        """A worker has died that was to empty the backlog."""
+        """Note that a worker has died that was to empty the backlog."""
         self._backlog_may_wait |= self.state is PoolState.DRAINING
 
     def drain_again(self) -> None:
-        """New workers are started for what waits in the backlog."""
+        """Note that new workers are started for what waits in the backlog."""
         self._enter(PoolEvent.DRAIN, self.stop_reason)
         self._backlog_may_wait = False
 
     def kill(self) -> None:
-        """The workers are killed."""
+        """Note that the workers are killed."""
         self._enter(PoolEvent.KILL, StopReason.FORCED)
 
     def note_forced(self) -> None:
-        """The workers are killed by a signal handler, which may have interrupted any other event.
+        """Note that a signal handler kills the workers.
 
-        So only the reason is noted; the next event brings the state into line.
+        It may have interrupted any other event, so this changes the reason only; the state follows
+        with the next event.
         """
         self.stop_reason = StopReason.FORCED
 
     def note_empty(self) -> bool:
-        """No worker is left; whether that ends the pool."""
+        """Note that no worker is left; return whether the pool is closed by that."""
         ends = self.state in (PoolState.DRAINING, PoolState.STOPPING)
         if ends:
             self._enter(PoolEvent.EMPTY, self.stop_reason)
         return ends
 
     # -- answers -----------------------------------------------------------------------------
-
-    @property
-    def keeps_workers(self) -> bool:
-        """Whether missing workers are started, and dead ones replaced."""
-        return self.state in (PoolState.BOOTING, PoolState.RUNNING)
 
     @property
     def is_booting(self) -> bool:
@@ -103,7 +101,8 @@ class PoolLifecycle:
         return self._backlog_may_wait and not self.is_forced
 
     def graceful_time_left(self, timeout: float | None, now: float) -> float | None:
-        """Seconds until the workers are killed; `None`: without limit, or not draining."""
+        """Return the seconds until the workers are killed; `None` if that has no limit, or if the
+        pool does not drain."""
         if timeout is None or self.state is not PoolState.DRAINING:
             return None
         return max(self._drain_began + timeout - now, 0.0)
@@ -114,3 +113,4 @@ class PoolLifecycle:
             name = reason.name if reason else "no reason"
             raise LifecycleError(f"A pool cannot be in state {state.name} with {name} to stop.")
         self.state, self.stop_reason = state, reason
+        self.keeps_workers = state in (PoolState.BOOTING, PoolState.RUNNING)

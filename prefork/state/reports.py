@@ -119,7 +119,7 @@ def report_failed_start(error: OSError, wait: float) -> None:
 def next_step(
     record: WorkerRecord, *, is_replaced: bool, is_last: bool, is_outdated: bool, wait: float
 ) -> str:
-    """What happens after a death, as a clause for the report.
+    """Return what happens after a death, as a clause for the report.
 
     `is_last`: the server cannot start. `wait` is the seconds before another worker may start.
     """

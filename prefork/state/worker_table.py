@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prefork.policies.restarts import is_newborn
+from prefork.policies.restarts import is_unproven
 from prefork.state.lifecycle import WORKER_TRANSITIONS, WorkerEvent, WorkerState, advance
 from prefork.workers.protocol.channel import Channel
 from prefork.workers.protocol.exit_codes import ExitCode
@@ -19,8 +19,8 @@ class WorkerRecord:
 
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
     `persistent` is false for a worker that serves one request and then exits; `proved` is true once
-    it is not newborn any more. `may_stop` says whether its handlers may stop the server, `may_fork`
-    whether it was told to fork a mold. `failure` is the traceback of a failed start.
+    its start has proved to be sound. `may_stop` says whether its handlers may stop the server,
+    `may_fork` whether it was told to fork a mold. `failure` is the traceback of a failed start.
     """
 
     slot: int
@@ -41,10 +41,10 @@ class WorkerRecord:
         """Whether its handlers may stop the server now; not those of an earlier run's worker."""
         return self.may_stop and self.state is not WorkerState.RETIRING
 
-    def is_newborn(self, reading: Reading, now: float) -> bool:
-        """Whether its death would say something about the start, by what it has served so far."""
+    def is_unproven(self, reading: Reading, now: float) -> bool:
+        """Whether its start has not proved to be sound, by what it has served so far."""
         taken = reading.served + (reading.state is State.BUSY)
-        return is_newborn(self.was_ready, taken, now - self.started)
+        return is_unproven(self.was_ready, taken, now - self.started)
 
     def blames_start(self, status: int | None, reading: Reading, now: float) -> bool:
         """Whether its death makes it likely that the next worker dies in the same way."""
@@ -52,7 +52,7 @@ class WorkerRecord:
         asked = left or self.state is WorkerState.RETIRING
         # SIGKILL comes from another process: the start has nothing to do with it.
         forced = self.was_ready and status == -signal.SIGKILL
-        return self.persistent and not asked and not forced and self.is_newborn(reading, now)
+        return self.persistent and not asked and not forced and self.is_unproven(reading, now)
 
     def note(self, event: WorkerEvent) -> None:
         """Note what has happened to it. Errors: `LifecycleError`."""
@@ -102,8 +102,8 @@ class WorkerTable:
         record.persistent = False
 
     def prove(self, reading_of: Callable[[WorkerRecord], Reading], now: float) -> bool:
-        """Note which workers are not newborn any more; whether any has become so."""
-        proved = [r for r in self if not (r.proved or r.is_newborn(reading_of(r), now))]
+        """Note which workers have become proved; whether any has."""
+        proved = [r for r in self if not (r.proved or r.is_unproven(reading_of(r), now))]
         for record in proved:
             record.proved = True
         return bool(proved)
@@ -127,20 +127,25 @@ class WorkerTable:
     def count(self, *states: WorkerState) -> int:
         return sum(record.state in states for record in self._by_slot.values())
 
+    def is_complete(self, wanted: int, most: int) -> bool:
+        """Return whether `wanted` persistent workers are ready, and no more than `most` exist."""
+        ready = [r for r in self.persistent() if r.state is WorkerState.SERVING]
+        return len(ready) == wanted and len(self) <= most
+
     def missing(self, wanted: int, most: int) -> int:
-        """How many persistent workers to start, for `wanted` ones and at most `most` processes."""
+        """Return how many persistent workers to start, for `wanted` ones and `most` processes."""
         return max(0, min(wanted - len(self.persistent()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
-        """How many persistent workers there are above `wanted`."""
+        """Return how many persistent workers there are above `wanted`."""
         return max(0, len(self.persistent()) - wanted)
 
     def serving(self) -> list[WorkerRecord]:
-        """Persistent workers that take requests."""
+        """Return the persistent workers that take requests."""
         serving = WorkerState.SERVING
         return [r for r in self._by_slot.values() if r.persistent and r.state is serving]
 
     def persistent(self) -> list[WorkerRecord]:
-        """Workers that are not for a single request, and serve or start."""
+        """Return the workers that are not for a single request, and serve or start."""
         states = (WorkerState.STARTING, WorkerState.SERVING)
         return [r for r in self._by_slot.values() if r.persistent and r.state in states]

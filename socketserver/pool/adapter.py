@@ -55,7 +55,8 @@ class Adapter:
         return int(getattr(self._server, "request_queue_size", 0))
 
     def threads(self) -> int | None:
-        return self.settings().threads if self._server._prefork_has_threads() else None
+        threads: int | None = self._server.prefork_threads()
+        return threads
 
     def daemon_threads(self) -> bool:
         return bool(getattr(self._server, "daemon_threads", False))

@@ -152,8 +152,9 @@ class PreforkGroup(PreforkMixIn, Group):
     def _prefork_in_master(self) -> ServerInMaster:
         return GroupAdapter(self)
 
-    def _prefork_has_threads(self) -> bool:
-        return any(has_threads(member) for member in self.members)
+    def prefork_threads(self) -> int | None:
+        with_threads = any(has_threads(member) for member in self.members)
+        return self.prefork_settings.threads if with_threads else None
 
 
 def _check(member: Any) -> None:

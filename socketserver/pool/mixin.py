@@ -99,19 +99,42 @@ class PreforkMixIn(ForkingMixIn):
 
         master = master_of(self)
         waiting = NOTHING if master is None else total(master.strategy.listeners.fds())
-        threads = self.prefork_settings.threads if self._prefork_has_threads() else None
-        return read_pool(self.prefork_status(), waiting, max(1, int(self.max_children)), threads)
+        most = max(1, int(self.max_children))
+        return read_pool(self.prefork_status(), waiting, most, self.prefork_threads())
+
+    def prefork_threads(self) -> int | None:
+        """Return how many requests a worker serves at once in threads, 0 for no limit.
+
+        `None` for a server without threads.
+        """
+        return self.prefork_settings.threads if has_threads(self) else None
+
+    def prefork_is_complete(self) -> bool:
+        """Return whether every persistent worker that there should be is ready, and no more."""
+        master = master_of(self)
+        return master is not None and master.is_complete()
+
+    def prefork_aborted(self) -> int | None:
+        """Return how many requests were aborted because the last run's workers were killed.
+
+        `None` if none was killed: neither by force nor at the `graceful_timeout`.
+        """
+        master = master_of(self)
+        if master is None:
+            return state_of(self).aborted
+        return master.aborted if master.is_forced else None
 
     def prefork_stop(self, *, force: bool = False) -> None:
         """Ask a running loop to end, and return at once; the workers finish as after `shutdown()`.
 
-        With `force`, every worker is killed (SIGKILL) at once, whatever it is serving.
+        With `force`, every worker is killed (SIGKILL) at once, whatever it is serving. May be
+        called in a signal handler.
         """
         if (run := state_of(self).run) is not None:
             self._BaseServer__shutdown_request = True
             run.wakeup.notify()
         if force and (master := master_of(self)) is not None:
-            master.kill("the server stops by force")
+            master.force_stop()
 
     def server_bind(self) -> None:
         """Bind the socket; with `reuseport`, such that other listeners can share the port."""
@@ -187,7 +210,8 @@ class PreforkMixIn(ForkingMixIn):
                 raise
         super().server_close()
         if master is not None and master.close():
-            state_of(self).master = None
+            state = state_of(self)
+            state.master, state.aborted = None, master.aborted if master.is_forced else None
 
     def _prefork_members(self) -> Sequence[Any]:
         return (self,)
@@ -211,9 +235,6 @@ class PreforkMixIn(ForkingMixIn):
 
     def _prefork_leave_worker(self) -> None:
         stop_counting(self)
-
-    def _prefork_has_threads(self) -> bool:
-        return has_threads(self)
 
     def _handle_request_noblock(self) -> None:
         """Take the request that is waiting, and give it to a worker; with `handoff`, also those

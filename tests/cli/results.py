@@ -1,8 +1,8 @@
 """Results of a bench that was never run."""
 
-from prefork.cli.bench.cells import Cell
-from prefork.cli.bench.results import Result
-from prefork.loadtest.trials import Estimate
+from prefork.advice.noise import Estimate
+from prefork.cli.bench.candidates import Candidate, CandidateResult
+from prefork.loadtest.trials import Summary
 
 
 def a_result(
@@ -15,9 +15,19 @@ def a_result(
     p99: float = 10.0,
     failures: int = 0,
     requests: int = 100,
-) -> Result:
-    cell = Cell(name, workers)
-    return Result(cell, Estimate(rate, margin), Estimate(cpu), p99 / 2, p99, requests, failures)
+    clients_busy: float = 0.0,
+) -> CandidateResult:
+    """Of four trials."""
+    summary = Summary(
+        Estimate(rate, margin, 4),
+        Estimate(cpu, 0.0, 4),
+        p99 / 2,
+        p99,
+        requests,
+        failures,
+        clients_busy,
+    )
+    return CandidateResult(Candidate(name, workers), summary)
 
 
 TWO_CORES = [

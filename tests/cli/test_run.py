@@ -93,13 +93,19 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "There is no program to run: name a SCRIPT.py, or -m MODULE."),
-        (["-m"], "There is no module after -m."),
+        ([], "The program is missing: add SCRIPT.py, or -m MODULE."),
+        (["-m"], "The module after -m is missing."),
         (["scrip.py"], "There is no program 'scrip.py'. Did you mean 'script.py'?"),
         (["-m", "http.sever"], "There is no module 'sever' in package 'http'"),
-        (["-m", "email"], "'email' is a package without a __main__: there is nothing to run."),
-        (["--threads", "2", "script.py"], "The options of pools are for `prefork run --pool` only"),
-        (["--no-gc-freeze", "script.py"], "The options of pools are for `prefork run --pool` only"),
+        (["-m", "email"], "Cannot run the package 'email': it has no __main__."),
+        (
+            ["--threads", "2", "script.py"],
+            "The options of a pool need --pool: `prefork run --pool ...`.",
+        ),
+        (
+            ["--no-gc-freeze", "script.py"],
+            "The options of a pool need --pool: `prefork run --pool ...`.",
+        ),
         (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number from 0 up."),
         (["--pool=maybe", "script.py"], "--pool 'maybe': it must be true or false."),
         (["--pol", "script.py"], "Unknown option: --pol. Did you mean --pool?"),

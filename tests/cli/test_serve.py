@@ -113,7 +113,7 @@ def test_a_server_class_gets_a_pool(serve: Start) -> None:
     server = serve("Server", "--bind", "tcp://127.0.0.1:0")
     pid = int(ask(server.address(), b"").split()[0])
     assert {pid} == children_of(server.pid)
-    assert "by 1 worker, strategy accept (as many as the server class says" in server.err
+    assert "by 1 worker, strategy accept (set by the server class" in server.err
 
 
 def test_a_pool_class_is_used_as_it_is(serve: Start) -> None:
@@ -156,7 +156,7 @@ def test_the_first_line_says_what_where_how_many_and_why(serve: Start) -> None:
     server = serve("Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3)
     line = server.wait_for(r"Serving.*")[0]
     assert "Serving handlers:Echo on tcp://127.0.0.1:" in line
-    assert "by 3 workers, strategy accept (as many as max-children says; this process" in line
+    assert "by 3 workers, strategy accept (set by max-children; this process" in line
 
 
 def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> None:
@@ -164,7 +164,7 @@ def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> N
         "Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3, "--sizing", "ondemand"
     )
     address = server.address()
-    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(as many")
+    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(set by max-children")
     ask(address, b"")
     server.wait_for(r"Scaling from 0 to 1 worker: none is ready, 1 client waits\.")
 
@@ -209,7 +209,7 @@ def test_a_wrong_variable_is_said_in_a_sentence(serve: Start) -> None:
     assert server.exit_code() == 2
     assert server.out == ""
     assert server.err == (
-        "prefork: PREFORK_MAX_CHILDERN in the environment is no option of `prefork serve`. "
+        "prefork: PREFORK_MAX_CHILDERN in the environment: `prefork serve` has no such option. "
         "Did you mean PREFORK_MAX_CHILDREN?\n"
     )
 

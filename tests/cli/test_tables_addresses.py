@@ -35,21 +35,21 @@ def test_an_address_is_understood(text: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("127.0.0.1:9999", "says no protocol; write tcp://127.0.0.1:9999"),
+        ("127.0.0.1:9999", "the protocol is missing; write tcp://127.0.0.1:9999"),
         ("tpc://x:1", "there is no protocol 'tpc', only tcp, udp, unix, unixgram. Did you mean"),
         ("http://x:1", "there is no protocol 'http'"),
-        ("tcp://127.0.0.1", "says no port"),
-        ("tcp://[::1]", "says no port"),
+        ("tcp://127.0.0.1", "the port is missing"),
+        ("tcp://[::1]", "the port is missing"),
         ("tcp://::1:9999", "write an IPv6 address in brackets"),
-        ("tcp://x:65536", "'65536' is no port; ports are numbers from 0 to 65535"),
-        ("tcp://x:-1", "'-1' is no port"),
-        ("tcp://x:http", "'http' is no port"),
-        ("tcp://x:", "'' is no port"),
-        ("tcp://x:²", "'²' is no port"),
-        ("unix://", "says no path"),
-        ("unix:///", "says no path"),
-        ("unix:///" + "a" * 107, "the path has 108 bytes, and a socket's can have 107"),
-        ("unix:///a\0b", "a path cannot have a zero byte"),
+        ("tcp://x:65536", "the port is '65536'; it must be a number from 0 to 65535"),
+        ("tcp://x:-1", "the port is '-1'"),
+        ("tcp://x:http", "the port is 'http'"),
+        ("tcp://x:", "the port is ''"),
+        ("tcp://x:²", "the port is '²'"),
+        ("unix://", "the path is missing"),
+        ("unix:///", "the path is missing"),
+        ("unix:///" + "a" * 107, "the path has 108 bytes; the limit is 107"),
+        ("unix:///a\0b", "a path cannot contain a zero byte"),
     ],
 )
 def test_a_wrong_address_is_refused_in_a_sentence(text: str, words: str) -> None:
@@ -89,8 +89,12 @@ def test_an_address_is_shown_as_people_write_it(address: Any, text: str) -> None
 @pytest.mark.parametrize(
     ("text", "number", "words"),
     [
-        ("tcp://h:1", errno.EADDRINUSE, "tcp://h:1 is busy: another program listens there."),
-        ("tcp://h:1", errno.EACCES, "this user may not take that port"),
+        (
+            "tcp://h:1",
+            errno.EADDRINUSE,
+            "Cannot listen on tcp://h:1: another program listens there.",
+        ),
+        ("tcp://h:1", errno.EACCES, "this user may not use that port"),
         ("unix:///run/s", errno.EACCES, "this user may not write to /run"),
         ("tcp://h:1", errno.EADDRNOTAVAIL, "this machine has no address h"),
         ("unix:///no/s", errno.ENOENT, "there is no folder /no"),
@@ -126,7 +130,7 @@ def test_a_socket_that_answers_stays_and_does_not_notice(
         other.bind(str(path))
         if kind == socket.SOCK_STREAM:
             other.listen()
-        with pytest.raises(Refusal, match="is busy"):
+        with pytest.raises(Refusal, match="another program listens there"):
             remove_stale(parse(f"{scheme}://{path}"))
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -137,6 +141,6 @@ def test_a_socket_that_answers_stays_and_does_not_notice(
 def test_another_kind_of_file_stays(short_path: Path) -> None:
     path = short_path / "s"
     path.write_text("precious")
-    with pytest.raises(Refusal, match="there is something else than a socket"):
+    with pytest.raises(Refusal, match="the file exists and is not a socket"):
         remove_stale(parse(f"unix://{path}"))
     assert path.read_text() == "precious"

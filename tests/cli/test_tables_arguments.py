@@ -21,7 +21,7 @@ def test_flags(parsed: Any) -> None:
         bind=(Address("tcp", "a", 1), Address("udp", "b", 2)),
         one_pool=True,
         max_children=3,
-        said={"graceful_timeout": 2.5, "threads": 4, "strategy": "fork"},
+        settings={"graceful_timeout": 2.5, "threads": 4, "strategy": "fork"},
         log_level="debug",
     )
 
@@ -37,7 +37,7 @@ def test_flags_before_environment_before_file(
     assert parsed("app:H", "--graceful-timeout", "6")[1] == ServeOptions(
         bind=(Address("tcp", "a", 1),),
         max_children=4,
-        said={"graceful_timeout": 6.0, "name": "file"},
+        settings={"graceful_timeout": 6.0, "name": "file"},
     )
 
 
@@ -81,10 +81,10 @@ def test_where_the_file_is_named(
     [
         (
             "",
-            "MODULE:HANDLER is missing: name what to serve, such as app:Handler. See `prefork serv",
+            "MODULE:HANDLER is missing: add what to serve, such as app:Handler. See `prefork serv",
         ),
         ("--graceful-timeout 3", "MODULE:HANDLER is missing"),
-        ("a:b c d", "'c' is a word too many: `prefork serve` takes MODULE:HANDLER and options."),
+        ("a:b c d", "Unexpected argument 'c': `prefork serve` takes MODULE:HANDLER and options."),
         ("a:b --max-childern 3", "Unknown option: --max-childern. Did you mean --max-children?"),
         ("a:b --no-gc-freez", "Unknown option: --no-gc-freez. Did you mean --no-gc-freeze?"),
         ("a:b --max-children x", "--max-children 'x': it must be a whole number from 1 up."),
@@ -105,9 +105,9 @@ def test_where_the_file_is_named(
         ("a:b --threads", "--threads needs a value."),
         (
             "a:b --graceful-timeout 1 --graceful-timeout 2",
-            "--graceful-timeout is said more than once.",
+            "--graceful-timeout is given more than once.",
         ),
-        ("a:b --bind tcp://x", "--bind 'tcp://x': it says no port; write tcp://127.0.0.1:9999"),
+        ("a:b --bind tcp://x", "--bind 'tcp://x': the port is missing; write tcp://127.0.0.1:9999"),
         ("a:b --app-dir no", "--app-dir 'no': there is no such folder."),
         ("a:b --config no.toml", "There is no file 'no.toml', which --config or PREFORK_CONFIG"),
     ],
@@ -125,24 +125,28 @@ def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence
         (
             "MAX_CHILDERN",
             "3",
-            "is no option of `prefork serve`. Did you mean PREFORK_MAX_CHILDREN?",
+            "`prefork serve` has no such option. Did you mean PREFORK_MAX_CHILDREN?",
         ),
-        ("NO_GC_FREEZE", "1", "is no option of `prefork serve`. Did you mean PREFORK_GC_FREEZE?"),
+        (
+            "NO_GC_FREEZE",
+            "1",
+            "`prefork serve` has no such option. Did you mean PREFORK_GC_FREEZE?",
+        ),
         (
             "GRACEFUL_TIMEOUT_X",
             "1",
-            "option of `prefork serve`. Did you mean PREFORK_GRACEFUL_TIMEOUT?",
+            "has no such option. Did you mean PREFORK_GRACEFUL_TIMEOUT?",
         ),
-        ("WORKERS", "3", "PREFORK_WORKERS in the environment is no option of `prefork serve`."),
-        ("PORT", "8000", "PREFORK_PORT in the environment is no option of `prefork serve`."),
-        ("", "", "PREFORK_ in the environment is no option of `prefork serve`."),
+        ("WORKERS", "3", "PREFORK_WORKERS in the environment: `prefork serve` has no such option."),
+        ("PORT", "8000", "PREFORK_PORT in the environment: `prefork serve` has no such option."),
+        ("", "", "PREFORK_ in the environment: `prefork serve` has no such option."),
         ("GC_FREEZE", "", "PREFORK_GC_FREEZE='': it must be true or false."),
         (
             "GRACEFUL_TIMEOUT",
             "x",
             "PREFORK_GRACEFUL_TIMEOUT='x': it must be seconds from 0 up, or None.",
         ),
-        ("BIND", "tcp://x", "PREFORK_BIND='tcp://x': it says no port"),
+        ("BIND", "tcp://x", "PREFORK_BIND='tcp://x': the port is missing"),
         ("APP_DIR", "no", "PREFORK_APP_DIR='no': there is no such folder."),
         (
             "CONFIG",
@@ -185,15 +189,18 @@ def test_variables_that_others_set_say_nothing(
     [
         (
             "max-childern = 3",
-            "'max-childern' in {file} is no option of `prefork serve`. Did you me",
+            "'max-childern' in {file}: `prefork serve` has no such option. Did",
         ),
         (
             "no-gc-freeze = true",
-            "'no-gc-freeze' in {file} is no option of `prefork serve`. Did you mean",
+            "'no-gc-freeze' in {file}: `prefork serve` has no such option. Did you mean",
         ),
-        ("config = 'x'", "'config' in {file} is no option of `prefork serve`."),
-        ("[serve]\ngrace = 3", "There is no table 'serve' in {file}: options stand outside of all"),
-        ("[graceful_timeout]\nx = 3", "There is no table 'graceful_timeout' in {file}"),
+        ("config = 'x'", "'config' in {file}: `prefork serve` has no such option."),
+        (
+            "[serve]\ngrace = 3",
+            "Unexpected table 'serve' in {file}: options belong at the top level.",
+        ),
+        ("[graceful_timeout]\nx = 3", "Unexpected table 'graceful_timeout' in {file}"),
         (
             "max-children = 'x'",
             "max-children = 'x' in {file}: it must be a whole number from 1 up.",
@@ -205,9 +212,9 @@ def test_variables_that_others_set_say_nothing(
             "graceful_timeout = [1]",
             "graceful_timeout = [1] in {file}: it must be one value, not a list.",
         ),
-        ("bind = ['tcp://x']", "bind = 'tcp://x' in {file}: it says no port"),
-        ("max-children = 3\nmax_children = 3", "max-children is said twice in {file}."),
-        ("max-children = ]", "{file} is no TOML: Invalid value (at line 1, column 16)."),
+        ("bind = ['tcp://x']", "bind = 'tcp://x' in {file}: the port is missing"),
+        ("max-children = 3\nmax_children = 3", "max-children is given more than once in {file}."),
+        ("max-children = ]", "{file} is not valid TOML: Invalid value (at line 1, column 16)."),
     ],
 )
 def test_a_wrong_file_is_named(parsed: Any, tmp_path: Path, text: str, sentence: str) -> None:
@@ -223,9 +230,12 @@ def test_a_wrong_file_is_named(parsed: Any, tmp_path: Path, text: str, sentence:
     [
         (
             "[tool.prefork]\ngracful_timeout = 3",
-            "'gracful_timeout' in {file} is no option of `prefork serve`. Did you me",
+            "'gracful_timeout' in {file}: `prefork serve` has no such option. Did",
         ),
-        ("[tool.prefork.serve]\ngrace = 3", "no table 'serve' in {file}: options stand in [tool.p"),
+        (
+            "[tool.prefork.serve]\ngrace = 3",
+            "Unexpected table 'serve' in {file}: options belong in [tool.p",
+        ),
         ("[tool]\nprefork = 3", "'prefork' in {file} must be a table."),
     ],
 )

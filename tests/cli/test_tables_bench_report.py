@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from prefork.cli.bench import command, plots, record, report
-from prefork.cli.bench.cells import Cell
+from prefork.cli.bench import command, plots, report
+from prefork.cli.bench.candidates import CandidateResult
 from prefork.cli.bench.options import BenchOptions
-from prefork.cli.bench.record import Record
-from prefork.cli.bench.results import Result
+from prefork.cli.bench.record import NAME, BenchRecord
 from prefork.cli.measuring import output
 from prefork.cli.outcomes import Refusal
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Estimate, Trial
+from prefork.loadtest.trials import Trial
+from prefork.state.histogram import Histogram
 from tests.cli.results import TWO_CORES, a_result
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
 
-def a_record(**more: Any) -> Record:
+def a_record(**more: Any) -> BenchRecord:
     results = [
         *TWO_CORES,
         a_result("handoff", 1, 0, requests=0),
@@ -41,39 +41,37 @@ def a_record(**more: Any) -> Record:
         "machine": Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"),
         "others_percent": 5.0,
         "results": results,
-        "turns": [[Trial(Measured([0.1], 1.0, 1), 0.5)] for _ in results],
+        "trials": [[Trial(Measured(Histogram.of([0.1]), 1.0, 1), 0.5)] for _ in results],
         "complaints": [],
-        "advice": "Take accept with 2 workers.",
+        "advice": "Use accept with 2 workers.",
     }
-    return Record(**said | more)
+    return BenchRecord(**said | more)
 
 
-def said_of(record: Record, width: int = 80) -> str:
+def said_of(record: BenchRecord, width: int = 80) -> str:
     said = io.StringIO()
     report.show(Console(file=said, width=width), record)
     return said.getvalue()
 
 
-def test_the_report_has_a_line_for_each_cell_and_fits_in_a_terminal() -> None:
+def test_the_report_has_a_line_for_each_candidate_and_fits_in_a_terminal() -> None:
     said = said_of(a_record())
     assert "accept                 1   100 0   1.00   5.00   10.0      0" in said
     assert "ForkingTCPServer          9.00 0   1.00" in said
     assert "█" in said
     assert said.count("handoff") == 1  # in the table: there is no bar for it
-    assert said.endswith("Take accept with 2 workers.\n")
+    assert said.endswith("Use accept with 2 workers.\n")
     assert max(map(len, said.splitlines())) <= 80
 
 
 def test_the_report_says_what_stands_against_the_figures() -> None:
-    busy = Result(
-        Cell("accept", 1), Estimate(1.0), Estimate(1.0), 1.0, 1.0, 1, 0, clients_busy=0.95
-    )
+    busy = a_result("accept", 1, 1.0, clients_busy=0.95)
     complaints = [("accept with 1 worker", "ValueError: [bold]"), ("fork with 1 worker", "another")]
-    said = said_of(a_record(results=[busy], turns=[[]], complaints=complaints), 200)
-    assert "Requests failed: accept with 1 worker, and 1 other. The first of them:" in said
+    said = said_of(a_record(results=[busy], trials=[[]], complaints=complaints), 200)
+    assert "Requests failed: accept with 1 worker, and 1 other. The first failure:" in said
     assert "ValueError: [bold]" in said
     assert "another" not in said
-    assert "The clients used up a core of their own at times" in said
+    assert "The clients used a whole core in some trials" in said
 
 
 def test_a_narrow_terminal_does_without_some_figures_and_shows_the_others_whole() -> None:
@@ -99,7 +97,7 @@ def test_figures_that_differ_widely_are_drawn_so_that_small_ones_can_be_compared
     "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-ahead", 1, 9, cpu=900.0)]]
 )
 def test_there_is_a_picture_of_very_little_and_of_much(
-    tmp_path: Path, results: list[Result]
+    tmp_path: Path, results: list[CandidateResult]
 ) -> None:
     with child_running(lambda: plots.draw(a_record(results=results), tmp_path / "png")) as drawer:
         assert drawer.exit_code(HANG) == 0
@@ -107,10 +105,10 @@ def test_there_is_a_picture_of_very_little_and_of_much(
 
 def test_files_are_written(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    output.make_room(folder, record.NAME)
+    output.make_folder(folder, NAME)
 
     def write() -> None:
-        assert record.write(a_record(), folder) == (
+        assert command.write(a_record(), folder) == (
             f"Written to {folder}/prefork-bench.json and {folder}/prefork-bench.png."
         )
 
@@ -119,16 +117,16 @@ def test_files_are_written(tmp_path: Path) -> None:
     assert (folder / "prefork-bench.png").read_bytes().startswith(b"\x89PNG")
     said = json.loads((folder / "prefork-bench.json").read_text())
     assert said["request"] == "\xff"
-    assert said["results"][1]["cell"] == {"strategy": "accept", "workers": 2}
-    assert said["results"][1]["turns"][0]["server_cpu_seconds"] == 0.5
+    assert said["results"][1]["candidate"] == {"strategy": "accept", "workers": 2}
+    assert said["results"][1]["trials"][0]["server_cpu_seconds"] == 0.5
 
 
 def test_without_matplotlib_the_picture_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(output, "can_draw", lambda: False)
-    sentence = record.write(a_record(), tmp_path)
-    assert sentence.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.")
+    sentence = command.write(a_record(), tmp_path)
+    assert sentence.endswith("A PNG needs matplotlib: pip install 'prefork[plots]'.")
     assert [file.name for file in tmp_path.iterdir()] == ["prefork-bench.json"]
 
 
@@ -141,13 +139,13 @@ def test_what_is_written_is_shown_to_the_letter(
     folder = tmp_path / "[bold]"
     assert command.run("app:Handler", BenchOptions(request=b"x", output=folder)) == 0
     assert "[bold]/prefork-bench.json" in (said := capfd.readouterr().out)
-    assert said.endswith("There is no PNG without matplotlib: pip install 'prefork[plots]'.\n")
+    assert said.endswith("A PNG needs matplotlib: pip install 'prefork[plots]'.\n")
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match="cannot be written to"):
-        output.make_room(tmp_path / "file" / "below", record.NAME)
+    with pytest.raises(Refusal, match="is not writable"):
+        output.make_folder(tmp_path / "file" / "below", NAME)
 
 
 def test_bars_stand_in_groups_and_do_not_overlap() -> None:
@@ -157,7 +155,7 @@ def test_bars_stand_in_groups_and_do_not_overlap() -> None:
         a_result("ThreadingTCPServer", 0, 1),
         a_result("another", 0, 1),
     ]
-    bars = plots.bars(results)
+    bars = plots.plotted_bars(results)
     assert plots.groups(results) == ["1 worker", "4 workers", "standard library"]
     assert [round(bar.centre) for bar in bars] == [0, 1, 0, 1, 2, 2, 2]
     in_order = sorted(bars, key=lambda bar: bar.centre)

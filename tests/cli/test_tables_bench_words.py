@@ -8,7 +8,12 @@ import pytest
 
 from prefork.cli import app as application
 from prefork.cli.addresses import Address
-from prefork.cli.bench.cells import STRATEGIES, Cell, cells_of, default_counts
+from prefork.cli.bench.candidates import (
+    STRATEGIES,
+    Candidate,
+    candidates_of,
+    default_counts,
+)
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.measuring import parsing as words
 from prefork.cli.measuring import session
@@ -67,11 +72,11 @@ def test_few_words(parsed: Parse) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("", "MODULE:HANDLER is missing: name what to serve, such as app:Handler."),
-        ("a:H", "Say what clients send: --request FILE|TEXT, or --client MODULE:FUNCTION."),
-        ("a:H --request x --client a:b", "cannot be meant together"),
+        ("", "MODULE:HANDLER is missing: add what to serve, such as app:Handler."),
+        ("a:H", "The request is missing: add --request FILE|TEXT or --client MODULE:FUNCTION."),
+        ("a:H --request x --client a:b", "exclude each other"),
         ("a:H --client a:b --keep-open", "--keep-open is for --request only"),
-        ("a:H --request x y z", "is a word too many: `prefork bench` takes MODULE:HANDLER and opt"),
+        ("a:H --request x y z", "Unexpected argument 'y': `prefork bench` takes MODULE:HANDLER"),
         ("a:H --request x --strategies acept", " Did you mean 'accept'?"),
         (
             "a:H --request x --strategies accept,lifo",
@@ -81,12 +86,21 @@ def test_few_words(parsed: Parse) -> None:
         ("a:H --request x --max-children 1,,2", "it must be whole numbers from 1 up"),
         ("a:H --request x --clients 0", "--clients '0': it must be a whole number from 1 up."),
         ("a:H --request x --seconds 0", "--seconds '0': it must be seconds above 0."),
-        ("a:H --request x --bind sctp", "it says no protocol"),
-        ("a:H --request x --bind tcp://h:80", "a free port of its own; write tcp://h:0."),
+        ("a:H --request x --bind sctp", "the protocol is missing"),
+        (
+            "a:H --request x --bind tcp://h:80",
+            "each server gets its own free port; write tcp://h:0.",
+        ),
         ("a:H --request x --bind tcp://[::1]:80", "write tcp://[::1]:0."),
-        ("a:H --request x --bind unix:///a", "a path of its own in a temporary folder; write unix"),
-        (r"a:H --request \q", r"'\\q' means nothing; write \r, \n, \t, \0, \\ or \xHH"),
-        ("a:H --request x --output file", "there is something else than a folder"),
+        (
+            "a:H --request x --bind unix:///a",
+            "each server gets its own path in a temporary folder; write unix",
+        ),
+        (
+            r"a:H --request \q",
+            r"unknown escape '\\q'; the escapes are \r, \n, \t, \0, \\ and \xHH.",
+        ),
+        ("a:H --request x --output file", "exists and is not a folder"),
         ("a:H --request x --secons 1", "Unknown option: --secons. Did you mean --seconds?"),
     ],
 )
@@ -123,8 +137,8 @@ def test_a_request_is_a_file_or_a_text(
 
 
 @pytest.mark.parametrize("text", [r"\q", r"\x1", "\\", r"\xgg"])
-def test_an_escape_that_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="means nothing"):
+def test_an_unknown_escape_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="unknown escape"):
         words.request_of(text)
 
 
@@ -152,14 +166,14 @@ def test_the_numbers_of_workers_go_beyond_the_cores(cores: int, counts: list[int
 
 
 def test_cells_are_strategies_by_numbers_and_then_the_references() -> None:
-    assert cells_of(["accept", "reuseport"], [1, 2], "udp") == (
+    assert candidates_of(["accept", "reuseport"], [1, 2], "udp") == (
         [
-            Cell("accept", 1),
-            Cell("accept", 2),
-            Cell("reuseport", 1),
-            Cell("reuseport", 2),
-            Cell("ForkingUDPServer"),
-            Cell("ThreadingUDPServer"),
+            Candidate("accept", 1),
+            Candidate("accept", 2),
+            Candidate("reuseport", 1),
+            Candidate("reuseport", 2),
+            Candidate("ForkingUDPServer"),
+            Candidate("ThreadingUDPServer"),
         ],
         "",
     )
@@ -167,15 +181,15 @@ def test_cells_are_strategies_by_numbers_and_then_the_references() -> None:
 
 @pytest.mark.parametrize("scheme", ["unix", "unixgram"])
 def test_what_does_not_fit_is_left_out_with_a_sentence(scheme: str) -> None:
-    cells, sentence = cells_of(list(STRATEGIES), [1], scheme)
+    cells, sentence = candidates_of(list(STRATEGIES), [1], scheme)
     assert "reuseport" not in {cell.strategy for cell in cells}
     assert sentence == "reuseport is left out: it needs a TCP or UDP port."
-    assert cells_of(["reuseport"], [1], scheme) == ([], sentence)
+    assert candidates_of(["reuseport"], [1], scheme) == ([], sentence)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) -> None:
-    said: Any = Cell(name, 4).settings
+    said: Any = Candidate(name, 4).settings
     assert set(said) == {"strategy", "idle_order", "fork_ahead", "sizing"}
     settings = Settings(**said)
     assert name.startswith(settings.strategy)
@@ -194,7 +208,7 @@ def test_there_are_more_rounds_where_turns_stay_long_enough(
 
 
 def test_rounds_go_there_and_back() -> None:
-    assert list(plan.turns(2, 3)) == [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
+    assert list(plan.trial_order(2, 3)) == [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +234,7 @@ def test_however_long_the_tails_the_time_is_kept() -> None:
     [
         (b"", "''"),
         (b"GET /\r\n", r"'GET /\r\n'"),
-        (bytes(100), "'" + r"\x00" * 40 + "' and so on, 100 bytes"),
+        (bytes(100), "'" + r"\x00" * 40 + "'... (100 bytes)"),
     ],
 )
 def test_of_a_request_is_shown_what_it_is(request_: bytes, said: str) -> None:

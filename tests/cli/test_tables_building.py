@@ -39,7 +39,7 @@ class OneArgument(prefork.TCPServer):
 
 def made(given: Any, address: Any = TCP, **said: Any) -> Any:
     options = {name: said.pop(name) for name in ("max_children", "backlog") if name in said}
-    return building.pool_class("app:It", given, address, ServeOptions(**options, said=said))
+    return building.pool_class("app:It", given, address, ServeOptions(**options, settings=said))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_threads_go_between_the_pool_and_the_server() -> None:
     assert not issubclass(made(function, threads=1), prefork.ThreadingMixIn)
     assert made(Threads, threads=4).__mro__.count(prefork.ThreadingMixIn) == 1
     assert made(Threads, threads=4).prefork_settings.threads == 4
-    with pytest.raises(Refusal, match="its class needs ThreadingMixIn after PreforkMixIn"):
+    with pytest.raises(Refusal, match="add ThreadingMixIn to its bases after PreforkMixIn"):
         made(OwnPool, threads=4)
 
 
@@ -124,7 +124,7 @@ def test_what_the_address_and_the_options_say() -> None:
     ],
 )
 def test_a_server_class_for_another_kind_of_address(given: Any, text: str, own: str) -> None:
-    with pytest.raises(Refusal, match=f"app:It is a server for {own}://, it cannot be bound to"):
+    with pytest.raises(Refusal, match=f"app:It is a server for {own}:// and cannot be bound to"):
         made(given, parse(text))
 
 
@@ -137,7 +137,7 @@ def test_more_workers_at_least_than_at_most_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["unix://s", "unixgram://s"])
 def test_reuseport_is_for_ports(text: str) -> None:
-    with pytest.raises(Refusal, match=f"reuseport needs a TCP or UDP port, {text} is none"):
+    with pytest.raises(Refusal, match=f"reuseport needs a TCP or UDP port, not {text}:"):
         made(prefork.BaseRequestHandler, parse(text), strategy="reuseport")
 
 
@@ -192,7 +192,7 @@ def test_a_server_class_is_constructed_as_it_wants_to_be() -> None:
         assert server.RequestHandlerClass is function
     with construct(prefork.TCPServer, function) as server:
         assert server.RequestHandlerClass is function
-    with pytest.raises(Refusal, match="takes no request handler; leave --handler out"):
+    with pytest.raises(Refusal, match="takes no request handler: remove --handler"):
         construct(OneArgument, function)
     with pytest.raises(Refusal, match="needs a request handler: add --handler"):
         construct(prefork.TCPServer, None)

@@ -1,6 +1,5 @@
 """Small parts of the command: finding modules, titles, the figures of the demo."""
 
-import io
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -9,13 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 import prefork
 from prefork.cli import main
-from prefork.cli.demo import report
+from prefork.cli.demo.command import preset
 from prefork.cli.demo.highlight import as_html, sample
-from prefork.cli.demo.steps import Result, Step, length_of, steps, worker_counts
 from prefork.cli.outcomes import Refusal
 from prefork.cli.serve.master_title import MasterTitle
 from prefork.cli.streams import stream_on
@@ -62,13 +59,13 @@ def test_what_is_found(here: Path, target: str, name: str) -> None:
         (":Handler", "must name a module and what to serve, such as app:Handler"),
         ("prefork_test_app.py:Handler", "is a file; name the module: prefork_test_app."),
         ("./a/b.py:Handler", "is a file; name the module: a.b."),
-        ("a-b:Handler", "'a-b' is no name of a module."),
+        ("a-b:Handler", "'a-b' is not a valid module name."),
         ("prefork_test_ap:Handler", "There is no module 'prefork_test_ap' in {here} or on the"),
         ("prefork_test_ap:Handler", "Did you mean 'prefork_test_app'?"),
         ("prefork_test_package.handler:H", "There is no module 'handler' in package 'prefork_tes"),
         ("prefork_test_package.handler:H", "Did you mean 'handlers'?"),
         ("prefork_test_packag.handlers:H", "There is no module 'prefork_test_packag' in"),
-        ("prefork_test_app.x:H", "'prefork_test_app' is no package."),
+        ("prefork_test_app.x:H", "'prefork_test_app' is not a package."),
         ("prefork_test_app:Handlr", "There is no 'Handlr' in module 'prefork_test_app' ({here}/"),
         ("prefork_test_app:Handlr", "Did you mean 'Handler'?"),
         ("prefork_test_app:Handler.Iner", "There is no 'Iner' in prefork_test_app.Handler."),
@@ -123,7 +120,10 @@ def test_the_standard_librarys_module_is_had_beside_ours() -> None:
 
 def pool(address: Any, *in_flight: int) -> Any:
     statuses = [SimpleNamespace(in_flight=count) for count in in_flight]
-    return SimpleNamespace(server_address=address, max_children=8, prefork_status=lambda: statuses)
+    server = SimpleNamespace(server_address=address, max_children=8)
+    server.prefork_status = lambda: statuses
+    server._prefork_members = lambda: [server]
+    return server
 
 
 def test_the_title_counts_each_pool() -> None:
@@ -176,37 +176,11 @@ def test_a_stream_swallows_what_cannot_be_written() -> None:
     ("cores", "counts"),
     [(1, [1]), (2, [1, 2]), (4, [1, 2, 3, 4]), (6, [1, 2, 3, 4, 6]), (16, [1, 2, 3, 4, 8, 16])],
 )
-def test_the_steps_of_the_demo(cores: int, counts: list[int]) -> None:
-    assert worker_counts(cores) == counts
-    kinds = [step.kind for step in steps(cores)]
-    assert kinds[-2:] == ["ForkingTCPServer", "ThreadingTCPServer"]
-    assert length_of(len(kinds)) * len(kinds) <= 20.0
-
-
-def test_the_figures_of_a_step() -> None:
-    result = Result.of(Step("X"), [n / 1000 for n in range(1, 101)], [40.0, 60.0], 0)
-    assert (result.rate, round(result.p50, 1), round(result.p99)) == (50.0, 50.5, 99)
-    assert Result.of(Step("X"), [], [0.0], 1) == Result(Step("X"), 0.0, 0.0, 0.0, 1)
-
-
-def test_what_the_demo_says_is_what_the_figures_say() -> None:
-    results = [
-        Result(Step("PreforkTCPServer", 1), 100.0, 20.0, 30.0, 0),
-        Result(Step("PreforkTCPServer", 2), 198.0, 10.0, 15.0, 0),
-        Result(Step("ForkingTCPServer"), 150.0, 14.0, 40.0, 0),
-        Result(Step("ThreadingTCPServer"), 90.0, 25.0, 90.0, 0),
-    ]
-    assert report.sentence(results) == (
-        "With 2 workers the pool serves 1.98 times as many requests as with one, "
-        "1.32 times as many as ForkingTCPServer and 2.20 times as many as ThreadingTCPServer."
-    )
-    assert report.sentence([results[0], *results[2:]]).startswith("With 1 worker the pool serves")
-    nothing = [Result(Step("PreforkTCPServer", 1), 0.0, 0.0, 0.0, 0)]
-    assert report.sentence(nothing).startswith("Too little was served to compare")
-    text = io.StringIO()
-    report.show(Console(file=text, width=100), results)
-    assert "pool of 2 workers" in text.getvalue()
-    assert "198.0" in text.getvalue()
+def test_the_demo_is_a_bench_of_more_and_more_workers(cores: int, counts: list[int]) -> None:
+    options = preset(20.0, cores)
+    options.check()
+    assert (options.strategies, options.max_children) == (("accept",), tuple(counts))
+    assert options.clients == 2 * cores
 
 
 def test_the_job_of_the_demo_is_real() -> None:

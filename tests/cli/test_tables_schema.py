@@ -42,7 +42,7 @@ def test_each_setting_is_a_flag_a_variable_and_a_line_of_a_file(
     parsed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     value = another(name)
-    expected = ("app:H", ServeOptions(said={name: value}))
+    expected = ("app:H", ServeOptions(settings={name: value}))
     assert parsed("app:H", *flag_of(name, value)) == expected
     (tmp_path / "prefork.toml").write_text(f"{name.replace('_', '-')} = {toml(value)}")
     assert parsed("app:H") == expected
@@ -128,7 +128,7 @@ BASE = Settings(
 def test_what_is_not_said_is_left_to_the_server_class(
     said: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    assert PoolOptions(said=said).over(BASE) == replace(BASE, **changed)
+    assert PoolOptions(settings=said).over(BASE) == replace(BASE, **changed)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_what_is_not_said_is_left_to_the_server_class(
 )
 def test_a_jitter_of_nothing_is_refused(said: dict[str, Any], refused: bool) -> None:
     if refused:
-        with pytest.raises(Refusal, match="max-requests-jitter is 3, but there is no max-requests"):
-            PoolOptions(said=said).over(Settings())
+        with pytest.raises(Refusal, match="max-requests-jitter is 3, but max-requests is not set"):
+            PoolOptions(settings=said).over(Settings())
     else:
-        assert PoolOptions(said=said).over(Settings()) == Settings(**said)
+        assert PoolOptions(settings=said).over(Settings()) == Settings(**said)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_limits_of_a_sizing_that_decides_nothing_are_refused(
 ) -> None:
     if refused:
         with pytest.raises(Refusal, match=refused):
-            PoolOptions(said=said).over(Settings())
+            PoolOptions(settings=said).over(Settings())
     else:
-        assert PoolOptions(said=said).over(Settings()) == Settings(**said)
-    PoolOptions(said={"min_children": 2}).over(Settings(sizing="load"))
+        assert PoolOptions(settings=said).over(Settings()) == Settings(**said)
+    PoolOptions(settings={"min_children": 2}).over(Settings(sizing="load"))
 
 
 def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
@@ -175,9 +175,9 @@ def test_settings_that_refuse_each_other_are_refused_in_their_words() -> None:
             if self.threads > 3 and not self.gc_freeze:
                 raise SettingsError("it must be cold for many threads.")
 
-    assert PoolOptions(said={"gc_freeze": False}).over(Particular(threads=2)).threads == 2
+    assert PoolOptions(settings={"gc_freeze": False}).over(Particular(threads=2)).threads == 2
     with pytest.raises(Refusal, match="it must be cold for many threads"):
-        PoolOptions(said={"gc_freeze": False}).over(Particular(threads=4))
+        PoolOptions(settings={"gc_freeze": False}).over(Particular(threads=4))
 
 
 SOME_SECONDS = Annotated[float, Range(0, "seconds", excluded=True)]

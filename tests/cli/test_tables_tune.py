@@ -14,18 +14,20 @@ from rich.console import Console
 
 from prefork.advice import forecast
 from prefork.advice.forecast import Sample
-from prefork.advice.recommendation import Place, Profile
+from prefork.advice.noise import Estimate
+from prefork.advice.recommendation import Profile, Resources
 from prefork.advice.usl import Law
 from prefork.cli import app as application
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
-from prefork.cli.tune.conclusions import Alone, Size, Wish, conclude
-from prefork.cli.tune.counts import Numbers, Target, memory_of, numbers_of, target_of
+from prefork.cli.tune.conclusions import Baseline, Requirements, Size, conclude
 from prefork.cli.tune.options import TuneOptions
-from prefork.cli.tune.record import Record
+from prefork.cli.tune.parsing import Numbers, goal_of, memory_of, numbers_of
+from prefork.cli.tune.record import TuneRecord
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
-from prefork.loadtest.trials import Estimate, Summary, Trial
+from prefork.loadtest.trials import Summary, Trial
+from prefork.state.histogram import Histogram
 from tests.support.children import child_running
 from tests.support.deadlines import HANG
 
@@ -44,24 +46,18 @@ def matplotlib_is_loaded() -> None:
     importlib.import_module("matplotlib.backends.backend_agg")
 
 
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        ("throughput", Target()),
-        ("p99=50ms", Target(0.05)),
-        ("p99 = 1.5 s", Target(1.5)),
-        ("p99=250us", Target(0.00025)),
-        ("p99=2", Target(2.0)),
-    ],
-)
-def test_targets(text: str, target: Target) -> None:
-    assert target_of(text).p99 == pytest.approx(target.p99)
+GOALS = {"throughput": None, "p99=50ms": 0.05, "p99 = 1.5 s": 1.5, "p99=250us": 2.5e-4, "p99=2": 2}
+
+
+@pytest.mark.parametrize(("text", "p99"), GOALS.items())
+def test_goals(text: str, p99: float | None) -> None:
+    assert goal_of(text).p99 == pytest.approx(p99)
 
 
 @pytest.mark.parametrize("text", ["", "p99", "p99=", "p99=0ms", "p50=1ms", "p99=-1s", "p99=5min"])
-def test_what_is_no_target_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="it must be throughput, or p99 and a time"):
-        target_of(text)
+def test_an_invalid_goal_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="it must be throughput, or p99 with a time"):
+        goal_of(text)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +69,7 @@ def test_sizes_of_memory(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1M", "M", "1X", "lots"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="such as 512M or 256G"):
         memory_of(text)
 
@@ -91,7 +87,7 @@ def test_numbers_of_workers(text: str, numbers: Numbers) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0-4", "8-2", "1-", "a"])
-def test_what_are_no_numbers_of_workers_is_refused(text: str) -> None:
+def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"whole numbers from 1 up|two numbers from 1 up"):
         numbers_of(text)
 
@@ -107,11 +103,11 @@ def test_what_are_no_numbers_of_workers_is_refused(text: str) -> None:
         ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
         ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
-        ("app:H", "Say what clients send"),
-        ("app:H --request x --client a:b", "cannot be meant together"),
+        ("app:H", "The request is missing"),
+        ("app:H --request x --client a:b", "exclude each other"),
     ],
 )
-def test_a_wrong_word_is_refused_in_a_sentence(words: str, refusal: str) -> None:
+def test_a_wrong_argument_is_refused_with_a_sentence(words: str, refusal: str) -> None:
     def tune() -> None:
         call = application.parse(["tune", *words.split()])
         assert call is not None
@@ -160,12 +156,12 @@ def a_record(
     cpu: float = 0.005,
     datagrams: bool = False,
     law: Law = MIXED,
-) -> Record:
+) -> TuneRecord:
     sizes = [
         Size(
             number,
             Summary(
-                Estimate(law.rate(number), 0.01 * law.rate(number)),
+                Estimate(law.rate(number), 0.01 * law.rate(number), 5),
                 Estimate(1000 * cpu),
                 2000 * number / law.rate(number),
                 3000 * number / law.rate(number),
@@ -175,17 +171,16 @@ def a_record(
             ),
             clients,
             8 * MB,
-            quiet_turns=5,
         )
         for number in numbers
     ]
     profile = Profile(0.020, 0.005, 0.12, 9 * MB, datagrams=datagrams)
-    alone = Alone(profile, Sample.of(TOOK, 0.020, 0.005, 0.0002))
-    here, there = Place(2, memory, 4096), Place(cores, memory, 4096)
-    wish = Wish(p99, rate, there, cores != 2)
-    found = None if failures else conclude(sizes, alone, here, wish, threads)
-    turn = Trial(Measured([0.02], 50.0, 1), 0.005)
-    return Record(
+    baseline = Baseline(profile, Sample.of(Histogram.of(TOOK), 0.020, 0.005, 0.0002))
+    here, there = Resources(2, memory, 4096), Resources(cores, memory, 4096)
+    requirements = Requirements(p99, rate, there, cores != 2)
+    found = None if failures else conclude(sizes, baseline, here, requirements, threads)
+    trial = Trial(Measured(Histogram.of([0.02]), 50.0, 1), 0.005)
+    return TuneRecord(
         target="app:Handler",
         extra=("--app-dir src",),
         scheme="tcp",
@@ -194,15 +189,15 @@ def a_record(
         seconds=60.0,
         machine=Machine(2, "Processor", "Linux 6.1", "CPython 3.11.7"),
         others_percent=5.0,
-        wish=wish,
+        requirements=requirements,
         sizes=sizes,
-        turns=[[turn, turn] for _ in sizes],
+        trials=[[trial, trial] for _ in sizes],
         found=found,
         complaint="ValueError: [bold]" if failures else "",
     )
 
 
-def said_of(record: Record, width: int = 200) -> str:
+def said_of(record: TuneRecord, width: int = 200) -> str:
     said = io.StringIO()
     report.show(Console(file=said, width=width), record)
     return said.getvalue()
@@ -210,8 +205,8 @@ def said_of(record: Record, width: int = 200) -> str:
 
 def test_the_knee_is_taken_for_the_most_throughput_and_the_line_can_be_copied() -> None:
     said = said_of(a_record())
-    assert "A request takes 20.0 ms, 5.00 ms of them on a core (75 % waiting)" in said
-    assert "12 workers served 361 requests/s; 18 brought +1 %." in said
+    assert "A request takes 20.0 ms, 5.00 ms of it CPU (75 % waiting)" in said
+    assert "12 workers served 361 requests/s; 18 served 1 % more." in said
     assert "Universal Scalability Law: sigma" in said
     assert "█" in said
     line = "prefork serve app:Handler --app-dir src --max-children 12 --backlog 512"
@@ -224,7 +219,7 @@ def test_datagrams_are_told_no_backlog() -> None:
 
 def test_a_request_that_costs_more_under_load_takes_so_much_longer() -> None:
     said = said_of(a_record(cpu=0.0208))
-    assert "A request takes 35.8 ms, 20.8 ms of them on a core (42 % waiting)" in said
+    assert "A request takes 35.8 ms, 20.8 ms of it CPU (42 % waiting)" in said
 
 
 def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:
@@ -235,33 +230,33 @@ def test_a_target_is_met_by_fewer_workers_at_a_lower_rate() -> None:
     predictions = shown.found.predictions
     assert predictions[taken].p99 <= 0.045
     assert all(said.p99 > 0.045 for number, said in predictions.items() if number < taken)
-    assert "(wanted: 45.0 ms)" in said_of(shown)
+    assert "(target: 45.0 ms)" in said_of(shown)
 
 
-def test_what_cannot_be_had_is_said() -> None:
+def test_an_impossible_target_is_reported() -> None:
     shown = a_record(p99=0.015, rate=100)
     assert shown.found is not None
     assert not shown.found.advice.reaches
-    assert "cannot be had: a request takes 20.0 ms by itself" in said_of(shown)
+    assert "is not possible: a request takes 20.0 ms even" in said_of(shown)
 
 
 def test_more_than_was_measured_is_said_to_be_simulated() -> None:
     said = said_of(a_record(rate=375))
-    assert "No number served more than 364 requests/s here, beside its clients" in said
+    assert "No number of workers served more than 364 requests/s here, beside its clients" in said
 
 
 def test_what_clients_take_of_the_cores_is_said_where_more_workers_could_use_them() -> None:
     said = " ".join(said_of(a_record((1, 2, 3), clients=0.75)).split())
-    assert "The clients took 0.750 of the 2 cores meanwhile: where they are on other" in said
-    assert "up to 8 workers have use for these cores." in said
-    assert "The clients took" not in said_of(a_record((1, 2, 3), clients=0.1))
-    assert "The clients took" not in said_of(a_record(clients=0.75))
+    assert "The clients used 0.750 of the 2 cores: with clients on other machines" in said
+    assert "up to 8 workers can use these cores." in said
+    assert "The clients used" not in said_of(a_record((1, 2, 3), clients=0.1))
+    assert "The clients used" not in said_of(a_record(clients=0.75))
 
 
 def test_a_knee_that_leaves_the_cores_idle_is_laid_to_what_handlers_wait_for() -> None:
     locked = Law(0.020, 0.005, 2, sigma=1.0)
     said = said_of(a_record(law=locked, clients=0.1))
-    assert "The cores were 18 % busy meanwhile: what handlers wait for, such as a lock" in said
+    assert "The cores were only 18 % busy: the limit is what handlers wait for" in said
     assert "The cores were" not in said_of(a_record())
     assert "The cores were" not in said_of(a_record((1,), law=locked))
 
@@ -271,8 +266,8 @@ def test_memory_for_three_workers_stops_the_advice_at_three() -> None:
     assert shown.found is not None
     assert shown.found.advice.max_children == 3
     said = said_of(shown)
-    assert "Memory stops at 3 workers: each takes 8.00 MB, and there are 30.0 MB for them" in said
-    assert "Handlers that may share a process would gain by threads (--threads 3)" in said
+    assert "Memory limits the pool to 3 workers (8.00 MB each, 30.0 MB available)" in said
+    assert "If the handler is thread-safe, --threads 3 would serve" in said
 
 
 def test_memory_that_was_there_and_is_not_any_more_is_no_reason_to_fail() -> None:
@@ -280,7 +275,7 @@ def test_memory_that_was_there_and_is_not_any_more_is_no_reason_to_fail() -> Non
         shown = a_record(numbers, memory=30 * MB)
         assert shown.found is not None
         assert shown.found.advice.max_children == 3
-        assert "Memory stops at 3 workers" in said_of(shown)
+        assert "Memory limits the pool to 3 workers" in said_of(shown)
 
 
 def test_another_machine_is_answered_by_simulation() -> None:
@@ -288,7 +283,7 @@ def test_another_machine_is_answered_by_simulation() -> None:
     assert shown.found is not None
     assert 105 <= shown.found.advice.max_children <= 115
     said = said_of(shown)
-    assert "That is simulated for 64 cores, each as fast as one here" in said
+    assert "Simulated for 64 cores, each as fast as one here" in said
     assert "4.00 GB have room for 512 workers of 8.00 MB." in said
     assert "raise net.core.somaxconn" in " ".join(said.split())
     without_a_rate = a_record(cores=64, memory=4 << 30)
@@ -298,31 +293,34 @@ def test_another_machine_is_answered_by_simulation() -> None:
 
 def test_a_pool_that_cannot_keep_up_is_said_to_have_a_queue_without_end() -> None:
     said = said_of(a_record(cores=64, memory=30 * MB, rate=5000))
-    assert "At 5,000 requests/s the queue of 3 workers would grow without end: they serve 1" in said
+    assert "At 5,000 requests/s the queue of 3 workers would grow without limit: they serve" in said
     assert "answered within" not in said
     assert said.count("30.0 MB") == 1  # that they stop at memory says that they fit
-    assert "The clients took" not in said  # of the cores of this machine
+    assert "The clients used" not in said  # of the cores of this machine
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
         (0.0, "find an idle worker"),
-        (0.0205, "wait 20.5 ms at most for a worker"),
-        (float("inf"), "wait without end for a worker"),
+        (0.0205, "wait at most 20.5 ms for a worker"),
+        (float("inf"), "wait without limit for a worker"),
     ],
 )
 def test_what_theory_says_of_the_wait(seconds: float, said: str) -> None:
     assert record.waits(seconds) == said
 
 
-def test_a_loss_that_nobody_could_measure_is_none() -> None:
+def test_a_negligible_coefficient_is_shown_as_zero() -> None:
     assert "sigma 0 (contention), kappa 0 (coherence)" in said_of(a_record(p99=0.05, rate=200))
 
 
-def test_a_single_turn_says_nothing_of_how_much_turns_differ() -> None:
+def test_a_single_trial_shows_no_margin() -> None:
     once = a_record()
-    sizes = [dataclasses.replace(size, quiet_turns=1) for size in once.sizes]
+    sizes = []
+    for size in once.sizes:
+        rate = dataclasses.replace(size.summary.rate, trials=1)
+        sizes.append(dataclasses.replace(size, summary=size.summary._replace(rate=rate)))
     assert re.search(r" 12 +361 +- +5.00 ", said_of(dataclasses.replace(once, sizes=sizes)))
     assert re.search(r" 12 +361 +3.61 +5.00 ", said_of(a_record()))
 
@@ -338,8 +336,8 @@ def test_a_narrow_terminal_does_without_some_figures_and_shows_the_others_whole(
 
 def test_failures_everywhere_leave_nothing_to_recommend() -> None:
     said = said_of(a_record(failures=3))
-    assert "Requests failed. The first of them:\nValueError: [bold]" in said
-    assert said.endswith("There is nothing to recommend: requests failed everywhere.\n")
+    assert "Requests failed. The first failure:\nValueError: [bold]" in said
+    assert said.endswith("Nothing to recommend: requests failed with every number of workers.\n")
 
 
 RECORDS = {
@@ -357,7 +355,7 @@ RECORDS = {
 @pytest.mark.parametrize("said", RECORDS.values(), ids=RECORDS)
 def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> None:
     shown = a_record(**said)
-    with child_running(lambda: record.write(shown, tmp_path)) as writer:  # matplotlib keeps fonts
+    with child_running(lambda: command.write(shown, tmp_path)) as writer:  # matplotlib keeps fonts
         assert writer.exit_code(HANG) == 0
     assert (tmp_path / "prefork-tune.png").read_bytes().startswith(b"\x89PNG")
     written = json.loads((tmp_path / "prefork-tune.json").read_text())
@@ -376,10 +374,10 @@ def test_an_interrupt_while_files_are_written_is_one_like_any_other(
 
     monkeypatch.setattr(command, "outlive_readers", lambda: None)
     monkeypatch.setattr(command, "measure_all", lambda *_: a_record())
-    monkeypatch.setattr(record, "write", interrupted)
+    monkeypatch.setattr(command, "write", interrupted)
     options = TuneOptions(request=b"x", output=tmp_path)
     assert command.run("app:Handler", options) == Exit.INTERRUPTED
-    assert "Interrupted; every process of the tune has ended." in capsys.readouterr().out
+    assert "Interrupted; every process of `prefork tune` has ended." in capsys.readouterr().out
 
 
 def test_the_picture_marks_the_knee() -> None:
@@ -391,4 +389,4 @@ def test_the_picture_marks_the_knee() -> None:
     plots.draw_rates(axes, shown.sizes)
     plots.draw_knee(axes, shown.found, shown.sizes)
     (text,) = (text.get_text() for text in axes.texts)
-    assert text == "the knee: 12 workers\n361 requests/s; more bring nothing"
+    assert text == "the knee: 12 workers\n361 requests/s; more workers serve no more"

@@ -1,6 +1,5 @@
 """Which numbers of workers a sweep measures, and when it stops."""
 
-import math
 import random
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from prefork.advice.recommendation import Place, Point, Profile, knee, most_throughput
+from prefork.advice.noise import NORMAL, Estimate
+from prefork.advice.recommendation import Point, Profile, Resources, knee, most_throughput
 from prefork.advice.usl import Law
 from prefork.cli.tune.conclusions import Size, points_of
-from prefork.cli.tune.counts import Numbers
-from prefork.cli.tune.search import next_number, next_turn
+from prefork.cli.tune.parsing import Numbers
+from prefork.cli.tune.search import next_number, next_trial
 from prefork.cli.tune.sweep import Sweep
 from prefork.loadtest.protocol import Exchange, Measured, Order
-from prefork.loadtest.trials import Estimate, Summary, Trial
+from prefork.loadtest.trials import Summary, Trial
+from prefork.state.histogram import Histogram
 
 MB = 1 << 20
 MIXED = Law(0.020, 0.0055, 2)
@@ -61,11 +62,11 @@ def test_fewer_than_the_least_are_not_tried(
     assert next_number(rates, 2, least, 64) == wanted
 
 
-def test_turns_go_there_and_back_among_those_around_the_knee() -> None:
+def test_trials_alternate_up_and_down_among_those_around_the_knee() -> None:
     rates = {1: [100.0], 2: [200.0], 3: [202.0]}
     present, order = 3, []
     for _ in range(9):
-        present = next_turn(rates, present, 2, 1, 500)
+        present = next_trial(rates, present, 2, 1, 500)
         rates[present].append(rates[present][0])
         order.append(present)
     assert order == [3, 2, 1, 1, 2, 3, 3, 2, 1]
@@ -81,7 +82,7 @@ LAWS = [
 
 def a_size(workers: int, rates: list[float]) -> Size:
     rate = Estimate.of(rates)
-    return Size(workers, Summary(rate, Estimate(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None, len(rates))
+    return Size(workers, Summary(rate, Estimate(0.0), 0.0, 0.0, 1, 0, 0.0), 0.0, None)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,31 +94,31 @@ def test_a_sweep_finds_the_fewest_that_serve_nearly_as_much_as_any(
     chance = random.Random(seed)
     profile = Profile(law.service, 0.8 * law.cpu)  # without what the clients take
     rates = {1: [law.rate(1)]}
-    present, start = 1, knee(profile, Place(law.cores))
+    present, start = 1, knee(profile, Resources(law.cores))
     for _ in range(36):
-        present = next_turn(rates, present, start, 1, 500)
+        present = next_trial(rates, present, start, 1, 500)
         rates.setdefault(present, []).append(law.rate(present) * chance.gauss(1, noise))
     points = points_of([a_size(number, each) for number, each in rates.items()])
-    taken = most_throughput(points, profile, Place(law.cores)).workers
+    taken = most_throughput(points, profile, Resources(law.cores)).workers
     best = max(law.rate(number) for number in range(1, 501))
     fewest = next(number for number in range(1, 501) if law.rate(number) > 0.98 * best)
     assert law.rate(taken) > 0.95 * best
     assert taken <= 1.5 * fewest
 
 
-def test_what_was_measured_once_is_as_uncertain_as_a_turn_of_the_others() -> None:
+def test_a_single_trial_is_as_uncertain_as_one_of_the_others() -> None:
     sizes = [a_size(1, [50.0]), a_size(2, [98.0, 100.0, 102.0]), a_size(3, [99.0, 100.0, 101.0])]
     one, two, three = points_of(sizes)
-    assert one.error / 50 == pytest.approx(math.sqrt(3) * (two.error + three.error) / 2 / 100)
-    assert two.error == pytest.approx(2 * three.error)
-    assert points_of(sizes[:1]) == [Point(1, 50.0, 0.0)]
+    assert one.rate.error == pytest.approx(NORMAL * 50 * (0.02 + 0.01) / 2)
+    assert two.rate.error == pytest.approx(2 * three.rate.error)
+    assert points_of(sizes[:1]) == [Point(1, Estimate(50.0))]
     # It may have been luck.
     lucky = points_of([*sizes, a_size(9, [101.0])])
-    assert most_throughput(lucky, Profile(0.02, 0.02), Place(2)).workers == 2
+    assert most_throughput(lucky, Profile(0.02, 0.02), Resources(2)).workers == 2
 
 
 class ScriptedPool:
-    """A pool that serves by a law, in no time of ours: its turns move the clock."""
+    """A pool that serves by a law, in no real time: its trials move the clock."""
 
     threads = 1
     workers = 0
@@ -138,16 +139,16 @@ class ScriptedPool:
     def memory(self) -> int | None:
         return self._each
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
+    def run_trial(self, drivers: object, order: Order, progress: object = None) -> Trial:
         seconds = order.warm_up + order.seconds
         if seconds:
-            assert not self.not_asked, "a turn with workers that have served nothing yet"
+            assert not self.not_asked, "a trial with workers that have served nothing yet"
         else:
             self.not_asked -= min(self.not_asked, order.clients)
         self.now += seconds
         rate = self._law.rate(self.workers)
         exchanges = round(rate * seconds)
-        took = [order.clients / rate] * exchanges
+        took = Histogram.of([order.clients / rate] * exchanges)
         return Trial(Measured(took, rate, exchanges), 0.005 * exchanges)
 
     def swept(self, monkeypatch: pytest.MonkeyPatch, machine: int, memory: int | None) -> Sweep:
@@ -158,21 +159,21 @@ class ScriptedPool:
         monkeypatch.setattr("prefork.cli.tune.sweep.memory_left", left)
         parts: Any = self, None, Exchange(), Numbers(), 2, None, memory, lambda what: None
         sweep = Sweep(*parts)
-        alone = sweep.profile(7.0)
-        assert alone is not None
-        assert alone.profile.service == pytest.approx(self._law.service, rel=0.02)
-        sweep.measure(alone, 160.0)
+        baseline = sweep.profile(7.0)
+        assert baseline is not None
+        assert baseline.profile.service == pytest.approx(self._law.service, rel=0.02)
+        sweep.measure(baseline, 160.0)
         assert self.now == pytest.approx(160, abs=1)
         return sweep
 
 
-def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disturbed_trials_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = ScriptedPool(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
     before = sweep.size(8)
-    assert before.quiet_turns == len(sweep.turns[8]) > 1
-    sweep.turns[8].append(Trial(Measured([9.0], 0.1, 1), 1.0, others=1.0))
+    assert before.summary.rate.trials == len(sweep.trials[8]) > 1
+    sweep.trials[8].append(Trial(Measured(Histogram.of([9.0]), 0.1, 1), 1.0, others=1.0))
     after = sweep.size(8)
-    assert after.quiet_turns == before.quiet_turns
+    assert after.summary.rate.trials == before.summary.rate.trials
     assert after.summary.rate == before.summary.rate
     assert after.summary.requests == before.summary.requests + 1
 
@@ -180,18 +181,18 @@ def test_disturbed_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
 class Reluctant(ScriptedPool):
     """Fails while eight workers are asked for the first time."""
 
-    def take(self, drivers: object, order: Order, progress: object = None) -> Trial:
-        turn = super().take(drivers, order, progress)
+    def run_trial(self, drivers: object, order: Order, progress: object = None) -> Trial:
+        trial = super().run_trial(drivers, order, progress)
         if order.seconds or self.workers != 8:
-            return turn
-        return replace(turn, measured=Measured(failures=3))
+            return trial
+        return replace(trial, measured=Measured(failures=3))
 
 
 def test_requests_that_fail_before_workers_are_measured_are_failures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sweep = Reluctant(MIXED, 8 * MB).swept(monkeypatch, 1 << 30, None)
-    failed = {number: sweep.size(number).summary.failures for number in sweep.turns}
+    failed = {number: sweep.size(number).summary.failures for number in sweep.trials}
     assert len(failed) > 3
     assert failed.pop(8) % 3 == 0 < sweep.failed_before[8]
     assert not any(failed.values())
@@ -210,10 +211,10 @@ def test_a_sweep_tries_no_more_workers_than_fit_into_memory(
     monkeypatch: pytest.MonkeyPatch, each: int | None, machine: int, memory: int | None, most: int
 ) -> None:
     sweep = ScriptedPool(MIXED, each).swept(monkeypatch, machine, memory)
-    assert max(sweep.turns) == most
-    sizes = [sweep.size(number) for number in sorted(sweep.turns)]
+    assert max(sweep.trials) == most
+    sizes = [sweep.size(number) for number in sorted(sweep.trials)]
     points = points_of(sizes)
-    place = Place(2, sweep.memory_for_workers if each else None)
-    choice = most_throughput(points, Profile(0.02, 0.005, memory=each), place)
+    resources = Resources(2, sweep.memory_for_workers if each else None)
+    choice = most_throughput(points, Profile(0.02, 0.005, memory=each), resources)
     assert choice.workers == (3 if most == 3 else 11)
-    assert choice.reasons[-1].startswith("Memory stops at 3 workers") == (most == 3)
+    assert choice.reasons[-1].startswith("Memory limits the pool to 3 workers") == (most == 3)

@@ -75,7 +75,7 @@ def test_other_kinds_of_servers(tune: Start, handler: str, kind: str, line: str)
 def test_a_client_of_the_users_is_called(tune: Start) -> None:
     run = tune("Echo", "--client", "handlers:ask", "--target", "p99=10s", "--rate", 1)
     assert run.exit_code(HANG) == 0, run.out + run.err
-    assert "(wanted: 10.0 s)" in " ".join(run.out.split())
+    assert "(target: 10.0 s)" in " ".join(run.out.split())
     assert "--max-children 1 " in run.out
 
 
@@ -83,8 +83,8 @@ def test_memory_for_one_worker_is_said(tune: Start) -> None:
     run = tune("AsleepForAWhile", "--request", "x", "--memory", "100K")
     assert run.exit_code(HANG) == 0, run.out + run.err
     said = " ".join(run.out.split())
-    assert re.search(r"Memory stops at 1 worker: each takes \S+ MB, and there are 100 KB", said)
-    assert "would gain by threads (--threads " in said
+    assert re.search(r"Memory limits the pool to 1 worker \(\S+ MB each, 100 KB available\)", said)
+    assert "If the handler is thread-safe, --threads " in said
     assert "--max-children 1 --backlog 128" in said
 
 
@@ -106,15 +106,15 @@ def test_a_handler_that_kills_its_worker_is_told(tune: Start) -> None:
 def test_a_handler_that_fails_later_is_told_beside_the_figures(tune: Start) -> None:
     run = tune("Tires", "--request", "x")
     assert run.exit_code(HANG) == 1
-    assert "Requests failed. The first of them:" in run.out
+    assert "Requests failed. The first failure:" in run.out
     assert run.out.count("ValueError: as the test wanted") == 1
-    assert "There is nothing to recommend: requests failed everywhere." in run.out
+    assert "Nothing to recommend: requests failed with every number of workers." in run.out
 
 
 def test_a_handler_that_stops_its_server_is_told(tune: Start) -> None:
     run = tune("Bare", "--handler", "handlers:stop", "--request", "")
     assert run.exit_code(HANG) == 1
-    assert "Nobody listens there any more." in run.out + run.err
+    assert "The server does not listen any more." in run.out + run.err
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_nothing_is_left_of_a_sweep_that_is_interrupted(
     run.signal(number)
     assert run.exit_code() == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGINT:
-        assert run.out.endswith("Interrupted; every process of the tune has ended.\n")
+        assert run.out.endswith("Interrupted; every process of `prefork tune` has ended.\n")
     else:
         reap_orphans(*started)
     assert not children() & workers

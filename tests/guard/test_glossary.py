@@ -27,22 +27,7 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 FLAG = re.compile(r"--(?:no-)?([a-z][a-z-]*)|PREFORK_([A-Z_]+)")
 
-LEFT: dict[str, str] = {
-    "prefork/advice/live.py: nobody": "its room is being changed",
-    "prefork/advice/recommendation.py: cannot be had": "its room is being changed",
-    "prefork/cli/addresses.py: cannot be had": "its room is being changed",
-    "prefork/cli/app.py: a word too many": "its room is being changed",
-    "prefork/cli/app.py: by force": "its room is being changed",
-    "prefork/cli/app.py: cannot be had": "its room is being changed",
-    "prefork/cli/app.py: said more than once": "its room is being changed",
-    "prefork/cli/configuration.py: is no TOML": "its room is being changed",
-    "prefork/cli/measuring/options.py: cannot be meant": "its room is being changed",
-    "prefork/cli/serve/until_stopped.py: by force": "its room is being changed",
-    "prefork/cli/serve/until_stopped.py: nobody": "its room is being changed",
-    "prefork/loadtest/clients.py: nobody": "its room is being changed",
-    "socketserver/pool/mixin.py: by force": "its room is being changed",
-    "tests/cli/test_tables_bench_figures.py: tally": "its room is being changed",
-}
+LEFT: dict[str, str] = {}
 """What still uses a retired word. This list may only become shorter."""
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.pool.kit import pool_of, who
 from tests.support.children import exit_code, fork_and_run, peek_exit_code
+from tests.support.pools import pool_of, who
 from tests.support.serving import start_serving
 
 

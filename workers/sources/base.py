@@ -38,7 +38,7 @@ class Source(Protocol):
         """Wait as `wait()` does, and leave requests to the other workers."""
 
     def next_order(self) -> Message | None:
-        """The next order from the master, `None` when the master is gone.
+        """Return the next order from the master, `None` when the master is gone.
 
         Errors: `BlockingIOError` when there is none for now.
         """
@@ -94,7 +94,7 @@ class RoundRobin:
         self._queue.append(fd)
 
     def look(self) -> int:
-        """The listener that was named longest ago, of those with a request; -1 if none has one."""
+        """Return the listener with a request that was named longest ago; -1 if none has one."""
         ready = {fd for fd, _ in self._poll.poll(0)}
         for fd in self._queue:
             if fd in ready:

@@ -132,7 +132,7 @@ class SharedDatagramSource(SharedSource):
 
 
 def say_taken(take: Taker, channel: Channel) -> Taker:
-    """A taker that also tells the master; for a worker that serves a single request."""
+    """Return a taker that also tells the master; for a worker that serves a single request."""
 
     def take_and_say() -> tuple[Any, Any]:
         request = take()

@@ -1,1 +1,1 @@
-"""`prefork bench`: the user's own handler under each strategy, by more and more workers."""
+"""`prefork bench`: the user's own handler with each strategy and several numbers of workers."""

@@ -1,122 +1,144 @@
-"""One sentence: which cell to take, and why; nothing that the figures do not say.
+"""One sentence: which candidate to use and why, from the figures alone.
 
-More requests per second win. What is within the noise of the best is as good, and of these the
-simplest is taken: accept, fifo, with few workers.
+More requests per second win. Of the candidates that are as good as the best within the noise
+(`prefork.advice.noise`) the simplest wins: accept, fifo, few workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prefork.advice.noise import Estimate, completed, is_clearly_above, preferred
 from prefork.advice.phrasing import shown
-from prefork.cli.bench.cells import Cell
-from prefork.cli.bench.results import Result
+from prefork.cli.bench.candidates import Candidate, CandidateResult
 from prefork.loadtest.machine import BUSY
 
 UNEVEN = 1.5
-"""From how many times another's p99 on a word is said about it."""
+"""A p99 that is more than this many times another's is mentioned."""
+
+Results = Sequence[CandidateResult]
 
 
-def winner(results: Sequence[Result]) -> Result | None:
-    """The one to take; `None` when no pool has served without failures."""
-    pools = [r for r in results if not r.cell.is_reference and r.rate.value and not r.failures]
+def winner(results: Results) -> CandidateResult | None:
+    """The one to use; `None` if no pool has served without failures."""
+    pools = [one for one in with_known_errors(results) if not one.candidate.is_reference]
     if not pools:
         return None
-    best = max(pools, key=lambda r: r.rate.value)
-    as_good = [r for r in pools if not best.rate.clearly_above(r.rate)]
-    return min(as_good, key=lambda r: r.cell.simplicity)
+    best = preferred(pools, lambda one: one.summary.rate, lambda one: one.candidate.complexity)
+    return next(one for one in results if one.candidate == best.candidate)
 
 
-def advice(results: Sequence[Result], cores: int, others_percent: float) -> str:
-    """The sentence, for a machine with so many cores, of which others took some part."""
+def with_known_errors(results: Results) -> list[CandidateResult]:
+    """The results without failures; the rates from few trials with at least the usual margin."""
+    served = [one for one in results if one.has_served]
+    rates = completed([one.summary.rate for one in served])
+    return [
+        CandidateResult(one.candidate, one.summary._replace(rate=rate))
+        for one, rate in zip(served, rates, strict=True)
+    ]
+
+
+def advice(results: Results, cores: int, others_percent: float) -> str:
+    """The sentence for a machine with this many cores, of which other programs used some part."""
     taken = winner(results)
     if taken is None:
-        return "There is nothing to recommend: no pool has served every request."
-    one = _against_one_worker(taken, results)
+        return "Nothing to recommend: no pool has served every request."
+    served = with_known_errors(results)
+    taken = next(one for one in served if one.candidate == taken.candidate)
     reasons = [
-        *_against_more_workers(taken, results, cores),
-        *_against_accept(taken, results),
-        *_against_forking(taken, results),
-        *_against_references(taken, results),
+        *_against_more_workers(taken, served, cores),
+        *_against_accept(taken, served),
+        *_against_forking(taken, served),
+        *_against_references(taken, served),
     ]
-    said = f"Take {taken.cell.title}: {shown(taken.rate.value)} requests/s{one}"
+    text = f"Use {taken.candidate.title}: {shown(_rate(taken).value)} requests/s"
+    text += _against_one_worker(taken, served)
     if reasons:
-        said += f"; {', '.join(reasons)}"
-    return f"{said}{_doubt(taken, results, others_percent)}."
+        text += f"; {', '.join(reasons)}"
+    return f"{text}.{_doubt(taken, results, others_percent)}"
 
 
-def _against_one_worker(taken: Result, results: Sequence[Result]) -> str:
-    one = next((r for r in _same_strategy(taken, results) if r.cell.workers == 1), None)
-    if one is None or not taken.rate.clearly_above(one.rate):
+def _rate(result: CandidateResult) -> Estimate:
+    return result.summary.rate
+
+
+def _against_one_worker(taken: CandidateResult, served: Results) -> str:
+    one = next((r for r in _same_strategy(taken, served) if r.candidate.workers == 1), None)
+    if one is None or not is_clearly_above(_rate(taken), _rate(one)):
         return ""
-    return f", {_times(taken.rate.value / one.rate.value)} one worker's"
+    return f", {_times(_rate(taken).value / _rate(one).value)} as many as with one worker"
 
 
-def _against_more_workers(taken: Result, results: Sequence[Result], cores: int) -> list[str]:
-    workers = taken.cell.workers
-    others = _same_strategy(taken, results)
-    if any(r.cell.workers > workers for r in others):
+def _against_more_workers(taken: CandidateResult, served: Results, cores: int) -> list[str]:
+    workers = taken.candidate.workers
+    others = _same_strategy(taken, served)
+    if any(r.candidate.workers > workers for r in others):
         if workers == 1:
-            return ["more workers bring nothing"]
+            return ["more workers do not serve more"]
         than = f"workers than the {cores} cores" if workers == cores else f"than {workers} workers"
-        return [f"more {than} bring nothing"]
-    if any(r.cell.workers < workers for r in others):  # all clearly less, or one would be taken
-        return [f"still more may bring more (--max-children {workers},{2 * workers})"]
+        return [f"more {than} do not serve more"]
+    if any(r.candidate.workers < workers for r in others):
+        # All of them are clearly below, or one would have been taken.
+        return [f"more workers may serve more (--max-children {workers},{2 * workers})"]
     return []
 
 
-def _against_accept(taken: Result, results: Sequence[Result]) -> list[str]:
-    """Why it is worth while to leave the default, and what that costs."""
-    accepts = [r for r in results if r.cell.strategy == "accept" and r.rate.value]
-    if taken.cell.strategy == "accept" or not accepts:
+def _against_accept(taken: CandidateResult, served: Results) -> list[str]:
+    """Why it is worth leaving the default strategy, and what that costs."""
+    accepts = [r for r in served if r.candidate.strategy == "accept"]
+    if taken.candidate.strategy == "accept" or not accepts:
         return []
-    accept = max(accepts, key=lambda r: r.rate.value)
-    more = 100 * (taken.rate.value / accept.rate.value - 1)
-    said = [f"{more:.0f} % more than {accept.cell.title}"]
-    if taken.p99 > UNEVEN * accept.p99 > 0:
-        said.append(f"but a p99 of {shown(taken.p99)} ms in place of {shown(accept.p99)} ms")
-    return said
+    accept = max(accepts, key=lambda r: _rate(r).value)
+    more = 100 * (_rate(taken).value / _rate(accept).value - 1)
+    reasons = [f"{more:.0f} % more than {accept.candidate.title}"]
+    if taken.summary.p99 > UNEVEN * accept.summary.p99 > 0:
+        reasons.append(
+            f"but with a p99 of {shown(taken.summary.p99)} ms instead of "
+            f"{shown(accept.summary.p99)} ms"
+        )
+    return reasons
 
 
-def _against_forking(taken: Result, results: Sequence[Result]) -> list[str]:
-    fork = next((r for r in results if r.cell == Cell("fork", taken.cell.workers)), None)
-    if fork is None or not fork.requests or not fork.cpu.clearly_above(taken.cpu):
+def _against_forking(taken: CandidateResult, served: Results) -> list[str]:
+    workers = taken.candidate.workers
+    fork = next((r for r in served if r.candidate == Candidate("fork", workers)), None)
+    if fork is None or not is_clearly_above(fork.summary.cpu, taken.summary.cpu):
         return []
-    more = fork.cpu.value - taken.cpu.value
-    return [f"fork costs {shown(more)} ms of CPU a request more"]
+    more = fork.summary.cpu.value - taken.summary.cpu.value
+    return [f"fork uses {shown(more)} ms more CPU for a request"]
 
 
-def _against_references(taken: Result, results: Sequence[Result]) -> list[str]:
-    others = [r for r in results if r.cell.is_reference and r.rate.value and not r.failures]
+def _against_references(taken: CandidateResult, served: Results) -> list[str]:
+    others = [r for r in served if r.candidate.is_reference]
     if not others:
         return []
-    best = max(others, key=lambda r: r.rate.value)
-    if best.rate.clearly_above(taken.rate):
-        return [f"{best.cell.title} serves {_times(best.rate.value / taken.rate.value)} as many"]
-    if taken.rate.clearly_above(best.rate):
-        return [f"{best.cell.title} serves {shown(best.rate.value)}"]
+    best = max(others, key=lambda r: _rate(r).value)
+    if is_clearly_above(_rate(best), _rate(taken)):
+        times = _times(_rate(best).value / _rate(taken).value)
+        return [f"{best.candidate.title} serves {times} as many"]
+    if is_clearly_above(_rate(taken), _rate(best)):
+        return [f"{best.candidate.title} serves {shown(_rate(best).value)}"]
     return []
 
 
-def _doubt(taken: Result, results: Sequence[Result], others_percent: float) -> str:
-    """Why this sentence may well be wrong; nothing when it is not likely to be."""
-    if left_out := sum(not (r.requests or r.failures) for r in results):
+def _doubt(taken: CandidateResult, results: Results, others_percent: float) -> str:
+    """A second sentence if the first may well be wrong."""
+    if left_out := sum(not one.was_measured for one in results):
         return (
-            f", but the time was over before {left_out} of the {len(results)} servers had a turn: "
-            "compare fewer --strategies, or give it more --seconds"
+            f" {left_out} of the {len(results)} servers had no trial: compare fewer --strategies, "
+            "or give more --seconds."
         )
     if others_percent > BUSY:
-        what = f"something else took {others_percent:.0f} % of the machine"
-    elif taken.rate.vague:
-        what = f"its turns differ by ±{100 * taken.rate.margin / taken.rate.value:.0f} %"
+        what = f"Other programs used {others_percent:.0f} % of the CPU"
+    elif _rate(taken).is_vague:
+        what = f"Its trials differ by ±{100 * _rate(taken).margin / _rate(taken).value:.0f} %"
     else:
         return ""
-    return f", but {what}, so measure again when all is quiet"
+    return f" {what}: measure again on a quiet machine."
 
 
-def _same_strategy(taken: Result, results: Sequence[Result]) -> list[Result]:
-    same = (r for r in results if r.cell.strategy == taken.cell.strategy)
-    return [r for r in same if r.requests and not r.failures]
+def _same_strategy(taken: CandidateResult, served: Results) -> Results:
+    return [r for r in served if r.candidate.strategy == taken.candidate.strategy]
 
 
 def _times(ratio: float) -> str:

@@ -1,46 +1,49 @@
-"""The same as the table as a picture: what to take, and how the others compare."""
+"""The table as a picture: which candidate to use, and how the others compare."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from prefork.advice.noise import Estimate
 from prefork.advice.phrasing import counted, shown
 from prefork.cli.bench.advice import winner
-from prefork.cli.bench.cells import STRATEGIES
-from prefork.cli.bench.results import Result
-from prefork.loadtest.trials import Estimate
+from prefork.cli.bench.candidates import STRATEGIES, CandidateResult
+from prefork.cli.bench.record import BenchRecord
+from prefork.cli.measuring import plotting
 
-if TYPE_CHECKING:
-    from prefork.cli.bench.record import Record
-
-COLOURS = ("#1b7837", "#7fbf7b", "#2166ac", "#67a9cf", "#d6604d", "#f4a582")
-"""Of the strategies, in their order: related ones have related colours, and all differ in
-lightness too."""
-REFERENCES = ("#404040", "#909090")
+COLOURS = (
+    plotting.GREEN,
+    plotting.ORANGE,
+    plotting.BLUE,
+    plotting.SKY,
+    plotting.RED,
+    plotting.PINK,
+)
+"""Of the strategies, in their order."""
+REFERENCES = (plotting.GREY, plotting.LIGHT_GREY)
 GROUP = 0.86
 """The part of a group's width that its bars take."""
 WIDELY = 20
-"""From how many times the least figure on the largest makes the others too small to compare."""
+"""If the largest figure is more than this many times the smallest, the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the charts: the figure that its bars show, and which white line is drawn in them."""
+    """One of the charts: the figure that its bars show, and the white line drawn in them."""
 
     title: str
-    figure: Callable[[Result], Estimate]
-    line: Callable[[Result], float] | None = None
+    figure: Callable[[CandidateResult], Estimate]
+    line: Callable[[CandidateResult], float] | None = None
     may_be_logarithmic: bool = True
 
-    def is_logarithmic(self, results: Sequence[Result]) -> bool:
+    def is_logarithmic(self, results: Sequence[CandidateResult]) -> bool:
         values = [self.figure(result).value for result in results] or [0.0]
         return self.may_be_logarithmic and 0 < WIDELY * min(values) < max(values)
 
-    def least(self, results: Sequence[Result]) -> float:
+    def least(self, results: Sequence[CandidateResult]) -> float:
         """The lowest mark in it."""
         return min(
             self.figure(result).value if self.line is None else self.line(result)
@@ -50,24 +53,24 @@ class Panel:
 
 PANELS = (
     Panel(
-        "requests per second (more is better; framed: the one to take)",
-        lambda result: result.rate,
+        "requests per second (more is better; framed: the one to use)",
+        lambda result: result.summary.rate,
         may_be_logarithmic=False,  # the heights are the message
     ),
-    Panel("server CPU of a request, ms (less is better)", lambda result: result.cpu),
+    Panel("server CPU for a request, ms (less is better)", lambda result: result.summary.cpu),
     Panel(
         "latency, ms: bar p99, white line p50 (less is better)",
-        lambda result: Estimate(result.p99),
-        lambda result: result.p50,
+        lambda result: Estimate(result.summary.p99),
+        lambda result: result.summary.p50,
     ),
 )
 
 
 @dataclass(frozen=True)
-class Bar:
+class PlottedBar:
     """Where a result stands in every panel, and in which colour."""
 
-    result: Result
+    result: CandidateResult
     centre: float
     width: float
     colour: str
@@ -75,66 +78,59 @@ class Bar:
     """Whether it is the one of its strategy that the legend names."""
 
 
-def groups(results: Sequence[Result]) -> list[str]:
+def groups(results: Sequence[CandidateResult]) -> list[str]:
     """The names under the bars, from left to right: those at 0, 1, ..."""
-    counts = sorted({result.cell.workers for result in results} - {0})
-    others = ["standard library"] * any(result.cell.is_reference for result in results)
+    counts = sorted({result.candidate.workers for result in results} - {0})
+    others = ["standard library"] * any(result.candidate.is_reference for result in results)
     return [counted(workers, "worker") for workers in counts] + others
 
 
-def bars(results: Sequence[Result]) -> list[Bar]:
-    """A group for each number of workers, in it a bar for each strategy; then the references."""
-    pools = [result.cell for result in results if not result.cell.is_reference]
-    others = [result.cell for result in results if result.cell.is_reference]
+def plotted_bars(results: Sequence[CandidateResult]) -> list[PlottedBar]:
+    """A group for each number of workers with a bar for each strategy, and the references."""
+    pools = [result.candidate for result in results if not result.candidate.is_reference]
+    others = [result.candidate for result in results if result.candidate.is_reference]
     known = list(STRATEGIES)
-    strategies = sorted({cell.strategy for cell in pools}, key=known.index)
-    counts = sorted({cell.workers for cell in pools})
+    strategies = sorted({candidate.strategy for candidate in pools}, key=known.index)
+    counts = sorted({candidate.workers for candidate in pools})
     width = GROUP / max(1, len(strategies), len(others))
     made = []
     named: set[str] = set()
     for result in results:
-        cell = result.cell
-        if cell.is_reference:
-            group, place, among = len(counts), others.index(cell), len(others)
+        candidate = result.candidate
+        if candidate.is_reference:
+            group, place, among = len(counts), others.index(candidate), len(others)
             colour = REFERENCES[place % len(REFERENCES)]
         else:
-            group, place = counts.index(cell.workers), strategies.index(cell.strategy)
+            group, place = counts.index(candidate.workers), strategies.index(candidate.strategy)
             among = len(strategies)
-            colour = COLOURS[known.index(cell.strategy) % len(COLOURS)]
+            colour = COLOURS[known.index(candidate.strategy) % len(COLOURS)]
         centre = group + (place - (among - 1) / 2) * width
-        made.append(Bar(result, centre, 0.9 * width, colour, cell.strategy not in named))
-        named.add(cell.strategy)
+        is_first = candidate.strategy not in named
+        made.append(PlottedBar(result, centre, 0.9 * width, colour, is_first))
+        named.add(candidate.strategy)
     return made
 
 
-def draw(record: Record, file: Path) -> None:
+def draw(record: BenchRecord, file: Path) -> None:
     """Write a PNG with a panel each for requests per second, CPU and latency."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Picture
-
-    results = [result for result in record.results if result.requests]
-    picture = Picture(figsize=(13, 13), dpi=100, layout="constrained")
-    FigureCanvasAgg(picture)
-    advice = "\n".join(textwrap.wrap(record.advice, 100))
-    picture.suptitle(advice, fontsize=14, fontweight="bold", x=0.01, ha="left")
+    results = [result for result in record.results if result.summary.requests]
+    picture = plotting.new_picture()
     panels = picture.subplots(len(PANELS), 1)
     for axes, panel in zip(panels, PANELS, strict=True):
         draw_panel(axes, results, panel)
     panels[0].legend(ncols=4, fontsize=10, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
-    picture.supxlabel(
+    footer = (
         f"{record.target}, {record.scheme}, {record.clients} clients, {record.rounds} rounds; "
-        f"{record.machine}; {record.when:%Y-%m-%d}",
-        fontsize=9,
-        color="#404040",
+        f"{record.machine}; {record.when:%Y-%m-%d}"
     )
-    picture.savefig(file)
+    plotting.save(picture, file, record.advice, footer)
 
 
-def draw_panel(axes: Any, results: Sequence[Result], panel: Panel) -> None:
-    logarithmic = panel.is_logarithmic(results)
-    axes.set_title(panel.title + ", logarithmic" * logarithmic, loc="left", fontsize=12)
+def draw_panel(axes: Any, results: Sequence[CandidateResult], panel: Panel) -> None:
+    is_logarithmic = panel.is_logarithmic(results)
+    plotting.style(axes, panel.title + ", logarithmic" * is_logarithmic)
     best = winner(results)
-    for bar in bars(results):
+    for bar in plotted_bars(results):
         figure = panel.figure(bar.result)
         marked = bar.result is best
         axes.bar(
@@ -142,7 +138,7 @@ def draw_panel(axes: Any, results: Sequence[Result], panel: Panel) -> None:
             figure.value,
             bar.width,
             color=bar.colour,
-            label=bar.result.cell.strategy if bar.named else None,
+            label=bar.result.candidate.strategy if bar.named else None,
             yerr=figure.margin or None,
             ecolor="#00000080",
         )
@@ -165,13 +161,9 @@ def draw_panel(axes: Any, results: Sequence[Result], panel: Panel) -> None:
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.tick_params(axis="x", length=0, labelsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd")
-    axes.set_axisbelow(True)
     axes.margins(y=0.15)
-    if logarithmic:
-        axes.set_yscale("log")
+    if is_logarithmic:
+        plotting.logarithmic(axes)
         axes.set_ylim(bottom=panel.least(results) / 2)
-        axes.yaxis.set_major_formatter("{x:g}")
     else:
         axes.set_ylim(bottom=0)

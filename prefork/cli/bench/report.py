@@ -1,4 +1,4 @@
-"""What the bench shows at its end: a table, a chart, a sentence."""
+"""What the bench prints at its end: a table, a chart, a sentence."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.text import Text
 
 from prefork.advice.phrasing import shown
 from prefork.cli.bench.advice import winner
-from prefork.cli.bench.record import Record
-from prefork.cli.bench.results import Result
+from prefork.cli.bench.candidates import CandidateResult
+from prefork.cli.bench.record import BenchRecord
 from prefork.cli.charts import bars, fitting
 
 COLOURS = {
@@ -29,10 +29,10 @@ REFERENCE = "red"
 CLIENTS_BUSY = 0.9
 FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed")
 SPARED = ("p50 ms", "±", "p99 ms", "failed", "CPU ms")
-"""What a narrow terminal does without, the first ones first."""
+"""Columns that a narrow terminal does without, in this order."""
 
 
-def show(console: Console, record: Record) -> None:
+def show(console: Console, record: BenchRecord) -> None:
     made = functools.partial(table, record.results)
     console.print(fitting(made, FIGURES, SPARED, console))
     console.print(chart(record.results, console))
@@ -40,57 +40,69 @@ def show(console: Console, record: Record) -> None:
     for title, complaint in record.complaints[:1]:
         others = len(record.complaints) - 1
         also = f", and {others} other{'s' * (others > 1)}" if others else ""
-        console.print(f"Requests failed: {title}{also}. The first of them:")
+        console.print(f"Requests failed: {title}{also}. The first failure:")
         console.print(complaint, markup=False, highlight=False, soft_wrap=True)
         console.print()
-    if any(result.clients_busy > CLIENTS_BUSY for result in record.results):
+    if any(result.summary.clients_busy > CLIENTS_BUSY for result in record.results):
         console.print(
-            "The clients used up a core of their own at times: there, the server's CPU per request "
+            "The clients used a whole core in some trials: there, the server's CPU for a request "
             "says more than requests per second."
         )
     console.print(Text(record.advice, "bold"))
 
 
-def table(results: Sequence[Result], figures: Sequence[str]) -> Table:
-    """A line for each cell, strategy by strategy; the one to take is marked."""
+def table(results: Sequence[CandidateResult], figures: Sequence[str]) -> Table:
+    """A line for each candidate, strategy by strategy; the one to use is highlighted."""
     best = winner(results)
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     made.add_column("strategy", no_wrap=True)
     for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
-    for strategy, alike in itertools.groupby(results, lambda result: result.cell.strategy):
+    for strategy, alike in itertools.groupby(results, lambda result: result.candidate.strategy):
         for number, result in enumerate(alike):
             name = Text("" if number else strategy, colour(result))
-            made.add_row(
-                name, *words(result, figures), style="bold reverse" if result is best else ""
-            )
-        if not result.cell.is_reference:
+            style = "bold reverse" if result is best else ""
+            made.add_row(name, *cells(result, figures), style=style)
+        if not result.candidate.is_reference:
             made.add_section()
     return made
 
 
-def words(result: Result, figures: Sequence[str]) -> list[str]:
-    values = (result.rate.value, result.rate.margin, result.cpu.value, result.p50, result.p99)
-    said = map(shown, values) if result.requests else ["-"] * len(values)
-    of_each = dict(zip(FIGURES, [*said, str(result.failures)], strict=True))
-    return [str(result.cell.workers or ""), *(of_each[figure] for figure in figures)]
+def cells(result: CandidateResult, figures: Sequence[str]) -> list[str]:
+    """The cells of a line, beside the strategy."""
+    summary = result.summary
+    measured = (
+        summary.rate.value,
+        summary.rate.margin,
+        summary.cpu.value,
+        summary.p50,
+        summary.p99,
+    )
+    texts = map(shown, measured) if summary.requests else ["-"] * len(measured)
+    of_each = dict(zip(FIGURES, [*texts, str(summary.failures)], strict=True))
+    return [str(result.candidate.workers or ""), *(of_each[figure] for figure in figures)]
 
 
-def chart(results: Sequence[Result], console: Console) -> Table:
-    """A bar for each cell's requests per second, of those that had a turn."""
-    widest = max(len(result.cell.strategy) for result in results) + 3
+def chart(results: Sequence[CandidateResult], console: Console) -> Table:
+    """A bar for the requests per second of each candidate that had a trial."""
+    widest = max(len(result.candidate.strategy) for result in results) + 3
     figures = [
-        (label(result, widest), colour(result), result.rate.value, shown(result.rate.value))
+        (
+            label(result, widest),
+            colour(result),
+            result.summary.rate.value,
+            shown(result.summary.rate.value),
+        )
         for result in results
-        if result.requests
+        if result.summary.requests
     ]
     return bars("requests per second", figures, console)
 
 
-def label(result: Result, width: int) -> str:
-    cell = result.cell
-    return f"{cell.strategy}{cell.workers or '':>{width - len(cell.strategy)}}"
+def label(result: CandidateResult, width: int) -> str:
+    candidate = result.candidate
+    return f"{candidate.strategy}{candidate.workers or '':>{width - len(candidate.strategy)}}"
 
 
-def colour(result: Result) -> str:
-    return COLOURS.get(result.cell.strategy, REFERENCE)
+def colour(result: CandidateResult) -> str:
+    return COLOURS.get(result.candidate.strategy, REFERENCE)

@@ -1,4 +1,4 @@
-"""The servers of the bench: one process loads the handler, and forks a master for each cell."""
+"""The servers of the bench: one process loads the handler and forks a master for each of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from prefork.cli.addresses import Address, refusal_of
-from prefork.cli.bench.cells import KINDS, REFERENCES, Cell
+from prefork.cli.bench.candidates import KINDS, REFERENCES, Candidate
 from prefork.cli.measuring.jobs import Job
 from prefork.cli.outcomes import Refusal
 from prefork.cli.target import loading
@@ -29,41 +29,42 @@ from prefork.loadtest.processes import own_output, say
 BACKLOG = 1024
 """Of the references too, so that servers are compared and not their queues."""
 GRACE = 2.0
-"""Seconds that masters have to end their workers."""
+"""Seconds for masters to end their workers."""
 
 
 @dataclass(frozen=True)
-class Play(Job):
-    """What all servers have in common, and the cells."""
+class BenchJob(Job):
+    """What all servers have in common, and the candidates."""
 
-    cells: Sequence[Cell]
+    candidates: Sequence[Candidate]
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> dict[str, Any]:
-        return super().read(said) | {"cells": [Cell(**cell) for cell in said["cells"]]}
+    def read(cls, written: dict[str, Any]) -> dict[str, Any]:
+        candidates = [Candidate(**each) for each in written["candidates"]]
+        return super().read(written) | {"candidates": candidates}
 
 
 def main() -> None:
-    """`PLAY`: announce each server on standard output, serve until standard input ends."""
-    play = Play.of(sys.argv[1])
+    """`JOB`: announce each server on standard output, serve until standard input ends."""
+    job = BenchJob.of(sys.argv[1])
     answers = own_output()
     try:
-        given, handler = find(play.target, play.options)
+        given, handler = find(job.target, job.options)
     except Refusal as refusal:
         say(Announcement(0, refusal=str(refusal)).line(), answers)
         raise SystemExit(1) from None
     masters = []
-    served_by_class = is_server_class(given)
+    is_class = is_server_class(given)
     with tempfile.TemporaryDirectory(prefix="prefork-bench-") as folder:
-        for place, cell in enumerate(play.cells):
-            if cell.is_reference and served_by_class:
+        for place, candidate in enumerate(job.candidates):
+            if candidate.is_reference and is_class:
                 say(Announcement(place).line(), answers)
                 continue
             sys.stdout.flush()
             sys.stderr.flush()
             if not (pid := os.fork()):
-                with never_to_return():
-                    be_master(play, place, given, handler, Path(folder), answers)
+                with exit_afterwards():
+                    run_master(job, place, given, handler, Path(folder), answers)
             masters.append(pid)
         os.close(answers)
         while os.read(0, 1024):
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def end(masters: Sequence[int]) -> None:
-    """Have the masters end their workers, and collect them; nobody is left when this returns."""
+    """Have the masters end their workers, and reap all masters before returning."""
     for pid in masters:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE
@@ -86,8 +87,8 @@ def end(masters: Sequence[int]) -> None:
 
 
 @contextlib.contextmanager
-def never_to_return() -> Iterator[None]:
-    """A forked process does what is in the block, and ends there, whatever happens."""
+def exit_afterwards() -> Iterator[None]:
+    """Exit this forked process at the end of the block, whatever happens in it."""
     try:
         yield
     except BaseException:
@@ -96,21 +97,22 @@ def never_to_return() -> Iterator[None]:
         os._exit(1)
 
 
-def be_master(play: Play, place: int, given: Any, handler: Any, folder: Path, answers: int) -> None:
-    """Announce, and serve for ever."""
+def run_master(
+    job: BenchJob, place: int, given: Any, handler: Any, folder: Path, answers: int
+) -> None:
+    """Announce the server, and serve without limit."""
     log = folder / f"{place}.log"
     print_into(log)
-    cell, address = play.cells[place], play.address
+    candidate, address = job.candidates[place], job.address
     if not address.is_ip:
         address = replace(address, path=str(folder / f"{place}.sock"))
     try:
-        server = opened(play, cell, address, given, handler)
+        server = opened(job, candidate, address, given, handler)
     except Refusal as refusal:
         say(Announcement(place, refusal=str(refusal)).line(), answers)
         return
-    leave_on_sigterm(server)
-    said_address = server.server_address
-    say(Announcement(place, os.getpid(), said_address, str(log)).line(), answers)
+    exit_on_sigterm(server)
+    say(Announcement(place, os.getpid(), server.server_address, str(log)).line(), answers)
     os.close(answers)
     try:
         server.serve_forever()
@@ -118,22 +120,23 @@ def be_master(play: Play, place: int, given: Any, handler: Any, folder: Path, an
         end_workers(server)
 
 
-def opened(play: Play, cell: Cell, address: Address, given: Any, handler: Any) -> Any:
-    """The server of a cell, bound. Errors: `Refusal`."""
-    if not cell.is_reference:
-        options = replace(play.options, max_children=cell.workers, said=cell.settings)
-        return open_server(play.target, given, handler, address, options)
+def opened(job: BenchJob, candidate: Candidate, address: Address, given: Any, handler: Any) -> Any:
+    """The server of a candidate, bound. Errors: `Refusal`."""
+    if not candidate.is_reference:
+        options = replace(job.options, max_children=candidate.workers, settings=candidate.settings)
+        return open_server(job.target, given, handler, address, options)
     try:
-        return reference(cell.strategy, address)(address.for_bind, given)
+        return reference(candidate.strategy, address)(address.for_bind, given)
     except OSError as error:
         raise refusal_of(address, error) from error
     except Exception as error:
-        raise Refusal(loading.failure_in(f"{cell.title} cannot be constructed", error)) from error
+        what = f"{candidate.title} cannot be constructed"
+        raise Refusal(loading.failure_in(what, error)) from error
 
 
 def reference(name: str, address: Address) -> Any:
-    """The class of the standard library that is called so, or would be: not all versions have
-    those for Unix sockets ready-made."""
+    """The standard library's class of this name, composed if need be: not all versions have those
+    for Unix sockets."""
     library = standard_library()
     kind = KINDS[address.scheme]
     mixin = next(prefix for prefix in REFERENCES if name == f"{prefix}{kind}")
@@ -143,8 +146,8 @@ def reference(name: str, address: Address) -> Any:
     return type(name, (getattr(library, f"{mixin}MixIn"), getattr(library, kind)), attributes)
 
 
-def leave_on_sigterm(server: Any) -> None:
-    """From now on SIGTERM ends this process and those that serve for it at once."""
+def exit_on_sigterm(server: Any) -> None:
+    """Let SIGTERM end this process and the server's processes at once."""
 
     def leave(signo: int, frame: FrameType | None) -> None:
         end_workers(server)

@@ -1,1 +1,1 @@
-"""`prefork demo`: a CPU-heavy server, driven by real clients, with more and more workers."""
+"""`prefork demo`: `prefork bench` with a CPU-heavy handler of its own."""

@@ -1,6 +1,6 @@
-"""The job of the demo: source code in, HTML with colours out; pure Python, nothing but CPU.
+"""The handler of the demo: source code in, coloured HTML out; pure Python, all of it CPU.
 
-Hashing would not do for this: it releases the interpreter's lock, and threads would look good.
+Hashing would not show the point: it releases the interpreter's lock, so threads would do as well.
 """
 
 from __future__ import annotations
@@ -17,12 +17,9 @@ from prefork.socketserver import StreamRequestHandler
 _lexer = PythonLexer()
 _formatter: HtmlFormatter[str] = HtmlFormatter()
 
-END = b"</pre></div>\n"
-"""How every answer ends."""
-
 
 def sample() -> bytes:
-    """A source file of moderate size that every machine has."""
+    """A source file of moderate size that every installation has."""
     return Path(queue.__file__).read_bytes()
 
 
@@ -31,7 +28,10 @@ def as_html(source: bytes) -> bytes:
 
 
 class Highlight(StreamRequestHandler):
-    """Reads to the end of the stream, answers with HTML: `prefork serve` can serve it, too."""
+    """Reads to the end of the stream and answers with HTML; `prefork serve` can serve it too."""
 
     def handle(self) -> None:
         self.wfile.write(as_html(self.rfile.read()))
+
+
+as_html(sample())  # what is done once is done before the first fork

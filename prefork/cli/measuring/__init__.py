@@ -1,1 +1,1 @@
-"""What the measuring commands `bench` and `tune` have in common."""
+"""What the commands `bench` and `tune` share."""

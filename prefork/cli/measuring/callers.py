@@ -1,4 +1,4 @@
-"""A client of the user's own: a function that does one exchange, called again and again."""
+"""Clients of the user's own: a function that performs one exchange, called repeatedly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prefork.loadtest.protocol import BusyClock, Measured, Order, Recorder
 
 
 def call(function: Callable[[Any], object], order: Order) -> Measured:
-    """Call `function(address)` for as long as the order says; what it raises is a failure."""
+    """Call `function(address)` for as long as the order says; an exception is a failure."""
     clock = BusyClock()
     recorder = Recorder.of(order)
     while True:
@@ -33,7 +33,7 @@ def call(function: Callable[[Any], object], order: Order) -> Measured:
         else:
             recorder.served(began, time.perf_counter(), 0)
         now = time.perf_counter()
-        if now >= recorder.end or recorder.hopeless:
+        if now >= recorder.end or recorder.is_hopeless:
             return recorder.measured(now, clock.busy)
 
 
@@ -44,20 +44,20 @@ def user_part(error: Exception) -> str:
 
 
 def callable_here(target: str, folder: str) -> Callable[[Any], object]:
-    """Errors: `Refusal`."""
+    """The function that `target` names. Errors: `Refusal`."""
     loading.look_in(Path(folder))
     found = loading.load(target, callable)
     if not callable(found):
-        raise Refusal(f"{target} cannot be called: it is of type {type(found).__name__}.")
+        raise Refusal(f"{target} is not callable: it is of type {type(found).__name__}.")
     function: Callable[[Any], object] = found
     return function
 
 
 @contextlib.contextmanager
 def callers(processes: int, target: str, folder: Path) -> Iterator[Drivers]:
-    """So many processes, one client each, that call a function of the user's.
+    """Start this many processes, one client each, that call a function of the user's.
 
-    Errors: `Refusal` when there is no such function in `folder`, or on Python's path.
+    Errors: `StartRefused` if there is no such function in `folder` or on Python's path.
     """
     with contextlib.ExitStack() as stack:
         started = [
@@ -67,9 +67,9 @@ def callers(processes: int, target: str, folder: Path) -> Iterator[Drivers]:
 
 
 def main() -> None:
-    """`TARGET FOLDER`: obey orders from standard input, and answer with a line each.
+    """`TARGET FOLDER`: execute orders from standard input, and answer each with a line.
 
-    The first line says what is wrong with TARGET, if something is.
+    The first line says what is wrong with TARGET, if anything.
     """
     answers = own_output()
     try:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:
-    """Leave at once when there is nobody any more to obey, whatever the function waits for."""
+    """Queue the orders; exit as soon as the command has, whatever the function waits for."""
     for line in sys.stdin:
         orders.put(line)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a process that hosts a server is told: what to serve, and where."""
+"""The command line of a process that hosts servers: what to serve, and where."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Job:
         return cls(**cls.read(json.loads(line)))
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> dict[str, Any]:
-        return said | {"address": Address(**said["address"])}
+    def read(cls, written: dict[str, Any]) -> dict[str, Any]:
+        """The fields, from JSON."""
+        return written | {"address": Address(**written["address"])}
 
     @property
     def options(self) -> ServeOptions:

@@ -1,6 +1,6 @@
-"""What `prefork bench` and `prefork tune` are both told: what to serve, and what to ask of it.
+"""The options that `prefork bench` and `prefork tune` share: what to serve, and what to send.
 
-No annotation here is a text: the parser would look for its names where a subclass is.
+The annotations here are not strings: the parser would look for their names in a subclass's module.
 """
 
 from dataclasses import dataclass
@@ -9,68 +9,68 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from prefork.cli import values as reading
+from prefork.cli import values
 from prefork.cli.addresses import Address
-from prefork.cli.measuring import parsing as words
 from prefork.cli.measuring.jobs import Job
+from prefork.cli.measuring.parsing import ANY_PORT, bind_of, option, request_of
 from prefork.cli.options import folder_of
 from prefork.cli.outcomes import Refusal
 from prefork.loadtest.protocol import Exchange
 from prefork.settings import Range, Rule
 
-SECONDS = reading.by(Rule(float, range=Range(0, "seconds", excluded=True)), show_default=False)
+SECONDS = values.by(Rule(float, range=Range(0, "seconds", excluded=True)), show_default=False)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """A server, and its clients."""
+    """A server and its clients."""
 
-    request: Annotated[bytes | None, words.option(words.request_of, "FILE|TEXT")] = None
-    r"""What each client sends: the content of a file, if there is one of this name, or else the
-    text itself, in which `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one byte. Then the
-    client shows the end of its request, and reads to the end of the stream."""
+    request: Annotated[bytes | None, option(request_of, "FILE|TEXT")] = None
+    r"""What each client sends: the content of the file of this name, if it exists, or else the text
+    itself, in which `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one byte. After it the client
+    shuts down the writing side of the connection, and reads to the end of the stream."""
 
     client: Annotated[str | None, Parameter(metavar="MODULE:FUNCTION")] = None
-    """In place of --request: called with the server's address, in client processes, for each
-    request; does a whole exchange, and raises an exception if that failed."""
+    """Instead of --request: a function that is called with the server's address for each request,
+    in client processes. It performs a whole exchange, and raises an exception if that fails."""
 
     keep_open: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-    """Do not show the end of the request (by shutting down the writing side of the connection), for
-    handlers that take it for the client's end."""
+    """Do not shut down the writing side of the connection after the request, for handlers that take
+    this for the end of the client."""
 
-    bind: Annotated[Address, words.option(words.bind_of, "SCHEME")] = words.ANY_PORT
-    """The kind of server: `tcp`, `udp`, `unix` or `unixgram`, or `tcp://HOST:0`. Each server has a
+    bind: Annotated[Address, option(bind_of, "SCHEME")] = ANY_PORT
+    """The kind of server: `tcp`, `udp`, `unix` or `unixgram`, or `tcp://HOST:0`. Each server gets a
     free port on 127.0.0.1 or on HOST, or a path in a temporary folder. Default: `tcp`."""
 
     output: Annotated[Path | None, Parameter(metavar="FOLDER")] = None
-    """Where to write all figures as JSON, and a PNG. Default: nothing is written."""
+    """Write all figures to this folder, as JSON and as PNG. Default: no files."""
 
     handler: Annotated[str | None, Parameter(metavar="MODULE:HANDLER")] = None
-    """The request handler for a server class that has to be given one."""
+    """The request handler, for a server class that needs one."""
 
     app_dir: Annotated[Path, Parameter(converter=folder_of, show_default=False)] = Path(".")
     """Where to look for MODULE first. Default: the current folder."""
 
     def check(self) -> None:
-        """Errors: `Refusal` when what was said cannot be meant together."""
+        """Errors: `Refusal` if an option is missing, or two exclude each other."""
         if self.request is None and self.client is None:
             raise Refusal(
-                "Say what clients send: --request FILE|TEXT, or --client MODULE:FUNCTION."
+                "The request is missing: add --request FILE|TEXT or --client MODULE:FUNCTION."
             )
         if self.request is not None and self.client is not None:
-            raise Refusal("--request and --client cannot be meant together: leave one out.")
+            raise Refusal("--request and --client exclude each other: leave one out.")
         if self.client is not None and self.keep_open:
             raise Refusal("--keep-open is for --request only: a --client ends its requests itself.")
         if self.output is not None and self.output.exists() and not self.output.is_dir():
-            raise Refusal(f"--output {str(self.output)!r}: there is something else than a folder.")
+            raise Refusal(f"--output {str(self.output)!r} exists and is not a folder.")
 
     def job(self, target: str) -> Job:
         return Job(target, self.handler, str(self.app_dir), self.bind)
 
     @property
     def exchange(self) -> Exchange:
-        """The first one, of which nothing is known yet: its answer may be empty."""
+        """The first exchange; whether its answer may be empty is not known yet."""
         return Exchange(
             self.request or b"",
             datagrams=not self.bind.is_stream,

@@ -1,4 +1,4 @@
-"""The files of a run, in the folder that was asked for."""
+"""The files of a run, in the folder that --output names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 from prefork.cli.outcomes import Refusal
 
 
-def make_room(folder: Path, name: str) -> None:
-    """Make the folder. Errors: `Refusal` when that cannot be, or nothing can be written there."""
-    with _in_words(folder):
+def make_folder(folder: Path, name: str) -> None:
+    """Make the folder and the JSON file, before anything is measured.
+
+    Errors: `Refusal` if it cannot be made, or is not writable.
+    """
+    with _refused(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").touch()
 
@@ -21,20 +24,17 @@ def make_room(folder: Path, name: str) -> None:
 def write(
     folder: Path, name: str, content: object, draw: Callable[[Path], object], extra: str
 ) -> str:
-    """Write JSON and PNG; the sentence says where they are, or why not.
+    """Write JSON and PNG; the returned sentence names the files, or says why there is no PNG.
 
-    `extra` is what to install of this package where there is no matplotlib.
+    `extra` is the extra of this package that installs matplotlib.
 
     Errors: `Refusal`.
     """
     file, picture = folder / f"{name}.json", folder / f"{name}.png"
-    with _in_words(folder):
+    with _refused(folder):
         file.write_text(json.dumps(content, indent=1) + "\n")
         if not can_draw():
-            return (
-                f"Written to {file}. There is no PNG without matplotlib: "
-                f"pip install 'prefork[{extra}]'."
-            )
+            return f"Written to {file}. A PNG needs matplotlib: pip install 'prefork[{extra}]'."
         draw(picture)
     return f"Written to {file} and {picture}."
 
@@ -44,8 +44,8 @@ def can_draw() -> bool:
 
 
 @contextlib.contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
+def _refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refusal(f"--output {str(folder)!r} cannot be written to: {error.strerror}.") from None
+        raise Refusal(f"--output {str(folder)!r} is not writable: {error.strerror}.") from None

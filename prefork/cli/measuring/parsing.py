@@ -1,4 +1,4 @@
-"""How the words of `prefork bench` and `prefork tune` are read."""
+"""How the arguments that `prefork bench` and `prefork tune` share are parsed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 from cyclopts import Parameter, Token
 
-from prefork.cli import addresses
-from prefork.cli import values as reading
+from prefork.cli import addresses, values
 from prefork.cli.addresses import Address
 from prefork.cli.outcomes import Refusal
 
@@ -22,13 +21,13 @@ ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
 
 
 def option(read: Callable[[str], Any], metavar: str) -> Parameter:
-    """An option that takes one word; `read` raises `ValueError` with what is wrong with it."""
+    """An option with one argument; `read` raises `ValueError` with what is wrong with it."""
 
     def convert(_: Any, tokens: Sequence[Token]) -> object:
         try:
             return read(tokens[0].value)
         except ValueError as error:
-            raise Refusal(f"{reading.place(tokens[0])}: {error}") from None
+            raise Refusal(f"{values.place(tokens[0])}: {error}") from None
 
     return Parameter(
         converter=convert,
@@ -41,29 +40,29 @@ def option(read: Callable[[str], Any], metavar: str) -> Parameter:
 
 
 def request_of(text: str) -> bytes:
-    """The content of a file that is called so, or else the text, its escapes replaced."""
-    if os.path.isfile(text):  # unlike Path's, it takes any text
+    """The content of the file of this name, or else the text itself with its escapes replaced."""
+    if os.path.isfile(text):  # unlike Path's, it accepts any text
         try:
             return Path(text).read_bytes()
         except OSError as error:
             raise ValueError(f"the file cannot be read: {error.strerror}.") from None
-    return ESCAPE.sub(_meant, text.encode(errors="surrogateescape"))
+    return ESCAPE.sub(_replaced, text.encode(errors="surrogateescape"))
 
 
-def _meant(escape: re.Match[bytes]) -> bytes:
+def _replaced(escape: re.Match[bytes]) -> bytes:
     what = escape[1]
     if what[:1] == b"x" and len(what) == 3:
         return bytes.fromhex(what[1:].decode())
     if what in ESCAPES:
         return ESCAPES[what]
     raise ValueError(
-        f"{escape[0].decode(errors='replace')!r} means nothing; write \\r, \\n, \\t, \\0, \\\\ or "
-        "\\xHH, and two backslashes for one."
+        f"unknown escape {escape[0].decode(errors='replace')!r}; the escapes are \\r, \\n, \\t, "
+        "\\0, \\\\ and \\xHH."
     )
 
 
 def counts_of(text: str) -> tuple[int, ...]:
-    """Numbers of workers, with commas between them; sorted."""
+    """Numbers of workers, separated by commas; sorted."""
     numbers = listed(text)
     for number in numbers:
         if not (number.isascii() and number.isdigit() and int(number)):
@@ -72,7 +71,7 @@ def counts_of(text: str) -> tuple[int, ...]:
 
 
 def listed(text: str) -> list[str]:
-    """What stands between commas."""
+    """The words between commas."""
     return [word.strip() for word in text.split(",")]
 
 
@@ -85,11 +84,9 @@ def bind_of(text: str) -> Address:
     address = addresses.parse(text)
     if not address.is_ip:
         raise ValueError(
-            f"each server takes a path of its own in a temporary folder; write {address.scheme}."
+            f"each server gets its own path in a temporary folder; write {address.scheme}."
         )
     if address.port:
         host = f"[{address.host}]" if ":" in address.host else address.host
-        raise ValueError(
-            f"each server takes a free port of its own; write {address.scheme}://{host}:0."
-        )
+        raise ValueError(f"each server gets its own free port; write {address.scheme}://{host}:0.")
     return address

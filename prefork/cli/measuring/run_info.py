@@ -1,4 +1,4 @@
-"""What any run of a measuring command is of: what was asked, when, and of which machine."""
+"""What every record of a measuring command begins with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefork.loadtest.machine import Machine
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """The part of a record that all of them have in common."""
+    """What was measured, when, and on which machine."""
 
     target: str
     scheme: str
@@ -20,7 +20,7 @@ class RunInfo:
     seconds: float
     machine: Machine
     others_percent: float
-    """What others took of it during the measurements."""
+    """What other programs used of it during the trials."""
     when: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     def head_as_json(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a measurement under load needs around it: clients, and an end in words whatever happens."""
+"""The frame of a measuring command: its clients, and an exit with a sentence whatever happens."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from prefork.loadtest.processes import ChildFailed, StartRefused
 from prefork.readings.cores import usable_cores
 
 MOST_CALLERS = 32
-"""Processes of a --client, unless a number is said."""
+"""Processes of a --client, unless an option sets their number."""
 LONGEST_SHOWN = 40
-"""Bytes of a request that are shown."""
+"""Bytes of a request to show."""
 NO_ANSWER = (
-    "The answer to this request is empty: a request counts as served when its connection is closed "
-    "by the handler."
+    "The answer to this request is empty: a request counts as served when the handler closes its "
+    "connection."
 )
 
 
 def attempt(name: str, console: Console, command: Callable[[], Exit]) -> Exit:
-    """The exit code of a whole command: its own, or that of its early end, which is said.
+    """Run a whole command and return its exit code; an early end is reported in a sentence.
 
     Errors: `Refusal`.
     """
     try:
         return command()
     except KeyboardInterrupt:
-        console.print(f"Interrupted; every process of the {name} has ended.")
+        console.print(f"Interrupted; every process of `prefork {name}` has ended.")
         return Exit.INTERRUPTED
     except StartRefused as refused:
         raise Refusal(str(refused)) from None
@@ -44,9 +44,9 @@ def attempt(name: str, console: Console, command: Callable[[], Exit]) -> Exit:
 
 @contextlib.contextmanager
 def clients_for(options: LoadOptions, most: int) -> Iterator[Drivers]:
-    """Processes that can be so many clients at a time; with a --client, so many processes.
+    """Start processes for this many concurrent clients; with a --client, this many processes.
 
-    Errors: `Refusal`, `ChildFailed`.
+    Errors: `StartRefused`, `ChildFailed`.
     """
     if options.client is not None:
         with callers(most, options.client, options.app_dir) as load:
@@ -57,13 +57,12 @@ def clients_for(options: LoadOptions, most: int) -> Iterator[Drivers]:
 
 
 def request_shown(options: LoadOptions) -> str:
-    """A sentence for the request, or nothing where there is none."""
+    """A sentence with the request, or nothing without one."""
     return "" if options.request is None else f" The request: {shortened(options.request)}."
 
 
 def shortened(request: bytes) -> str:
-    """As much of it as shows whether it is what was meant: the name of a file that is not there
-    would be sent as a text."""
+    """The beginning of the request: the misspelled name of a file would be sent as a text."""
     if len(request) <= LONGEST_SHOWN:
         return repr(request)[1:]
-    return f"{repr(request[:LONGEST_SHOWN])[1:]} and so on, {len(request)} bytes"
+    return f"{repr(request[:LONGEST_SHOWN])[1:]}... ({len(request)} bytes)"

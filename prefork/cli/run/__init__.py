@@ -1,1 +1,1 @@
-"""`prefork run`: run a program unchanged, with our module in the place of the library's."""
+"""`prefork run`: run a program unchanged, with this package in place of the library's module."""

@@ -1,4 +1,4 @@
-"""`prefork run`: an existing program, unchanged, on our module."""
+"""`prefork run`: run an existing program, unchanged, with this package as `socketserver`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from prefork.socketserver.dropin import install
 
 
 def run(program: Sequence[str], pool: bool, options: PoolOptions) -> int:
-    """Run the program as `python` would; it may well end by `SystemExit` or another exception.
+    """Run the program as `python` would; it may raise `SystemExit` or another exception.
 
-    Errors: `Refusal` when there is no such program.
+    Errors: `Refusal` if there is no such program.
     """
     if not pool and options != PoolOptions():
-        raise Refusal("The options of pools are for `prefork run --pool` only.")
+        raise Refusal("The options of a pool need --pool: `prefork run --pool ...`.")
     words = list(program)
     if not words:
-        raise Refusal("There is no program to run: name a SCRIPT.py, or -m MODULE.")
+        raise Refusal("The program is missing: add SCRIPT.py, or -m MODULE.")
     if words[0] == "-m" and len(words) == 1:
-        raise Refusal("There is no module after -m.")
+        raise Refusal("The module after -m is missing.")
     forget_users_of_the_library()
     install()
     if pool:
@@ -52,9 +52,9 @@ def run_script(words: Sequence[str]) -> None:
         near = [path.name for path in script.parent.glob("*.py")] if script.parent.is_dir() else []
         raise Refusal(f"There is no program {words[0]!r}.{did_you_mean(script.name, near)}")
     if not os.access(script, os.R_OK):
-        raise Refusal(f"The program {words[0]!r} cannot be read by this user.")
+        raise Refusal(f"This user may not read the program {words[0]!r}.")
     sys.argv[:] = words
-    # runpy does the same for a folder or an archive, and there it is its business.
+    # For a folder or an archive runpy does the same.
     if script.is_file() and script.suffix != ".zip":
         put_first_on_path(str(script.resolve().parent))
     runpy.run_path(words[0], run_name="__main__")
@@ -78,13 +78,13 @@ def run_module(words: Sequence[str]) -> None:
     if found is None:
         raise Refusal(module_not_found(name))
     if found.submodule_search_locations is not None and not _has_main(name):
-        raise Refusal(f"{name!r} is a package without a __main__: there is nothing to run.")
+        raise Refusal(f"Cannot run the package {name!r}: it has no __main__.")
     sys.argv[:] = words
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def put_first_on_path(folder: str) -> None:
-    """Put `folder` where the interpreter has put the folder of this program, if it has."""
+    """Replace the folder that the interpreter put first, that of this program, by `folder`."""
     if not sys.flags.safe_path:
         sys.path[0] = folder
 
@@ -94,9 +94,9 @@ def _has_main(package: str) -> bool:
 
 
 def forget_users_of_the_library() -> None:
-    """Let modules that were imported with the standard library's `socketserver` be imported anew.
+    """Have modules that use the standard library's `socketserver` imported again.
 
-    A `sitecustomize`, say, may have brought in `logging.config` before we could take the place.
+    A `sitecustomize`, for example, may have imported `logging.config` before this program ran.
     """
     library = sys.modules.get("socketserver")
     if library is None or library is api:
@@ -117,7 +117,7 @@ def _uses(module: ModuleType | None, library: ModuleType) -> bool:
 def show_the_programs_part(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Report an exception as the interpreter does, without what stands above the program."""
+    """Report an exception as the interpreter does, without the frames above the program."""
     ours = (str(Path(__file__).parents[2]), runpy.__file__, "<frozen runpy>")
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
         trace = trace.tb_next

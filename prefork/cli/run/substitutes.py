@@ -1,4 +1,4 @@
-"""`prefork run --pool`: pools in the place of the mix-ins that a program is going to import."""
+"""`prefork run --pool`: pools in place of the mix-ins that a program imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("TCPServer", "UDPServer", "UnixStreamServer", "UnixDatagramServer")
 
 
 def put_pools_in_place(options: PoolOptions) -> None:
-    """Have `ForkingMixIn`, `ThreadingMixIn` and their ready-made servers be pools from now on.
+    """Replace `ForkingMixIn`, `ThreadingMixIn` and their ready-made servers by pools.
 
     Errors: `Refusal`.
     """
@@ -32,7 +32,7 @@ def put_pools_in_place(options: PoolOptions) -> None:
 
 
 def replace(prefix: str, mixin: type) -> None:
-    """Put `mixin` and servers made with it under the documented names."""
+    """Install `mixin`, and servers made with it, under the documented names."""
     setattr(api, f"{prefix}MixIn", mixin)
     for kind in KINDS:
         name = f"{prefix}{kind}"
@@ -40,23 +40,23 @@ def replace(prefix: str, mixin: type) -> None:
 
 
 class _InsteadOfProcesses(PreforkMixIn):
-    """Stands for `ForkingMixIn`. A class of its own: a program may combine it with the other."""
+    """Replaces `ForkingMixIn`. A class of its own: a program may combine it with the other."""
 
 
 class _InsteadOfThreads(PreforkMixIn):
-    """Stands for `ThreadingMixIn`: each worker serves one request at a time, in no thread.
+    """Replaces `ThreadingMixIn`: each worker serves one request at a time, without threads.
 
-    What programs set and call on the mix-in is there, with its meaning.
+    The attributes and methods that programs use of the mix-in keep their meaning.
     """
 
     daemon_threads = False
 
-    # For programs that bring requests here by themselves.
+    # For programs that call it directly.
     process_request_thread = ThreadingMixIn.process_request_thread
 
-    def _prefork_has_threads(self) -> bool:
-        return False
+    def prefork_threads(self) -> None:
+        return None
 
 
 class _WithThreads(PreforkMixIn, ThreadingMixIn):
-    """Stands for `ThreadingMixIn` with `--threads`: the threads of each worker are bounded."""
+    """Replaces `ThreadingMixIn` with `--threads`: the threads of each worker are bounded."""

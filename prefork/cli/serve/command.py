@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prefork.cli import addresses
-from prefork.cli.addresses import DEFAULT_BIND, Address, shown
+from prefork.advice.phrasing import counted
+from prefork.cli.addresses import DEFAULT_BIND, Address, parse, shown
 from prefork.cli.log import log_to_stderr
 from prefork.cli.options import ServeOptions
 from prefork.cli.outcomes import Exit
@@ -25,19 +25,19 @@ logger = logging.getLogger("prefork")
 
 
 def serve(target: str, options: ServeOptions) -> int:
-    """Serve `target`; the exit code is returned.
+    """Serve `target`; return the exit code.
 
     Errors: `Refusal`.
     """
     outlive_readers()
     log_to_stderr(options.log_level)
-    wanted = options.bind or (addresses.parse(DEFAULT_BIND),)
+    wanted = options.bind or (parse(DEFAULT_BIND),)
     try:
         given, handler = find(target, options)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     files = SocketFiles()
-    # From here on, a signal must not lose a client: as soon as an address is bound, one may wait.
+    # From here on a signal must not lose a client: one may wait as soon as an address is bound.
     signals = StopSignals()
     signals.install()
     try:
@@ -55,7 +55,7 @@ def serve(target: str, options: ServeOptions) -> int:
             raise
         schemes = iter(address.scheme for address in wanted)
         for server in servers:
-            logger.info("%s", announcement(target, server, schemes, options))
+            announce(target, server, schemes, options)
         return serve_until_stopped(servers, servers[0].prefork_settings.name, signals)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -69,43 +69,58 @@ def give_up() -> None:
 
 
 def group_of(servers: Sequence[Any]) -> PreforkGroup:
-    """One pool for all of them, which is as the pool of the first would have been."""
+    """One pool for all of them, with the settings of the first."""
     group = PreforkGroup(*servers)
     group.max_children = servers[0].max_children
     group.prefork_settings = servers[0].prefork_settings
     return group
 
 
-def announcement(target: str, server: Any, schemes: Iterator[str], options: ServeOptions) -> str:
-    """What is served where, by how many workers, and why by so many."""
+def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOptions) -> None:
+    """Log what is served where, by how many workers, and why this many."""
     members = members_of(server)
-    where = ", ".join(f"{next(schemes)}://{shown(m.server_address)}" for m in members)
+    addresses = [f"{next(schemes)}://{shown(m.server_address)}" for m in members]
     settings = server.prefork_settings
-    workers = "1 worker" if server.max_children == 1 else f"{server.max_children} workers"
+    workers = counted(server.max_children, "worker")
     static = settings.sizing == "static"
     most = "" if static and settings.strategy != "fork" else "at most "
     how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
-    if server._prefork_has_threads():
+    if server.prefork_threads() is not None:
         threads = f" with {settings.threads or 'any number of'} threads each"
-    return (
-        f"Serving {target} on {where} by {most}{workers}{threads}, {how} "
-        f"({_why(server, options)}); pid {os.getpid()}."
+    logger.info(
+        "Serving %s on %s by %s%s%s, %s (%s); pid %d.",
+        target,
+        ", ".join(addresses),
+        most,
+        workers,
+        threads,
+        how,
+        _why(server, options),
+        os.getpid(),
+        extra={
+            "event": "serving",
+            "target": target,
+            "addresses": addresses,
+            "max_children": server.max_children,
+            "strategy": settings.strategy,
+            "sizing": settings.sizing,
+        },
     )
 
 
 def _why(server: Any, options: ServeOptions) -> str:
     cores = usable_cores()
-    usable = "1 core" if cores == 1 else f"{cores} cores"
+    usable = f"this process may use {counted(cores, 'core')}"
     if options.max_children is not None:
-        return f"as many as max-children says; this process may use {usable}"
+        return f"set by max-children; {usable}"
     if server.max_children != cores:
-        return f"as many as the server class says; this process may use {usable}"
-    return f"this process may use {usable}"
+        return f"set by the server class; {usable}"
+    return usable
 
 
 class SocketFiles:
-    """The paths of the Unix sockets that this program has bound, to be removed at its end."""
+    """The Unix sockets that this program has bound, whose files it removes at its end."""
 
     def __init__(self) -> None:
         self._bound: list[tuple[Address, tuple[int, int]]] = []
@@ -117,7 +132,7 @@ class SocketFiles:
                 self._bound.append((address, (status.st_dev, status.st_ino)))
 
     def remove(self) -> None:
-        """Remove what is still ours: another program may have put its own there."""
+        """Remove the files, unless another program has replaced them."""
         for address, identity in self._bound:
             assert address.file is not None
             with contextlib.suppress(OSError):

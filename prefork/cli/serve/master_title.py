@@ -1,4 +1,4 @@
-"""What `ps` shows of the master: `prefork: master [app] 127.0.0.1:9999 4/8 busy`."""
+"""The master's title in `ps`: `prefork: master [app] 127.0.0.1:9999 4/8 busy`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from prefork.cli.addresses import shown
 from prefork.socketserver.loop import members_of
 
 INTERVAL = 1.0
-"""Seconds between two titles."""
+"""Seconds between two updates."""
 
 
 class MasterTitle:
-    """Renews the title when it says something new, at most once a second.
+    """Updates the title when it changes, at most once a second.
 
-    Without servers to show, the process keeps the title that it has.
+    Without servers the process keeps the title that it has.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class MasterTitle:
             self._put(self.text())
 
     def show_the_end(self) -> None:
-        """Say at once that the pools are draining; this title stays."""
+        """Show at once that the pools are draining; this title stays."""
         self._ending = ", draining"
         self._put(self.text())
 

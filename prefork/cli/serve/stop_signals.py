@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT, as the loop sees them: one more server, whose requests are the signals.
+"""SIGTERM and SIGINT as the loop sees them: one more server, whose requests are the signals.
 
-The handler only notes and nudges; the loop ends between two steps of its own. Afterwards, while the
-servers are closed, a second signal has to break in: nobody looks at notes there.
+The handler only counts the signal and wakes the loop, which ends between two of its steps. While
+the servers are closed afterwards no loop runs, so a second signal acts from its handler.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class EndNow(BaseException):
-    """Whatever is being waited for, do not."""
+    """Raised by a third signal: stop waiting, whatever for."""
 
 
 class StopSignals(BaseServer):
-    """Ends the loop it is served in when a signal comes; `count` says how many have."""
+    """Ends the loop that serves it when a signal comes; `count` is how many have come."""
 
     def __init__(self) -> None:
         super().__init__("signals", lambda *_: None)
-        self.every_turn: Callable[[], None] = lambda: None
+        self.after_wakeup: Callable[[], None] = lambda: None
         """Called after each wake-up of the loop."""
         self.count = 0
         self._force: Callable[[], None] | None = None
         self._pid = os.getpid()
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
@@ -40,12 +40,12 @@ class StopSignals(BaseServer):
             self._before[signo] = signal.signal(signo, self._note)
 
     def fileno(self) -> int:
-        return self._bell
+        return self._wakeup
 
     @contextlib.contextmanager
     def breaking_in(self, force: Callable[[], None]) -> Iterator[None]:
-        """Meanwhile a second signal calls `force`, wherever the program is, and a third raises
-        `EndNow`. A second one that has come before counts at once."""
+        """Within the block a second signal calls `force`, wherever the program is, and a third
+        raises `EndNow`. If the second has come already, `force` is called at once."""
         self._force = force
         try:
             if self.count > 1:
@@ -55,25 +55,25 @@ class StopSignals(BaseServer):
             self._force = None
 
     def service_actions(self) -> None:
-        self.every_turn()
+        self.after_wakeup()
 
     def server_close(self) -> None:
-        """Put the former handlers back and let go."""
+        """Restore the former handlers and close the descriptor."""
         for signo, handler in self._before.items():
             signal.signal(signo, handler)
         self._before.clear()
-        os.close(self._bell)
+        os.close(self._wakeup)
 
     def _handle_request_noblock(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
+            os.eventfd_read(self._wakeup)
         self.shutdown()
 
     def _note(self, signo: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            return  # a worker that is just being born, and has our handler for a moment still
+            return  # a new worker, which still has this handler for a moment
         self.count += 1
-        os.eventfd_write(self._bell, 1)
+        os.eventfd_write(self._wakeup, 1)
         if self._force is None or self.count < 2:
             return
         if self.count > 2:

@@ -1,1 +1,1 @@
-"""Finding what `MODULE:HANDLER` names, and making a server class with a pool of it."""
+"""Finds what `MODULE:HANDLER` names, and makes a server class with a pool of it."""

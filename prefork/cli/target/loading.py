@@ -1,4 +1,4 @@
-"""Finding what `MODULE:NAME` names, or saying in a sentence why it is not to be found."""
+"""Imports what `MODULE:NAME` names, or says in a sentence why that failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefork.cli.outcomes import Refusal, did_you_mean
 
 
 def look_in(folder: Path) -> None:
-    """Have modules looked for in `folder` first."""
+    """Look for modules in `folder` first."""
     sys.path.insert(0, str(folder.resolve()))
 
 
@@ -26,9 +26,9 @@ def anything(found: Any) -> bool:
 
 
 def load(target: str, suits: Callable[[Any], bool] = anything) -> Any:
-    """The object that `MODULE:NAME` names; NAME may have dots.
+    """Import the object that `MODULE:NAME` names; NAME may have dots.
 
-    Errors: `Refusal`; for a name that is not there, with the nearest of those that would suit.
+    Errors: `Refusal`; for a missing name, with the nearest of those that would suit.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path:
@@ -49,21 +49,21 @@ def load(target: str, suits: Callable[[Any], bool] = anything) -> Any:
 
 
 def names_in(found: Any, suits: Callable[[Any], bool]) -> list[str]:
-    """The public attributes that suit; nothing of the user's is run to find out."""
+    """The public attributes that suit, found without running code of the user."""
     public = (name for name in dir(found) if not name.startswith("_"))
     return [name for name in public if suits(inspect.getattr_static(found, name, None))]
 
 
 def load_module(name: str) -> ModuleType:
-    """Import a module of the user's.
+    """Import a module of the user.
 
-    Errors: `Refusal`; for an error inside the module with the line, and the exception's own words.
+    Errors: `Refusal`; for an error inside the module, with the exception and its line.
     """
     if name.endswith(".py") or "/" in name:
         module = name.removeprefix("./").removesuffix(".py").replace("/", ".")
         raise Refusal(f"{name!r} is a file; name the module: {module}.")
     if not all(part.isidentifier() for part in name.split(".")):
-        raise Refusal(f"{name!r} is no name of a module.")
+        raise Refusal(f"{name!r} is not a valid module name.")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -75,7 +75,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def failure_in(what: str, error: BaseException) -> str:
-    """`what`, then the exception, and the line that it comes from."""
+    """`what`, then the exception and the line that raised it."""
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
@@ -85,15 +85,15 @@ def failure_in(what: str, error: BaseException) -> str:
 
 
 def _line_of(error: BaseException) -> str:
-    """Where it comes from: the last line in the user's own folder, or else the last of all."""
+    """The last line in the user's own folder, or else the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename.startswith(f"{sys.path[0]}/")]
-    last = (theirs or frames)[-1]
+    users = [frame for frame in frames if frame.filename.startswith(f"{sys.path[0]}/")]
+    last = (users or frames)[-1]
     return f"{last.filename}:{last.lineno}"
 
 
 def module_not_found(name: str) -> str:
-    """The sentence for a module that is not there; it says from which part of the name on."""
+    """The sentence for a missing module; it names the first part that is missing."""
     missing = name
     parts = name.split(".")
     for place in range(1, len(parts)):
@@ -105,7 +105,7 @@ def module_not_found(name: str) -> str:
         package = importlib.import_module(parent)
         folders = list(getattr(package, "__path__", []))
         if not folders:
-            return f"There is no module {name!r}: {parent!r} is no package."
+            return f"There is no module {name!r}: {parent!r} is not a package."
         where = f"in package {parent!r}{_file_of(package)}"
     else:
         folders = sys.path[:1]

@@ -1,4 +1,4 @@
-"""From the words of a command to what it serves, and to a server that is bound."""
+"""From the options of a command to what it serves, and to a bound server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefork.cli.target.server_class import (
 
 
 def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
-    """What to serve, and the request handler for it if it was named apart.
+    """What to serve, and the request handler for it if --handler names one.
 
     Errors: `Refusal`.
     """
@@ -32,7 +32,7 @@ def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
     if options.handler is None:
         return given, None
     if not server_class:
-        raise Refusal(f"{target} is a request handler itself; leave --handler out.")
+        raise Refusal(f"{target} is a request handler already: remove --handler.")
     handler = loading.load(options.handler, could_be_handler)
     check_handler(options.handler, handler)
     return given, handler

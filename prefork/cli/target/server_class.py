@@ -1,4 +1,4 @@
-"""From what the user named to a server class with a pool."""
+"""Makes a server class with a pool of what the user named."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ KINDS: dict[str, type[BaseServer]] = {
 
 
 def is_server_class(found: Any) -> bool:
-    """Whether it is a server class, of ours or of the standard library's module."""
-    return isinstance(found, type) and issubclass(found, _ours_and_theirs("BaseServer"))
+    """Whether it is a server class, of this package or of the standard library."""
+    return isinstance(found, type) and issubclass(found, _in_both_modules("BaseServer"))
 
 
-def _ours_and_theirs(name: str) -> tuple[type, ...]:
+def _in_both_modules(name: str) -> tuple[type, ...]:
     modules = (api, sys.modules.get("socketserver", api))
     return tuple(getattr(module, name) for module in modules)
 
 
 def check_handler(target: str, found: Any) -> None:
-    """Errors: `Refusal` when it cannot be called as a request handler is."""
+    """Errors: `Refusal` if it cannot be called like a request handler."""
     if callable(found):
         try:
             inspect.signature(found).bind("request", "client_address", "server")
             return
         except ValueError:
-            return  # nothing is known of its arguments
+            return  # its arguments are unknown
         except TypeError:
             what = "it does not take (request, client_address, server)"
     else:
@@ -57,13 +57,13 @@ def check_handler(target: str, found: Any) -> None:
 
 
 def could_be_handler(found: Any) -> bool:
-    """Whether somebody who has misspelled a request handler may have meant this.
+    """Whether to suggest it for a misspelled request handler.
 
-    Much more can be called with three arguments than was made for it; the documented base classes
-    handle nothing themselves.
+    Not everything that accepts three arguments is one, and the documented base classes handle
+    nothing themselves.
     """
     if isinstance(found, type):
-        bases = _ours_and_theirs("BaseRequestHandler")
+        bases = _in_both_modules("BaseRequestHandler")
         return issubclass(found, bases) and found.__module__ != "socketserver"
     if not inspect.isroutine(found):
         return False
@@ -75,7 +75,7 @@ def could_be_handler(found: Any) -> bool:
 
 
 def could_be_served(found: Any) -> bool:
-    """The same for what stands where a server class may stand too."""
+    """Whether to suggest it for a misspelled request handler or server class."""
     return is_server_class(found) or could_be_handler(found)
 
 
@@ -90,10 +90,10 @@ def pool_class(target: str, given: Any, address: Address, options: ServeOptions)
     threads = options.with_threads and not hasattr(given, "process_request_thread")
     if issubclass(given, PreforkMixIn):
         if threads:
-            # Between the pool and the server, where they belong, there is no room any more.
+            # ThreadingMixIn belongs between the pool and the server, which this class has fixed.
             raise Refusal(
-                f"{target} is a pool without threads; for --threads its class needs ThreadingMixIn "
-                "after PreforkMixIn."
+                f"{target} is a pool without threads: for --threads, add ThreadingMixIn to its "
+                "bases after PreforkMixIn."
             )
         bases: tuple[type, ...] = (given,)
     else:
@@ -114,8 +114,8 @@ def _attributes(
         settings = replace(settings, name=target.partition(":")[0])
     if settings.strategy == "reuseport" and not address.is_ip:
         raise Refusal(
-            f"The strategy reuseport needs a TCP or UDP port, {address} is none; leave it out, or "
-            "take another --bind."
+            f"The strategy reuseport needs a TCP or UDP port, not {address}: choose another "
+            "strategy or another --bind."
         )
     attributes: dict[str, object] = {"prefork_settings": settings}
     chosen = chosen_by(given, "max_children")
@@ -133,7 +133,7 @@ def _attributes(
 
 
 def chosen_by(given: Any, name: str) -> int | None:
-    """A number of a server class, if the program has chosen it, and not the documentation."""
+    """An attribute of a server class, unless it is the documented default."""
     for kind in given.__mro__:
         if name in vars(kind):
             documented = kind.__module__ == "socketserver" or kind.__module__.startswith("prefork.")
@@ -142,22 +142,22 @@ def chosen_by(given: Any, name: str) -> int | None:
 
 
 def _check_kind(target: str, given: Any, address: Address) -> None:
-    """Errors: `Refusal` when the class is made for another kind of socket than the address is."""
+    """Errors: `Refusal` if the class is for another kind of socket than the address."""
     socket_type = getattr(given, "socket_type", None)
     if socket_type is None:
-        return  # not one of the documented kinds: it knows what it does
+        return  # not one of the documented kinds
     streams = socket_type == TCPServer.socket_type
     unix = given.address_family == UnixStreamServer.address_family
     if (streams, unix) != (address.is_stream, not address.is_ip):
         scheme = {(True, True): "unix", (True, False): "tcp", (False, True): "unixgram"}
         own = scheme.get((streams, unix), "udp")
-        raise Refusal(f"{target} is a server for {own}://, it cannot be bound to {address}.")
+        raise Refusal(f"{target} is a server for {own}:// and cannot be bound to {address}.")
 
 
 def construct(target: str, made: Any, given: Any, address: Address, handler: Any) -> Any:
-    """The server, bound: constructed as its class wants it.
+    """Construct and bind the server with the arguments that its class takes.
 
-    Errors: `Refusal`, and whatever the constructor raises.
+    Errors: `Refusal`, and what the constructor raises.
     """
     if not is_server_class(given):
         return made(address.for_bind, given)
@@ -168,7 +168,7 @@ def construct(target: str, made: Any, given: Any, address: Address, handler: Any
     if handler is None:
         return made(address.for_bind)
     if not _takes(made, 2):
-        raise Refusal(f"{target} takes no request handler; leave --handler out.")
+        raise Refusal(f"{target} takes no request handler: remove --handler.")
     return made(address.for_bind, handler)
 
 

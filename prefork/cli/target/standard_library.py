@@ -1,4 +1,4 @@
-"""The standard library's own `socketserver`, whatever answers to that name."""
+"""The standard library's own `socketserver`, even if that name is taken by this package."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import ModuleType
 
 @functools.cache
 def standard_library() -> ModuleType:
-    """The interpreter's module, loaded by its file: the name may be ours.
+    """Load the interpreter's module from its file.
 
-    It is put under no name, so that nobody else gets it; the same module each time.
+    It is not entered in `sys.modules`, so that no other code gets it; the same module each time.
     """
     file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
     spec = importlib.util.spec_from_file_location("socketserver", file)

@@ -1,1 +1,1 @@
-"""`prefork tune`: how many workers, measured under the user's own handler, and why so many."""
+"""`prefork tune`: how many workers, measured with the user's own handler, and why."""

@@ -1,8 +1,9 @@
-"""`prefork tune`, from the words to the last line."""
+"""`prefork tune`, from the options to the last line."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import shlex
 import time
@@ -13,10 +14,10 @@ from pathlib import Path
 from rich.console import Console
 
 from prefork.advice.phrasing import counted
-from prefork.advice.recommendation import Place
+from prefork.advice.recommendation import Resources
 from prefork.cli.addresses import EXAMPLES
 from prefork.cli.charts import progress_bar
-from prefork.cli.measuring.output import make_room
+from prefork.cli.measuring import output
 from prefork.cli.measuring.session import (
     MOST_CALLERS,
     NO_ANSWER,
@@ -26,11 +27,12 @@ from prefork.cli.measuring.session import (
 )
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.streams import outlive_readers
-from prefork.cli.tune import record, report
-from prefork.cli.tune.conclusions import Wish, conclude
-from prefork.cli.tune.counts import ANY
+from prefork.cli.tune import plots, report
+from prefork.cli.tune.conclusions import Requirements, conclude
 from prefork.cli.tune.hosted_pool import pool_of
 from prefork.cli.tune.options import TuneOptions
+from prefork.cli.tune.parsing import ANY
+from prefork.cli.tune.record import NAME, TuneRecord
 from prefork.cli.tune.sweep import Announce, Sweep
 from prefork.loadtest.drivers import Progress
 from prefork.loadtest.machine import Machine, Others, busy_note
@@ -38,11 +40,11 @@ from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 
 PROFILE = 0.12
-"""The part of the time that goes to one worker alone."""
+"""The part of the time for a single worker."""
 
 
 def run(target: str, options: TuneOptions) -> int:
-    """Measure, show, write; the exit code is returned.
+    """Measure, print, write; return the exit code.
 
     Errors: `Refusal`.
     """
@@ -51,23 +53,32 @@ def run(target: str, options: TuneOptions) -> int:
     if importlib.util.find_spec("scipy") is None:
         raise Refusal("prefork tune needs scipy for its curve: pip install 'prefork[tune]'.")
     if options.output is not None:
-        make_room(options.output, record.NAME)
+        output.make_folder(options.output, NAME)
     console = Console()
-    return attempt("tune", console, lambda: measure_and_tell(console, target, options))
+    return attempt("tune", console, lambda: measure_and_show(console, target, options))
 
 
-def measure_and_tell(console: Console, target: str, options: TuneOptions) -> Exit:
-    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
-    measured = measure_all(console, target, options)
-    report.show(console, measured)
+def measure_and_show(console: Console, target: str, options: TuneOptions) -> Exit:
+    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
+    record = measure_all(console, target, options)
+    report.show(console, record)
     if options.output is not None:
-        console.print(record.write(measured, options.output), markup=False, soft_wrap=True)
-    failed = measured.found is None or any(size.summary.failures for size in measured.sizes)
+        console.print(write(record, options.output), markup=False, soft_wrap=True)
+    failed = record.found is None or any(size.summary.failures for size in record.sizes)
     return Exit.FORCED if failed else Exit.DONE
 
 
-def measure_all(console: Console, target: str, options: TuneOptions) -> record.Record:
-    """Errors: `Refusal`, `RequestFailed`, `ChildFailed`."""
+def write(record: TuneRecord, folder: Path) -> str:
+    """Write JSON and PNG; the returned sentence names the files.
+
+    Errors: `Refusal`.
+    """
+    draw = functools.partial(plots.draw, record)
+    return output.write(folder, NAME, record.as_json(), draw, extra="tune")
+
+
+def measure_all(console: Console, target: str, options: TuneOptions) -> TuneRecord:
+    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
     cores = usable_cores()
     most_clients = callers_for(options)
     note = busy_note()
@@ -75,10 +86,11 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
         drivers = stack.enter_context(clients_for(options, most_clients or cores))
         pool = stack.enter_context(pool_of(options.job(target)))
         pool.resize(1)
-        empty = not pool.first(drivers, options.exchange, most_clients is not None).received
+        own_client = most_clients is not None
+        empty = not pool.first_request(drivers, options.exchange, own_client).received
         intro = (
-            f"{target} on {options.bind.scheme}, {counted(cores, 'core')}; within "
-            f"{options.seconds:g} s.{request_shown(options)}"
+            f"{target} on {options.bind.scheme}, {counted(cores, 'core')}; {options.seconds:g} s."
+            f"{request_shown(options)}"
         )
         if empty and options.client is None:
             intro += f" {NO_ANSWER}"
@@ -95,40 +107,46 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> record.R
             stack.enter_context(announcing(console, options.seconds)),
         )
         until = time.monotonic() + options.seconds
-        alone = sweep.profile(PROFILE * options.seconds)
-        if alone is not None:
-            sweep.measure(alone, until)
+        baseline = sweep.profile(PROFILE * options.seconds)
+        if baseline is not None:
+            sweep.measure(baseline, until)
         others_percent = others.percent
-    here = Place(cores, sweep.memory_for_workers, longest_backlog())
-    there = Place(options.cores or cores, options.memory or here.memory, here.longest_backlog)
-    more_memory = (there.memory or 0) > (here.memory or 0)
-    wish = Wish(options.target.p99, options.rate, there, there.cores != cores or more_memory)
-    numbers = [number for number in sorted(sweep.turns) if number in options.max_children]
+    here = Resources(cores, sweep.memory_for_workers, longest_backlog())
+    requirements = requirements_of(options, here)
+    numbers = [number for number in sorted(sweep.trials) if number in options.max_children]
     sizes = [sweep.size(number) for number in numbers]
     served = any(size.summary.rate.value and not size.summary.failures for size in sizes)
     found = None
-    if alone is not None and served:
+    if baseline is not None and served:
         with console.status("Simulating"):
-            found = conclude(sizes, alone, here, wish, pool.threads)
-    return record.Record(
+            found = conclude(sizes, baseline, here, requirements, pool.threads)
+    return TuneRecord(
         target=target,
-        extra=words_for_serve(options),
+        extra=options_for_serve(options),
         scheme=options.bind.scheme,
         client=options.client,
         request=options.request,
         seconds=options.seconds,
         machine=Machine.here(),
         others_percent=others_percent,
-        wish=wish,
+        requirements=requirements,
         sizes=sizes,
-        turns=[sweep.turns[number] for number in numbers],
+        trials=[sweep.trials[number] for number in numbers],
         found=found,
         complaint=pool.complaint,
     )
 
 
+def requirements_of(options: TuneOptions, here: Resources) -> Requirements:
+    """What the advice is for; by default the machine it was measured on."""
+    memory = options.memory or here.memory
+    there = Resources(options.cores or here.cores, memory, here.longest_backlog)
+    elsewhere = there.cores != here.cores or (there.memory or 0) > (here.memory or 0)
+    return Requirements(options.target.p99, options.rate, there, elsewhere)
+
+
 def callers_for(options: TuneOptions) -> int | None:
-    """Processes of a --client, which are the most workers that are tried; `None` without one."""
+    """Processes of a --client, which are also the most workers to try; `None` without one."""
     if options.client is None:
         return None
     return MOST_CALLERS if options.max_children == ANY else options.max_children.most
@@ -136,24 +154,24 @@ def callers_for(options: TuneOptions) -> int | None:
 
 @contextlib.contextmanager
 def announcing(console: Console, seconds: float) -> Iterator[Announce]:
-    """A progress bar for so many seconds; where there is no terminal, a line for what is new."""
-    said = set()
+    """A progress bar for this many seconds; without a terminal, a line for each new title."""
+    printed = set()
     began = time.monotonic()
     with progress_bar(console) as bar:
         task = bar.add_task("", total=seconds)
 
-        def announce(what: str) -> Progress:
-            if not console.is_terminal and what not in said:
-                console.print(what)
-                said.add(what)
-            bar.update(task, description=f"{what:<18}")
+        def announce(title: str) -> Progress:
+            if not console.is_terminal and title not in printed:
+                console.print(title)
+                printed.add(title)
+            bar.update(task, description=f"{title:<18}")
             return lambda share: bar.update(task, completed=time.monotonic() - began)
 
         yield announce
 
 
-def words_for_serve(options: TuneOptions) -> tuple[str, ...]:
-    """What `prefork serve` has to be told as well."""
+def options_for_serve(options: TuneOptions) -> tuple[str, ...]:
+    """The options that `prefork serve` needs as well."""
     words = []
     if options.bind.scheme != "tcp":
         words.append(f"--bind {EXAMPLES[options.bind.scheme]}")

@@ -1,23 +1,23 @@
-"""From what was measured to the advice; nothing here touches a process."""
+"""From the measurements to the advice; pure, without a process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 from prefork.advice import usl
 from prefork.advice.forecast import Forecast, Sample
+from prefork.advice.noise import completed
 from prefork.advice.phrasing import counted, in_bytes, shown
 from prefork.advice.queueing import Queue
 from prefork.advice.recommendation import (
     BUSIEST,
     Advice,
     Choice,
-    Place,
     Point,
     Prediction,
     Profile,
+    Resources,
     advice,
     capacity,
     enough_for_cores,
@@ -28,12 +28,12 @@ from prefork.advice.recommendation import (
 from prefork.loadtest.trials import Summary
 
 PART = 0.8
-"""Of what the pool can serve: the rate that is expected, unless one is said. Nobody plans for
-more, for beyond it the queue grows fast."""
+"""Of what the pool can serve: the expected rate, unless an option sets it. Above it the queue grows
+fast, so nobody should plan for more."""
 
 
 @dataclass(frozen=True)
-class Alone:
+class Baseline:
     """What was measured with one worker."""
 
     profile: Profile
@@ -42,107 +42,111 @@ class Alone:
 
 @dataclass(frozen=True)
 class Size:
-    """One number of workers, measured."""
+    """The measurements of one number of workers."""
 
     workers: int
     summary: Summary
+    """Of the undisturbed trials; requests and failures of all."""
     clients_cores: float
-    """Cores that the clients took beside it."""
+    """Cores that the clients used beside it."""
     memory: int | None
     """Bytes of each worker."""
-    quiet_turns: int
-    """Turns that were not disturbed."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """What the advice is for."""
 
     p99: float | None
-    """Seconds within which 99 % of the requests shall be answered; `None`: the most throughput."""
+    """Seconds within which 99 % of the requests must be answered; `None`: the most throughput."""
     rate: float | None
-    """Requests a second that are expected; `None`: not said."""
-    place: Place
+    """Expected requests a second; `None`: unknown."""
+    resources: Resources
     elsewhere: bool
-    """Whether that is another machine than the one that was measured."""
+    """Whether these are of another machine than the measured one."""
 
 
 @dataclass(frozen=True)
 class Conclusions:
-    """What all of it comes to."""
+    """The advice, and everything that led to it."""
 
     profile: Profile
-    place: Place
+    resources: Resources
     """Of this machine."""
     best: Choice
     """The knee of the sweep."""
     fit: usl.Fit | None
     rate: float
-    """Requests a second for which the predictions are."""
+    """The rate of the predictions, in requests a second."""
     predictions: Mapping[int, Prediction]
     """Of the numbers of workers that were simulated at this rate."""
     model: Queue
-    """The same by queueing theory, for the number that is advised."""
+    """The same by queueing theory, for the advised number."""
     advice: Advice
 
 
-class Remembering:
-    """A forecast that remembers what it was asked."""
+class CachedForecast:
+    """A forecast that simulates each number once."""
 
     def __init__(self, forecast: Forecast) -> None:
         self._forecast = forecast
-        self.answers: dict[int, Prediction] = {}
+        self.predictions: dict[int, Prediction] = {}
 
     def __call__(self, workers: int) -> Prediction:
-        if workers not in self.answers:
-            self.answers[workers] = self._forecast(workers)
-        return self.answers[workers]
+        if workers not in self.predictions:
+            self.predictions[workers] = self._forecast(workers)
+        return self.predictions[workers]
 
 
 def conclude(
-    sizes: Sequence[Size], alone: Alone, here: Place, wish: Wish, threads: int
+    sizes: Sequence[Size],
+    baseline: Baseline,
+    here: Resources,
+    requirements: Requirements,
+    threads: int,
 ) -> Conclusions:
-    """The advice for what was measured, of which one size at least has served without a failure;
-    each worker takes so many `threads` requests at a time (0: any number)."""
+    """Advise from the measurements, of which at least one size has served without a failure.
+
+    Each worker serves `threads` requests concurrently (0: no limit).
+    """
+    there = requirements.resources
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
     points = points_of(served)
     knee_size = max(served, key=lambda size: size.summary.rate.value)
-    # Where it matters: alone, nothing of a request is in the caches, and pages that all share count
-    # for one.
+    # Measured under load: a single worker finds nothing in the caches, and pages that all workers
+    # share count as its own.
     weighed = [size.memory for size in sizes if size.memory is not None]
     cpu = knee_size.summary.cpu.value / 1000
-    profile = alone.profile._replace(
-        service=alone.profile.service - alone.profile.cpu + cpu,
+    profile = baseline.profile._replace(
+        service=baseline.profile.service - baseline.profile.cpu + cpu,
         cpu=cpu,
         memory=weighed[-1] if weighed else None,
     )
     best = most_throughput(points, profile, here)
-    rate = wish.rate or PART * (
-        _capacity(profile, wish.place)
-        if wish.elsewhere
+    rate = requirements.rate or PART * (
+        _capacity(profile, there)
+        if requirements.elsewhere
         else at_most(best.workers, served).summary.rate.value
     )
-    sample = alone.sample.with_cpu(profile.cpu / alone.profile.cpu)
-    predict = Remembering(Forecast(sample, wish.place, rate, threads))
-    if wish.p99 is not None or wish.rate is not None:
-        choice = least_for_target(wish.p99, rate, predict, profile, wish.place)
-    elif wish.elsewhere:
-        choice = enough_for_cores(profile, wish.place)
+    sample = baseline.sample.with_cpu(profile.cpu / baseline.profile.cpu)
+    predict = CachedForecast(Forecast(sample, there, rate, threads))
+    if requirements.p99 is not None or requirements.rate is not None:
+        choice = least_for_target(requirements.p99, rate, predict, profile, there)
+    elif requirements.elsewhere:
+        choice = enough_for_cores(profile, there)
     else:
         choice = best
-    said = predict(choice.workers)
-    if not wish.elsewhere:
+    prediction = predict(choice.workers)
+    if not requirements.elsewhere:
         for point in points:
             if rate <= BUSIEST * capacity(point.workers, profile, here):
                 predict(point.workers)
-    if wish.elsewhere:
-        choice = replace(
-            choice, reasons=(*choice.reasons, *_for_elsewhere(choice, profile, wish.place))
-        )
+    if requirements.elsewhere:
+        choice = replace(choice, reasons=(*choice.reasons, *_for_elsewhere(choice, profile, there)))
     elif rate > knee_size.summary.rate.value:
         doubt = (
-            f"No number served more than {shown(knee_size.summary.rate.value)} requests/s here, "
-            "beside its clients: the rest is simulated."
+            f"No number of workers served more than {shown(knee_size.summary.rate.value)} "
+            "requests/s here, beside its clients; more than that is simulated."
         )
         choice = replace(choice, reasons=(*choice.reasons, doubt))
     return Conclusions(
@@ -151,63 +155,54 @@ def conclude(
         best,
         _fit(points, profile, here, knee_size.clients_cores / knee_size.summary.rate.value),
         rate,
-        predict.answers,
-        _model(choice.workers, rate, profile, wish.place),
-        advice(choice, profile, wish.place, rate, said.queue, threads != 1),
+        predict.predictions,
+        _model(choice.workers, rate, profile, there),
+        advice(choice, profile, there, rate, prediction.queue, threads != 1),
     )
 
 
 def points_of(sizes: Sequence[Size]) -> list[Point]:
-    """What was measured, with the standard error: of a single turn, by what the turns of the other
-    sizes differ."""
-    known = [size for size in sizes if size.quiet_turns > 1]
-    off = median([s.summary.rate.error(1) / s.summary.rate.value for s in known]) if known else 0.0
-    return [
-        Point(
-            size.workers,
-            (rate := size.summary.rate).value,
-            rate.error(size.quiet_turns) if size.quiet_turns > 1 else off * rate.value,
-        )
-        for size in sizes
-    ]
+    """The points of the sweep; see `completed()` for those with few trials."""
+    rates = completed([size.summary.rate for size in sizes])
+    return [Point(size.workers, rate) for size, rate in zip(sizes, rates, strict=True)]
 
 
 def at_most(workers: int, sizes: Sequence[Size]) -> Size:
-    """The largest of the sizes that is no larger, or else the smallest: where less memory is left
-    at the end than there was, the advice is between two."""
+    """The largest of the sizes that is not larger, or else the smallest: if less memory is left at
+    the end than before, the advice lies between two."""
     fitting = [size for size in sizes if size.workers <= workers]
     return max(fitting, key=lambda size: size.workers) if fitting else sizes[0]
 
 
-def _capacity(profile: Profile, place: Place) -> float:
-    room = place.room(profile)
-    return capacity(knee(profile, place) if room is None else room, profile, place)
+def _capacity(profile: Profile, resources: Resources) -> float:
+    room = resources.room(profile)
+    return capacity(knee(profile, resources) if room is None else room, profile, resources)
 
 
-def _for_elsewhere(choice: Choice, profile: Profile, place: Place) -> list[str]:
-    said = [
-        f"That is simulated for {counted(place.cores, 'core')}, each as fast as one here, as if "
+def _for_elsewhere(choice: Choice, profile: Profile, resources: Resources) -> list[str]:
+    reasons = [
+        f"Simulated for {counted(resources.cores, 'core')}, each as fast as one here, and as if "
         "what handlers wait for answered as fast at any rate."
     ]
-    if (room := place.room(profile)) is not None and choice.workers < room:
-        assert place.memory is not None
+    if (room := resources.room(profile)) is not None and choice.workers < room:
+        assert resources.memory is not None
         assert profile.memory is not None
-        said.append(
-            f"{in_bytes(place.memory)} have room for {counted(room, 'worker')} of "
+        reasons.append(
+            f"{in_bytes(resources.memory)} have room for {counted(room, 'worker')} of "
             f"{in_bytes(profile.memory)}."
         )
-    return said
+    return reasons
 
 
 def _fit(
-    points: Sequence[Point], profile: Profile, place: Place, of_client: float
+    points: Sequence[Point], profile: Profile, resources: Resources, client_cpu: float
 ) -> usl.Fit | None:
-    """`of_client` are the seconds on a core that a client needs for a request."""
+    """`client_cpu` is the CPU that a client uses for a request, in seconds."""
     in_hand = [point._replace(workers=point.workers * profile.slots) for point in points]
-    return usl.fit(in_hand, profile.service, profile.cpu + of_client, place.cores)
+    return usl.fit(in_hand, profile.service, profile.cpu + client_cpu, resources.cores)
 
 
-def _model(workers: int, rate: float, profile: Profile, place: Place) -> Queue:
-    """Workers beyond the knee queue for cores, and are no servers more."""
-    servers = min(workers, knee(profile, place)) * profile.slots
+def _model(workers: int, rate: float, profile: Profile, resources: Resources) -> Queue:
+    """Workers beyond the knee queue for cores and so add no server."""
+    servers = min(workers, knee(profile, resources)) * profile.slots
     return Queue(rate, profile.service, servers, profile.spread)

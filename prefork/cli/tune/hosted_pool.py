@@ -1,4 +1,4 @@
-"""The pool that is swept, as the command sees it: it gets a size, and is asked."""
+"""The pool of a sweep as the command sees it: it is resized, then put under load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import fmean
 
 from prefork.advice.phrasing import counted
 from prefork.cli.measuring.jobs import Job
-from prefork.loadtest.hosted_server import Served
+from prefork.loadtest.hosted_server import HostedServer
 from prefork.loadtest.hosting import Announcement, lines_of
 from prefork.loadtest.process_tree import children
 from prefork.loadtest.processes import ChildFailed, child
@@ -23,8 +23,8 @@ MOST_WEIGHED = 32
 
 
 @dataclass
-class HostedPool(Served):
-    """The pool, and the size that it has."""
+class HostedPool(HostedServer):
+    """The pool and its present size."""
 
     process: subprocess.Popen[str] = field(kw_only=True)
     lines: Iterator[str] = field(kw_only=True)
@@ -32,9 +32,9 @@ class HostedPool(Served):
     workers: int = 0
 
     def resize(self, workers: int) -> None:
-        """Give it so many workers, and wait until they stand ready.
+        """Set the number of workers, and wait until they are ready.
 
-        Errors: `Refusal` when none can start, `ChildFailed`.
+        Errors: `StartRefused` if none can start, `ChildFailed`.
         """
         if workers == self.workers:
             return
@@ -44,14 +44,14 @@ class HostedPool(Served):
             self.process.stdin.write(f"{workers}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise ChildFailed(f"The pool has ended. {self.printed}") from None
+            raise ChildFailed(f"The pool has exited.\n{self.printed}") from None
         while (line := next(self.lines)) != str(workers):
             Announcement.of(line)
         self.workers = workers
 
     def memory(self) -> int | None:
-        """Bytes of a worker (PSS), of some that stand on average; `None` where none stands, or the
-        kernel does not say."""
+        """Bytes (PSS) of a worker, averaged over some; `None` without a worker, or if the kernel
+        does not report it."""
         weighed = []
         for pid in children(self.pid)[:MOST_WEIGHED]:
             with contextlib.suppress(OSError):
@@ -61,19 +61,19 @@ class HostedPool(Served):
 
 @contextlib.contextmanager
 def pool_of(job: Job) -> Iterator[HostedPool]:
-    """A pool that is bound, and has no worker yet.
+    """Start a pool that is bound and has no worker yet.
 
-    Errors: `Refusal`, `ChildFailed`.
+    Errors: `StartRefused`, `ChildFailed`.
     """
     with child(HOST, job.line()) as process:
-        lines = lines_of(process, "The pool did not start, or its workers did not get ready.")
-        said = Announcement.of(next(lines))
+        lines = lines_of(process, "The pool did not start, or its workers did not become ready.")
+        announced = Announcement.of(next(lines))
         yield HostedPool(
             "no worker",
-            said.pid,
-            said.as_sockets_take_it,
-            Path(said.log),
+            announced.pid,
+            announced.socket_address,
+            Path(announced.log),
             process=process,
             lines=lines,
-            threads=said.threads,
+            threads=announced.threads,
         )

@@ -1,75 +1,60 @@
-"""The sweep as a picture: what was measured, the law behind it, the bounds, and the knee."""
+"""The sweep as a picture: the measurements, the law behind them, the bounds, and the knee."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
+from math import atan2, degrees
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefork.advice.phrasing import counted, in_time, shown
 from prefork.advice.recommendation import saturation
+from prefork.cli.measuring import plotting
 from prefork.cli.tune.conclusions import Conclusions, Size, at_most
+from prefork.cli.tune.record import TuneRecord
 
-if TYPE_CHECKING:
-    from prefork.cli.tune.record import Record
-
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-MEASURED, LAW, KNEE, LIMIT, SIMULATED = "#222222", "#0072B2", "#D55E00", "#CC79A7", "#009E73"
-FAINT = "#6B6B6B"
+MEASURED, LAW, KNEE = plotting.BLACK, plotting.BLUE, plotting.RED
+LIMIT, SIMULATED, FAINT = plotting.PINK, plotting.GREEN, plotting.GREY
 BESIDE: dict[str, Any] = {"textcoords": "offset points"}
 CURVE_POINTS = 200
-TITLE = 118
-"""Characters of a line above the chart; more would not fit, were they all wide."""
 HIGHEST = 1.35
-"""Times the best rate that is the top of the chart: bounds beyond it are out of reach."""
+"""The top of the chart, as a multiple of the best rate; bounds beyond it are out of reach."""
 
 
-def draw(record: Record, file: Path) -> None:
+def draw(record: TuneRecord, file: Path) -> None:
     """Write a PNG with a panel each for requests per second and latency."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Picture
-
     sizes = [size for size in record.sizes if size.summary.requests]
-    picture = Picture(figsize=(12, 12), dpi=100, layout="constrained")
-    FigureCanvasAgg(picture)
+    picture = plotting.new_picture()
     rates, latencies = picture.subplots(2, 1, height_ratios=(3, 2), sharex=True)
-    for axes in (rates, latencies):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e5e5e5")
-        axes.set_axisbelow(True)
-        axes.set_xlim(0, right_end(record, sizes))
-    here = ", measured here" if record.wish.elsewhere else ""
-    rates.set_title(f"requests per second, by workers{here}", loc="left", fontsize=12)
-    latencies.set_title("latency, ms, by workers (logarithmic)", loc="left", fontsize=12)
+    here = ", measured here" if record.requirements.elsewhere else ""
+    plotting.style(rates, f"requests per second, by workers{here}")
+    plotting.style(latencies, "latency, ms, by workers (logarithmic)")
     latencies.set_xlabel("workers (max_children)")
+    for axes in (rates, latencies):
+        axes.set_xlim(0, right_end(record, sizes))
     draw_rates(rates, sizes)
     draw_latencies(latencies, sizes)
     title = "Nothing to recommend: requests failed."
     if (found := record.found) is not None:
-        why = " ".join(found.advice.reasons[:2])
-        title = "\n".join([record.command, *textwrap.wrap(why, TITLE)])
+        title = f"{record.command}\n{' '.join(found.advice.reasons[:2])}"
         draw_law(rates, found, record)
         draw_knee(rates, found, sizes)
         draw_predictions(latencies, found, record)
         for axes in (rates, latencies):
             mark_lines(axes, found, record)
-    picture.suptitle(title, fontsize=11.5, fontweight="bold", x=0.01, ha="left")
     rates.legend(fontsize=9, loc="lower right", edgecolor="none")
     latencies.legend(fontsize=9, loc="upper left", edgecolor="none")
-    picture.supxlabel(
+    footer = (
         f"{record.target}, {record.scheme}, within {record.seconds:g} s; {record.machine}; "
-        f"{record.when:%Y-%m-%d}",
-        fontsize=9,
-        color=FAINT,
+        f"{record.when:%Y-%m-%d}"
     )
-    picture.savefig(file)
+    plotting.save(picture, file, title, footer)
 
 
-def right_end(record: Record, sizes: Sequence[Size]) -> float:
-    """Where the axis of workers ends: a little beyond what was tried, or what is marked."""
+def right_end(record: TuneRecord, sizes: Sequence[Size]) -> float:
+    """The end of the axis of workers: a little beyond what was tried, or what is marked."""
     marked = [size.workers for size in sizes] + [1]
-    if (found := record.found) is not None and not record.wish.elsewhere:
+    if (found := record.found) is not None and not record.requirements.elsewhere:
         marked.append(found.advice.max_children)
     return 1.08 * max(marked) + 0.5
 
@@ -83,14 +68,14 @@ def draw_rates(axes: Any, sizes: Sequence[Size]) -> None:
         color=MEASURED,
         capsize=4,
         zorder=3,
-        label="measured; half of the turns lie within the bar",
+        label="measured; half of the trials lie within the bar",
     )
     best = max((size.summary.rate.value for size in sizes), default=1.0)
     axes.set_ylim(0, HIGHEST * best)
 
 
-def draw_law(axes: Any, found: Conclusions, record: Record) -> None:
-    """The fitted curve, and the two bounds that no number of workers gets beyond."""
+def draw_law(axes: Any, found: Conclusions, record: TuneRecord) -> None:
+    """The fitted curve, and the two bounds for any number of workers."""
     end, top = axes.get_xlim()[1], axes.get_ylim()[1]
     places = [end * number / CURVE_POINTS for number in range(1, CURVE_POINTS + 1)]
     slots = found.profile.slots
@@ -105,14 +90,14 @@ def draw_law(axes: Any, found: Conclusions, record: Record) -> None:
             zorder=2,
             label=record.law.rstrip("."),
         )
-    each, full = slots / found.profile.service, saturation(found.profile, found.place)
+    each, full = slots / found.profile.service, saturation(found.profile, found.resources)
     line: dict[str, Any] = {"color": FAINT, "linestyle": "--", "linewidth": 1, "zorder": 1}
     axes.plot([0, min(end, top / each)], [0, min(end * each, top)], **line)
     note(axes, 0.6 * min(end, 0.9 * top / each), each, f"{shown(each)} requests/s for each worker")
-    cores = counted(found.place.cores, "core")
+    cores = counted(found.resources.cores, "core")
     if full < top:
         axes.axhline(full, **line)
-        label = f"{cores} full: {shown(full)} requests/s (without clients on the same machine)"
+        label = f"{cores} busy: {shown(full)} requests/s (without clients on the same machine)"
         axes.annotate(label, (end, full), (0, 4), ha="right", color=FAINT, fontsize=9, **BESIDE)
 
 
@@ -133,16 +118,14 @@ def note(axes: Any, place: float, slope: float, text: str) -> None:
 
 
 def slope_on_screen(axes: Any, slope: float) -> float:
-    """Degrees, as wide and high as the panel is."""
-    from math import atan2, degrees
-
+    """The angle of a slope in this panel, in degrees."""
     width, height = axes.figure.get_size_inches()
     across, up = axes.get_xlim()[1], axes.get_ylim()[1]
     return degrees(atan2(slope / up * height * 0.5, width / across * 0.92))
 
 
 def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
-    """A ring around the knee of the sweep, its line to the axis, and its figures."""
+    """A ring around the knee of the sweep, a line to the axis, and its figures."""
     knee = at_most(found.best.workers, sizes)
     workers, rate = knee.workers, knee.summary.rate.value
     axes.axvspan(workers, axes.get_xlim()[1], color=KNEE, alpha=0.06, linewidth=0)
@@ -150,11 +133,11 @@ def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
     ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 3, "zorder": 4}
     axes.plot([workers], [rate], "o", markersize=20, color=KNEE, **ring)
     if any(size.workers > workers for size in sizes):
-        what, then = "the knee", "; more bring nothing"
-    elif found.place.room(found.profile) == workers:
-        what, then = "all that memory allows", ""
+        what, then = "the knee", "; more workers serve no more"
+    elif found.resources.room(found.profile) == workers:
+        what, then = "the limit of memory", ""
     else:
-        what, then = "the most that was tried", ""
+        what, then = "the largest that was tried", ""
     axes.annotate(
         f"{what}: {counted(workers, 'worker')}\n{shown(rate)} requests/s{then}",
         (workers, rate),
@@ -178,29 +161,28 @@ def draw_latencies(axes: Any, sizes: Sequence[Size]) -> None:
     busy = "measured with all workers busy and as many clients waiting"
     axes.plot(numbers, p99, "o-", color=MEASURED, label=f"p99, {busy}")
     axes.plot(numbers, p50, "o:", color=FAINT, markersize=4, label=f"p50, {busy}")
-    axes.set_yscale("log")
+    plotting.logarithmic(axes)
     heights = [height for height in (*p99, *p50) if height]
     axes.set_ylim(min(heights, default=1) / 3, 5 * max(heights, default=1))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
-    """What the simulation says, and the target: where they are of this machine."""
-    if record.wish.elsewhere:
+def draw_predictions(axes: Any, found: Conclusions, record: TuneRecord) -> None:
+    """The predictions and the target, if they are for this machine."""
+    if record.requirements.elsewhere:
         return
-    if record.wish.p99 is not None:
-        height = 1000 * record.wish.p99
+    if record.requirements.p99 is not None:
+        height = 1000 * record.requirements.p99
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, height / 2), max(high, height * 2))
         axes.axhline(height, color=KNEE, linestyle="--", linewidth=1.5)
         end = axes.get_xlim()[1]
-        wanted = f"wanted: p99 within {in_time(record.wish.p99)}"
-        axes.annotate(wanted, (end, height), (0, 4), ha="right", color=KNEE, fontsize=10, **BESIDE)
+        target = f"target: p99 within {in_time(record.requirements.p99)}"
+        axes.annotate(target, (end, height), (0, 4), ha="right", color=KNEE, fontsize=10, **BESIDE)
     predictions = sorted(found.predictions.items())
-    numbers = [number for number, said in predictions if not said.is_behind(found.rate)]
+    numbers = [number for number, one in predictions if not one.is_behind(found.rate)]
     axes.plot(
         numbers,
         [1000 * found.predictions[number].p99 for number in numbers],
@@ -210,18 +192,18 @@ def draw_predictions(axes: Any, found: Conclusions, record: Record) -> None:
     )
 
 
-def mark_lines(axes: Any, found: Conclusions, record: Record) -> None:
-    """Where memory ends, and the number to take where that is not the knee."""
+def mark_lines(axes: Any, found: Conclusions, record: TuneRecord) -> None:
+    """The limit of memory, and the advised number if that is not the knee."""
     end = axes.get_xlim()[1]
-    if (room := found.place.room(found.profile)) is not None and room < end:
+    if (room := found.resources.room(found.profile)) is not None and room < end:
         axes.axvline(room + 0.5, color=LIMIT, linewidth=2)
         axes.axvspan(room + 0.5, end, hatch="//", facecolor="none", edgecolor=LIMIT, alpha=0.4)
-        label = f"memory ends: {counted(room, 'worker')}"
+        label = f"memory limit: {counted(room, 'worker')}"
         named(axes, room + 0.5, label, LIMIT)
     taken = found.advice.max_children
-    if taken != found.best.workers and taken < end and not record.wish.elsewhere:
+    if taken != found.best.workers and taken < end and not record.requirements.elsewhere:
         axes.axvline(taken, color=SIMULATED, linewidth=2.5)
-        named(axes, taken, f"take {taken:,}", SIMULATED)
+        named(axes, taken, f"advised: {taken:,}", SIMULATED)
 
 
 def named(axes: Any, place: float, text: str, colour: str) -> None:

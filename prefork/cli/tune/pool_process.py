@@ -1,7 +1,6 @@
-"""The pool that is swept, in a process of its own: its size is told on standard input.
+"""The pool of a sweep, in a process of its own: standard input sets its size.
 
-One pool that grows and shrinks, and not one for each size: never is more memory taken than the
-largest needs.
+One pool that grows and shrinks, not one for each size: memory never exceeds what the largest needs.
 """
 
 from __future__ import annotations
@@ -20,21 +19,20 @@ from prefork.loadtest.hosting import Announcement, end_workers, print_into
 from prefork.loadtest.processes import own_output, say
 from prefork.socketserver import BaseServer
 from prefork.socketserver.loop import serve_forever
-from prefork.socketserver.pool.mixin import master_of
 from prefork.state.reports import StartError
 
 ORDERS = 0
 """Standard input: a number of workers in each line."""
 POLL_INTERVAL = 0.5
 BEHIND_CLIENTS = 10
-"""Added to the pool's nice value, nice(2). Beside hundreds of workers that want a core its clients
-would get few turns on it, and the pool would wait for them; in earnest they are elsewhere."""
+"""Added to the pool's nice value, nice(2). Competing with hundreds of workers the clients would
+rarely get a core, and the pool would wait for them; in production they are on other machines."""
 
 
 class Orders(BaseServer):
-    """One more server in the loop, whose requests are the sizes that the pool shall have.
+    """One more server in the loop, whose requests are new sizes for the pool.
 
-    When it has the size it says so, with a line.
+    It confirms a size with a line when the pool has reached it.
     """
 
     def __init__(self, pool: Any, answers: int) -> None:
@@ -49,7 +47,7 @@ class Orders(BaseServer):
         return ORDERS
 
     def service_actions(self) -> None:
-        if self._wanted and stands(self._pool, self._wanted):
+        if self._wanted and self._pool.prefork_is_complete():
             say(str(self._wanted), self._answers)
             self._wanted = 0
 
@@ -61,18 +59,6 @@ class Orders(BaseServer):
             self.shutdown()
         elif lines:
             self._wanted = self._pool.max_children = int(lines[-1])
-
-
-def stands(pool: Any, workers: int) -> bool:
-    """Whether there are so many and no more, and those that shall stand ready do."""
-    states = [status.state for status in pool.prefork_status()]
-    ready = sum(state in ("idle", "busy") for state in states)
-    master = master_of(pool)
-    return (
-        master is not None
-        and master.strategy.persistent(workers) <= ready
-        and len(states) <= workers
-    )
 
 
 def main() -> None:
@@ -95,11 +81,14 @@ def serve(job: Job, given: Any, handler: Any, folder: Path, answers: int) -> Non
     print_into(log)
     if not address.is_ip:
         address = replace(address, path=str(folder / "sock"))
-    options = replace(job.options, max_children=1, said={"sizing": "static"})
+    options = replace(job.options, max_children=1, settings={"sizing": "static"})
     pool = open_server(job.target, given, handler, address, options)
-    threads = pool.prefork_settings.threads if pool._prefork_has_threads() else 1
+    threads = pool.prefork_threads()
     announcement = Announcement(
-        pid=os.getpid(), address=pool.server_address, log=str(log), threads=threads
+        pid=os.getpid(),
+        address=pool.server_address,
+        log=str(log),
+        threads=1 if threads is None else threads,
     )
     say(announcement.line(), answers)
     orders = Orders(pool, answers)
@@ -109,4 +98,4 @@ def serve(job: Job, given: Any, handler: Any, folder: Path, answers: int) -> Non
         end_workers(pool)
     pool.socket.close()
     while not orders.ended and os.read(ORDERS, 1024):
-        pass  # a handler has stopped its server; the clients will say so
+        pass  # a handler has stopped its server; the clients will report it

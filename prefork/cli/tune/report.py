@@ -1,4 +1,4 @@
-"""What is shown at the end: a table, a chart, the advice with its reasons, a line to copy."""
+"""What tune prints at its end: a table, a chart, the advice with its reasons, a command."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from prefork.advice.phrasing import counted, in_bytes, in_percent, shown
 from prefork.advice.recommendation import FINE, MOSTLY, knee
 from prefork.cli.charts import bars, fitting
 from prefork.cli.tune.conclusions import Size, at_most
-from prefork.cli.tune.record import Record
+from prefork.cli.tune.record import TuneRecord
 from prefork.loadtest.machine import BUSY
 
 CLIENTS_COUNT = 0.1
-"""The part of the cores from which on it matters what clients take of them."""
+"""The part of the cores from which on their use by clients matters."""
 FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
 SPARED = ("memory each", "p50 ms", "±", "p99 ms", "failed", "CPU ms")
-"""What a narrow terminal does without, the first ones first."""
+"""Columns that a narrow terminal does without, in this order."""
 
 
-def show(console: Console, record: Record) -> None:
+def show(console: Console, record: TuneRecord) -> None:
     made = functools.partial(table, record)
     console.print(fitting(made, FIGURES, SPARED, console))
     console.print(chart(record, console))
     console.print()
     if record.complaint:
-        console.print("Requests failed. The first of them:")
+        console.print("Requests failed. The first failure:")
         console.print(record.complaint, markup=False, highlight=False, soft_wrap=True)
         console.print()
     if (found := record.found) is None:
-        console.print(Text("There is nothing to recommend: requests failed everywhere.", "bold"))
+        text = "Nothing to recommend: requests failed with every number of workers."
+        console.print(Text(text, "bold"))
         return
     for sentence in [*found.advice.reasons, record.queue, record.law, *doubts(record)]:
         console.print(f"- {sentence}", markup=False, highlight=False)
@@ -42,37 +43,38 @@ def show(console: Console, record: Record) -> None:
     console.print(Text(record.command, "bold"), soft_wrap=True)
 
 
-def table(record: Record, figures: Sequence[str]) -> Table:
-    """A line for each number of workers; the one to take is marked."""
+def table(record: TuneRecord, figures: Sequence[str]) -> Table:
+    """A line for each number of workers; the advised one is highlighted."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
     for size in record.sizes:
-        style = "bold reverse" if is_taken(size, record) else ""
-        made.add_row(str(size.workers), *words(size, figures), style=style)
+        style = "bold reverse" if is_advised(size, record) else ""
+        made.add_row(str(size.workers), *cells(size, figures), style=style)
     return made
 
 
-def words(size: Size, figures: Sequence[str]) -> list[str]:
+def cells(size: Size, figures: Sequence[str]) -> list[str]:
+    """The cells of a line, beside the number of workers."""
     summary = size.summary
-    said = [
+    texts = [
         shown(summary.rate.value),
-        shown(summary.rate.margin) if size.quiet_turns > 1 else "-",
+        shown(summary.rate.margin) if summary.rate.trials > 1 else "-",
         *map(shown, (summary.cpu.value, summary.p50, summary.p99)),
         "-" if size.memory is None else in_bytes(size.memory),
         str(summary.failures),
     ]
-    of_each = dict(zip(FIGURES, said, strict=True))
+    of_each = dict(zip(FIGURES, texts, strict=True))
     return [of_each[figure] for figure in figures]
 
 
-def chart(record: Record, console: Console) -> Table:
-    """A bar for each number's requests per second; the one to take is green."""
+def chart(record: TuneRecord, console: Console) -> Table:
+    """A bar for the requests per second of each number; the advised one is green."""
     widest = max((len(str(size.workers)) for size in record.sizes), default=0)
     figures = [
         (
             f"{size.workers:>{widest}}",
-            "green" if is_taken(size, record) else "blue",
+            "green" if is_advised(size, record) else "blue",
             size.summary.rate.value,
             shown(size.summary.rate.value),
         )
@@ -81,37 +83,36 @@ def chart(record: Record, console: Console) -> Table:
     return bars("requests per second, by workers", figures, console)
 
 
-def is_taken(size: Size, record: Record) -> bool:
+def is_advised(size: Size, record: TuneRecord) -> bool:
     return record.found is not None and size.workers == record.found.advice.max_children
 
 
-def doubts(record: Record) -> list[str]:
-    """What stands against the figures."""
+def doubts(record: TuneRecord) -> list[str]:
+    """Sentences about what limits the figures."""
     assert record.found is not None
-    said = []
-    profile, place = record.found.profile, record.found.place
+    sentences = []
+    profile, resources = record.found.profile, record.found.resources
     best = at_most(record.found.best.workers, record.sizes)
-    filled, clients = knee(profile, place), best.clients_cores
-    used = (best.summary.rate.value * profile.cpu + clients) / place.cores
+    filled, clients = knee(profile, resources), best.clients_cores
+    used = (best.summary.rate.value * profile.cpu + clients) / resources.cores
     more = any(size.workers > best.workers for size in record.sizes)
     if more and filled > FINE * best.workers and used < MOSTLY and record.others_percent <= BUSY:
-        said.append(
-            f"The cores were {in_percent(used)} busy meanwhile: what handlers wait for, such as a "
-            "lock or a database, has no more to give."
+        sentences.append(
+            f"The cores were only {in_percent(used)} busy: the limit is what handlers wait for, "
+            "such as a lock or a database."
         )
     elif (
-        clients > CLIENTS_COUNT * place.cores
+        clients > CLIENTS_COUNT * resources.cores
         and filled > best.workers
-        and not record.wish.elsewhere
+        and not record.requirements.elsewhere
     ):
-        said.append(
-            f"The clients took {shown(clients)} of the {counted(place.cores, 'core')} meanwhile: "
-            f"where they are on other machines, up to {counted(filled, 'worker')} have use for "
-            "these cores."
+        sentences.append(
+            f"The clients used {shown(clients)} of the {counted(resources.cores, 'core')}: with "
+            f"clients on other machines, up to {counted(filled, 'worker')} can use these cores."
         )
     if record.others_percent > BUSY:
-        said.append(
-            f"Something else took {record.others_percent:.0f} % of the machine: measure again when "
-            "all is quiet."
+        sentences.append(
+            f"Other programs used {record.others_percent:.0f} % of the CPU: measure again on a "
+            "quiet machine."
         )
-    return said
+    return sentences

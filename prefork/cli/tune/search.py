@@ -1,4 +1,4 @@
-"""Which number of workers to try next: pure, so that a sweep is a table in the tests."""
+"""Which number of workers to try next: pure, so that a test sweeps a law without processes."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from prefork.advice.recommendation import FINE, NOISE
+from prefork.advice.noise import FLOOR
+from prefork.advice.recommendation import FINE
 
 UP = 1.5
-"""Times as many workers in the next step upwards."""
+"""The factor of the next step upwards."""
 FOR_A_CURVE = 3
-"""Numbers that are tried at least: two points are no curve."""
-IN_TURNS = 5
-"""Numbers that are measured again and again, around the knee."""
+"""Numbers to try at least: two points are not a curve."""
+AROUND_KNEE = 5
+"""Numbers around the knee that are measured again and again."""
 
 
-def next_turn(
+def next_trial(
     rates: Mapping[int, Sequence[float]], present: int, start: int, least: int, most: int
 ) -> int:
-    """The number to measure next, by the rates of the turns so far that were not disturbed.
+    """The number to measure next, given the rates of the undisturbed trials so far.
 
-    One that was not tried yet, while that can bring the knee nearer. Then, of those around it, one
-    that has had fewest turns; of these the one nearest to what stands: so the turns go there and
-    back, and what disturbs the machine for a while disturbs all alike.
+    An untried number while that can narrow down the knee. Then, of the numbers around the knee, the
+    one with the fewest trials; of several the one nearest to the present size. So trials alternate
+    up and down, and a temporary disturbance of the machine affects all alike.
     """
     known = {number: median(each) for number, each in rates.items()}
     if (wanted := next_number(known, start, least, most)) is not None:
         return wanted
-    return fewest_turns(rates, around(known, least, most), present)
+    return fewest_trials(rates, around(known, least, most), present)
 
 
-def fewest_turns(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], present: int) -> int:
+def fewest_trials(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], present: int) -> int:
     return min(chosen, key=lambda number: (len(rates.get(number, ())), abs(number - present)))
 
 
 def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -> int | None:
-    """The number to try after those whose rates are known; `None` when the knee is found.
+    """The number to try after those with known rates; `None` when the knee is found.
 
-    First `start`, where the knee should be. From there on up, until nothing is gained; then between
-    the largest number that is too small and the smallest that is not, and between this and the next
-    that is larger, until they are near.
+    First `start`, the estimate of the knee. From there upwards until the rate stops growing; then
+    between the largest number that is too small and the smallest that is large enough, and between
+    this and the next larger one, until they are close.
     """
     start = min(max(start, least), most)
     tried = [number for number in rates if least <= number <= most]
@@ -63,18 +64,18 @@ def gains(rates: Mapping[int, float], tried: list[int]) -> bool:
     """Whether the largest number serves more than all smaller ones."""
     top = max(tried)
     below = [rates[number] for number in tried if number < top]
-    return rates[top] * (1 - NOISE) > max(below, default=0.0)
+    return rates[top] * (1 - FLOOR) > max(below, default=0.0)
 
 
 def knee(rates: Mapping[int, float], tried: list[int]) -> tuple[int, int]:
     """The smallest number that serves as much as any, and the largest below it, or 0."""
     best = max(rates[number] for number in tried)
-    enough = min(number for number in tried if rates[number] >= (1 - NOISE) * best)
+    enough = min(number for number in tried if rates[number] >= (1 - FLOOR) * best)
     return enough, max((number for number in tried if number < enough), default=0)
 
 
 def around(rates: Mapping[int, float], least: int, most: int) -> list[int]:
-    """Those numbers that are nearest to the knee by their ratio to it; sorted."""
+    """The tried numbers whose ratio to the knee is nearest to 1; sorted."""
     tried = [number for number in rates if least <= number <= most]
     enough, _ = knee(rates, tried)
-    return sorted(sorted(tried, key=lambda number: abs(math.log(number / enough)))[:IN_TURNS])
+    return sorted(sorted(tried, key=lambda number: abs(math.log(number / enough)))[:AROUND_KNEE])

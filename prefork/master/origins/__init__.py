@@ -15,5 +15,5 @@ _BY_NAME: dict[ForkFrom, type[FromMaster]] = {
 
 
 def origin_of(settings: Settings) -> type[FromMaster]:
-    """The class for the setting `fork_from`."""
+    """Return the class for the setting `fork_from`."""
     return _BY_NAME[settings.fork_from]

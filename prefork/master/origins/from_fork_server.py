@@ -75,7 +75,7 @@ class FromForkServer(FromMaster):
         return fork_server.listeners != self.listeners()
 
     def listeners(self) -> list[Identity | None]:
-        """Which listeners are open now."""
+        """Return which listeners are open now."""
         return [identity(one.fileno()) for one in self.server.listeners()]
 
     def dismiss(self, fork_server: ForkServer) -> None:

@@ -52,7 +52,7 @@ class FromMaster:
         self._has_warned = False
 
     def fork(
-        self, live: Callable[[WorkerContext], int | ProcessMain], *, persistent: bool = False
+        self, run: Callable[[WorkerContext], int | ProcessMain], *, persistent: bool = False
     ) -> WorkerRecord:
         """Fork a worker from the master.
 
@@ -61,7 +61,7 @@ class FromMaster:
         if not self._has_warned:
             self._has_warned = True
             warn_of_threads()
-        return self.entered(self.children.fork(self.config(persistent), live))
+        return self.entered(self.children.fork(self.config(persistent), run))
 
     def fork_for_request(self, request: Any, client_address: Any) -> WorkerRecord:
         """Fork a worker for a request that the master has taken.
@@ -77,13 +77,13 @@ class FromMaster:
 
         Errors: `OSError` when there can be no more processes or descriptors.
         """
-        return self.fork(lambda context: self._live(context, passed_fds), persistent=True)
+        return self.fork(lambda context: self._run_worker(context, passed_fds), persistent=True)
 
     def tick(self) -> None:
         """Do what is due, other than by an event of a descriptor."""
 
     def next_timeout(self) -> float | None:
-        """Seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if nothing happens."""
         return None
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
@@ -105,7 +105,7 @@ class FromMaster:
         return record
 
     def config(self, persistent: bool) -> WorkerConfig:
-        """The configuration of the next worker."""
+        """Return the configuration of the next worker."""
         server, settings = self.server, self.server.settings()
         limit = self.strategy.requests_at_most
         return WorkerConfig(
@@ -120,11 +120,11 @@ class FromMaster:
         )
 
     def factory(self) -> WorkerFactory:
-        """What another process needs to fork persistent workers."""
-        return WorkerFactory(self.server, self.children.scoreboard, self._live, double_fork)
+        """Return what another process needs to fork persistent workers."""
+        return WorkerFactory(self.server, self.children.scoreboard, self._run_worker, double_fork)
 
-    def _live(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
-        """Run a persistent worker; its exit status, or what runs next in this process."""
+    def _run_worker(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
+        """Run a persistent worker; return its exit status, or what this process runs next."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
         return serve_many(self.server, context, source, self.factory().fork_mold)
 

@@ -1,4 +1,4 @@
-"""Who takes a request and how it reaches a worker: a class for each value of `strategy`.
+"""Which process takes a request and how it reaches a worker: a class for each `strategy`.
 
 Each class has two parts: a dispatcher, which is what the master does with requests, and listeners,
 which are where they arrive. A worker's part is its source, in `workers/sources/`.
@@ -22,5 +22,5 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
 
 
 def strategy_of(settings: Settings) -> type[Strategy]:
-    """The class that does what the settings say."""
+    """Return the class that does what the settings say."""
     return STRATEGIES[settings.strategy].variant(settings)

@@ -48,7 +48,7 @@ def drain_order(strategy: Strategy) -> Message:
 def shared_source(
     server: ServerInMaster, context: WorkerContext, in_flight: InFlight | None
 ) -> SharedSource:
-    """The source for the listener that workers share, or for the listeners of a group."""
+    """Return the source for the listener that workers share, or for the listeners of a group."""
     first, *others = server.listeners()
     kind = SharedDatagramSource if first.tries_cheaply() else SharedSource
     if others:

@@ -15,7 +15,7 @@ from prefork.workers.sources.base import Source
 
 
 class Strategy:
-    """Who takes a request, and how it reaches a worker; one object for each run of a pool.
+    """Which process takes a request and how it reaches a worker; one object for each run.
 
     For the caller: the attributes, the two parts, and the methods.
 
@@ -52,21 +52,21 @@ class Strategy:
 
     @classmethod
     def variant(cls, settings: Settings) -> type[Strategy]:
-        """The class that does what the other settings say; this one, for most strategies."""
+        """Return the class that does what the other settings say; this one, for most strategies."""
         return cls
 
     def persistent(self, most: int) -> int:
-        """How many persistent workers to keep, of `most` allowed."""
+        """Return how many persistent workers to keep, of `most` allowed."""
         raise NotImplementedError
 
     def last_order(self) -> Message:
-        """What a worker is told when the loop has ended."""
+        """Return what a worker is told when the loop has ended."""
         raise NotImplementedError
 
     def source(
         self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
     ) -> Source:
-        """Where a persistent worker gets its requests; called in the worker."""
+        """Return where a persistent worker gets its requests; called in the worker."""
         raise NotImplementedError
 
     def begin(self) -> None:

@@ -33,7 +33,7 @@ class Dispatcher:
         """Note that a worker has reached its limit, and waits for the order to retire."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable when `read_completions()` is due, or -1."""
+        """Return a descriptor that is readable when `read_completions()` is due, or -1."""
         return -1
 
     def read_completions(self) -> None:

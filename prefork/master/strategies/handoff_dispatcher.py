@@ -121,7 +121,7 @@ class HandoffDispatcher(Dispatcher):
         self.completions.close_in_child()
 
     def _next_worker(self) -> WorkerRecord | None:
-        """The worker for the next request; one that was retired meanwhile is dropped."""
+        """Return the worker for the next request; one that was retired meanwhile is dropped."""
         lifo, available = self._is_lifo(), self._available
         if lifo or not available or self._unread >= MAX_UNREAD:
             self.read_completions()

@@ -64,8 +64,8 @@ class OneListenerAWorker:
                     self._siblings[slot, index] = sibling(one.fileno(), one.backlog())
                 except OSError as error:
                     raise SettingsError(
-                        "The strategy reuseport needs a TCP or UDP port that was bound for it; a "
-                        "second listener cannot be opened on this address: "
+                        "The strategy reuseport needs a TCP or UDP port, and must be set before "
+                        "the server is bound; another listener cannot be opened on this address: "
                         f"{os.strerror(error.errno or 0)}."
                     ) from error
 
@@ -135,14 +135,14 @@ class OneListenerAWorker:
         return sum(waiting_at_most(fd, backlogs[index]) for (_, index), fd in listeners)
 
     def _all(self) -> dict[Place, int]:
-        """The descriptors of all that are open, by their places."""
+        """Return the descriptors of all that are open, by their places."""
         own = enumerate(one.fileno() for one in self._server.listeners())
         firsts = {(0, index): fd for index, fd in own if fd >= 0}
         siblings = dict(self._siblings)  # a copy: `prefork_reading()` may run in another thread
         return firsts | {place: sock.fileno() for place, sock in siblings.items()}
 
     def _close_siblings(self, index: int) -> None:
-        """The server's own listener was closed or replaced: so must its siblings be."""
+        """Close the siblings of a listener that the server has closed or replaced."""
         for place in [place for place in self._siblings if place[1] == index]:
             self._siblings.pop(place).close()
             self._adopted_by.pop(place, None)

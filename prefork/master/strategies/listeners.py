@@ -34,8 +34,10 @@ class Listeners(Protocol):
         """
 
     def passing_fds(self, slot: int) -> AbstractContextManager[PassedFds]:
-        """In the block, the worker of `slot` is forked; the value is what it keeps open of the
-        listeners that are not the server's own."""
+        """Return a context manager, in which the worker of `slot` is forked.
+
+        Its value is the listeners that this worker keeps open besides the server's own.
+        """
 
     def note_complete(self) -> None:
         """Note that no persistent worker is missing: all serve or start."""
@@ -53,13 +55,13 @@ class Listeners(Protocol):
         """In a forked child: close all but the server's own listeners."""
 
     def fds(self) -> Collection[int]:
-        """The descriptors at which requests wait."""
+        """Return the descriptors at which requests wait."""
 
     def has_pending(self) -> bool:
         """Whether a request is waiting now."""
 
     def waiting_at_most(self) -> int:
-        """How many requests may be waiting now."""
+        """Return how many requests may be waiting now."""
 
 
 class SharedListeners:
@@ -82,7 +84,7 @@ class SharedListeners:
             non_blocking.begin(one.fileno())
 
     def replaced(self) -> list[int]:
-        """The indices of listeners that were closed or replaced since they were opened."""
+        """Return the indices of listeners that were closed or replaced since they were opened."""
         known = self._non_blocking
         return [
             index

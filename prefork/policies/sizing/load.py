@@ -107,7 +107,7 @@ class ByLoad(Sizing):
         yield Bound(suffices, "the CPU is saturated", figures)
         if load.memory_room is not None:
             fit = load.persistent + load.memory_room
-            yield Bound(fit, "no more of them fit into memory", load.in_words)
+            yield Bound(fit, "no more workers fit into memory", load.in_words)
         yield self._max_children(load)
 
     def _cpu_suffices_for(self, load: LoadSample) -> int:

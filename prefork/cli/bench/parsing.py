@@ -1,0 +1,19 @@
+"""How the arguments of `prefork bench` alone are parsed."""
+
+from __future__ import annotations
+
+from prefork.cli.bench.candidates import STRATEGIES
+from prefork.cli.measuring.parsing import listed
+from prefork.cli.outcomes import did_you_mean
+
+
+def strategies_of(text: str) -> tuple[str, ...]:
+    """Names separated by commas, returned in the order of `STRATEGIES`. Errors: `ValueError`."""
+    names = listed(text)
+    for name in names:
+        if name not in STRATEGIES:
+            raise ValueError(
+                f"there is no strategy {name!r}, only {', '.join(STRATEGIES)}."
+                + did_you_mean(name, STRATEGIES)
+            )
+    return tuple(name for name in STRATEGIES if name in names)

@@ -1,0 +1,1 @@
+"""The real master with a scripted operating system: `tests.support.fake_system`."""

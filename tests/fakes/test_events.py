@@ -1,0 +1,179 @@
+"""The log records of the master carry an event and its fields, so that no sentence is parsed."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import errno
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork.master.origins.from_master import warn_of_threads
+from prefork.settings import Settings
+from prefork.workers.protocol.exit_codes import ExitCode
+from prefork.workers.protocol.scoreboard import State
+from tests.fakes.test_sizing import FakeMachine, come, look
+from tests.support.checkout import ROOT
+from tests.support.fake_system import MakeStage, Stage
+from tests.support.handoff_desk import Desk
+from tests.support.pools import events
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "prefork")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
+    machine = FakeMachine()
+    monkeypatch.setattr("prefork.master.sizer.MachineCapacity", lambda: machine)
+    return machine
+
+
+def the_event(caplog: pytest.LogCaptureFixture, name: str) -> Any:
+    (record,) = events(caplog.records, name)
+    return record
+
+
+def test_an_exit_says_which_worker_and_what_it_was_serving(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.start()
+    stage.tick(seconds=5)
+    pid = min(stage.host.workers)
+    stage.shows(pid, State.BUSY, served=7)
+    stage.dies(pid, -signal.SIGSEGV)
+    exited = the_event(caplog, "worker_exit")
+    assert (exited.slot, exited.pid, exited.status, exited.served) == (0, pid, -signal.SIGSEGV, 7)
+    assert (exited.in_flight, exited.generation) == (1, 0)
+    assert exited.next_step == "it is replaced now"
+    assert exited.levelno == logging.ERROR
+
+
+def test_a_kill_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.host.most = 1
+    stage.host.set = Settings(start_timeout=2.0)
+    stage.start(ready=False)
+    (pid,) = stage.host.workers
+    stage.tick(seconds=2.0)
+    killed = the_event(caplog, "worker_killed")
+    assert (killed.slot, killed.pid) == (0, pid)
+    assert killed.reason == "it is not ready within the start_timeout"
+
+
+def test_a_fork_that_fails_says_when_the_next_try_is(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.host.most = 1
+    stage.start()
+    stage.tick(seconds=5)
+    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    stage.dies(min(stage.host.workers), ExitCode.CRASHED)
+    failed = the_event(caplog, "start_failed")
+    assert os.strerror(errno.EAGAIN) in failed.error
+    assert failed.retry_in == pytest.approx(1.5)
+
+
+def test_a_pool_that_grows_and_one_that_cannot_say_how_many_workers_there_are(
+    stage_of: MakeStage, machine: FakeMachine, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = stage_of(cores=8)
+    stage.host.most = 2
+    stage.host.set = Settings(sizing="load")
+    stage.start()
+    with contextlib.ExitStack() as clients:
+        come(stage, clients, 4)
+        for _ in range(20):
+            stage.all_show(State.BUSY)
+            look(stage)
+    scaled = the_event(caplog, "scaled")
+    assert (scaled.before, scaled.workers) == (1, 2)
+    assert scaled.reason.startswith("all are busy")
+    saturated = the_event(caplog, "saturated")
+    assert (saturated.workers, saturated.levelno) == (2, logging.WARNING)
+    assert saturated.reason == "max_children is reached, 4 clients wait"
+
+
+def test_a_request_that_cannot_be_passed_on_is_an_event(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    try:
+        desk.hire()
+        assert not desk.handoff.place(None, None)
+    finally:
+        desk.close()
+    assert the_event(caplog, "requests_not_passable").levelno == logging.WARNING
+
+
+@contextlib.contextmanager
+def a_thread(name: str) -> Iterator[None]:
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_a_thread_that_is_alive_at_a_fork_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with a_thread("poller"):
+        warn_of_threads()
+    names = {record.thread_name for record in events(caplog.records, "threads_at_fork")}
+    assert "poller" in names
+
+
+def test_the_requests_that_a_forced_stop_has_aborted_are_counted(stage: Stage) -> None:
+    stage.host.most = 3
+    stage.start()
+    for pid in sorted(stage.host.workers)[:2]:
+        stage.shows(pid, State.BUSY)
+    stage.master.kill("the server stops by force")
+    assert stage.master.aborted == 2
+    for pid in list(stage.host.workers):
+        stage.dies(pid, -signal.SIGKILL)
+    assert stage.master.aborted == 2
+    stage.start()
+    assert stage.master.aborted == 0
+
+
+def test_a_kill_by_a_signal_handler_counts_them_too(stage: Stage) -> None:
+    stage.start()
+    stage.shows(min(stage.host.workers), State.BUSY)
+    stage.master.begin_drain()
+    stage.master.force_stop()
+    assert stage.master.aborted == 1
+    assert stage.master.is_forced
+
+
+def calls_of_loggers(path: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=method)):
+                if method != "isEnabledFor":
+                    yield node
+
+
+RESERVED = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+def test_every_record_of_the_master_has_an_event_and_no_field_that_logging_refuses() -> None:
+    """A field with the name of an attribute of a record raises where it is logged."""
+    room = ROOT / "prefork"
+    paths = [*(room / "master").rglob("*.py"), room / "state" / "reports.py"]
+    calls = [call for path in paths for call in calls_of_loggers(path)]
+    assert len(calls) >= 11
+    for call in calls:
+        (extra,) = (word.value for word in call.keywords if word.arg == "extra")
+        assert isinstance(extra, ast.Dict)
+        keys = [key.value for key in extra.keys if isinstance(key, ast.Constant)]
+        assert keys[0] == "event"
+        assert not RESERVED & {str(key) for key in keys}

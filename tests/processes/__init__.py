@@ -1,0 +1,1 @@
+"""Real processes on loopback and Unix sockets: one test for each promise."""

@@ -1,0 +1,128 @@
+"""Forking a process that becomes somebody else's child, and taking it in."""
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from prefork.linux import prctl
+from prefork.linux.fork import double_fork
+from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.syscalls import System
+from tests.support.children import child_running, children, children_of, exit_code
+from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+
+
+@pytest.fixture(autouse=True)
+def takes_in_none() -> Iterator[None]:
+    """The session's own attribute, which the leak check needs, is away for the test."""
+    set_taking_in_orphans(0)
+    yield
+    set_taking_in_orphans(1)
+
+
+class SecondForkFails(System):
+    """There is room for one more process, and no more."""
+
+    forks = 0
+
+    def fork(self) -> int:
+        self.forks += 1
+        if self.forks == 2:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return super().fork()
+
+
+def divided(body: Callable[[], object]) -> Callable[[], None]:
+    """What divides itself; `body` runs in the new process, which then ends with 7."""
+
+    def run() -> None:
+        if double_fork(lambda: None):
+            body()
+            os._exit(7)
+
+    return run
+
+
+def test_the_new_process_is_a_child_of_who_takes_in_orphans() -> None:
+    """And nobody is left in between."""
+    with taking_in_orphans(), child_running(divided(signal.pause)) as between:
+        assert between.exit_code() == 0
+        (newborn,) = children()
+        os.kill(newborn, signal.SIGKILL)
+        assert exit_code(newborn) == -signal.SIGKILL
+
+
+def test_its_first_act_comes_when_it_is() -> None:
+    """So whoever hears of it may wait for it, whatever becomes of the one that forked it."""
+    master = os.getpid()
+
+    def prepare() -> None:
+        assert os.getppid() == master
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGTERM}
+
+    def run() -> None:
+        if double_fork(prepare):
+            os._exit(0 if signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []) else 1)
+        assert not children_of(os.getpid())
+
+    with taking_in_orphans(), child_running(run) as fork_server:
+        assert fork_server.exit_code() == 0
+        (newborn,) = children()
+        assert exit_code(newborn) == 0
+
+
+def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
+    def run() -> None:
+        with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+            double_fork(lambda: None, SecondForkFails())
+        assert not children_of(os.getpid())
+
+    with child_running(run) as fork_server:
+        assert fork_server.exit_code() == 0
+
+
+def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:
+    """Two pools in two threads of a program, say."""
+    first, second = taking_in_orphans(), taking_in_orphans()
+    with first:
+        with second:
+            assert takes_in_orphans()
+        assert takes_in_orphans()
+    assert not takes_in_orphans()
+    set_taking_in_orphans(1)
+    with taking_in_orphans():
+        assert takes_in_orphans()
+    assert takes_in_orphans()
+
+
+def test_a_child_forked_meanwhile_begins_anew() -> None:
+    """The attribute is not inherited, so what is known of it must not be either."""
+
+    def run() -> None:
+        assert not takes_in_orphans()
+        with taking_in_orphans():
+            assert takes_in_orphans()
+        assert not takes_in_orphans()
+
+    with taking_in_orphans(), child_running(run) as child:
+        assert child.exit_code() == 0
+
+
+def test_the_attribute_is_put_back_whenever_an_exception_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal handler's, while it is being set."""
+    change = prctl.take_in_orphans
+
+    def interrupted(flag: bool) -> None:
+        change(flag)
+        if flag:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(prctl, "take_in_orphans", interrupted)
+    with pytest.raises(KeyboardInterrupt), taking_in_orphans():
+        pass
+    assert not takes_in_orphans()

@@ -1,0 +1,277 @@
+"""Which process workers are forked from."""
+
+import errno
+import logging
+import os
+import signal
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork.linux.fork import double_fork
+from prefork.master import fork_server as fork_server
+from prefork.master.origins import from_master as base
+from prefork.policies import restarts
+from prefork.workers.protocol.channel import Channel
+from tests.support.children import children, command_of, state_of
+from tests.support.clients import ask
+from tests.support.deadlines import within
+from tests.support.polling import eventually
+from tests.support.pools import (
+    STANDING,
+    events,
+    idle_workers,
+    messages,
+    pool_of,
+    who,
+)
+from tests.support.programs import (
+    AT_ONCE,
+    HOLDING,
+    fork_servers_here,
+    orphans_end,
+    program,
+    the_fork_server,
+    workers_here,
+)
+from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+
+
+@pytest.fixture
+def takes_in_none() -> Any:
+    """The session's own attribute, which the leak check needs, is away for the test."""
+    set_taking_in_orphans(0)
+    yield
+    set_taking_in_orphans(1)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_master_with_threads_has_its_workers_forked_elsewhere_and_they_are_its_children(
+    strategy: str, running: Any, takes_in_none: None
+) -> None:
+    """Otherwise nobody could wait for them, nor tell how they ended."""
+    with running(pool_of(who, strategy=strategy, workers=3)) as server:
+        workers = idle_workers(server, 3)
+        assert workers_here() == workers
+        assert the_fork_server() not in server.active_children
+        assert {parent_of(pid) for pid in workers} == {os.getpid()}
+        assert not takes_in_orphans()
+    assert not fork_servers_here()
+
+
+def replaced(server: Any, victim: int) -> None:
+    eventually(lambda: victim not in server.active_children, what="its end")
+    idle_workers(server, 2)
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+def test_whether_the_master_takes_in_orphans_is_as_it_was(running: Any, flag: int) -> None:
+    """A program may have set it itself; and nobody would collect what it did not ask for."""
+    set_taking_in_orphans(flag)
+    try:
+        with running(pool_of(who)) as server:
+            idle_workers(server, 2)
+            the_fork_server()
+            assert takes_in_orphans() is bool(flag)
+    finally:
+        set_taking_in_orphans(1)
+
+
+def test_no_replacement_is_forked_with_threads_alive(
+    running: Any, errors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lock that one of them held would stay locked; Python 3.12 and later warn of it."""
+    with warnings.catch_warnings(record=True) as warned, running(pool_of(who)) as server:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            workers = idle_workers(server, 2)
+            os.kill(min(workers), signal.SIGKILL)
+            replaced(server, min(workers))
+    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork_server
+    assert not events(caplog.records, "threads_at_fork")
+    assert len(errors()) == 3
+
+
+def test_a_master_with_one_thread_forks_its_workers_itself(elsewhere: Path) -> None:
+    code = HOLDING + "server.serve_forever()\n"
+    with program(code.format(strategy="accept"), elsewhere) as it:
+        it.address()
+        workers = it.workers(2)
+        eventually(lambda: all("worker" in command_of(pid) for pid in workers), what="titles")
+
+
+def test_spawn_fork_forks_from_the_master_and_names_its_threads(
+    running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Workers then have its memory as it is, at the price that is in the log."""
+    with running(pool_of(who, settings={"fork_from": "master"})) as server:
+        idle_workers(server, 2)
+        assert not fork_servers_here()
+    named = {record.thread_name for record in events(caplog.records, "threads_at_fork")}
+    assert "MainThread" in named
+
+
+def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
+    """Whatever the choice: this is what a process for each request is for."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(server.word)
+
+    with running(pool_of(handler, strategy="fork", word=b"at the start")) as server:
+        server.word = b"now"
+        assert ask(server.server_address) == b"now"
+        assert not fork_servers_here()
+
+
+def test_spare_workers_come_from_the_fork_server(running: Any) -> None:
+    pool = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
+    with running(pool) as server:
+        idle_workers(server, 2)
+        the_fork_server()
+        assert len({ask(server.server_address) for _ in range(6)}) == 6
+        idle_workers(server, 2)
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_killed_fork_server_costs_nobody_anything(
+    strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From then on the master forks, and says so once."""
+    with running(pool_of(who, strategy=strategy)) as server:
+        workers = idle_workers(server, 2)
+        killed = the_fork_server()
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: not fork_servers_here(), what="end of the fork server")
+        assert idle_workers(server, 2) == workers
+        os.kill(min(workers), signal.SIGKILL)
+        replaced(server, min(workers))
+        assert int(ask(server.server_address)) in server.active_children
+    [exited] = events(caplog.records, "fork_server_exit")
+    assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
+    assert "from now on the master forks them itself" in exited.getMessage()
+    assert len(errors()) == 1
+
+
+def test_a_stuck_fork_server_does_not_hold_up_the_master(
+    running: Any, errors: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(pool_of(who)) as server:
+        workers = idle_workers(server, 2)
+        stuck = the_fork_server()
+        monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.05)
+        os.kill(stuck, signal.SIGSTOP)
+        os.kill(min(workers), signal.SIGKILL)
+        replaced(server, min(workers))
+        assert state_of(stuck) == ""
+    assert "has not forked a worker within 0.05 s" in caplog.text
+    errors()
+
+
+def test_a_fork_server_without_room_for_a_process_is_asked_again_later(
+    running: Any, errors: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the master itself would try again."""
+    full = tmp_path / "full"
+
+    def divide_if_there_is_room(prepare: Any) -> bool:
+        if full.exists():
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return double_fork(prepare)
+
+    monkeypatch.setattr(base, "double_fork", divide_if_there_is_room)
+    monkeypatch.setattr(restarts, "FACTOR", 0.1)
+    with running(pool_of(who)) as server:
+        workers = idle_workers(server, 2)
+        pid = the_fork_server()
+        full.touch()
+        os.kill(min(workers), signal.SIGKILL)
+        said = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
+        eventually(said, what="the reason in the log")
+        full.unlink()
+        assert max(workers) in idle_workers(server, 2)
+        assert the_fork_server() == pid
+    errors()
+
+
+def test_a_second_run_has_a_fork_server_of_its_own(running: Any) -> None:
+    """Its workers see what the program has changed in between."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(server.word)
+
+    server = pool_of(handler, word=b"first")
+    for word in (b"first", b"second"):
+        server.word = word
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        assert ask(server.server_address) == word
+        server.shutdown()
+        thread.join()
+        within(lambda: server.collect_children(blocking=True))
+        assert not workers_here() | fork_servers_here()
+    server.server_close()
+
+
+def test_the_fork_server_ends_with_its_killed_master(elsewhere: Path) -> None:
+    code = (
+        HOLDING
+        + """
+import threading
+threading.Thread(target=server.serve_forever).start()
+threading.Event().wait()
+"""
+    )
+    with program(code.format(strategy="accept"), elsewhere) as it:
+        it.address()
+        everybody = it.workers(2) | it.fork_servers()
+        assert len(everybody) == 3
+        os.kill(it.pid, signal.SIGKILL)
+        it.ends()
+        assert orphans_end(everybody, AT_ONCE)
+
+
+def test_the_fork_server_leaves_when_it_is_told_to_by_a_signal(
+    running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SIGTERM to the whole group, say."""
+    caplog.set_level(logging.INFO, "prefork")
+    with running(pool_of(who)) as server:
+        idle_workers(server, 2)
+        pid = the_fork_server()
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: "exited with code 12" in caplog.text, what="the reason in the log")
+        assert messages(caplog.records, logging.WARNING) == []
+        [started] = events(caplog.records, "fork_server_started")
+        assert started.pid == pid
+        assert "MainThread" in started.threads
+        assert not fork_servers_here()
+        assert len(server.active_children) == 2
+
+
+@pytest.mark.parametrize("moment", ["wait", "peek"])
+def test_an_interrupted_birth_leaves_nobody_behind(
+    moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_none: None
+) -> None:
+    """Ctrl-C, say: where other threads live it cannot be held back, and the program may go on."""
+    master, real, interruptions = os.getpid(), getattr(Channel, moment), [KeyboardInterrupt()]
+
+    def interrupted(channel: Channel, *timeout: float) -> Any:
+        answer = real(channel, *timeout)
+        if os.getpid() == master and interruptions:
+            raise interruptions.pop()
+        return answer
+
+    monkeypatch.setattr(Channel, moment, interrupted)
+    with pool_of(who) as server:
+        with pytest.raises(KeyboardInterrupt):
+            within(lambda: server.serve_forever(0.01))
+        assert not takes_in_orphans()
+    assert children() == set()

@@ -1,0 +1,317 @@
+"""A process that is forked to be the master's child is forked twice. Whoever of the three that
+takes part is killed, at whatever point: the master keeps no zombie, and no child that it does not
+know, and nobody stays alive who serves nothing. It collects no child of the program's.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from prefork.linux import fork
+from prefork.linux.syscalls import System
+from prefork.master import fork_server
+from prefork.master.origins import mold_promotion
+from prefork.master.origins.mold_promotion import MoldPromotion
+from prefork.policies import promotion
+from prefork.socketserver.pool.mixin import master_of
+from tests.support.announcements import Gate, Told
+from tests.support.children import (
+    Child,
+    children,
+    children_of,
+    fork_and_run,
+    has_ended,
+    peek_exit_code,
+    state_of,
+)
+from tests.support.clients import connections
+from tests.support.deadlines import Call, within
+from tests.support.molds import all_renewed, reforking_pool
+from tests.support.polling import eventually
+from tests.support.pools import Handler, answer, idle_workers, pool_of, waiting_clients, who
+from tests.support.programs import fork_servers_among
+from tests.support.serving import start_serving
+from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+
+WORKERS = 2
+WARM = 5
+
+
+class Trap:
+    """Holds the next process that comes to a point of a birth, once the trap is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate, point: str) -> None:
+        self._told = told
+        self._gate = gate
+        self._is_set = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
+        self.fork_server = self.between = self.newborn = 0
+        """Who takes part, once it is `sprung`."""
+
+        def holding(call: Callable[..., Any]) -> Callable[..., Any]:
+            def held(*arguments: Any) -> Any:
+                self._spring()
+                return call(*arguments)
+
+            return held
+
+        owner, name = {
+            "before the second fork": (fork, "_fork_and_end"),
+            "after the second fork": (System, "exit"),
+            "before the first is collected": (fork, "_status_of"),
+        }[point]
+        self._is_between = name != "_status_of"
+        monkeypatch.setattr(owner, name, holding(getattr(owner, name)))
+
+    def _spring(self) -> None:
+        try:
+            os.eventfd_read(self._is_set)
+        except BlockingIOError:
+            return
+        self._told.say("held", os.getpid(), os.getppid())
+        self._gate.wait()
+
+    def set(self) -> None:
+        os.eventfd_write(self._is_set, 1)
+
+    @property
+    def sprung(self) -> bool:
+        for line in self._told.so_far():
+            held, above = map(int, line.split()[1:])
+            self.fork_server, self.between = (above, held) if self._is_between else (held, 0)
+            self.newborn = next(iter(children_of(self.between)), 0)
+        return bool(self.fork_server)
+
+    def pid_of(self, part: str) -> int:
+        parts = {"fork_server": self.fork_server, "between": self.between, "newborn": self.newborn}
+        return parts[part]
+
+    def kill(self, part: str) -> None:
+        with contextlib.suppress(ProcessLookupError):  # the master was faster
+            os.kill(self.pid_of(part), signal.SIGKILL)
+
+    def close(self) -> None:
+        os.close(self._is_set)
+
+
+@pytest.fixture
+def trap_at(monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate) -> Iterator[Any]:
+    traps = []
+
+    def make(point: str) -> Trap:
+        traps.append(Trap(monkeypatch, told, gate, point))
+        return traps[-1]
+
+    yield make
+    for trap in traps:
+        trap.close()
+
+
+@pytest.fixture(autouse=True)
+def one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first mold is grown at once, another one not before the test is over."""
+    monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(promotion, "BACK_OFF", 1000.0)
+
+
+@pytest.fixture
+def own_child() -> Iterator[Child]:
+    """A child of the program's that has ended, which the program is to collect."""
+    child = Child(fork_and_run(lambda: os._exit(7)))
+    peek_exit_code(child.pid)
+    yield child
+    child.dispose()
+
+
+def spring(server: Any, trap: Trap, birth: str) -> None:
+    """Have a birth begun, as far as to the trap."""
+    if birth == "by the mold":
+        all_renewed(server)
+    idle_workers(server, WORKERS)
+    trap.set()
+    if birth != "of the mold":
+        os.kill(min(server.active_children), signal.SIGKILL)
+        eventually(lambda: trap.sprung, what="a birth")
+    else:  # a client whom the worker that is held had seen waits until it comes back
+        with connections(server.server_address, WORKERS * WARM):
+            eventually(lambda: trap.sprung, what="a birth")
+
+
+def pool_with_births(birth: str) -> Any:
+    if birth == "by the fork_server":
+        return pool_of(who, workers=WORKERS)
+    return reforking_pool(who, after=WARM, workers=WORKERS)
+
+
+def nobody_else_is_left(server: Any, own: Child) -> None:
+    """Every child is a worker that the master knows, or forks workers for it, or is our own."""
+
+    def strangers() -> list[tuple[int, str]]:
+        rest = children() - server.active_children - {own.pid}
+        return [(pid, state_of(pid)) for pid in rest - fork_servers_among(rest)]
+
+    idle_workers(server, WORKERS)
+    eventually(lambda: not strangers(), what=f"end of {strangers()}")
+
+
+BIRTHS = ["by the fork_server", "by the mold", "of the mold"]
+INTERRUPTIONS = [
+    ("before the second fork", ["fork_server"]),
+    ("before the second fork", ["between"]),
+    ("before the second fork", ["fork_server", "between"]),
+    ("before the second fork", ["between", "fork_server"]),
+    ("after the second fork", ["fork_server"]),
+    ("after the second fork", ["between"]),
+    ("after the second fork", ["newborn"]),
+    ("after the second fork", ["fork_server", "between"]),
+    ("after the second fork", ["fork_server", "newborn"]),
+    ("after the second fork", ["between", "newborn"]),
+    ("after the second fork", ["newborn", "between", "fork_server"]),
+    ("before the first is collected", ["fork_server"]),
+]
+
+
+@pytest.mark.parametrize("birth", BIRTHS)
+@pytest.mark.parametrize(
+    ("point", "killed"), INTERRUPTIONS, ids=[f"{p}-{' '.join(k)}" for p, k in INTERRUPTIONS]
+)
+def test_a_birth_that_is_interrupted_leaves_nobody(
+    birth: str,
+    point: str,
+    killed: list[str],
+    trap_at: Callable[[str], Trap],
+    gate: Gate,
+    running: Any,
+    errors: Any,
+    own_child: Child,
+) -> None:
+    """A zombie in the master used to stay: who is killed between two forks has no other parent."""
+    trap = trap_at(point)
+    with running(pool_with_births(birth)) as server:
+        spring(server, trap, birth)
+        for part in killed:
+            trap.kill(part)
+            assert has_ended(trap.pid_of(part))
+        gate.open()
+        nobody_else_is_left(server, own_child)
+        assert own_child.exit_code() == 7
+    errors()
+
+
+@pytest.mark.parametrize("killed", [[], ["fork_server"]], ids=["stuck", "fork_server killed"])
+@pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
+@pytest.mark.parametrize("birth", BIRTHS)
+def test_whoever_keeps_a_birth_from_its_end_is_ended(
+    birth: str,
+    point: str,
+    killed: list[str],
+    trap_at: Callable[[str], Trap],
+    running: Any,
+    errors: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    own_child: Child,
+) -> None:
+    """The gate stays closed, so the one in between never ends by itself."""
+    trap = trap_at(point)
+    with running(pool_with_births(birth)) as server:
+        if birth == "by the mold":
+            all_renewed(server)
+        idle_workers(server, WORKERS)
+        monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.3)
+        monkeypatch.setattr(mold_promotion, "FORK_TIMEOUT", 0.3)
+        if birth == "of the mold":
+            server.prefork_settings = dataclasses.replace(
+                server.prefork_settings, start_timeout=0.3
+            )
+        spring(server, trap, birth)
+        for part in killed:
+            trap.kill(part)
+        eventually(lambda: not state_of(trap.between), what="end of the one in between")
+        nobody_else_is_left(server, own_child)
+        assert own_child.exit_code() == 7
+    errors()
+
+
+@pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
+def test_a_server_that_stops_while_a_mold_is_forked_leaves_nobody(
+    point: str,
+    trap_at: Callable[[str], Trap],
+    told: Told,
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mold that nobody wants any more is waited for, however long its fork takes."""
+    end = MoldPromotion.end
+
+    def told_end(self: MoldPromotion, *arguments: Any) -> None:
+        told.say("ending")
+        end(self, *arguments)
+
+    monkeypatch.setattr(MoldPromotion, "end", told_end)
+    trap = trap_at(point)
+    server = pool_with_births("of the mold")
+    thread = start_serving(server)
+    spring(server, trap, "of the mold")
+    stopping = Call(server.shutdown)
+    told.wait_for(b"ending")
+    gate.open()
+    stopping.result()
+    thread.wait_until_it_ended()
+    within(server.server_close)
+    assert children() == set()
+
+
+def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
+    trap_at: Callable[[str], Trap], held: Handler, told: Told, gate: Gate
+) -> None:
+    """It was busy when the order came, and asks before it obeys."""
+    trap = trap_at("before the second fork")
+    server = reforking_pool(held, after=1000, workers=1)
+    thread = start_serving(server)
+    with waiting_clients(server.server_address, 2) as clients:
+        told.wait_for(b"entered")
+        gate.let_through()
+        assert answer(clients[0]) == b"served 0"
+        told.wait_for(b"entered")
+        tell_the_busy_worker_to_fork(server)
+        trap.set()
+        thread.shut_down()
+        gate.open()
+        assert answer(clients[1]) == b"served 1"
+    within(server.server_close)
+    assert not trap.sprung
+    assert children() == set()
+
+
+def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
+    running: Any, told: Told, gate: Gate
+) -> None:
+    """Those of what handlers start would stay with it, and nobody would collect them."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("entered")
+        gate.wait()
+
+    with running(reforking_pool(handler, after=1000, workers=1)) as server:
+        set_taking_in_orphans(0)
+        try:
+            with connections(server.server_address, 2):
+                told.wait_for(b"entered")
+                gate.let_through()
+                told.wait_for(b"entered")
+                tell_the_busy_worker_to_fork(server)
+                assert not takes_in_orphans()
+        finally:
+            set_taking_in_orphans(1)
+
+
+def tell_the_busy_worker_to_fork(server: Any) -> None:
+    """It reads that when its request is done."""
+    server.prefork_settings = dataclasses.replace(server.prefork_settings, refork_after=1)
+    master: Any = master_of(server)
+    origin = master._origin
+    eventually(lambda: origin._promotion is not None, what="an order to a busy worker")

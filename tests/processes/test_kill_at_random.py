@@ -1,0 +1,201 @@
+"""`kill -9` of workers at random, and of the master, under load.
+
+The first runs for some three seconds, or for as many as PREFORK_TEST_KILL_SECONDS says: 20 to see
+what the project promises.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.children import children, has_ended
+from tests.support.clients import connect
+from tests.support.deadlines import WHOLE_TEST, within
+from tests.support.groups import Tcp, group_of
+from tests.support.leaks import descriptors
+from tests.support.load import CLIENTS, LoadSample
+from tests.support.polling import eventually
+from tests.support.pools import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
+from tests.support.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
+from tests.support.serving import start_serving
+
+SECONDS = float(os.environ.get("PREFORK_TEST_KILL_SECONDS", "3"))
+ANSWERS_BETWEEN_KILLS = 30
+"""The rhythm of the kills: some ten in a second."""
+
+WORKERS = 4
+
+
+def slow_who(request: Any, client_address: Any, server: Any) -> None:
+    """Says who it is as soon as it is entered, works a little, and says that it has."""
+    request.recv(1)
+    request.sendall(b"%d " % os.getpid())
+    end = time.monotonic() + 0.005
+    while time.monotonic() < end:
+        pass
+    request.sendall(b"served")
+
+
+def signal_somebody(server: Any, number: int) -> set[int]:
+    """Send a signal to a worker; nobody, if there is none just now."""
+    workers = sorted(server.active_children)
+    for victim in random.sample(workers, min(len(workers), 1)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, number)
+            return {victim}
+    return set()
+
+
+def kinds_of_descriptors() -> list[str]:
+    """What is open in this process, the master's: not which of them."""
+    return sorted(target.partition(":")[0] for _, target in descriptors())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + WHOLE_TEST)
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("fork_from", ["auto", "master", "mold"])
+def test_workers_killed_at_random_cost_their_own_request_only(
+    strategy: str, fork_from: str, errors: Any
+) -> None:
+    """Nobody else notices, and nothing is left of the dead."""
+    if fork_from == "mold" and strategy not in STANDING:
+        pytest.skip("no worker gets warm")
+    settings = {"fork_from": fork_from, "refork_after": 100}
+    server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    thread = start_serving(server)
+    if strategy in STANDING:
+        idle_workers(server, WORKERS)
+    before = kinds_of_descriptors()
+    killed: set[int] = set()
+    load = LoadSample(server.server_address)
+    with load.running():
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end or len(killed) <= SECONDS:
+            load.wait_for_answers(ANSWERS_BETWEEN_KILLS)
+            killed |= signal_somebody(server, signal.SIGKILL)
+        assert thread.is_alive()
+    assert load.refused == []
+    # A request that was lost was in the hands of one that was killed, and each had one.
+    assert {int(text.split()[0]) for text in load.broken if text} <= killed
+    assert len(load.broken) <= len(killed)
+    if strategy in STANDING:
+        whole = idle_workers(server, WORKERS)
+        assert len(whole) == WORKERS
+        eventually(lambda: workers_here() == whole, what="no zombie")
+    else:
+        eventually(lambda: workers_here() == set(), what="no zombie")
+    eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
+    thread.shut_down()
+    within(server.server_close)
+    assert thread.raised is None
+    assert len(errors()) <= len(killed)
+    errors()
+
+
+@pytest.mark.slow
+def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
+    strategy: str, errors: Any
+) -> None:
+    """Whichever member it came to."""
+    servers = [Tcp(LOOPBACK, slow_who) for _ in range(2)]
+    group = group_of(*servers, strategy=strategy, workers=WORKERS)
+    thread = start_serving(group)
+    killed: set[int] = set()
+    loads = [LoadSample(server.server_address) for server in servers]
+    with loads[0].running(), loads[1].running():
+        for _ in range(10):
+            for load in loads:
+                load.wait_for_answers(ANSWERS_BETWEEN_KILLS // 2)
+            killed |= signal_somebody(group, signal.SIGKILL)
+        assert thread.is_alive()
+    broken = [text for load in loads for text in load.broken]
+    assert all(load.refused == [] for load in loads)
+    assert {int(text.split()[0]) for text in broken if text} <= killed
+    assert len(broken) <= len(killed)
+    thread.shut_down()
+    within(group.server_close)
+    assert thread.raised is None
+    assert len(errors()) <= len(killed)
+    errors()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("errors", "no_pauses")
+@pytest.mark.parametrize("fork_from", ["auto", "mold"])
+def test_workers_ended_politely_at_random_cost_nobody_anything(
+    strategy: str, fork_from: str, running: Any
+) -> None:
+    """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
+    settings = {"fork_from": fork_from, "refork_after": 10}
+    pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    with running(pool) as server:
+        load = LoadSample(server.server_address)
+        with load.running():
+            for _ in range(20):
+                load.wait_for_answers(10)
+                signal_somebody(server, signal.SIGTERM)
+    assert load.refused == []
+    assert load.broken == []
+
+
+MASTER = (
+    HOLDING
+    + """
+server.max_children = 4
+server.serve_forever()
+"""
+)
+
+
+@pytest.mark.one_queue
+def test_a_killed_master_takes_its_idle_workers_along_and_frees_the_port(
+    strategy: str, elsewhere: Path
+) -> None:
+    """The idle ones go within a second, busy ones after their request, and the port is free."""
+    with program(MASTER.format(strategy=strategy), elsewhere) as it:
+        address = it.address()
+        with connect(address) as one, connect(address) as two:
+            busy = set()
+            for client in (one, two):
+                client.sendall(b"h")
+                busy.add(first_word(client))
+            workers = it.workers(4 if strategy in STANDING else 2)
+            assert busy <= workers
+            os.kill(it.pid, signal.SIGKILL)
+            it.ends()
+            assert orphans_end(workers - busy, AT_ONCE)
+            assert not any(has_ended(pid, 0) for pid in busy)
+            for client in (one, two):
+                client.sendall(b"!")
+                assert answer(client) == b"served"
+        assert orphans_end(busy)
+        assert refuses(address)
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(address)
+
+
+@pytest.mark.slow
+def test_a_master_killed_under_load_leaves_nobody(strategy: str, elsewhere: Path) -> None:
+    """In whatever state the workers are at that moment."""
+    with program(MASTER.format(strategy=strategy), elsewhere) as it:
+        address = it.address()
+        load = LoadSample(address)
+        with load.running():
+            load.wait_for_answers(200)
+            before = children()
+            os.kill(it.pid, signal.SIGKILL)
+            it.ends()
+            orphans = children() - before
+            eventually(lambda: len(load.refused) == CLIENTS, what="end of all answers")
+        assert orphans_end(orphans)
+        assert refuses(address)
+        assert it.errors() == ""

@@ -1,0 +1,294 @@
+"""Workers that are forked from a warm one, generation after generation."""
+
+import gc
+import inspect
+import logging
+import os
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from prefork import PreforkUDPServer, ThreadingMixIn
+from prefork.socketserver.pool.mixin import master_of
+from prefork.state.lifecycle import WorkerState
+from tests.support.announcements import Gate, Told
+from tests.support.children import command_of
+from tests.support.clients import ask, connect, datagram_socket
+from tests.support.deadlines import EXCHANGE, stretched, within
+from tests.support.groups import Tcp, group_of
+from tests.support.load import LoadSample
+from tests.support.molds import all_renewed, generations, reforking_pool
+from tests.support.polling import eventually
+from tests.support.pools import (
+    LOOPBACK,
+    STANDING,
+    Threaded,
+    answer,
+    events,
+    idle_workers,
+    states,
+    who,
+)
+from tests.support.programs import (
+    fork_servers_here,
+    the_fork_server,
+    workers_here,
+)
+from tests.support.serving import start_serving
+
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
+    strategy: str, running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """This is what it is for: caches, connections' metadata, compiled code."""
+    caplog.set_level(logging.INFO, "prefork")
+    loaded: list[int] = []
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        if not loaded:
+            loaded.append(os.getpid())
+        request.sendall(b"%d" % loaded[0])
+
+    server = reforking_pool(handler, strategy=strategy, workers=3)
+    with running(server):
+        first = idle_workers(server, 3)
+        all_renewed(server)
+        loaders = {int(ask(server.server_address)) for _ in range(12)}
+        assert len(loaders) == 1
+        assert loaders <= first
+        assert not loaders & server.active_children
+    ready = events(caplog.records, "generation_ready")[0]
+    assert ready.generation == 1
+    assert {ready.parent_pid} == loaders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STANDING)
+def test_nobody_is_lost_while_generations_follow_each_other_under_load(
+    strategy: str, running: Any
+) -> None:
+    """And never are more workers out, nor more processes there, than allowed."""
+    least, most = 99, 0
+
+    def count(self: Any) -> None:
+        nonlocal least, most
+        master: Any = master_of(self)
+        records = list(master._pool)
+        if records and max(record.generation for record in records):
+            least = min(least, sum(r.state is WorkerState.SERVING for r in records))
+        most = max(most, len(records))
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        request.recv(1)
+        request.sendall(b"%d served" % os.getpid())
+
+    server = reforking_pool(handler, strategy=strategy, workers=4, service_actions=count)
+    with running(server):
+        idle_workers(server, 4)
+        load = LoadSample(server.server_address)
+        with load.running():
+            while min(generations(server), default=0) < 3:
+                load.wait_for_answers(50)
+    assert load.refused == []
+    assert load.broken == []
+    assert least >= 3
+    assert most == 4
+
+
+def test_as_many_are_out_as_max_unavailable_says(running: Any, gate: Gate) -> None:
+    """New ones that do not get ready stop the rolling there."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        warm.append(True)
+        request.sendall(b"x")
+
+    warm: list[bool] = []
+    server = reforking_pool(
+        handler,
+        workers=4,
+        worker_started=lambda self: gate.wait() if warm else None,
+        settings={"max_unavailable": 2},
+    )
+    with running(server):
+        idle_workers(server, 4)
+
+        def two_are_out() -> bool:
+            ask(server.server_address)
+            now = states(server)
+            return len(now) == 4 and now.count("starting") == 2
+
+        eventually(two_are_out, what=f"two who are starting ({states(server)} now)")
+        for _ in range(10):
+            assert two_are_out()
+        gate.open()
+        all_renewed(server)
+
+
+def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) -> None:
+    """The mold closes what must not be shared, and each worker opens its own."""
+    server = reforking_pool(
+        who,
+        after=50,
+        worker_started=lambda self: told.say("started", os.getpid()),
+        worker_promoted=lambda self: told.say("promoted", os.getpid()),
+        worker_leaving=lambda self: told.say("leaving", os.getpid()),
+    )
+    with running(server):
+        first = idle_workers(server, 2)
+        all_renewed(server)
+        mold = the_fork_server()
+        assert command_of(mold) == "prefork: mold"
+        assert mold not in server.active_children
+        workers = idle_workers(server, 2)
+        assert workers_here() == workers
+    story = told.so_far()
+    assert b"promoted %d" % mold in story
+    assert {b"started %d" % pid for pid in first | workers} <= set(story)
+    assert {b"leaving %d" % pid for pid in first | workers} <= set(story)
+    assert b"leaving %d" % mold not in story
+
+
+def test_one_mold_replaces_another_and_nothing_piles_up(running: Any) -> None:
+    """Neither frames on the stack nor descriptors, however many generations there have been."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        request.sendall(b"%d %d" % (len(inspect.stack(0)), descriptors))
+
+    with running(reforking_pool(handler, after=3, workers=1)) as server:
+        all_renewed(server, 1)
+        before = ask(server.server_address)
+        all_renewed(server, 5)
+        the_fork_server()
+        assert ask(server.server_address) == before
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_workers_with_threads_are_renewed_between_two_requests(strategy: str, running: Any) -> None:
+    """Each counts its requests once, in its own place."""
+    server = reforking_pool(who, base=Threaded, strategy=strategy)
+    with running(server):
+        all_renewed(server, 2)
+        workers = idle_workers(server, 2)
+        served = sum(worker.served for worker in server.prefork_status())
+        for _ in range(4):
+            if int(ask(server.server_address)) not in workers:
+                return  # the next generation is here already
+        idle_workers(server, 2)
+        if server.active_children == workers:
+            assert sum(w.served for w in server.prefork_status()) == served + 4
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) -> None:
+    """Each member serves on, with threads or without."""
+
+    def count_threads(request: Any, client_address: Any, server: Any) -> None:
+        request.sendall(b"%d" % threading.active_count())
+
+    class Threads(ThreadingMixIn, Tcp):
+        worker_promoted = lambda self: told.say("promoted")  # noqa: E731
+
+    kinds = (Tcp,) if strategy == "handoff" else (Tcp, Threads)
+    members = [kind(LOOPBACK, count_threads) for kind in kinds]
+    group = group_of(*members, strategy=strategy)
+    group.prefork_settings = replace(group.prefork_settings, fork_from="mold", refork_after=10)
+    with running(group):
+
+        def renewed() -> bool:
+            for one in members:
+                assert ask(one.server_address) == (b"2" if isinstance(one, Threads) else b"1")
+            return len(group.prefork_status()) == 2 and min(generations(group)) >= 2
+
+        eventually(renewed, what="generation 2")
+    if Threads in kinds:
+        told.wait_for(b"promoted")
+
+
+def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
+    """`max_requests` goes on as before, in every generation."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        loaded.append(os.getpid())
+        request.sendall(b"%d %d" % (loaded[0], os.getpid()))
+
+    loaded: list[int] = []
+    pool = reforking_pool(handler, after=5, workers=1, settings={"max_requests": 8})
+    with running(pool) as server:
+        all_renewed(server)
+        seen = [ask(server.server_address).split() for _ in range(30)]
+    assert {loader for loader, _ in seen} == {seen[0][0]}
+    assert len({pid for _, pid in seen}) >= 3
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_server_may_close_while_a_mold_grows(
+    strategy: str, told: Told, gate: Gate, errors: Any
+) -> None:
+    """It is no worker: nobody waits for it."""
+
+    def worker_promoted(self: Any) -> None:
+        told.say("promoted", os.getpid())
+        gate.wait()
+
+    server = reforking_pool(who, strategy=strategy, worker_promoted=worker_promoted)
+    thread = start_serving(server)
+    eventually(lambda: ask(server.server_address) and told.so_far(), what="a mold")
+    thread.shut_down()
+    within(server.server_close)
+    assert thread.raised is None
+    assert not workers_here() | fork_servers_here()
+
+
+@pytest.mark.parametrize("strategy", STANDING)
+def test_a_server_may_close_while_workers_are_replaced(
+    strategy: str, told: Told, gate: Gate
+) -> None:
+    server = reforking_pool(
+        who, strategy=strategy, workers=3, worker_promoted=lambda self: told.say("promoted")
+    )
+    thread = start_serving(server)
+    eventually(lambda: ask(server.server_address) and told.so_far(), what="a mold")
+    with connect(server.server_address) as client:
+        thread.shut_down()
+        within(server.server_close)
+        assert answer(client).isdigit()
+    assert thread.raised is None
+    assert not workers_here() | fork_servers_here()
+
+
+def test_datagram_servers_are_renewed_as_well(running: Any) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        _, sock = request
+        loaded.append(os.getpid())
+        sock.sendto(b"%d" % loaded[0], client_address)
+
+    loaded: list[int] = []
+    server = reforking_pool(handler, base=PreforkUDPServer, address=LOOPBACK, after=5)
+    with running(server), datagram_socket(server.server_address) as client:
+        client.settimeout(stretched(EXCHANGE))
+
+        def loader() -> bytes:
+            client.sendto(b"x", server.server_address)
+            return client.recv(100)
+
+        eventually(lambda: loader() and min(generations(server)) >= 3, what="generation 3")
+        assert len({loader() for _ in range(10)}) == 1
+
+
+def test_what_is_shared_is_kept_from_the_garbage_collector(running: Any) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        kept.append([[] for _ in range(1000)])
+        request.sendall(b"%d" % gc.get_freeze_count())
+
+    kept: list[Any] = []
+    with running(reforking_pool(handler, workers=1)) as server:
+        idle_workers(server, 1)
+        before = int(ask(server.server_address))
+        all_renewed(server)
+        assert int(ask(server.server_address)) > before + 5000

@@ -1,0 +1,217 @@
+"""handle_request() on pool servers: one request each, given to a worker."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from prefork import PreforkUDPServer
+from tests.support.announcements import Gate, Told
+from tests.support.children import children
+from tests.support.clients import ask, connect, datagram_socket, receive_all
+from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
+from tests.support.polling import eventually
+from tests.support.pools import (
+    STANDING,
+    Handler,
+    answer,
+    idle_workers,
+    pool_of,
+    waiting_clients,
+    who,
+)
+from tests.support.serving import serving, start_serving
+
+
+def test_each_call_serves_one_request_in_a_worker(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    """The loop is the program's own: it takes exactly as many as it asks for."""
+    server = pool_of(held, strategy=strategy, timeout=stretched(EXCHANGE))
+    with server, waiting_clients(server.server_address, 3) as clients:
+        for _ in range(2):
+            within(server.handle_request)
+            assert int(told.wait_for(b"entered")) != os.getpid()
+        assert len(server.active_children) == 2
+        gate.open()
+        assert [receive_all(client) for client in clients[:2]] == [b"served 0", b"served 1"]
+        server.timeout = 0
+        clients[2].settimeout(0)
+        try:
+            early = clients[2].recv(1)
+        except BlockingIOError:
+            early = b""
+        assert early == b"", "nobody asked for the third one"
+
+
+def test_no_more_than_max_children_at_a_time(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    """The full pool leaves the request in the backlog until there is a place, or time is over."""
+    server = pool_of(held, strategy=strategy, workers=1, timeout=stretched(EXCHANGE))
+    with server, waiting_clients(server.server_address, 2) as clients:
+        within(server.handle_request)
+        told.wait_for(b"entered")
+        server.timeout = 0.02
+        server.handle_timeout = lambda: "timed out"
+        assert within(server.handle_request) == "timed out"
+        assert told.so_far() == []
+        server.timeout = stretched(EXCHANGE)
+        waiting = Call(server.handle_request)
+        gate.let_through()
+        told.wait_for(b"entered")
+        waiting.result()
+        assert len(server.active_children) == 1
+        gate.open()
+        assert [receive_all(client) for client in clients] == [b"served 0", b"served 1"]
+
+
+def test_the_shorter_of_both_timeouts_counts(strategy: str) -> None:
+    """`timeout` and the socket's own."""
+    for own, of_socket in ((0.02, None), (None, 0.02), (0.02, HANG), (HANG, 0.02)):
+        with pool_of(who, strategy=strategy, timeout=own) as server:
+            server.handle_timeout = lambda: "timed out"
+            server.socket.settimeout(of_socket)
+            assert within(server.handle_request) == "timed out"
+
+
+def test_the_default_timeout_is_the_documented_one() -> None:
+    """ForkingMixIn's 300 seconds."""
+    with pool_of(who) as server:
+        assert server.timeout == 300
+
+
+def test_a_program_may_serve_one_request_first_and_then_for_ever(strategy: str) -> None:
+    """And once more in the end."""
+    server = pool_of(who, strategy=strategy, timeout=stretched(EXCHANGE))
+
+    def one() -> int:
+        with connect(server.server_address) as client:
+            within(server.handle_request)
+            return int(receive_all(client))
+
+    first = one()
+    with server:
+        with serving_only(server):
+            second = int(ask(server.server_address))
+        third = one()
+    assert os.getpid() not in {first, second, third}
+    assert children() == set()
+
+
+@contextlib.contextmanager
+def serving_only(server: Any) -> Iterator[None]:
+    """Serve for a while and do not close.
+
+    As long as a worker of the run is there, it may take what comes: it is waited for.
+    """
+    thread = start_serving(server)
+    try:
+        yield
+    finally:
+        thread.shut_down()
+    assert thread.raised is None
+    eventually(lambda: server.collect_children() or not server.active_children, what="rest")
+
+
+def test_grace_is_counted_from_the_close(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    """A worker of handle_request() has that long to finish, too; it used to have no time at all."""
+    server = pool_of(
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(EXCHANGE)},
+    )
+    with connect(server.server_address) as client:
+        client.sendall(b"x")
+        within(server.handle_request)
+        told.wait_for(b"entered")
+        closing = Call(server.server_close)
+        eventually(
+            lambda: [w.state for w in server.prefork_status()] == ["retiring"], what="retirement"
+        )
+        gate.open()
+        assert answer(client) == b"served x"
+        closing.result()
+
+
+def test_grace_also_bounds_what_came_after_a_first_run(
+    strategy: str, held: Handler, told: Told, caplog: Any
+) -> None:
+    """The rule for the end is the same whatever was before."""
+    server = pool_of(
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(0.2)},
+    )
+    with serving_only(server):
+        if strategy in STANDING:
+            idle_workers(server, 2)
+    with connect(server.server_address) as client:
+        client.sendall(b"x")
+        within(server.handle_request)
+        told.wait_for(b"entered")
+        within(server.server_close)
+        assert answer(client) == b""
+    assert "graceful_timeout" in caplog.text
+
+
+def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
+    server = pool_of(
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(0.2)},
+    )
+    with serving_only(server):
+        if strategy in STANDING:
+            idle_workers(server, 2)
+    with server, connect(server.server_address) as client:
+        client.sendall(b"x")
+        within(server.handle_request)
+        told.wait_for(b"entered")
+        server.timeout = 0.2
+        within(server.handle_request)  # times out, and looks at the deadlines
+        within(server.handle_request)
+        gate.open()
+        assert answer(client) == b"served x"
+
+
+def test_datagrams_one_by_one(strategy: str) -> None:
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        data, sock = request
+        sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
+
+    server = pool_of(handler, strategy=strategy, base=PreforkUDPServer, timeout=stretched(EXCHANGE))
+    with server, datagram_socket(server.server_address) as client:
+        for number in range(3):
+            client.sendto(b"%d" % number, server.server_address)
+            within(server.handle_request)
+            data, pid = client.recv(100).split()
+            assert int(data) == number
+            assert int(pid) != os.getpid()
+
+
+def test_a_stop_asked_by_the_handler_does_not_end_a_later_run(strategy: str) -> None:
+    """In ForkingMixIn it has no effect under handle_request() either."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        if request.recv(10) == b"quit":
+            server.shutdown()
+        request.sendall(b"done")
+
+    server = pool_of(handler, strategy=strategy, timeout=stretched(EXCHANGE))
+    with waiting_clients(server.server_address, 0), connect(server.server_address) as client:
+        client.sendall(b"quit")
+        client.shutdown(socket.SHUT_WR)
+        within(server.handle_request)
+        assert receive_all(client) == b"done"
+    with serving(server):
+        assert ask(server.server_address, b"x") == b"done"

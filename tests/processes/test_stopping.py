@@ -1,0 +1,178 @@
+"""Stopping loses nobody: whoever waits in the backlog when the server ends is served first."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork import PreforkTCPServer, PreforkUnixStreamServer
+from tests.support.announcements import Gate, Told
+from tests.support.children import child_running, state_of
+from tests.support.clients import ask
+from tests.support.deadlines import within
+from tests.support.polling import eventually
+from tests.support.pools import (
+    LOOPBACK,
+    STANDING,
+    Handler,
+    answer,
+    answers_if_stopped,
+    gone,
+    idle_workers,
+    pool_of,
+    refuses,
+    served,
+    states,
+    waiting_clients,
+)
+from tests.support.serving import start_serving
+
+
+@pytest.fixture(params=[PreforkTCPServer, PreforkUnixStreamServer])
+def kind(request: pytest.FixtureRequest, short_path: Path) -> dict[str, Any]:
+    """The arguments for a pool over TCP, and over Unix sockets."""
+    unix = request.param is PreforkUnixStreamServer
+    return {"base": request.param, "address": str(short_path / "s") if unix else LOOPBACK}
+
+
+@pytest.mark.one_queue
+def test_clients_in_the_backlog_are_served_before_the_listener_closes(
+    strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
+) -> None:
+    """gunicorn serves 2 of 20 in this situation."""
+    server = pool_of(held, strategy=strategy, workers=2, **kind)
+    assert answers_if_stopped(server, told, gate, clients=20, entered=2) == served(20)
+    assert refuses(server.server_address)
+
+
+def test_clients_that_come_after_shutdown_are_served_before_the_listener_closes(
+    strategy: str, kind: dict[str, Any], held: Handler, gate: Gate
+) -> None:
+    """Between the end of the loop and server_close() the port still takes them in."""
+    gate.open()
+    server = pool_of(held, strategy=strategy, workers=2, **kind)
+    thread = start_serving(server)
+    if strategy in STANDING:
+        workers = idle_workers(server, 2)
+    thread.shut_down()
+    if strategy in STANDING:
+        eventually(lambda: all(_ended(pid) for pid in workers), what="end of the idle workers")
+    with waiting_clients(server.server_address, 5) as clients:
+        within(server.server_close)
+        assert [answer(client) for client in clients] == served(5)
+
+
+def _ended(pid: int) -> bool:
+    return state_of(pid) in ("Z", "")
+
+
+def test_a_worker_that_dies_while_stopping_loses_its_own_request_only(
+    strategy: str, kind: dict[str, Any], told: Told, gate: Gate, errors: Any
+) -> None:
+    """The others in the backlog waited for it in vain: the pool has to go on without it."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        number = request.recv(100)
+        told.say("entered")
+        gate.wait()
+        if number == b"0":
+            os._exit(1)
+        request.sendall(b"served " + number)
+
+    server = pool_of(handler, strategy=strategy, workers=1, **kind)
+    assert answers_if_stopped(server, told, gate, clients=4) == [b"", *served(4)[1:]]
+    errors()
+
+
+def test_a_worker_at_its_limit_does_not_leave_those_behind_who_wait(
+    kind: dict[str, Any], held: Handler, told: Told, gate: Gate
+) -> None:
+    """The only worker had its last request in hand when the server ended.
+
+    It used to leave as worn out, with the order to empty the backlog unread.
+    """
+    server = pool_of(held, workers=1, settings={"max_requests": 1}, **kind)
+    assert answers_if_stopped(server, told, gate, clients=4) == served(4)
+
+
+def test_sigterm_to_a_worker_while_stopping_loses_nobody(
+    kind: dict[str, Any], held: Handler, told: Told, gate: Gate
+) -> None:
+    """A service manager signals the master and its workers alike."""
+    server = pool_of(held, workers=1, **kind)
+
+    def signal_the_worker() -> None:
+        [worker] = server.prefork_status()
+        os.kill(worker.pid, signal.SIGTERM)
+
+    answers = answers_if_stopped(server, told, gate, clients=4, meanwhile=signal_the_worker)
+    assert answers == served(4)
+
+
+def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
+    strategy: str, kind: dict[str, Any]
+) -> None:
+    """Those who come later are left out at some point: the end must be reached."""
+    server = pool_of(
+        lambda request, address, server: request.sendall(b"x"), strategy=strategy, **kind
+    )
+    thread = start_serving(server)
+    address = server.server_address
+
+    def come_again_and_again() -> None:
+        server.socket.close()  # this process is a client only
+        while True:
+            try:
+                ask(address)
+            except OSError:
+                os._exit(0)
+
+    with child_running(come_again_and_again):
+        eventually(lambda: server.prefork_status() or strategy == "fork", what="a worker")
+        thread.shut_down()
+        within(server.server_close)
+        # The clients' last connections are refused or cut off by now, so they end.
+        if strategy in STANDING:
+            assert states(server) == []
+
+
+def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
+    kind: dict[str, Any], held: Handler, told: Told, gate: Gate
+) -> None:
+    """With `block_on_close = False` nobody waits for them, yet they empty the backlog."""
+    server = pool_of(held, workers=1, block_on_close=False, **kind)
+    thread = start_serving(server)
+    with waiting_clients(server.server_address, 4) as clients:
+        pid = int(told.wait_for(b"entered"))
+        thread.shut_down()
+        within(server.server_close)
+        gate.open()
+        assert [answer(client) for client in clients] == served(4)
+    within(lambda: server.collect_children(blocking=True))
+    gone({pid})
+    within(server.server_close)
+
+
+@pytest.mark.one_queue
+def test_sigterm_handled_by_the_program_drains_everybody(
+    strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
+) -> None:
+    """As a service manager ends it: the main thread serves, the handler only asks for the end."""
+    server = pool_of(held, strategy=strategy, workers=2, **kind)
+
+    def serve() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: server.shutdown())
+        with server:
+            server.serve_forever(None)
+
+    with child_running(serve) as master:
+        with waiting_clients(server.server_address, 10) as clients:
+            for _ in range(2):
+                told.wait_for(b"entered")
+            server.socket.close()  # this process has no part in it
+            master.signal(signal.SIGTERM)
+            gate.open()
+            assert [answer(client) for client in clients] == served(10)
+        assert master.exit_code() == 0

@@ -1,0 +1,98 @@
+"""Fixtures for tests of the pool; `tests/conftest.py` makes them known to pytest."""
+
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from prefork.policies import promotion
+from tests.support.announcements import Gate, Told
+from tests.support.deadlines import HANG, stretched
+from tests.support.fake_system import MakeStage, Stage
+from tests.support.pools import Handler, messages
+
+
+@pytest.fixture(params=["accept", "fork", "handoff", "reuseport"])
+def strategy(request: pytest.FixtureRequest) -> str:
+    """The name of each strategy, one after the other."""
+    name: str = request.param
+    if name == "reuseport" and request.node.get_closest_marker("one_queue"):
+        pytest.skip("a client waits for one worker from the moment it connects")
+    return name
+
+
+@pytest.fixture
+def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStage]:
+    """Makes masters on a fake system, with so many cores."""
+    stages: list[Stage] = []
+
+    def make(cores: int = 8) -> Stage:
+        stages.append(Stage(monkeypatch, cores))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.strike()
+
+
+@pytest.fixture
+def stage(stage_of: MakeStage) -> Stage:
+    return stage_of()
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """with `mold`, one generation follows the other at once."""
+    monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(promotion, "BACK_OFF", 0.05)
+
+
+@pytest.fixture
+def held(told: Told, gate: Gate) -> Handler:
+    """A handler that says "entered PID", waits at the gate, and answers with what it was sent."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        told.say("entered", os.getpid())
+        gate.wait()
+        request.sendall(b"served " + request.recv(100))
+
+    return handler
+
+
+@pytest.fixture
+def errors(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """What the master has logged as an error until now; taking it says that it was expected.
+
+    What nobody took fails the test.
+    """
+    taken = 0
+
+    def take() -> list[str]:
+        nonlocal taken
+        everything = messages(caplog.get_records("call"), logging.ERROR)
+        news = everything[taken:]
+        taken = len(everything)
+        return news
+
+    yield take
+    assert take() == [], "errors in the log that nobody expected"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A self-signed certificate and its key, made by the openssl program."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    names = str(folder / "cert.pem"), str(folder / "key.pem")
+    command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"
+    command += f" -keyout {names[1]} -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [openssl, *command.split()], check=True, capture_output=True, timeout=stretched(HANG)
+    )
+    return names

@@ -1,0 +1,97 @@
+"""How a worker that takes datagrams decides whether to ask before it tries."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from prefork.workers.protocol.channel import Channel, Kind, Message
+from prefork.workers.server_in_worker import Taker
+from prefork.workers.sources.shared import ASKS, MAX_UNASKED, SharedDatagramSource
+from tests.support.deadlines import EXCHANGE, stretched
+from tests.support.fake_system import FakeServer
+
+
+class Inbox(FakeServer):
+    """A socket into which the test sends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listener.close()
+        self.listener, self.client = socket.socketpair(type=socket.SOCK_DGRAM)
+
+    def taker(self) -> Taker:
+        return lambda: (self.listener.recv(10, socket.MSG_DONTWAIT), None)
+
+
+class AtWork:
+    """A worker's source of datagrams; time stands still until the test moves it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000_000
+        monkeypatch.setattr("prefork.workers.sources.shared._clock", lambda: self.now)
+        self.host = Inbox()
+        self.master, self._channel = Channel.pair()
+        self.source = SharedDatagramSource(self.host, self._channel, None, requeue_after=8)
+
+    def receives(self, *datagrams: bytes) -> None:
+        for datagram in datagrams:
+            self.host.client.send(datagram)
+
+    def hopes(self) -> bool:
+        """Whether it would try although nothing is there."""
+        return self.source.wait(0)
+
+    def close(self) -> None:
+        self.master.close()
+        self._channel.close()
+        self.source._epoll.close()
+        self.host.listener.close()
+        self.host.client.close()
+
+
+@pytest.fixture
+def at_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[AtWork]:
+    at_work = AtWork(monkeypatch)
+    yield at_work
+    at_work.close()
+
+
+def fail_to_take(at_work: AtWork) -> None:
+    with pytest.raises(BlockingIOError):
+        at_work.source.take()
+
+
+def test_a_worker_asks_at_first_and_then_tries(at_work: AtWork) -> None:
+    assert not at_work.hopes()
+    at_work.receives(b"a", b"b")
+    assert at_work.source.wait(stretched(EXCHANGE))
+    assert at_work.source.take() == (b"a", None)
+    assert at_work.hopes()
+    assert at_work.source.take() == (b"b", None)
+    assert at_work.hopes()
+
+
+def test_a_worker_that_found_nothing_asks_some_times_before_it_tries_again(
+    at_work: AtWork,
+) -> None:
+    at_work.source.wait(0)
+    assert at_work.hopes()
+    fail_to_take(at_work)
+    for _ in range(ASKS):
+        assert not at_work.hopes()
+    assert at_work.hopes()
+
+
+def test_a_worker_in_a_flood_looks_at_its_orders_all_the_same(at_work: AtWork) -> None:
+    at_work.source.wait(0)
+    assert at_work.master.send(Message(Kind.RETIRE))
+    at_work.receives(b"a", b"b")
+    at_work.now += MAX_UNASKED - 1
+    assert at_work.source.wait(0)
+    assert at_work.source.take() == (b"a", None)
+    at_work.now += 1
+    assert not at_work.source.wait(0), "it would serve on, deaf to its master"
+    assert at_work.source.next_order() == Message(Kind.RETIRE)
