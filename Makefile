@@ -23,9 +23,10 @@ demo: $(RUNTIME) ## a CPU-heavy server on 1, 2, ... workers, with a table and a 
 	$(BIN)/prefork demo
 
 test: $(DEVELOPMENT) ## run the tests (`make test ARGS='-k drain'` runs some of them)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python tools/run_tests.py $(ARGS)
 
-check: lint types test ## everything a change must pass: lint, format, types, tests
+check: lint types ## what a change must pass: lint, format, types, tests (`ARGS=fast`: the quick tests)
+	$(BIN)/python tools/run_tests.py $(if $(filter fast,$(ARGS)),--fast,$(ARGS))
 
 lint: $(DEVELOPMENT) ## ruff: rules and format
 	$(BIN)/ruff check .

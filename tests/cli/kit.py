@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.children import children_of, has_ended
+from tests.support.children import children, children_of, has_ended
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
 
 HERE = Path(__file__).parent
@@ -34,6 +34,7 @@ class Program:
         environment: dict[str, str],
         inherited: Sequence[int] = (),
     ) -> None:
+        self._before = children()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "prefork", *map(str, arguments)],
             cwd=folder,
@@ -108,6 +109,10 @@ class Program:
                     os.waitpid(pid, 0)
         for stream in self._streams.values():
             stream.close()
+        for orphan in children() - self._before - {self.pid}:
+            if has_ended(orphan, EXCHANGE):  # as it does when what it worked for is gone
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(orphan, 0)
 
     def _listen(self, seconds: float) -> None:
         streams = {name: s for name, s in self._streams.items() if not s.closed}

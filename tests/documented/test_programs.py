@@ -12,7 +12,7 @@ import pytest
 from tests.documented.kit import LOOPBACK, Record, echo, has_ended, ignore, serve_one, stop
 from tests.support.announcements import Told
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, stretched, within
+from tests.support.deadlines import within
 from tests.support.serving import start_serving
 
 
@@ -65,7 +65,7 @@ def test_get_request_may_prepare_the_connection(api: Any) -> None:
     class Server(api.TCPServer):
         def get_request(self) -> Any:
             request, _ = super().get_request()
-            request.settimeout(stretched(EXCHANGE))
+            request.settimeout(5)
             return request, ("fake", 0)
 
     seen = []

@@ -78,11 +78,10 @@ def test_workers_killed_at_random_cost_their_own_request_only(
     load = LoadSample(server.server_address)
     with load.running():
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(killed) <= SECONDS:
             load.wait_for_answers(ANSWERS_BETWEEN_KILLS)
             killed |= signal_somebody(server, signal.SIGKILL)
         assert thread.is_alive()
-    assert len(killed) > SECONDS
     assert load.refused == []
     # A request that was lost was in the hands of one that was killed, and each had one.
     assert {int(text.split()[0]) for text in load.broken if text} <= killed

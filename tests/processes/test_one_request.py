@@ -143,7 +143,10 @@ def test_grace_also_bounds_what_came_after_a_first_run(
 ) -> None:
     """The rule for the end is the same whatever was before."""
     server = pool_of(
-        held, strategy=strategy, timeout=stretched(EXCHANGE), settings={"graceful_timeout": 0.05}
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
         if strategy in STANDING:
@@ -162,7 +165,10 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
 ) -> None:
     """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
     server = pool_of(
-        held, strategy=strategy, timeout=stretched(EXCHANGE), settings={"graceful_timeout": 0.1}
+        held,
+        strategy=strategy,
+        timeout=stretched(EXCHANGE),
+        settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
         if strategy in STANDING:
