@@ -171,8 +171,7 @@ class Master:
     def is_complete(self) -> bool:
         """Return whether every persistent worker that there should be is ready, and no more."""
         with self._lock:
-            wanted, most, _ = self._target()
-            return self._pool.is_complete(wanted, most)
+            return self._pool.is_complete(*self._target()[:2])
 
     def has_room(self) -> bool:
         """Whether one more worker may be forked."""
@@ -248,9 +247,10 @@ class Master:
 
     def force_stop(self) -> None:
         """Kill all workers; changes no table, so that a signal handler may call it at any time."""
-        self._lifecycle.note_forced()
-        for record in self._pool:
-            self.aborted += self._children.send_kill(record)
+        with self._lock:  # not while another thread forks a worker
+            self._lifecycle.note_forced()
+            for record in self._pool:
+                self.aborted += self._children.send_kill(record)
 
     def close(self) -> bool:
         """Close all descriptors and return true, unless workers are left, which then finish."""
@@ -377,8 +377,8 @@ class Master:
         for record in self._pool.starting():
             if now >= record.started + timeout:
                 self._children.kill(record, "it is not ready within the start_timeout")
-        if self._graceful_time_left() == 0.0 or self.state is PoolState.STOPPING:
-            self.kill("it has not finished within the graceful_timeout")
+        if self.is_forced or self._graceful_time_left() == 0.0:
+            self.kill("forced shutdown" if self.is_forced else "the graceful_timeout is over")
 
     def _graceful_time_left(self) -> float | None:
         timeout = self._server.settings().graceful_timeout

@@ -71,10 +71,10 @@ class PoolLifecycle:
     def note_forced(self) -> None:
         """Note that a signal handler kills the workers.
 
-        It may have interrupted any other event, so this changes the reason only; the state follows
-        with the next event.
+        It may have interrupted any other event, so the state follows with the next event only.
         """
         self.stop_reason = StopReason.FORCED
+        self.keeps_workers = False
 
     def note_empty(self) -> bool:
         """Note that no worker is left; return whether the pool is closed by that."""

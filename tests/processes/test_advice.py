@@ -88,7 +88,7 @@ def test_handlers_that_wait_are_advised_as_many_as_have_to_be_served_at_a_time(
         memory = 3 * sum(worker.memory or 0 for worker in after.workers) // 2
         limited = advise(before, after, memory=memory)
         assert limited.max_children == 3
-        assert "Memory stops at 3 workers" in " ".join(limited.reasons)
+        assert "Memory limits the pool to 3 workers" in " ".join(limited.reasons)
 
 
 def test_threads_are_advised_where_memory_has_no_room_for_workers(
