@@ -50,7 +50,7 @@ def program(modules: Path, folder: Path, told: Told, gate: Gate) -> Iterator[Sta
 
     yield start
     gate.open()
-    for one in started:
+    for one in reversed(started):  # each waits for all processes that came after its start
         one.dispose()
 
 

@@ -18,7 +18,7 @@ from prefork.cli.bench.options import BenchOptions
 from prefork.cli.measuring import parsing as words
 from prefork.cli.measuring import session
 from prefork.cli.outcomes import Refusal
-from prefork.loadtest import schedule as plan
+from prefork.loadtest import schedule
 from prefork.settings import Settings
 
 Parse = Callable[..., tuple[str, BenchOptions]]
@@ -165,7 +165,7 @@ def test_the_numbers_of_workers_go_beyond_the_cores(cores: int, counts: list[int
     assert default_counts(cores) == counts
 
 
-def test_cells_are_strategies_by_numbers_and_then_the_references() -> None:
+def test_candidates_are_strategies_by_numbers_and_then_the_references() -> None:
     assert candidates_of(["accept", "reuseport"], [1, 2], "udp") == (
         [
             Candidate("accept", 1),
@@ -181,8 +181,8 @@ def test_cells_are_strategies_by_numbers_and_then_the_references() -> None:
 
 @pytest.mark.parametrize("scheme", ["unix", "unixgram"])
 def test_what_does_not_fit_is_left_out_with_a_sentence(scheme: str) -> None:
-    cells, sentence = candidates_of(list(STRATEGIES), [1], scheme)
-    assert "reuseport" not in {cell.strategy for cell in cells}
+    candidates, sentence = candidates_of(list(STRATEGIES), [1], scheme)
+    assert "reuseport" not in {one.strategy for one in candidates}
     assert sentence == "reuseport is left out: it needs a TCP or UDP port."
     assert candidates_of(["reuseport"], [1], scheme) == ([], sentence)
 
@@ -204,28 +204,28 @@ def test_each_strategy_replaces_whatever_a_server_class_has_chosen(name: str) ->
 def test_there_are_more_rounds_if_trials_stay_long_enough(
     seconds: float, servers: int, tail: float, rounds: int
 ) -> None:
-    assert plan.rounds_for(seconds, servers, tail) == rounds
+    assert schedule.rounds_for(seconds, servers, tail) == rounds
 
 
 def test_rounds_go_there_and_back() -> None:
-    assert list(plan.trial_order(2, 3)) == [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
+    assert list(schedule.trial_order(2, 3)) == [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
 
 
 @pytest.mark.parametrize(
     ("left", "trials_left", "tail", "length"),
-    [(10, 10, 0, 1.0), (10, 10, 0.2, 0.8), (10, 10, 5, 0.25), (0.01, 10, 0, plan.SHORTEST)],
+    [(10, 10, 0, 1.0), (10, 10, 0.2, 0.8), (10, 10, 5, 0.25), (0.01, 10, 0, schedule.SHORTEST)],
 )
 def test_a_trial_leaves_time_for_the_requests_in_progress_at_its_end(
     left: float, trials_left: int, tail: float, length: float
 ) -> None:
-    assert plan.length_of(left, trials_left, tail) == pytest.approx(length)
+    assert schedule.length_of(left, trials_left, tail) == pytest.approx(length)
 
 
 def test_however_long_the_tails_the_time_is_kept() -> None:
     """All trials, each with a tail that is known from the one before it."""
     left, count = 45.0, 52
     for number in range(count):
-        left -= plan.length_of(left, count - number, 0.5) + 0.5
+        left -= schedule.length_of(left, count - number, 0.5) + 0.5
     assert left > -1.0
 
 
