@@ -33,13 +33,13 @@ class AtWork:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000_000
         monkeypatch.setattr("prefork.workers.sources.shared._clock", lambda: self.now)
-        self.host = Inbox()
+        self.server = Inbox()
         self.master, self._channel = Channel.pair()
-        self.source = SharedDatagramSource(self.host, self._channel, None, requeue_after=8)
+        self.source = SharedDatagramSource(self.server, self._channel, None, requeue_after=8)
 
     def receives(self, *datagrams: bytes) -> None:
         for datagram in datagrams:
-            self.host.client.send(datagram)
+            self.server.client.send(datagram)
 
     def hopes(self) -> bool:
         """Whether it would try although nothing is there."""
@@ -49,8 +49,8 @@ class AtWork:
         self.master.close()
         self._channel.close()
         self.source._epoll.close()
-        self.host.listener.close()
-        self.host.client.close()
+        self.server.listener.close()
+        self.server.client.close()
 
 
 @pytest.fixture
