@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from prefork.master.strategies.handoff_dispatcher import MAX_IN_CHANNEL
 from prefork.state.lifecycle import WorkerEvent
 from prefork.workers.protocol.messages import MAX_BODY, Kind
-from prefork.workers.protocol.channel import MAX_BODY, Kind
 from tests.support.fake_handoff import HandoffPool
 from tests.support.pools import messages
 
