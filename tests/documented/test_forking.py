@@ -322,7 +322,7 @@ def test_the_mix_in_needs_no_constructor(api: Any, told: Told) -> None:
             pass
 
     server = Server()
-    server.process_request("request", "somebody")
+    server.process_request("request", "client")
     server.collect_children(blocking=True)
-    assert told.so_far() == [b"served request somebody", b"shut down request"]
+    assert told.so_far() == [b"served request client", b"shut down request"]
     assert server.active_children == set()

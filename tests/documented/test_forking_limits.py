@@ -15,7 +15,7 @@ from tests.support.serving import start_serving
 
 
 @pytest.fixture
-def stranger() -> Any:
+def other_child() -> Any:
     """A child of the program that is not the server's, and has exited with status 7."""
     pid = fork_and_run(lambda: os._exit(7))
     peek_exit_code(pid)
@@ -147,18 +147,18 @@ def test_handle_request_leaves_no_zombies(
 
 @pytest.mark.parametrize("blocking", [False, True])
 def test_other_children_of_the_program_keep_their_exit_status(
-    api: Any, gate: Gate, held: Any, stranger: int, blocking: bool
+    api: Any, gate: Gate, held: Any, other_child: int, blocking: bool
 ) -> None:
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         with connect(server.server_address):
             take_one(server)
         server.collect_children(blocking=blocking)
-    assert exit_code(stranger) == 7
+    assert exit_code(other_child) == 7
 
 
 def test_other_children_keep_their_exit_status_even_when_the_server_is_full(
-    api: Any, improved: bool, gate: Gate, held: Any, stranger: int
+    api: Any, improved: bool, gate: Gate, held: Any, other_child: int
 ) -> None:
     """With the standard library's module, a full server reaps any child of the program."""
     with api.ForkingTCPServer(LOOPBACK, held) as server:
@@ -168,13 +168,13 @@ def test_other_children_keep_their_exit_status_even_when_the_server_is_full(
         gate.open()
         server.collect_children()
         if improved:
-            assert exit_code(stranger) == 7
+            assert exit_code(other_child) == 7
         else:
-            assert stranger not in children()
+            assert other_child not in children()
 
 
 def test_a_full_server_in_its_loop_waits_for_its_own_children(
-    api: Any, told: Told, gate: Gate, held: Any, running: Any, improved: bool, stranger: int
+    api: Any, told: Told, gate: Gate, held: Any, running: Any, improved: bool, other_child: int
 ) -> None:
     if not improved:
         pytest.skip("reaps children that are not its own")
@@ -185,4 +185,4 @@ def test_a_full_server_in_its_loop_waits_for_its_own_children(
         gate.let_through()
         entered(told)
     assert crowds == [0, 0]
-    assert exit_code(stranger) == 7
+    assert exit_code(other_child) == 7

@@ -41,7 +41,7 @@ class FakeSocket:
 def handled(base: Any, request: Any, **attributes: Any) -> Any:
     """Return a finished handler of a subclass with these attributes."""
     handler_class: Any = type("Handler", (base,), attributes)
-    return handler_class(request, ("somebody", 1), None)
+    return handler_class(request, ("client", 1), None)
 
 
 def kept_open(base: Any, request: Any, **attributes: Any) -> Any:
@@ -289,10 +289,10 @@ def test_a_datagram_handler_reads_and_answers_in_memory(api: Any) -> None:
 
     handled(api.DatagramRequestHandler, (b"hello", sock), handle=answer)
     assert seen == [(b"hello", sock, io.BytesIO, io.BytesIO)]
-    assert sock.sent == [(b"olleh", ("somebody", 1))]
+    assert sock.sent == [(b"olleh", ("client", 1))]
 
 
 def test_a_datagram_is_answered_even_if_the_handler_writes_nothing(api: Any) -> None:
     sock = FakeDatagramSocket()
     handled(api.DatagramRequestHandler, (b"hello", sock))
-    assert sock.sent == [(b"", ("somebody", 1))]
+    assert sock.sent == [(b"", ("client", 1))]

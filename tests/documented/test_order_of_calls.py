@@ -296,7 +296,7 @@ def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
             api.BaseServer.__init__(self, "nowhere", handler)
 
         def get_request(self) -> Any:
-            return opaque, "somebody"
+            return opaque, "client"
 
         def close_request(self, request: Any) -> None:
             assert request is opaque
@@ -310,4 +310,4 @@ def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
         server.RequestHandlerClass = raiser(ValueError("no"))
         with mock.patch("sys.stderr", io.StringIO()):
             server._handle_request_noblock()
-    assert record == [f"{opaque} from somebody", "close_request", "close_request"]
+    assert record == [f"{opaque} from client", "close_request", "close_request"]

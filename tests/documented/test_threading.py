@@ -117,11 +117,11 @@ def test_the_list_of_threads_costs_little_for_each_request(
 ) -> None:
     """With the standard library's module, each new request checks all threads."""
     requests = 24
-    asked = []
+    checked = []
     is_alive = threading.Thread.is_alive
 
     def counted(thread: threading.Thread) -> bool:
-        asked.append(thread)
+        checked.append(thread)
         return is_alive(thread)
 
     with api.ThreadingTCPServer(LOOPBACK, held) as server:
@@ -132,9 +132,9 @@ def test_the_list_of_threads_costs_little_for_each_request(
         gate.open()
         assert len(server._threads) == requests
     if improved:
-        assert len(asked) <= 2 * requests
+        assert len(checked) <= 2 * requests
     else:
-        assert len(asked) == requests * (requests - 1) / 2
+        assert len(checked) == requests * (requests - 1) / 2
 
 
 def test_threads_can_be_added_by_an_override(api: Any) -> None:
@@ -225,9 +225,9 @@ def test_the_mix_in_needs_no_constructor(api: Any) -> None:
             served.append("shut down")
 
     server = Server()
-    server.process_request("request", "somebody")
+    server.process_request("request", "client")
     server._threads.join()
-    assert served == [("request", "somebody"), "shut down"]
+    assert served == [("request", "client"), "shut down"]
 
 
 def test_a_handler_thread_may_close_the_server(api: Any, improved: bool, told: Told) -> None:

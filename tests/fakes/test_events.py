@@ -167,8 +167,8 @@ RESERVED = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 def test_every_record_of_the_master_has_an_event_and_no_field_that_logging_refuses() -> None:
     """`logging` raises KeyError for a field with the name of a record's own attribute."""
-    room = ROOT / "prefork"
-    paths = [*(room / "master").rglob("*.py"), room / "state" / "exit_reports.py"]
+    package = ROOT / "prefork"
+    paths = [*(package / "master").rglob("*.py"), package / "state" / "reports.py"]
     calls = [call for path in paths for call in calls_of_loggers(path)]
     assert len(calls) >= 11
     for call in calls:

@@ -243,8 +243,8 @@ def test_with_memory_for_three_workers_there_are_three(
         pool.all_show(State.BUSY)
         look(pool)
     assert len(pool.server.workers) == 3
-    (said,) = messages(caplog.records, logging.WARNING)
-    assert said.startswith("Staying at 3 workers: no more workers fit into memory")
+    (warning,) = messages(caplog.records, logging.WARNING)
+    assert warning.startswith("Staying at 3 workers: no more workers fit into memory")
 
 
 def test_memory_limits_the_pool_also_when_no_worker_is_busy_at_a_look(

@@ -98,8 +98,8 @@ class AtWork:
         self.source._poller.epoll.close()
         if isinstance(self.source, ReuseportSource):
             self.source._others.epoll.close()
-            for twin in self.source._like:
-                os.close(twin)
+            for fd in self.source._like:
+                os.close(fd)
 
 
 @pytest.fixture(params=["shared", "reuseport"])

@@ -129,7 +129,7 @@ def test_that_many_workers_almost_always_include_an_idle_one(requests: float, wo
 
 
 @pytest.mark.parametrize(
-    ("before_and_after", "workers", "said"),
+    ("before_and_after", "workers", "reason"),
     [
         pytest.param(
             readings(**COMPUTING, idle=SATURATED),
@@ -188,10 +188,10 @@ def test_that_many_workers_almost_always_include_an_idle_one(requests: float, wo
     ],
 )
 def test_the_advice_follows_the_load(
-    before_and_after: tuple[PoolReading, PoolReading], workers: int, said: str
+    before_and_after: tuple[PoolReading, PoolReading], workers: int, reason: str
 ) -> None:
     found = advise(*before_and_after)
-    assert said in " ".join(found.reasons)
+    assert reason in " ".join(found.reasons)
     assert found.max_children == workers
 
 

@@ -18,10 +18,10 @@ from tests.support.deadlines import EXCHANGE, stretched
 @pytest.fixture
 def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A connection: the server's end and the client's end."""
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(stretched(EXCHANGE))
-    with ours, theirs:
-        yield ours, theirs
+    servers_end, clients_end = socket.socketpair()
+    clients_end.settimeout(stretched(EXCHANGE))
+    with servers_end, clients_end:
+        yield servers_end, clients_end
 
 
 Pair = tuple[socket.socket, socket.socket]
@@ -74,10 +74,10 @@ def test_a_connection_without_a_timeout_does_not_get_the_programs_default(connec
 @pytest.mark.parametrize("data", [b"", b"data", bytes(65507)])
 def test_a_packed_datagram_keeps_its_address_and_gets_the_servers_socket(data: bytes) -> None:
     with (
-        socket.socket(type=socket.SOCK_DGRAM) as ours,
+        socket.socket(type=socket.SOCK_DGRAM) as listener,
         socket.socket(type=socket.SOCK_DGRAM) as its,
     ):
-        packed = pack(SimpleNamespace(socket=ours), (data, ours), ("127.0.0.1", 53))
+        packed = pack(SimpleNamespace(socket=listener), (data, listener), ("127.0.0.1", 53))
         assert packed is not None
         assert packed[1] is None
         request, address = unpack(SimpleNamespace(socket=its), *packed)

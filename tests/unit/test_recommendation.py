@@ -129,14 +129,14 @@ def test_room_in_memory(memory: int | None, of_a_worker: int | None, room: int |
 
 def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], object]:
     """A model with a given p99 from each number of workers upwards."""
-    asked: list[int] = []
+    tried: list[int] = []
 
     def predict(workers: int) -> Prediction:
-        asked.append(workers)
+        tried.append(workers)
         p99 = best[max(n for n in best if n <= workers)]
         return Prediction(rate if p99 < 10 else 0.5 * rate, p99, 5)
 
-    return asked, predict
+    return tried, predict
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], objec
 def test_the_smallest_number_that_meets_the_target_is_taken(
     target: float | None, p99s: dict[int, float], workers: int
 ) -> None:
-    asked, predict = as_if(p99s)
+    tried, predict = as_if(p99s)
     choice = least_for_target(target, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert choice.workers == workers
     assert choice.reaches
-    assert len(asked) == len(set(asked)) < 8
+    assert len(tried) == len(set(tried)) < 8
 
 
 def test_the_reason_for_a_target_has_the_p99_with_one_worker_fewer() -> None:
@@ -223,16 +223,16 @@ def test_for_datagrams_the_advice_is_a_receive_buffer() -> None:
 
 
 def test_an_infinite_queue_does_not_make_the_backlog_infinite() -> None:
-    backlog, said = backlog_for(1000, float("inf"), Resources(2, longest_backlog=1024))
+    backlog, reason = backlog_for(1000, float("inf"), Resources(2, longest_backlog=1024))
     assert backlog == 2048
-    assert said == (
+    assert reason == (
         "Backlog 2,048: room for one second of arrivals (1,000) if every worker stalls; the kernel "
         "limits it to 1,024: raise net.core.somaxconn."
     )
 
 
 @pytest.mark.parametrize(
-    ("profile", "workers", "wanted", "threaded", "threads", "said"),
+    ("profile", "workers", "wanted", "threaded", "threads", "text"),
     [
         (WAITING, 200, 200, True, 1, ""),
         (WAITING, 20, 192, True, 10, "about 9,901 requests/s instead of 990"),
@@ -243,17 +243,17 @@ def test_an_infinite_queue_does_not_make_the_backlog_infinite() -> None:
     ],
 )
 def test_threads_are_advised_for_handlers_that_wait_when_memory_is_the_limit(
-    profile: Profile, workers: int, wanted: int, threaded: bool, threads: int, said: str
+    profile: Profile, workers: int, wanted: int, threaded: bool, threads: int, text: str
 ) -> None:
     found, reasons = threads_for(Choice(workers, (), wanted), profile, TWO, threaded)
     assert found == threads
-    assert said in " ".join(reasons)
-    assert bool(reasons) == bool(said)
+    assert text in " ".join(reasons)
+    assert bool(reasons) == bool(text)
 
 
 def test_the_advice_has_all_reasons() -> None:
     choice = enough_for_cores(MIXED, Resources(2, 70 * MB))
-    said = advice(choice, MIXED, Resources(2, 70 * MB), rate=120, queue=4, threaded=True)
-    assert (said.max_children, said.backlog, said.threads) == (3, 128, 3)
-    beginnings = [reason.split()[0] for reason in said.reasons]
+    found = advice(choice, MIXED, Resources(2, 70 * MB), rate=120, queue=4, threaded=True)
+    assert (found.max_children, found.backlog, found.threads) == (3, 128, 3)
+    beginnings = [reason.split()[0] for reason in found.reasons]
     assert beginnings == ["A", "Memory", "3", "Backlog"]

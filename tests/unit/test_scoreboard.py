@@ -97,10 +97,10 @@ def test_a_cleared_slot_shows_nothing_of_its_former_worker() -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = Channel.pair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
+    masters_end, workers_end = Channel.pair()
+    yield masters_end, workers_end
+    masters_end.close()
+    workers_end.close()
 
 
 def test_messages_keep_their_boundaries_and_their_order(pair: tuple[Channel, Channel]) -> None:

@@ -219,7 +219,7 @@ def test_load_looks_less_often_while_no_worker_is_busy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizing", "look", "said"),
+    ("sizing", "look", "reason"),
     [
         ("spare", WAITING, "max_children is reached, 3 clients wait"),
         ("ondemand", WAITING, "max_children is reached, 3 clients wait"),
@@ -237,14 +237,14 @@ def test_load_looks_less_often_while_no_worker_is_busy() -> None:
     ],
 )
 def test_the_reason_for_no_more_workers_is_given_once_in_an_episode(
-    sizing: str, look: Look, said: str
+    sizing: str, look: Look, reason: str
 ) -> None:
     pool = Pool(sizing, idle_timeout=1000.0)
 
     def how_often(look: Look, seconds: float) -> int:
         before = len(pool.reasons)
         pool.see(look, times=int(4 * seconds))
-        return pool.reasons[before:].count(said)
+        return pool.reasons[before:].count(reason)
 
     assert how_often(look, 20.0) == 1
     assert how_often(Look(), GAP / 2) == how_often(look, 20.0) == 0
@@ -325,7 +325,7 @@ def test_an_episode_continues_over_a_short_gap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("settings", "words"),
     [
         (
             {"strategy": "fork", "sizing": "load"},
@@ -340,13 +340,15 @@ def test_an_episode_continues_over_a_short_gap() -> None:
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(said: dict[str, Any], words: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], words: str
+) -> None:
     with pytest.raises(SettingsError, match=words):
-        Settings(**said).check_least(8)
+        Settings(**settings).check_least(8)
 
 
 @pytest.mark.parametrize(
-    ("said", "least"),
+    ("settings", "least"),
     [
         ({"sizing": "load"}, 1),
         ({"sizing": "spare"}, 1),
@@ -356,6 +358,6 @@ def test_settings_that_contradict_each_other_are_refused(said: dict[str, Any], w
     ],
 )
 def test_the_least_number_of_workers_is_one_or_zero_by_default(
-    said: dict[str, Any], least: int
+    settings: dict[str, Any], least: int
 ) -> None:
-    assert Settings(**said).limits(8)[:2] == (least, 8)
+    assert Settings(**settings).limits(8)[:2] == (least, 8)
