@@ -1,5 +1,5 @@
-# Every target makes the virtual environment it needs; nothing else has to be installed first
-# than Python 3.11 or newer and make. `make PYTHON=python3.12 test` takes another interpreter.
+# Every target makes the virtual environment that it needs; only make and Python 3.11 or newer must be
+# installed. `make PYTHON=python3.12 test` uses another interpreter.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,8 +8,8 @@ RUNTIME := $(VENV)/runtime-installed
 DEVELOPMENT := $(VENV)/development-installed
 BENCHMARKS := $(VENV)/benchmarks-installed
 
-# Type checkers must not find the folder socketserver/ under its own name, where it would stand
-# in for the standard library's module: they look from a folder that holds these links only.
+# Type checkers must not find the folder socketserver/ under its own name, where it would replace the
+# standard library's module: they run in a folder that holds only these links.
 TYPED := prefork tools tests benchmarks
 TYPING := build/typing
 
@@ -19,34 +19,33 @@ TYPING := build/typing
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## a CPU-heavy server on 1, 2, ... workers, with a table and a chart
+demo: $(RUNTIME) ## measure a CPU-heavy server on 1, 2, ... workers, with a table and a chart
 	$(BIN)/prefork demo
 
-test: $(DEVELOPMENT) ## run the tests (`make test ARGS='-k drain'` runs some of them)
-	$(BIN)/python tools/run_tests.py $(ARGS)
+test: $(DEVELOPMENT) ## run the tests (`ARGS='-k drain'` selects tests by name)
+	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types ## what a change must pass: lint, format, types, tests (`ARGS=fast`: the quick tests)
-	$(BIN)/python tools/run_tests.py $(if $(filter fast,$(ARGS)),--fast,$(ARGS))
+check: lint types test ## all that a change must pass: lint, format, types, tests
 
-lint: $(DEVELOPMENT) ## ruff: rules and format
+lint: $(DEVELOPMENT) ## run ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(DEVELOPMENT) ## mypy, strict
+types: $(DEVELOPMENT) ## run mypy, strict
 	@mkdir -p $(TYPING)
 	@for package in $(TYPED); do ln -sfn ../../$$package $(TYPING)/$$package; done
 	cd $(TYPING) && ../../$(BIN)/mypy --config-file ../../pyproject.toml $(TYPED:%=-p %)
 
-compat: $(RUNTIME) ## CPython's own test modules on our module, on every Python that is found
+compat: $(RUNTIME) ## run CPython's own test modules on our module, on every Python that is found
 	$(BIN)/python tools/compat.py $(ARGS)
 
-mutants: $(DEVELOPMENT) ## break our module in known ways; the tests must notice each
+mutants: $(DEVELOPMENT) ## check that the tests notice known defects
 	$(BIN)/python tools/mutants.py $(ARGS)
 
-bench: $(BENCHMARKS) ## measure the cost of a request (`make bench ARGS='echo lines'` some of it)
+bench: $(BENCHMARKS) ## measure the cost of a request (`ARGS='echo lines'` selects measurements)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-packaging: $(DEVELOPMENT) ## install in each way there is, and use it from outside the checkout
+packaging: $(DEVELOPMENT) ## install in every way, and use the result from outside the checkout
 	$(BIN)/python tools/packaging.py $(ARGS)
 
 clean: ## remove what the other targets made

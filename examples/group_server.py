@@ -1,4 +1,4 @@
-"""One pool of workers for two servers, one of connections and one of datagrams.
+"""One pool of workers for two servers: TCP and UDP.
 
 python examples/group_server.py &
 python examples/tcp_client.py hello

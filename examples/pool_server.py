@@ -10,7 +10,7 @@ import prefork
 
 
 class CountPrimes(prefork.StreamRequestHandler):
-    """Answers a number with how many primes there are below it, and which process counted."""
+    """Reads a number; answers how many primes are below it, and which process counted them."""
 
     def handle(self):
         below = int(self.rfile.readline(20))

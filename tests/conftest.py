@@ -1,4 +1,4 @@
-"""Fixtures for every test; what they give is described where it is defined, in `tests.support`."""
+"""Fixtures for every test; most of what they return is defined in `tests.support`."""
 
 import contextlib
 import os
@@ -17,26 +17,26 @@ from tests.support.children import become_subreaper, kill_and_reap
 from tests.support.deadlines import WHOLE_TEST, Deadline, stretched
 from tests.support.leaks import Surroundings, describe
 
-# Fixtures become known to pytest by their names here.
+# pytest finds fixtures by their names in this module.
 from tests.support.pool_fixtures import certificate as certificate
 from tests.support.pool_fixtures import errors as errors
 from tests.support.pool_fixtures import held as held
 from tests.support.pool_fixtures import no_pauses as no_pauses
-from tests.support.pool_fixtures import stage as stage
-from tests.support.pool_fixtures import stage_of as stage_of
+from tests.support.pool_fixtures import pool as pool
+from tests.support.pool_fixtures import pool_of as pool_of
 from tests.support.pool_fixtures import strategy as strategy
 from tests.support.serving import POLL_INTERVAL, end_loops_left_behind, serving
 
-# The first call finds the place of the process title, as long as nobody has changed the
-# environment, which lies behind it.
+# The first call finds the memory of the process title. It must come before any change of the
+# environment, which lies behind the title.
 setproctitle.getproctitle()
 
-# numpy, which the plots load, starts a thread for each core otherwise; and in a process with
-# threads no test would see a pool that forks its workers itself.
+# Otherwise numpy, which the plots load, starts a thread for each core. A pool does not fork workers
+# from a process with threads, so no test would see a master that forks its workers itself.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and with them all programs
-# that they start.
+# A shell starts a background job with SIGINT ignored, and the programs that the tests start would
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Running = Callable[..., contextlib.AbstractContextManager[Any]]
@@ -44,7 +44,7 @@ Running = Callable[..., contextlib.AbstractContextManager[Any]]
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """The limit of one test, which pytest-timeout keeps, is a deadline like the others."""
+    """Stretch the time limit of one test (pytest-timeout) like the other deadlines."""
     marker = item.get_closest_marker("timeout")
     limit = marker.args[0] if marker else WHOLE_TEST
     item.add_marker(pytest.mark.timeout(stretched(limit)), append=False)
@@ -53,23 +53,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture(scope="session", autouse=True)
 def adopts_orphans() -> None:
-    """Grandchildren that lost their parent become our children, where the leak check sees them."""
+    """Make this process a subreaper, so that the leak check sees orphaned grandchildren."""
     become_subreaper()
 
 
 _begun: list[tuple[int, pytest.Item]] = []
-"""The tests until now, each with when it began, in clock ticks."""
+"""The tests so far, each with the time of its start in clock ticks since the boot."""
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing_behind(request: pytest.FixtureRequest, adopts_orphans: None) -> Iterator[None]:
-    """Fails the test that leaves a child, descriptor, thread or signal setting behind."""
+    """Fail the test that leaves a child, descriptor, thread or signal setting behind."""
     before = Surroundings.now()
     _begun.append((before.since, request.node))
     yield
     changes = before.changes_that_stay()
     for pid, forked in before.latecomers().items():
-        blame(forked, f"child {pid} was left behind ({describe(pid)}), and came later")
+        blame(forked, f"child {pid} was left behind ({describe(pid)}) and was found later")
         kill_and_reap(pid)
     if changes:
         end_loops_left_behind()
@@ -78,7 +78,7 @@ def leaves_nothing_behind(request: pytest.FixtureRequest, adopts_orphans: None) 
 
 
 def blame(forked: int, sentence: str) -> None:
-    """Report what an earlier test has left: the one that ran when it was forked."""
+    """Report what an earlier test left behind as a failure of the test that forked it."""
 
     def fail() -> None:
         pytest.fail(f"the test leaves something behind: {sentence}", pytrace=False)
@@ -90,7 +90,7 @@ def blame(forked: int, sentence: str) -> None:
 
 @pytest.fixture
 def deadline() -> Deadline:
-    """One budget for all waits of a test: ``deadline.remaining()``."""
+    """One time limit for all waits of a test: ``deadline.remaining()``."""
     return Deadline()
 
 
@@ -104,7 +104,7 @@ def told() -> Iterator[Told]:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """Something for handlers to wait at; opened for good when the test ends."""
+    """A gate for handlers to wait at; it opens permanently when the test ends."""
     barrier = Gate()
     yield barrier
     barrier.open()

@@ -3,13 +3,12 @@
     python tools/compat.py            all modules on each Python from 3.11 upwards that is found
     python tools/compat.py 3.12       the same on 3.12 alone
 
-Each test module runs in an interpreter of its own, which imports `socketserver` with the checkout
-first on its path, as a program started at the root of the checkout does. A module fails when a
-test fails, when a process or thread is left at its end, and when the standard library's
-`socketserver` was loaded from any side. It also fails when fewer tests pass than on the standard
-library's own module, which has its turn at the same time. A Python that has no CPython tests is
-left out, with a sentence; that is a failure for the running one and for those that were asked for.
-Only loopback traffic happens.
+Each test module runs in its own interpreter, which imports `socketserver` with the checkout first
+on its path, like a program that is started at the root of the checkout. A module fails when a test
+fails, when a process or thread is left at its end, and when anything has loaded the standard
+library's `socketserver`. It also fails when fewer tests pass than with the standard library's
+module; both are tested at the same time. A Python without CPython's tests is skipped with a
+message, which is a failure if it is the running one or was named. All traffic is on loopback.
 """
 
 from __future__ import annotations
@@ -56,21 +55,21 @@ MODULES = (
 )
 OURS, STANDARD = "ours", "standard"
 
-# What CPython's tests may use. test_socketserver asks for "the network" before it opens a loopback
-# socket; test_imaplib asks for it before it talks to a server of a university, so it gets none.
+# The resources that CPython's tests may use. test_socketserver requires "network" for loopback
+# sockets; test_imaplib requires it to connect to a public server, so it does not get it.
 RESOURCES = ["walltime"]
 GETS_NETWORK = "test_socketserver"
 
 MODULE_DEADLINE = 180.0  # the slowest takes less than a minute
-PROBE_DEADLINE = 30.0  # an interpreter that only has to say its version
-ENDING_DEADLINE = 10.0  # what a module has started may take this long to end by itself
+PROBE_DEADLINE = 30.0  # an interpreter that only prints its version
+ENDING_DEADLINE = 10.0  # for threads and processes of a module to end by themselves
 
 PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
 class Result:
-    """What one test module did in one interpreter."""
+    """The result of one test module in one interpreter."""
 
     module: str
     passed: int = 0
@@ -88,7 +87,7 @@ class Result:
 
 
 class Outcome(unittest.TestResult):
-    """Counts the tests that passed: `testsRun` leaves skipped ones out on some versions only."""
+    """Counts the tests that passed; `testsRun` includes skipped ones on some versions only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,16 +98,16 @@ class Outcome(unittest.TestResult):
         self.passed += 1
 
     def report(self) -> int:
-        """Print what failed, and say how many."""
+        """Print the failures, and return how many there are."""
         for test, trace in self.failures + self.errors:
             print(f"{'=' * 70}\n{test}\n{trace}")
         for test in self.unexpectedSuccesses:
-            print(f"{'=' * 70}\n{test}\nThis test was expected to fail, and passed.")
+            print(f"{'=' * 70}\n{test}\nThis test was expected to fail, but passed.")
         return len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses)
 
 
 def run_module(name: str, side: str) -> Result:
-    """Run one of CPython's test modules in this process, and look at what it leaves."""
+    """Run one of CPython's test modules in this process, and check what it leaves behind."""
     faulthandler.dump_traceback_later(MODULE_DEADLINE - ENDING_DEADLINE)
     become_subreaper()
     complaints = replace_socketserver() if side == OURS else []
@@ -135,7 +134,7 @@ def run_module(name: str, side: str) -> Result:
 
 
 def replace_socketserver() -> list[str]:
-    """Import `socketserver` from the checkout; says so where another module answers."""
+    """Import `socketserver` from the checkout; return a complaint if it is another module."""
     sys.path.insert(0, str(ROOT))
     found = importlib.import_module("socketserver")
     ours = importlib.import_module("prefork.socketserver")
@@ -145,9 +144,9 @@ def replace_socketserver() -> list[str]:
 
 
 def standard_modules_loaded() -> Iterator[str]:
-    """Say where the standard library's module was loaded, under whichever name."""
+    """Find the standard library's module among the loaded ones, under any name."""
     if sys.modules.get("socketserver") is not sys.modules["prefork.socketserver"]:
-        yield "another module took the place of prefork.socketserver in sys.modules"
+        yield "sys.modules has another module than prefork.socketserver"
     standard = Path(sysconfig.get_path("stdlib"), "socketserver.py").resolve()
     for thing in gc.get_objects():
         if isinstance(thing, types.ModuleType):
@@ -157,12 +156,12 @@ def standard_modules_loaded() -> Iterator[str]:
 
 
 def become_subreaper() -> None:
-    """Orphans of our children become our children, where `processes_left` sees them."""
+    """Make orphaned descendants children of this process, so that `processes_left` sees them."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def threads_left(before: set[threading.Thread]) -> list[str]:
-    """Name the threads that were not there before and do not end."""
+    """Return a complaint for each new thread that does not end."""
     deadline = time.monotonic() + ENDING_DEADLINE
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
@@ -171,14 +170,14 @@ def threads_left(before: set[threading.Thread]) -> list[str]:
 
 
 def processes_left() -> list[str]:
-    """Name the children that nobody has waited for; those that do not end are killed."""
+    """Return a complaint for each child that was not reaped; kill those that do not end."""
     stop_helpers()
     complaints = []
     deadline = time.monotonic() + ENDING_DEADLINE
     for pid in children():
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         # A zombie has no command line.
-        complaints.append(f"process {pid} is left ({command or 'ended, but not waited for'})")
+        complaints.append(f"process {pid} is left ({command or 'ended, but not reaped'})")
         if not ends_before(deadline, pid):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -194,18 +193,18 @@ def ends_before(deadline: float, pid: int) -> bool:
 
 
 def stop_helpers() -> None:
-    """End the processes that multiprocessing keeps for the life of the interpreter."""
-    for name in ("forkserver", "resource_tracker"):  # the first holds on to the second
+    """End the processes that multiprocessing keeps until the interpreter exits."""
+    for name in ("forkserver", "resource_tracker"):  # in this order: the first uses the second
         helper = sys.modules.get(f"multiprocessing.{name}")
         if helper is not None:
             getattr(helper, f"_{name}")._stop()
 
 
 def children() -> list[int]:
-    """The children of all threads of this process."""
+    """Return the children of all threads of this process."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        # A thread that has been joined may still be listed, and be gone when its file is read.
+        # A thread that has been joined may still be listed, but be gone when its file is read.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found += [int(pid) for pid in (task / "children").read_text().split()]
     return found
@@ -230,7 +229,7 @@ class Missing(Exception):
 
 
 def candidates() -> dict[str, list[str]]:
-    """Where Pythons may be, by version: this one, the path, what pyenv has installed."""
+    """Return possible paths by version: this Python, those on PATH, those of pyenv."""
     found = {RUNNING: [sys.executable]}
     folders = [Path(folder).absolute() for folder in os.get_exec_path()]
     if root := pyenv_root():
@@ -243,27 +242,27 @@ def candidates() -> dict[str, list[str]]:
 
 
 def minor_number(version: str) -> int:
-    """The 12 of 3.12; 0 for what is no such version."""
+    """Return the 12 of 3.12; 0 for anything else."""
     named = re.fullmatch(r"3\.(\d+)", version)
     return int(named[1]) if named else 0
 
 
 def pyenv_root() -> str:
-    """The folder of pyenv; empty where there is none."""
+    """Return the folder of pyenv, or an empty string if there is none."""
     if root := os.environ.get("PYENV_ROOT"):
         return root
-    return said_by("pyenv", "root").stdout.strip() if shutil.which("pyenv") else ""
+    return output_of("pyenv", "root").stdout.strip() if shutil.which("pyenv") else ""
 
 
-def said_by(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that has only a word to say."""
+def output_of(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that prints one line."""
     return subprocess.run(
         command, capture_output=True, text=True, timeout=PROBE_DEADLINE, check=False
     )
 
 
 def patch_number(folder: Path) -> int:
-    """The last number of `.../3.12.10/bin`; 0 for one that is no release."""
+    """Return the last number of `.../3.12.10/bin`; 0 if it is not a release."""
     patch = folder.parent.name.rpartition(".")[2]
     return int(patch) if patch.isdigit() else 0
 
@@ -273,28 +272,28 @@ import importlib.util, platform, sys
 print("%d.%d" % sys.version_info[:2], platform.python_version())
 importlib.util.find_spec("test.test_socketserver") or sys.exit(1)
 """
-DEBIAN = "which in Debian is libpython{}-testsuite"
+DEBIAN = "Debian's libpython{}-testsuite"
 
 
 def find_interpreter(version: str, paths: list[str]) -> Interpreter:
-    """The first at these paths that is of this version and brings CPython's tests.
+    """Return the first interpreter of this version that has CPython's tests.
 
-    Errors: `Missing`.
+    Errors: `Missing` when there is none at these paths.
     """
-    reason = "no such interpreter was found"
+    reason = "no interpreter of this version was found"
     for path in paths:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            answer = said_by(path, "-I", "-c", PROBE)
+            answer = output_of(path, "-I", "-c", PROBE)
             found, _, release = answer.stdout.strip().partition(" ")
             if found == version and answer.returncode == 0:
                 return Interpreter(path, version, release)
             if found == version:
-                reason = f"{release} is here without its package `test`, {DEBIAN.format(version)}"
-    raise Missing(f"Python {version} is not checked: {reason}.")
+                reason = f"{release} has no package `test` ({DEBIAN.format(version)})"
+    raise Missing(f"Python {version} was not checked: {reason}.")
 
 
 def run_apart(python: Interpreter, module: str, side: str) -> Result:
-    """Run one test module in an interpreter and a working directory of its own."""
+    """Run one test module in its own interpreter and working directory."""
     with tempfile.TemporaryDirectory(prefix="compat-") as folder:
         answer = Path(folder, "result.json")
         work = Path(folder, "work")
@@ -315,18 +314,18 @@ def run_apart(python: Interpreter, module: str, side: str) -> Result:
 
 
 def run_group(command: list[str], folder: Path, output: IO[bytes]) -> str:
-    """Run a command to its end, or to its deadline, and let nothing of it live on.
+    """Run a command until it ends or its deadline passes, then kill its process group.
 
-    Says how it ended.
+    Returns a sentence that says how it ended.
     """
     process = subprocess.Popen(
         command, cwd=folder, stdout=output, stderr=output, start_new_session=True
     )
     try:
         process.wait(MODULE_DEADLINE)
-        return f"the interpreter ended with status {process.returncode}"
+        return f"the interpreter exited with status {process.returncode}"
     except subprocess.TimeoutExpired:
-        return f"it was not done after {MODULE_DEADLINE:.0f} s"
+        return f"it still ran after {MODULE_DEADLINE:.0f} s and was killed"
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -334,7 +333,7 @@ def run_group(command: list[str], folder: Path, output: IO[bytes]) -> str:
 
 
 def run_modules(python: Interpreter) -> list[str]:
-    """Run all modules on one interpreter, a printed line each; returns what went wrong."""
+    """Run all modules on one interpreter and print a line for each; return the complaints."""
     wrong = []
     total = 0
     with ThreadPoolExecutor(1) as beside:
@@ -343,13 +342,15 @@ def run_modules(python: Interpreter) -> list[str]:
             result = run_apart(python, module, OURS)
             least = standard.result().passed
             if result.passed < least:
-                result.complaints.append(f"{result.passed} passed, {least} on the standard one")
+                result.complaints.append(
+                    f"{result.passed} passed, {least} with the standard library's module"
+                )
             print(line_of(result, python), flush=True)
             total += result.passed
             if result.failed:
                 wrong.append(f"{python.release} {module}: {result.failed} failed")
             wrong += [f"{python.release} {module}: {complaint}" for complaint in result.complaints]
-    print(f"{python.release:8} {total} tests passed on our module", flush=True)
+    print(f"{python.release:8} {total} tests passed with our module", flush=True)
     return wrong
 
 
@@ -362,12 +363,12 @@ def line_of(result: Result, python: Interpreter) -> str:
     )
 
 
-def run_versions(asked_for: list[str]) -> list[str]:
-    """Run the versions that are found side by side: most of their time is spent in waiting."""
+def run_versions(named_versions: list[str]) -> list[str]:
+    """Run all versions that are found at once: most of their time they wait."""
     paths = candidates()
-    required = asked_for or [RUNNING]
+    required = named_versions or [RUNNING]
     found, wrong = [], []
-    for version in asked_for or paths:
+    for version in named_versions or paths:
         try:
             found.append(find_interpreter(version, paths.get(version, [])))
         except Missing as reason:
@@ -385,7 +386,9 @@ def main(arguments: list[str]) -> int:
         Path(answer).write_text(json.dumps(asdict(run_module(module, side))))
         return 0
     if not all(minor_number(version) >= OLDEST for version in arguments):
-        print(f"Name versions as in 3.12, from 3.{OLDEST} upwards, or none for all that are found.")
+        print(
+            f"Arguments are versions such as 3.12, from 3.{OLDEST} upwards; none means all found."
+        )
         return 2
     wrong = run_versions(arguments)
     for sentence in wrong:

@@ -3,9 +3,9 @@
     python tools/diagrams.py            write the page
     python tools/diagrams.py --check    exit with status 1 when the page is out of date
 
-Every table called `..._TRANSITIONS` becomes a diagram (Mermaid, which code hosts and editors
-draw) and two tables: what each state and event means, by the comment beside it in the source, and
-which events change nothing. Those would only be loops in the diagram.
+Each table called `..._TRANSITIONS` becomes a diagram (Mermaid, which code hosts and editors draw)
+and two tables: the meaning of each state and event, which is the comment beside it in the source,
+and the events that change nothing, which would only be loops in the diagram.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ event that is not shown for a state is a bug there: it raises `LifecycleError` a
 
 
 def tables() -> dict[str, Table]:
-    """The tables of transitions, by their names without the suffix."""
+    """Return the tables of transitions, by their names without the suffix."""
     found = vars(importlib.import_module(MODULE))
     return {
         name.removesuffix(SUFFIX): table for name, table in found.items() if name.endswith(SUFFIX)
@@ -41,7 +41,7 @@ def tables() -> dict[str, Table]:
 
 
 def comments(source: str) -> dict[str, dict[str, str]]:
-    """The comment beside each member of each class, by the names of both."""
+    """Return the comment beside each member of each class, by the names of both."""
     lines = source.splitlines()
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(source).body:
@@ -55,12 +55,12 @@ def comments(source: str) -> dict[str, dict[str, str]]:
 
 
 def page(found: Mapping[str, Table], meanings: Mapping[str, Mapping[str, str]]) -> str:
-    """The whole page, a section for each table."""
+    """Return the whole page, with a section for each table."""
     return "\n".join([HEAD, *("\n".join(section(*each, meanings)) for each in found.items())])
 
 
 def section(name: str, table: Table, meanings: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """The diagram of one table, and what its states and events mean."""
+    """Yield the diagram of one table, and the meaning of its states and events."""
     state_type, event_type = (type(each) for each in next(iter(table)))
     yield f"## {name.replace('_', ' ').capitalize()}\n"
     yield f"{state_type.__doc__}\n"
@@ -80,7 +80,7 @@ def section(name: str, table: Table, meanings: Mapping[str, Mapping[str, str]]) 
 
 
 def arrows(table: Table) -> Iterator[tuple[str, str, str]]:
-    """The transitions to another state: from, to, and the events that lead there."""
+    """Yield the transitions to another state: from, to, and the events."""
     for before in states(table):
         for after in states(table):
             events = [
@@ -93,7 +93,7 @@ def arrows(table: Table) -> Iterator[tuple[str, str, str]]:
 
 
 def unchanged(table: Table) -> Iterator[tuple[str, str]]:
-    """The states with events that leave them as they are, and these events."""
+    """Yield the states with events that do not change them, and these events."""
     for state in states(table):
         events = [
             event.name for (before, event), after in table.items() if before is after is state
@@ -103,7 +103,7 @@ def unchanged(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def states(table: Table) -> Iterable[Enum]:
-    """All states of a table, in the order in which their class has them."""
+    """Return all states of a table, in the order of their class."""
     return type(next(iter(table))[0])
 
 
@@ -119,7 +119,7 @@ def meaning(
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or check it; the exit status."""
+    """Write the page, or check it; return the exit status."""
     text = page(tables(), comments(SOURCE.read_text()))
     if arguments == ["--check"]:
         if PAGE.exists() and PAGE.read_text() == text:

@@ -1,12 +1,13 @@
-"""Break our module in known ways, one at a time; the tests of the documented API must notice each.
+"""Breaks our module in known ways, one at a time; the tests of the documented API must notice each.
 
     python tools/mutants.py             all that mutants.toml lists
     python tools/mutants.py 12 13       only these numbers
-    python tools/mutants.py --jobs 4    more at a time
+    python tools/mutants.py --jobs 4    four at once
 
-Every defect is put into a copy of the tree, and the tests of our side run there until the first
-failure. A run that hangs counts as noticed. Ends with 1 if a defect survives, and with 2 if the
-list does not fit the source any more or the tests fail without any defect.
+Each defect is put into a copy of the tree, and the tests of our module run there until the first
+failure. A run that hangs counts as noticed. The exit status is 1 if a defect survives, and 2 if the
+list does not match the source any more or the tests fail without a defect. On a busy machine,
+`PREFORK_TEST_PATIENCE` multiplies all deadlines.
 """
 
 from __future__ import annotations
@@ -36,27 +37,26 @@ KINDS = {"defect": "defects", "undone": "lost improvements"}
 COPIED = ("prefork", "socketserver", "workers", "tests", "pyproject.toml")
 TESTS = "tests/documented"
 
-TIME_FOR_ALL_TESTS = 120.0
-"""Seconds; the tests take a few. Longer means that the defect made them hang."""
+PATIENCE = float(os.environ.get("PREFORK_TEST_PATIENCE", "1"))
+
+TIME_FOR_ALL_TESTS = 120.0 * PATIENCE
+"""Seconds; the tests take a few. A run that takes longer hangs because of the defect."""
 
 TIME_FOR_ONE_TEST = 20
 
-PATIENCE = "0.5"
-"""A defect often shows as a wait in vain: the deadlines inside the tests are halved."""
+PATIENCE_WITH_DEFECT = 0.5 * PATIENCE
+"""Many defects show as a wait in vain, so the deadlines inside the tests are halved."""
 
 PASSED, FAILED = 0, 1  # pytest's exit codes; all others mean that the tests did not run
 
 
 class Unfit(Exception):
-    """The list of defects does not fit the source, or the tests are no measure now.
-
-    The message says in a sentence which, and where.
-    """
+    """A defect does not match the source, or the tests fail without one; the text says which."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A text that occurs in a file so many times, and what to put there instead."""
+    """A text that occurs in a file `times` times, and its replacement."""
 
     file: str
     old: str
@@ -100,7 +100,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a defect."""
+    """Whether the tests noticed a defect, and how."""
 
     noticed: bool
     how: str
@@ -108,7 +108,7 @@ class Outcome:
 
 
 def read_table() -> list[Mutant]:
-    """All that the table lists, numbered from one."""
+    """Read all mutants of the table, numbered from one."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     records = [(kind, record) for kind in KINDS for record in table[kind]]
@@ -127,14 +127,14 @@ def _edit(record: dict[str, Any]) -> Edit:
     old: str = record["old"]
     new: str = record["new"]
     if old.endswith("\n"):
-        # Whole lines: also what precedes them is a line's end, and so no part of a longer line.
+        # Whole lines: they must also start at the beginning of a line.
         old, new = "\n" + old, "\n" + new
     return Edit(record["file"], old, new, record.get("times", 1))
 
 
 @contextlib.contextmanager
 def copy_of_the_tree() -> Iterator[Path]:
-    """A copy of what the tests need, in a temporary folder."""
+    """Copy what the tests need to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)
         for name in COPIED:
@@ -148,7 +148,7 @@ def copy_of_the_tree() -> Iterator[Path]:
 
 
 def run_tests(tree: Path) -> Outcome:
-    """Run the tests of our side in a tree until the first failure."""
+    """Run the tests of our module in a tree until the first failure."""
     code, output = run_for(TIME_FOR_ALL_TESTS, tree)
     if code is None:
         return Outcome(True, "hangs")
@@ -156,17 +156,18 @@ def run_tests(tree: Path) -> Outcome:
         return Outcome(False, "survived")
     if code == FAILED or code < 0:
         return Outcome(True, _first_failure(output) or f"exit code {code}")
-    raise Unfit(f"The tests did not run; pytest ended with {code}:\n{output}")
+    raise Unfit(f"The tests did not run; pytest exited with {code}:\n{output}")
 
 
 def run_for(seconds: float, tree: Path) -> tuple[int | None, str]:
-    """pytest's exit code (`None`: it was not done in time) and what it printed."""
+    """Run pytest; return its exit code (`None`: it took longer than `seconds`) and its output."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     command += [f"--timeout={TIME_FOR_ONE_TEST}", "-k", "ours", TESTS]
-    environment = {**os.environ, "PREFORK_TEST_PATIENCE": PATIENCE, "PYTHONDONTWRITEBYTECODE": "1"}
-    environment.pop("PYTHONPATH", None)  # the copy shall be tested, not what it was made from
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PREFORK_TEST_PATIENCE"] = str(PATIENCE_WITH_DEFECT)
+    environment.pop("PYTHONPATH", None)  # or the original would be tested instead of the copy
     with tempfile.TemporaryFile("w+") as output:
-        # The output goes to a file: a child that was left behind could hold a pipe open for ever.
+        # The output goes to a file: a child that was left behind could keep a pipe open forever.
         process = subprocess.Popen(
             command,
             cwd=tree,
@@ -179,8 +180,8 @@ def run_for(seconds: float, tree: Path) -> tuple[int | None, str]:
         try:
             in_time = _ends_within(seconds, process.pid)
         finally:
-            # Also what the tests left behind. The leader has not been waited for yet: until then
-            # the number of its group cannot be anybody else's.
+            # This also kills what the tests left behind. The leader has not been reaped yet, so the
+            # number of its group cannot have been reused.
             os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
         output.seek(0)
@@ -201,38 +202,38 @@ def _first_failure(text: str) -> str:
 
 
 def try_mutant(mutant: Mutant) -> Outcome:
-    """Have the tests look for one defect."""
+    """Run the tests on a copy of the tree with one defect."""
     with copy_of_the_tree() as tree:
         mutant.apply(tree)
-        # A module that cannot even be imported would fail every test, and show nothing.
+        # A module that cannot be imported would fail every test and show nothing.
         command = [sys.executable, "-c", "import prefork.socketserver"]
         answer = subprocess.run(command, cwd=tree, stderr=subprocess.PIPE, text=True)
         if answer.returncode:
-            raise Unfit(f"{mutant}: the module cannot be imported with it.\n{answer.stderr}")
+            raise Unfit(f"{mutant}: the broken module cannot be imported.\n{answer.stderr}")
         return run_tests(tree)
 
 
 def check_the_measure(mutants: list[Mutant]) -> None:
-    """Every defect fits the source, and without any the tests pass."""
+    """Check that each defect matches the source, and that the tests pass without a defect."""
     for mutant in mutants:
         mutant.check(ROOT)
     with copy_of_the_tree() as tree:
         outcome = run_tests(tree)
     if outcome.noticed:
-        raise Unfit(f"The tests fail without any defect: {outcome.how}.")
+        raise Unfit(f"The tests fail without a defect: {outcome.how}.")
 
 
 def chosen(numbers: list[int]) -> list[Mutant]:
-    """Those with these numbers; all, if none is given."""
+    """Return the mutants with these numbers, or all if no number is given."""
     mutants = {mutant.number: mutant for mutant in read_table()}
     if unknown := [number for number in numbers if number not in mutants]:
         named = ", ".join(map(str, unknown))
-        raise Unfit(f"The table has no number {named}: there are 1 to {len(mutants)}.")
+        raise Unfit(f"There is no defect {named}; the numbers are 1 to {len(mutants)}.")
     return [mutants[number] for number in numbers or mutants]
 
 
 def try_all(mutants: list[Mutant], jobs: int) -> Counter[str]:
-    """Try so many at a time, a printed line each; how many of each kind were noticed."""
+    """Try all, `jobs` at once, and print a line for each; count what was noticed, by kind."""
     noticed: Counter[str] = Counter()
     pool = ThreadPoolExecutor(jobs)
     try:
@@ -247,9 +248,9 @@ def try_all(mutants: list[Mutant], jobs: int) -> Counter[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Have the tests notice known defects.")
-    parser.add_argument("numbers", nargs="*", type=int, help="try these only")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser = argparse.ArgumentParser(description="Check that the tests notice known defects.")
+    parser.add_argument("numbers", nargs="*", type=int, help="numbers of defects to try (all)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many to try at once (2)")
     arguments = parser.parse_args()
     begin = time.monotonic()
     try:

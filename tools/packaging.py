@@ -1,12 +1,12 @@
-"""Installs prefork in each way there is, and uses it from outside the checkout.
+"""Installs prefork in every way, and uses the result from outside the checkout.
 
     python tools/packaging.py           a wheel, an sdist, and three installs of the checkout
     python tools/packaging.py wheel     the wheel alone
 
-Everything happens on a copy of the checkout in a temporary folder, and each way has a virtual
-environment of its own. There a program uses prefork from another folder: every module of the
-checkout can be imported, servers serve, the command runs. A printed line says for each way what
-was found; the status is 1 when anything failed.
+Each way is tried on a copy of the checkout in a temporary folder, with its own virtual environment.
+A program then uses prefork from another folder: it imports every module of the checkout, serves
+with two servers, and runs the command. A line is printed for each way; the exit status is 1 when
+one has failed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-COMMAND_DEADLINE = 300.0  # building and installing fetch what they need
+COMMAND_DEADLINE = 300.0  # building and installing may download packages
 
-# Folders of the checkout that no installation may need.
+# Folders of the checkout that are not needed for an installation.
 LEFT_OUT = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
 
-# What a user does with an installed prefork; runs in the new environment, outside the checkout. Its
-# arguments: the folder from which prefork is to be imported, and the names of all its modules.
+# A user's program; it runs in the new environment, outside of the checkout. Its arguments are the
+# folder from which prefork must be imported, and the names of all modules.
 USE = """
 import importlib, importlib.metadata, importlib.resources
 import socket, subprocess, sys, sysconfig, threading
@@ -49,7 +49,7 @@ for name in modules:
 assert socketserver.TCPServer is prefork.socketserver.TCPServer
 assert importlib.resources.files("prefork").joinpath("py.typed").is_file(), "py.typed is missing"
 
-# The standard library's module keeps its name: ours takes its place only where it is asked to.
+# The standard library's module keeps its name; ours replaces it only on request.
 import http.server
 assert sys.modules["socketserver"] is not prefork.socketserver
 assert not issubclass(http.server.HTTPServer, prefork.socketserver.TCPServer)
@@ -98,18 +98,18 @@ def run(*command: str | Path, cwd: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        raise Failure(f"{command[0]} was not done after {COMMAND_DEADLINE:.0f} s") from late
+        raise Failure(f"{command[0]} still ran after {COMMAND_DEADLINE:.0f} s") from late
     if answer.returncode:
         words = " ".join(map(str, command[:5]))
-        said = answer.stdout + answer.stderr
-        raise Failure(f"{words} ... ended with status {answer.returncode}:\n{said}")
+        output = answer.stdout + answer.stderr
+        raise Failure(f"{words} ... exited with status {answer.returncode}:\n{output}")
     return answer.stdout
 
 
 def build(kind: str, checkout: Path) -> Path:
     """Build a wheel or an sdist and return its path."""
     if importlib.util.find_spec("build") is None:
-        raise Failure(f"{sys.executable} has no module `build`: `make packaging` installs it.")
+        raise Failure(f"{sys.executable} has no module `build`; `make packaging` installs it.")
     run(sys.executable, "-m", "build", f"--{kind}", "--outdir", "dist", ".", cwd=checkout)
     pattern = {"wheel": "*.whl", "sdist": "*.tar.gz"}[kind]
     (built,) = (checkout / "dist").glob(pattern)
@@ -117,7 +117,7 @@ def build(kind: str, checkout: Path) -> Path:
 
 
 def modules_of(checkout: Path) -> list[str]:
-    """The names under which the modules of a checkout are imported, but for those that run."""
+    """Return the full names of a checkout's modules, except `__main__` modules."""
     names = []
     for folder, _, files in os.walk(checkout / "prefork", followlinks=True):
         package = Path(folder).relative_to(checkout).parts
@@ -128,9 +128,9 @@ def modules_of(checkout: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to install: what pip is asked for, and whether the checkout is needed afterwards."""
+    """A way to install: pip's arguments, and whether the checkout is needed afterwards."""
 
-    asked: Callable[[Path], list[str | Path]]
+    arguments: Callable[[Path], list[str | Path]]
     needs_checkout: bool = False
 
 
@@ -145,7 +145,7 @@ WAYS = {
 
 
 def try_way(way: Way, folder: Path) -> str:
-    """Install in one way and use it; returns the version and where it was imported from."""
+    """Install in one way and use the result; return the version and the folder of the package."""
     checkout = folder / "checkout"
     shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
     outside = folder / "outside"
@@ -153,7 +153,7 @@ def try_way(way: Way, folder: Path) -> str:
     environment = folder / "environment"
     python = environment / "bin" / "python"
     run(sys.executable, "-m", "venv", environment, cwd=outside)
-    run(python, "-m", "pip", "install", "--quiet", *way.asked(checkout), cwd=outside)
+    run(python, "-m", "pip", "install", "--quiet", *way.arguments(checkout), cwd=outside)
     modules = modules_of(checkout)
     if not way.needs_checkout:
         shutil.rmtree(checkout)
@@ -165,7 +165,7 @@ def try_way(way: Way, folder: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     if unknown := [way for way in arguments if way not in WAYS]:
-        print(f"No way to install is called {', '.join(unknown)}: name {', '.join(WAYS)}.")
+        print(f"Unknown: {', '.join(unknown)}. The ways to install are {', '.join(WAYS)}.")
         return 2
     failed = False
     for name in arguments or WAYS:

@@ -2,23 +2,23 @@
 
     python tools/rooms.py
 
-A room is a folder at the top of the tree (`benchmarks`, `socketserver`, ...) or, inside of
-`prefork/`, a folder or a module (`prefork/cli`, `prefork/settings`). The program reads the import
-statements of every module, wherever they stand in it. Those that only a type checker runs (below
-`if TYPE_CHECKING:`) count for the rooms, and do not count for circles of modules: they are never
-executed.
-Its exit status is 1 when
+A room is a folder at the top of the tree (`benchmarks`, `socketserver`, ...) or, in `prefork/`, a
+folder or a module (`prefork/cli`, `prefork/settings`). The program reads all import statements of
+every module, also those inside of functions. Imports for type checkers (below `if TYPE_CHECKING:`)
+count for the rooms, but not for circles of modules, because they are never executed.
+
+The exit status is 1 when
 
 - a room imports one that is on the same floor or on a higher one (`FLOORS`),
 - a room has no floor,
 - modules import each other in a circle,
 - there are more than `MOST_ROOMS` rooms.
 
-One import counts as none: a module may import a package that contains it, as
-`import prefork.socketserver as api` does inside of `socketserver/`. Programs replace names in that
-package (`socketserver.socket`, say), so those modules have to look them up there, when they use
-them. The package imports its modules before it is complete itself; that works because none of them
-uses a name of the package while it is imported.
+One kind of import does not count: a module may import a package that contains it, as in
+`import prefork.socketserver as api` inside of `socketserver/`. Programs replace names in that
+package (such as `socketserver.socket`), so its modules must look them up there at the moment of
+use. The package imports its modules before it is complete; that works because none of them uses a
+name of the package while it is imported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prefork/cli",),
     ("benchmarks", "tools"),
 )
-"""The rooms, from the ground up. A room may import those below its own floor, and no others."""
+"""The rooms, from the lowest floor to the highest. A room may import only rooms below its floor."""
 
 MOST_ROOMS = 18
 
@@ -61,7 +61,7 @@ Graph = Mapping[str, set[str]]
 
 @dataclass(frozen=True)
 class Import:
-    """An import statement: where it stands, and the full name of what it imports.
+    """An import statement: its place, and the full name of what it imports.
 
     `from a import b` imports `a.b`. A relative import keeps its dots.
     """
@@ -70,7 +70,7 @@ class Import:
     line: int
     name: str
     is_executed: bool = True
-    """Whether it is more than a statement for a type checker."""
+    """False for an import that only a type checker reads."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.name}"
@@ -127,21 +127,21 @@ class House:
         return [room for room in self.rooms() if not floor_of(room)]
 
     def circles(self) -> list[list[str]]:
-        """The groups of modules that import each other, directly or through others."""
+        """The groups of modules that import each other, directly or indirectly."""
         return circles(self.imported)
 
     def lines(self, room: str) -> int:
         return sum(module.lines for module in self.modules.values() if module.room == room)
 
     def _module_of(self, name: str) -> str | None:
-        """The module that an imported name is, or is in; `None` outside of the checkout."""
+        """The module that has this name or contains it; `None` outside of the checkout."""
         while name and name not in self.modules:
             name = name.rpartition(".")[0]
         return name or None
 
 
 def floor_of(room: str) -> int:
-    """The number of its floor, from 1; 0 for a room that has none."""
+    """Return the number of a room's floor, from 1; 0 if it has none."""
     for number, rooms in enumerate(FLOORS, start=1):
         if room in rooms:
             return number
@@ -149,12 +149,12 @@ def floor_of(room: str) -> int:
 
 
 def is_within(name: str, package: str) -> bool:
-    """Whether a module is a package, or is contained in it."""
+    """Return whether a module is this package or is contained in it."""
     return name == package or name.startswith(package + ".")
 
 
 def read_modules(root: Path) -> Iterator[Module]:
-    """The modules of all folders, each once: not behind the links in `prefork/`."""
+    """Yield the modules of all folders, each once: links in `prefork/` are not followed."""
     for folder, package in FOLDERS.items():
         for path in files_below(root / folder):
             parts = path.relative_to(root / folder).with_suffix("").parts
@@ -174,7 +174,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def room_of(folder: str, parts: tuple[str, ...]) -> str:
-    """The room of a file, by the parts of its path below a folder, without the suffix."""
+    """Return the room of a file, from the parts of its path below a folder, without the suffix."""
     if folder != "prefork" or parts == ("__init__",):
         return folder
     # `python -m prefork` is the command.
@@ -182,7 +182,7 @@ def room_of(folder: str, parts: tuple[str, ...]) -> str:
 
 
 def imports_of(tree: ast.AST, path: Path) -> Iterator[Import]:
-    """Every import statement in a module, one for each name that it imports."""
+    """Yield the import statements of a module, one for each name that is imported."""
     typing_only = {
         id(node)
         for block in ast.walk(tree)
@@ -202,7 +202,7 @@ def imports_of(tree: ast.AST, path: Path) -> Iterator[Import]:
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """The sets of more than one node in which each leads to each (Tarjan 1972)."""
+    """Return the sets of two or more nodes that are reachable from each other (Tarjan 1972)."""
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     path: list[str] = []
@@ -231,7 +231,7 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 def table(house: House) -> str:
-    """The rooms from the top down; a line each: floor, name, lines of code, rooms imported."""
+    """Return a line for each room, from the top floor down: floor, name, lines of code, imports."""
     rows = [("floor", "room", "lines", "imports")]
     for room, imported in house.rooms().items():
         below = sorted(imported, key=lambda other: (-floor_of(other), other))
@@ -245,10 +245,10 @@ def listed(title: str, lines: Iterable[object]) -> str:
 
 
 def main() -> int:
-    """Print the table and what is wrong; the exit status."""
+    """Print the table and the broken rules; return the exit status."""
     house = House()
     rooms, upward, loops = house.rooms(), house.upward(), house.circles()
-    homeless = house.without_floor()
+    without_floor = house.without_floor()
     print(table(house))
     print(
         f"\n{len(rooms)} rooms (at most {MOST_ROOMS}) on {len(FLOORS)} floors, "
@@ -257,11 +257,11 @@ def main() -> int:
     )
     if upward:
         print(listed("Imports from the same floor or a higher one", upward))
-    if homeless:
-        print(listed("Rooms without a floor; add them to FLOORS in tools/rooms.py", homeless))
+    if without_floor:
+        print(listed("Rooms without a floor; add them to FLOORS in tools/rooms.py", without_floor))
     if loops:
         print(listed("Circles", (", ".join(loop) for loop in loops)))
-    return 1 if upward or homeless or loops or len(rooms) > MOST_ROOMS else 0
+    return 1 if upward or without_floor or loops or len(rooms) > MOST_ROOMS else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""The documented API, as behaviour: every test runs on the standard library's module, then on ours.
+"""The documented API, as behaviour: each test runs on the standard library's module, then on ours.
 
-What a test shows of the standard library is what programs rely on, so it must hold of ours as well.
-Where ours deliberately does better, the test asks the fixture ``improved`` and states both sides.
+Programs rely on what the tests show of the standard library, so it must hold for our module too.
+Where ours deliberately does better, the test uses the fixture ``improved`` and checks both results.
 """

@@ -20,7 +20,7 @@ from tests.support.announcements import Gate, Told
 
 @functools.cache
 def _standard_library() -> ModuleType:
-    """The interpreter's own module, by its file: at the root of this tree its name is ours."""
+    """Load the interpreter's own module from its file; here, an import would find our module."""
     file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
     spec = importlib.util.spec_from_file_location("socketserver", file)
     assert spec is not None
@@ -46,19 +46,19 @@ def api(side: str) -> Any:
 
 @pytest.fixture
 def improved(side: str) -> bool:
-    """Whether the module under test makes the improvements over the standard library's."""
+    """Whether the module under test has the improvements over the standard library's."""
     return side == "ours"
 
 
 @pytest.fixture
 def record() -> Record:
-    """What was called, in order, in this process."""
+    """The calls in this process, in order."""
     return Record()
 
 
 @pytest.fixture
 def held(told: Told, gate: Gate) -> Any:
-    """A request handler that says who it is, waits at the gate, and says that it is done."""
+    """A request handler that announces where it runs, waits at the gate, and announces its end."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered", os.getpid(), threading.current_thread().name)
@@ -70,7 +70,7 @@ def held(told: Told, gate: Gate) -> Any:
 
 @pytest.fixture
 def default_timeout_restored() -> Iterator[None]:
-    """Puts the time-out of new sockets back when the test ends."""
+    """Restore the default time-out of new sockets when the test ends."""
     before = socket.getdefaulttimeout()
     yield
     socket.setdefaulttimeout(before)

@@ -1,4 +1,4 @@
-"""Small parts that the tests of the documented API share."""
+"""Helpers shared by the tests of the documented API."""
 
 import socket
 import sys
@@ -13,7 +13,7 @@ from tests.support.polling import eventually
 
 LOOPBACK = ("127.0.0.1", 0)
 BACKLOG = socket.SOMAXCONN if sys.version_info >= (3, 15) else 5
-"""`request_queue_size`, where nobody sets it."""
+"""The default of `request_queue_size`."""
 
 SERVER_HOOKS = (
     "server_bind",
@@ -51,9 +51,9 @@ class Record(list[str]):
 
 
 def traced(base: type, say: Say, **overrides: Any) -> Any:
-    """A subclass of the server class *base* that says the name of each hook when it is called.
+    """Return a subclass of the server class *base* that says the name of each hook that is called.
 
-    *overrides* replace hooks by functions; these are announced as well.
+    *overrides* replace hooks by functions; their calls are said as well.
     """
 
     def announced(name: str) -> Any:
@@ -72,7 +72,7 @@ def traced(base: type, say: Say, **overrides: Any) -> Any:
 
 
 def traced_handler(base: type, say: Say, **raising: BaseException) -> Any:
-    """A handler class that says ``setup``, ``handle`` and ``finish``, and raises where told to."""
+    """Return a handler class that says the names of its methods; *raising* has their errors."""
 
     def announced(name: str) -> Any:
         def step(self: Any) -> None:
@@ -95,18 +95,18 @@ def mixed(api: Any, mixin: str, kind: str) -> Any:
 
 
 def address_for(kind: str, short_path: Path) -> Any:
-    """Where a server class of this name can be bound."""
+    """Return an address to which a server class of this name can be bound."""
     return str(short_path / "server") if kind.startswith("Unix") else LOOPBACK
 
 
 def bound_client(server: Any, short_path: Path) -> socket.socket:
-    """A socket whose datagrams to the server can be answered."""
+    """Return a datagram socket that the server can answer."""
     unix = isinstance(server.server_address, str)
     return datagram_socket(server.server_address, str(short_path / "client") if unix else None)
 
 
 def raiser(error: BaseException) -> Any:
-    """A function that takes anything and raises *error*."""
+    """Return a function that takes any arguments and raises *error*."""
 
     def raise_it(*_: Any, **__: Any) -> Any:
         raise error
@@ -115,7 +115,7 @@ def raiser(error: BaseException) -> Any:
 
 
 def ignore(*_: Any) -> None:
-    """The request handler that does nothing."""
+    """A request handler that does nothing."""
 
 
 def echo(request: socket.socket, client_address: Any, server: Any) -> None:
@@ -124,7 +124,7 @@ def echo(request: socket.socket, client_address: Any, server: Any) -> None:
 
 
 def serve_one(server: Any, request: bytes = b"") -> bytes:
-    """Connect, let the server take this one request with `handle_request`, return the answer."""
+    """Connect, let the server serve this request with `handle_request`, and return the answer."""
     with connect(server.server_address) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
@@ -133,27 +133,29 @@ def serve_one(server: Any, request: bytes = b"") -> bytes:
 
 
 def take_one(server: Any) -> Any:
-    """`handle_request`, but never waiting for ever."""
+    """Call `handle_request` with a deadline."""
     if server.timeout is None:
         server.timeout = stretched(EXCHANGE)
     return server.handle_request()
 
 
 def entered(told: Told) -> int:
-    """Wait until the handler `held` has been entered; the pid of its process."""
+    """Wait until the handler `held` has been entered; return the pid of its process."""
     return int(told.wait_for(b"entered").split()[0])
 
 
 def take_and_leave(server: Any, told: Told) -> int:
-    """Have a client's request taken by `held`, and let the client go; the pid of its process."""
+    """Let `held` take a client's request, and close the client; return the pid of its process."""
     with connect(server.server_address):
         take_one(server)
     return entered(told)
 
 
 def start_closing(server: Any, told: Told) -> Call[None]:
-    """Close the server in a thread, which says "closed" after it; returns while that may wait for
-    requests: as soon as the listener is closed."""
+    """Close the server in a thread, which says "closed" when that has returned.
+
+    Returns as soon as the listener is closed, while the thread may still wait for requests.
+    """
 
     def close() -> None:
         server.server_close()
@@ -165,9 +167,9 @@ def start_closing(server: Any, told: Told) -> Call[None]:
 
 
 def start_shutting_down(server: Any) -> Call[None]:
-    """Call `shutdown` in a thread; returns when the loop is asked, or has ended already."""
+    """Call `shutdown` in a thread; return when the flag is set, or when the loop has ended."""
     asking: Call[None] = Call(server.shutdown, "shutdown()")
-    eventually(lambda: flag(server) or has_ended(server), what="question for the end")
+    eventually(lambda: flag(server) or has_ended(server), what="stop flag")
     return asking
 
 
@@ -182,16 +184,16 @@ def flag(server: Any) -> bool:
 
 
 def has_ended(server: Any) -> bool:
-    """What "is it running?" checks in the wild read."""
+    """Return what programs read to see whether the loop runs."""
     value: bool = vars(server)["_BaseServer__is_shut_down"].is_set()
     return value
 
 
 def recording_selector(base: type, waits: list[Any], then: Iterable[Any] = ()) -> Any:
-    """A selector class that notes the time-out of each `select`.
+    """Return a selector class that records the time-out of each `select`.
 
-    *then* are scripted answers: each is a function of the selector's real answer (a call without
-    arguments that waits for it), used for one `select`; after the last one the real answers come.
+    *then* scripts the answers, one for each `select`: each is a function whose argument, when it is
+    called, waits and returns the selector's real answer. After the last one, the answers are real.
     """
     script = iter(then)
 

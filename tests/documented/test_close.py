@@ -37,8 +37,8 @@ def test_all_kinds_of_stream_servers_serve_in_a_loop_and_close(
     assert not getattr(server, "active_children", None)
 
 
-def test_the_client_sees_the_end_though_others_hold_the_connection(api: Any) -> None:
-    """A close alone says nothing while a copy of the descriptor is open somewhere."""
+def test_the_client_sees_the_end_while_other_processes_hold_the_connection(api: Any) -> None:
+    """Closing sends nothing to the client while a copy of the descriptor is open elsewhere."""
     copies = []
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -64,7 +64,7 @@ def test_a_request_is_closed_after_its_handler(api: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EBADF])
-def test_a_client_that_has_gone_is_no_error_when_its_request_is_closed(
+def test_closing_the_request_of_a_client_that_has_gone_is_not_an_error(
     api: Any, number: int
 ) -> None:
     closed = []
@@ -94,7 +94,7 @@ def test_requests_are_shut_down_and_closed_by_methods_of_the_server(
         assert record == ["shutdown_request", "close_request"]
 
 
-def test_a_with_block_gives_the_server_and_closes_it(api: Any, record: Record) -> None:
+def test_a_with_block_returns_the_server_and_closes_it(api: Any, record: Record) -> None:
     server = traced(api.TCPServer, record)(LOOPBACK, ignore)
     record.clear()
     with server as entered:
@@ -104,7 +104,7 @@ def test_a_with_block_gives_the_server_and_closes_it(api: Any, record: Record) -
     assert server.fileno() == -1
 
 
-def test_a_with_block_lets_exceptions_pass(api: Any) -> None:
+def test_exceptions_propagate_from_a_with_block(api: Any) -> None:
     with pytest.raises(ValueError, match="mine"), api.TCPServer(LOOPBACK, ignore) as server:
         raise ValueError("mine")
     assert server.fileno() == -1
@@ -122,7 +122,7 @@ def test_closing_does_not_stop_the_loop(api: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["TCPServer", "UDPServer", "ThreadingTCPServer", "ForkingTCPServer"]
 )
-def test_closing_twice_or_unused_is_fine(api: Any, name: str) -> None:
+def test_a_server_may_be_closed_twice_or_unused(api: Any, name: str) -> None:
     server = getattr(api, name)(LOOPBACK, ignore)
     server.server_close()
     server.server_close()
@@ -133,7 +133,9 @@ def test_closing_twice_or_unused_is_fine(api: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["UnixStreamServer", "UnixDatagramServer"])
-def test_the_path_of_a_unix_server_stays(api: Any, name: str, short_path: Path) -> None:
+def test_the_path_of_a_unix_server_stays_after_the_close(
+    api: Any, name: str, short_path: Path
+) -> None:
     path = short_path / "s"
     getattr(api, name)(str(path), ignore).server_close()
     assert path.is_socket()
@@ -141,7 +143,7 @@ def test_the_path_of_a_unix_server_stays(api: Any, name: str, short_path: Path) 
         getattr(api, name)(str(path), ignore)
 
 
-def test_a_client_that_waits_in_the_queue_sees_the_close(api: Any) -> None:
+def test_a_client_in_the_backlog_sees_the_close(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as server:
         client = connect(server.server_address)
     with client, pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""From the constructor to a listening socket."""
+"""The constructor, binding and listening."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
 
 
 def backlog_of(listener: socket.socket) -> int:
-    """The length of a listening socket's queue, as the kernel tells it (struct tcp_info)."""
+    """The backlog of a listening socket, from the kernel (struct tcp_info)."""
     info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     length: int = struct.unpack_from("I", info, 28)[0]
     return length
@@ -52,7 +52,7 @@ def test_binding_and_activating_can_be_done_by_hand(api: Any) -> None:
         assert serve_one(server, b"hello") == b"hello"
 
 
-def test_the_address_is_the_real_one_once_bound(api: Any) -> None:
+def test_once_bound_server_address_is_the_real_address(api: Any) -> None:
     with api.TCPServer(("localhost", 0), ignore) as server:
         assert server.server_address == server.socket.getsockname()
         host, port = server.server_address
@@ -79,13 +79,13 @@ def test_when_the_constructor_fails_it_closes_and_raises_the_error(
     assert sockets[0].fileno() == -1
 
 
-def test_a_port_that_is_taken_closes_the_socket_and_raises(api: Any) -> None:
+def test_if_the_port_is_in_use_the_constructor_closes_the_socket_and_raises(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as first:
         before = descriptors()
         with pytest.raises(OSError, match="in use") as caught:
             api.TCPServer(first.server_address, ignore)
         assert caught.value.errno == errno.EADDRINUSE
-        # The traceback still holds the half-made server: its socket was closed, not collected.
+        # The traceback still refers to the server: its socket was closed, not garbage-collected.
         assert descriptors() == before
 
 
@@ -126,8 +126,8 @@ def test_a_server_may_be_initialised_again(api: Any) -> None:
         assert serve_one(server, b"again") == b"again"
 
 
-def test_a_loop_needs_no_constructor_to_have_run(api: Any) -> None:
-    """Test doubles set the private attributes on the class and expect the loop to return."""
+def test_the_loop_needs_no_constructor(api: Any) -> None:
+    """Test doubles set the private attributes on the class, and expect the loop to return."""
 
     class Server(api.TCPServer):
         _BaseServer__shutdown_request = True
@@ -142,7 +142,7 @@ def test_a_loop_needs_no_constructor_to_have_run(api: Any) -> None:
         server._BaseServer__is_shut_down.set.assert_called_once_with()
 
 
-def test_the_queue_has_the_documented_places_by_default(api: Any) -> None:
+def test_the_backlog_has_the_documented_default_length(api: Any) -> None:
     with (
         api.TCPServer(LOOPBACK, ignore) as server,
         socket.create_server(LOOPBACK, backlog=BACKLOG) as listener,
@@ -150,7 +150,7 @@ def test_the_queue_has_the_documented_places_by_default(api: Any) -> None:
         assert backlog_of(server.socket) == backlog_of(listener)
 
 
-def test_the_queue_is_as_long_as_request_queue_size(api: Any) -> None:
+def test_the_backlog_is_as_long_as_request_queue_size(api: Any) -> None:
     class Server(api.TCPServer):
         request_queue_size = 17
 
@@ -158,7 +158,7 @@ def test_the_queue_is_as_long_as_request_queue_size(api: Any) -> None:
         assert backlog_of(server.socket) == 17
 
 
-def test_settings_may_be_put_on_the_instance_before_the_constructor_runs(api: Any) -> None:
+def test_settings_may_be_set_on_the_instance_before_the_constructor_runs(api: Any) -> None:
     class Server(api.TCPServer):
         def __init__(self) -> None:
             self.request_queue_size = 9
@@ -178,7 +178,7 @@ def test_settings_may_be_put_on_the_instance_before_the_constructor_runs(api: An
 )
 @pytest.mark.parametrize("kind", ["TCPServer", "UDPServer", "ThreadingTCPServer"])
 @pytest.mark.parametrize("wanted", [False, True])
-def test_reuse_options_are_set_exactly_when_asked_for(
+def test_reuse_options_are_set_only_when_their_settings_are_true(
     api: Any,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
@@ -191,7 +191,7 @@ def test_reuse_options_are_set_exactly_when_asked_for(
         assert server.socket.getsockopt(socket.SOL_SOCKET, option) == wanted
 
 
-def test_port_reuse_is_only_for_ip_addresses(api: Any, improved: bool, short_path: Any) -> None:
+def test_port_reuse_is_set_for_ip_families_only(api: Any, improved: bool, short_path: Any) -> None:
     """Newer kernels refuse SO_REUSEPORT on Unix sockets."""
     if not improved:
         pytest.skip("depends on the kernel and the version")
@@ -233,14 +233,14 @@ def test_a_unix_server_reports_its_path(api: Any, short_path: Any) -> None:
         assert server.server_address == path
 
 
-def test_an_abstract_unix_name_is_reported_as_bytes(api: Any) -> None:
+def test_an_abstract_unix_address_is_reported_as_bytes(api: Any) -> None:
     name = f"\0prefork-test-{os.getpid()}"
     with api.UnixStreamServer(name, echo) as server:
         assert server.server_address == name.encode()
         assert serve_one(server, b"hello") == b"hello"
 
 
-def test_server_bind_may_add_to_the_inherited_one(api: Any) -> None:
+def test_server_bind_may_extend_the_inherited_method(api: Any) -> None:
     class Server(api.TCPServer):
         def server_bind(self) -> None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -253,7 +253,7 @@ def test_server_bind_may_add_to_the_inherited_one(api: Any) -> None:
 
 
 def test_server_activate_may_replace_the_socket(api: Any) -> None:
-    """As servers do that wrap their listener in TLS once it listens."""
+    """Servers do this to wrap their listener in TLS once it listens."""
 
     class Server(api.TCPServer):
         def server_activate(self) -> None:
@@ -264,8 +264,8 @@ def test_server_activate_may_replace_the_socket(api: Any) -> None:
         assert serve_one(server, b"hello") == b"hello"
 
 
-def test_a_socket_that_is_ready_may_be_put_in_place(api: Any) -> None:
-    """As servers do under socket activation: closed before use, then given a listener."""
+def test_a_listening_socket_may_replace_the_servers(api: Any) -> None:
+    """Servers do this under socket activation: they close the socket and set a listener."""
     with api.TCPServer(LOOPBACK, echo, bind_and_activate=False) as server:
         server.server_close()
         server.socket = socket.create_server(LOOPBACK)
@@ -282,10 +282,10 @@ def test_the_socket_module_is_looked_up_when_it_is_used(api: Any) -> None:
         api.TCPServer(LOOPBACK, ignore)
 
 
-def test_the_sockets_of_another_module_can_be_injected(
+def test_the_socket_module_can_be_replaced_by_another(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As green-thread libraries do: they put another `socket` into the module."""
+    """Green-thread libraries do this: they replace `socket` in the module."""
     replacement = mock.Mock(wraps=socket)
     replacement.socket.return_value = socket.create_server(LOOPBACK)
     monkeypatch.setattr(api, "socket", replacement)

@@ -95,7 +95,7 @@ def test_an_empty_datagram_is_a_request_too(
 
 
 @pytest.mark.parametrize(("limit", "received"), [(None, 8192), (10000, 10000), (100, 100)])
-def test_a_long_datagram_is_cut_at_max_packet_size(
+def test_a_long_datagram_is_truncated_to_max_packet_size(
     api: Any, limit: int | None, received: int
 ) -> None:
     lengths = []
@@ -142,7 +142,7 @@ def test_the_loop_serves_datagrams(
 
 
 def test_activating_does_not_listen(api: Any) -> None:
-    """Listener would be an error of the system."""
+    """To listen would be an OSError."""
     with api.UDPServer(LOOPBACK, ignore) as server:
         server.server_activate()
         assert server.server_address == server.socket.getsockname()

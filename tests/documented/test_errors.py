@@ -1,4 +1,4 @@
-"""What `handle_error` prints, and where it is called from."""
+"""What `handle_error` prints, and when it is called."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from tests.support.clients import connect, datagram_socket
 RULE = "-" * 40
 
 
-def test_an_error_is_reported_on_standard_error_and_the_server_goes_on(
+def test_an_error_is_reported_on_standard_error_and_the_server_continues(
     api: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with api.TCPServer(LOOPBACK, raiser(ValueError("out of cheese"))) as server:
@@ -23,7 +23,7 @@ def test_an_error_is_reported_on_standard_error_and_the_server_goes_on(
     assert err.count("ValueError: out of cheese\n") == 2
 
 
-def test_the_report_has_its_known_form(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_has_the_known_format(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with (
         api.TCPServer(LOOPBACK, raiser(ValueError("out of cheese"))) as server,
         connect(server.server_address) as client,
@@ -38,7 +38,7 @@ def test_the_report_has_its_known_form(api: Any, capsys: pytest.CaptureFixture[s
     assert re.fullmatch(r'  File ".*", line \d+, in \w+', lines[3])
 
 
-def test_a_client_of_a_unix_server_has_no_name(
+def test_a_client_of_a_unix_server_has_an_empty_address(
     api: Any, short_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with api.UnixStreamServer(str(short_path / "s"), raiser(ValueError())) as server:
@@ -49,7 +49,7 @@ def test_a_client_of_a_unix_server_has_no_name(
 def test_a_datagram_from_an_unbound_unix_socket_has_no_address(
     api: Any, short_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So it cannot be answered: that is an error like any other."""
+    """It cannot be answered, which is an error like any other."""
     path = str(short_path / "s")
     with (
         api.UnixDatagramServer(path, api.DatagramRequestHandler) as server,
@@ -63,7 +63,7 @@ def test_a_datagram_from_an_unbound_unix_socket_has_no_address(
 
 
 @pytest.mark.parametrize("kind", ["TCPServer", "ThreadingTCPServer"])
-def test_it_is_called_while_the_exception_is_being_handled(api: Any, kind: str) -> None:
+def test_handle_error_is_called_while_the_exception_is_being_handled(api: Any, kind: str) -> None:
     error = ValueError("no")
     seen = []
 

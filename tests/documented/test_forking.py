@@ -1,4 +1,4 @@
-"""`ForkingMixIn`: a process for each request, and what it inherits and leaves behind."""
+"""`ForkingMixIn`: a process for each request, what it inherits, and how it exits."""
 
 import atexit
 import os
@@ -36,7 +36,7 @@ def status_after(server_class: Any, handler: Any) -> int:
         return peek_exit_code(pid)
 
 
-def test_each_request_is_served_in_a_process_of_its_own(api: Any) -> None:
+def test_each_request_is_served_in_its_own_process(api: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d %d" % (os.getpid(), os.getppid()))
 
@@ -46,7 +46,7 @@ def test_each_request_is_served_in_a_process_of_its_own(api: Any) -> None:
     assert len({pid for pid, _ in answers}) == 2
 
 
-def test_the_child_knows_what_the_parent_did_a_moment_before(api: Any) -> None:
+def test_the_child_sees_what_the_parent_did_just_before_the_fork(api: Any) -> None:
     """Programs count requests in the parent and use the number in the child."""
 
     class Server(api.ForkingTCPServer):
@@ -63,7 +63,7 @@ def test_the_child_knows_what_the_parent_did_a_moment_before(api: Any) -> None:
         assert [serve_one(server) for _ in range(3)] == [b"1", b"2", b"3"]
 
 
-def test_what_the_child_changes_is_not_changed_for_the_next_one(api: Any) -> None:
+def test_changes_in_a_child_do_not_reach_the_next_one(api: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d %s" % (len(os.environ) > 0, os.getcwd().encode()))
         os.environ.clear()
@@ -115,17 +115,17 @@ def test_an_error_in_shutdown_request_is_lost_and_the_status_stays(
 def test_a_child_ends_at_once_without_the_parents_exit_handlers(api: Any, told: Told) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         atexit.register(told.say, "exit handler")
-        # A thread would make an ordinary exit wait for it.
+        # An ordinary exit would wait for this thread.
         threading.Thread(target=threading.Event().wait).start()
 
     assert status_after(api.ForkingTCPServer, handler) == 0
     assert told.so_far() == []
 
 
-def test_what_a_child_printed_is_not_lost(
+def test_text_that_a_child_printed_is_not_lost(
     api: Any, improved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Standard output has a buffer when it is a file, and the child's used to vanish with it."""
+    """Output to a file is buffered; with the standard library's module the buffer is lost."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         print("from the child")
@@ -140,7 +140,7 @@ def test_what_a_child_printed_is_not_lost(
     assert lines.count("from the child") == (1 if improved else 0)
 
 
-def test_the_parent_lets_go_of_the_request(api: Any, gate: Gate) -> None:
+def test_the_parent_closes_the_request(api: Any, gate: Gate) -> None:
     requests = []
 
     class Server(api.ForkingTCPServer):
@@ -159,10 +159,10 @@ def test_the_parent_lets_go_of_the_request(api: Any, gate: Gate) -> None:
         assert receive_all(client) == b"still open here"
 
 
-def test_a_running_child_does_not_hold_the_port(
+def test_a_running_child_does_not_keep_the_listener_open(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """Clients used to be accepted by a listener that nobody served any more."""
+    """With the standard library's module, the child's copy of the listener keeps accepting."""
     server = api.ForkingTCPServer(LOOPBACK, held)
     server.block_on_close = False
     address = server.server_address
@@ -178,15 +178,15 @@ def test_a_running_child_does_not_hold_the_port(
     server.server_close()
 
 
-def test_a_loop_whose_children_and_listener_are_gone_does_not_spin(
+def test_a_loop_without_children_and_listener_does_not_spin(
     api: Any, improved: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the loop watched must not look ready for ever once it is closed."""
+    """A descriptor that the loop watched must not look ready forever once it is closed."""
     if not improved:
         pytest.skip("spins on any closed listener")
     woken_by: list[Any] = []
 
-    def noted(wait: Any) -> Any:
+    def counted(wait: Any) -> Any:
         ready = wait()
         woken_by.append(ready)
         return ready
@@ -204,14 +204,14 @@ def test_a_loop_whose_children_and_listener_are_gone_does_not_spin(
             if self.turns_after_the_close == 5:
                 stop(self)
 
-    fake = recording_selector(api._ServerSelector, [], [noted] * 1000)
+    fake = recording_selector(api._ServerSelector, [], [counted] * 1000)
     monkeypatch.setattr(api, "_ServerSelector", fake)
     with Server(LOOPBACK, ignore) as server, connect(server.server_address):
         server.serve_forever(0.001)
     assert woken_by == [[]] * 5
 
 
-def test_the_handler_may_look_at_the_servers_socket(api: Any) -> None:
+def test_the_handler_may_read_the_servers_socket_attribute(api: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d" % (server.socket.fileno() == server.fileno()))
         server.socket.close()
@@ -221,7 +221,7 @@ def test_the_handler_may_look_at_the_servers_socket(api: Any) -> None:
 
 
 def test_the_servers_socket_can_be_the_request(api: Any) -> None:
-    """As in servers that connect instead of listening: the child keeps what it serves."""
+    """Some servers connect instead of listening; the child keeps that connection."""
 
     class Server(api.ForkingTCPServer):
         def server_bind(self) -> None:
@@ -244,8 +244,8 @@ def test_the_servers_socket_can_be_the_request(api: Any) -> None:
             assert receive_all(client) == b"hello"
 
 
-def test_a_handler_may_accept_by_itself(api: Any) -> None:
-    """The listener is the request then, and the child keeps that too."""
+def test_a_handler_may_accept_connections_itself(api: Any) -> None:
+    """The listener is then the request, and the child keeps it."""
 
     class Server(api.ForkingTCPServer):
         def get_request(self) -> Any:
@@ -285,10 +285,10 @@ def test_a_child_answers_datagrams_through_the_servers_socket(
             assert client.recv(100) == word.upper()
 
 
-def test_mix_ins_can_be_stacked_and_each_closes(
+def test_mix_ins_can_be_stacked_and_each_waits_when_closing(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
-    """`server_close` goes on to the next class."""
+    """`server_close` calls that of the next class."""
     closed = []
 
     class Base(api.TCPServer):
@@ -322,7 +322,7 @@ def test_the_mix_in_needs_no_constructor(api: Any, told: Told) -> None:
             pass
 
     server = Server()
-    server.process_request("request", "somebody")
+    server.process_request("request", "client")
     server.collect_children(blocking=True)
-    assert told.so_far() == [b"served request somebody", b"shut down request"]
+    assert told.so_far() == [b"served request client", b"shut down request"]
     assert server.active_children == set()

@@ -1,4 +1,4 @@
-"""How children of `ForkingMixIn` are noted, waited for and collected."""
+"""How the children of `ForkingMixIn` are recorded, waited for and reaped."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
 
-def test_the_children_are_noted_by_each_server_for_itself(api: Any) -> None:
+def test_each_server_records_its_own_children(api: Any) -> None:
     with (
         api.ForkingTCPServer(LOOPBACK, ignore) as one,
         api.ForkingTCPServer(LOOPBACK, ignore) as other,
@@ -38,7 +38,7 @@ def test_the_children_are_noted_by_each_server_for_itself(api: Any) -> None:
     assert other.active_children is None
 
 
-def test_server_close_waits_for_the_children_after_it_closed_the_listener(
+def test_server_close_closes_the_listener_and_then_waits_for_the_children(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
     server = api.ForkingTCPServer(LOOPBACK, held)
@@ -52,7 +52,7 @@ def test_server_close_waits_for_the_children_after_it_closed_the_listener(
     assert children() == set()
 
 
-def test_server_close_only_collects_if_block_on_close_is_false(
+def test_server_close_does_not_wait_for_children_if_block_on_close_is_false(
     api: Any, told: Told, gate: Gate
 ) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -77,7 +77,7 @@ def test_server_close_only_collects_if_block_on_close_is_false(
 
 
 @pytest.mark.parametrize("collect", ["collect_children", "service_actions", "handle_timeout"])
-def test_children_that_have_ended_are_collected(api: Any, collect: str) -> None:
+def test_children_that_have_ended_are_reaped(api: Any, collect: str) -> None:
     with api.ForkingTCPServer(LOOPBACK, ignore) as server:
         serve_one(server)
         [pid] = server.active_children
@@ -100,7 +100,7 @@ def test_children_that_still_run_are_left_alone(
         gate.open()
 
 
-def test_a_timeout_of_handle_request_collects(api: Any) -> None:
+def test_a_timeout_of_handle_request_reaps_children(api: Any) -> None:
     with api.ForkingTCPServer(LOOPBACK, ignore) as server:
         serve_one(server)
         [pid] = server.active_children
@@ -110,7 +110,7 @@ def test_a_timeout_of_handle_request_collects(api: Any) -> None:
         assert server.active_children == set()
 
 
-def test_nothing_is_collected_before_the_first_fork(api: Any) -> None:
+def test_before_the_first_fork_there_is_nothing_to_reap(api: Any) -> None:
     with api.ForkingTCPServer(LOOPBACK, ignore) as server:
         server.collect_children()
         server.collect_children(blocking=True)
@@ -120,7 +120,7 @@ def test_nothing_is_collected_before_the_first_fork(api: Any) -> None:
 
 
 @pytest.mark.parametrize("blocking", [False, True])
-def test_a_child_that_somebody_else_reaped_is_forgotten(api: Any, blocking: bool) -> None:
+def test_a_child_that_was_reaped_elsewhere_is_forgotten(api: Any, blocking: bool) -> None:
     with api.ForkingTCPServer(LOOPBACK, ignore) as server:
         serve_one(server)
         [pid] = server.active_children
@@ -129,7 +129,7 @@ def test_a_child_that_somebody_else_reaped_is_forgotten(api: Any, blocking: bool
         assert server.active_children == set()
 
 
-def test_children_are_forgotten_where_the_kernel_reaps_them(api: Any) -> None:
+def test_children_are_forgotten_if_the_kernel_reaps_them(api: Any) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         with api.ForkingTCPServer(LOOPBACK, echo) as server:
@@ -139,9 +139,7 @@ def test_children_are_forgotten_where_the_kernel_reaps_them(api: Any) -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_child_that_was_killed_is_collected_like_any_other(
-    api: Any, told: Told, held: Any
-) -> None:
+def test_a_child_that_was_killed_is_reaped_like_any_other(api: Any, told: Told, held: Any) -> None:
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         pid = take_and_leave(server, told)
         os.kill(pid, signal.SIGKILL)
@@ -150,7 +148,7 @@ def test_a_child_that_was_killed_is_collected_like_any_other(
         assert server.active_children == set()
 
 
-def test_the_loop_and_the_close_may_collect_at_the_same_time(
+def test_the_loop_and_the_close_may_reap_at_the_same_time(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
     """A server is often closed while its loop still runs in another thread."""
@@ -171,7 +169,7 @@ def close_while_children_end(server: Any, told: Told, gate: Gate, children: int 
         connect(server.server_address).close()
     for _ in range(children):
         entered(told)
-    # A child may speak before its parent has noted it.
+    # A child may announce itself before its parent has recorded it.
     eventually(lambda: len(server.active_children) == children)
     closing = start_closing(server, told)
     gate.let_through(children)

@@ -1,4 +1,4 @@
-"""`max_children`, and the children of others."""
+"""`max_children`, and the children of the program that are not the server's."""
 
 import os
 from typing import Any
@@ -15,8 +15,8 @@ from tests.support.serving import start_serving
 
 
 @pytest.fixture
-def stranger() -> Any:
-    """A child of the program that is none of the server's, and has ended with status 7."""
+def other_child() -> Any:
+    """A child of the program that is not the server's, and has exited with status 7."""
     pid = fork_and_run(lambda: os._exit(7))
     peek_exit_code(pid)
     yield pid
@@ -25,7 +25,7 @@ def stranger() -> Any:
 
 
 def limited(api: Any, limit: int, crowds: list[int]) -> Any:
-    """A server class that notes how many children there are when one more is about to come."""
+    """Return a server class that records how many children there are before each new one."""
 
     class Server(api.ForkingTCPServer):
         max_children = limit
@@ -42,7 +42,7 @@ def limited(api: Any, limit: int, crowds: list[int]) -> Any:
     return Server
 
 
-def test_there_are_never_more_children_than_allowed(
+def test_there_are_never_more_children_than_max_children(
     api: Any, told: Told, gate: Gate, held: Any, running: Any
 ) -> None:
     crowds: list[int] = []
@@ -71,10 +71,10 @@ def test_the_limit_may_be_set_after_construction(
     assert crowds == [0, 0]
 
 
-def test_a_full_server_still_takes_its_turns(
+def test_the_loop_of_a_full_server_keeps_running(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any, running: Any
 ) -> None:
-    """The loop used to stand still until a child ended."""
+    """With the standard library's module, the loop blocks until a child ends."""
     crowds: list[int] = []
     server = limited(api, 1, crowds)(LOOPBACK, held)
     with connections(server.server_address, 2), running(server):
@@ -91,7 +91,7 @@ def test_a_full_server_still_takes_its_turns(
 def test_a_full_server_can_be_shut_down(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """It used to wait for a child to end: for ever, if that one was stuck."""
+    """With the standard library's module, it first waits for a child, possibly a stuck one."""
     crowds: list[int] = []
     server = limited(api, 1, crowds)(LOOPBACK, held)
     with server, connections(server.server_address, 2):
@@ -109,10 +109,10 @@ def test_a_full_server_can_be_shut_down(
         assert crowds == [0]
 
 
-def test_the_limit_holds_for_handle_request_too(
+def test_the_limit_applies_to_handle_request_too(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """Without the loop nothing used to be collected, and nothing was limited."""
+    """With the standard library's module, `handle_request` reaps no child and has no limit."""
     crowds: list[int] = []
     server = limited(api, 2, crowds)(LOOPBACK, held)
     with server, connections(server.server_address, 3):
@@ -133,10 +133,10 @@ def test_the_limit_holds_for_handle_request_too(
         gate.open()
 
 
-def test_handle_request_leaves_no_zombies_behind(
+def test_handle_request_leaves_no_zombies(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """Only a time-out used to collect: a busy server without the loop kept them all."""
+    """The standard library's reaps only at a time-out, so a busy server keeps its zombies."""
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         for _ in range(3):
@@ -146,21 +146,21 @@ def test_handle_request_leaves_no_zombies_behind(
 
 
 @pytest.mark.parametrize("blocking", [False, True])
-def test_the_children_of_others_keep_their_exit_status(
-    api: Any, gate: Gate, held: Any, stranger: int, blocking: bool
+def test_other_children_of_the_program_keep_their_exit_status(
+    api: Any, gate: Gate, held: Any, other_child: int, blocking: bool
 ) -> None:
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         with connect(server.server_address):
             take_one(server)
         server.collect_children(blocking=blocking)
-    assert exit_code(stranger) == 7
+    assert exit_code(other_child) == 7
 
 
-def test_the_children_of_others_keep_their_exit_status_even_when_it_is_full(
-    api: Any, improved: bool, gate: Gate, held: Any, stranger: int
+def test_other_children_keep_their_exit_status_even_when_the_server_is_full(
+    api: Any, improved: bool, gate: Gate, held: Any, other_child: int
 ) -> None:
-    """A full server used to wait for just any child: others found their statuses gone."""
+    """With the standard library's module, a full server reaps any child of the program."""
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         server.max_children = 1
         with connect(server.server_address):
@@ -168,16 +168,16 @@ def test_the_children_of_others_keep_their_exit_status_even_when_it_is_full(
         gate.open()
         server.collect_children()
         if improved:
-            assert exit_code(stranger) == 7
+            assert exit_code(other_child) == 7
         else:
-            assert stranger not in children()
+            assert other_child not in children()
 
 
 def test_a_full_server_in_its_loop_waits_for_its_own_children(
-    api: Any, told: Told, gate: Gate, held: Any, running: Any, improved: bool, stranger: int
+    api: Any, told: Told, gate: Gate, held: Any, running: Any, improved: bool, other_child: int
 ) -> None:
     if not improved:
-        pytest.skip("takes the exit status of others")
+        pytest.skip("reaps children that are not its own")
     crowds: list[int] = []
     server = limited(api, 1, crowds)(LOOPBACK, held)
     with connections(server.server_address, 2), running(server):
@@ -185,4 +185,4 @@ def test_a_full_server_in_its_loop_waits_for_its_own_children(
         gate.let_through()
         entered(told)
     assert crowds == [0, 0]
-    assert exit_code(stranger) == 7
+    assert exit_code(other_child) == 7

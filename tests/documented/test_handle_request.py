@@ -22,7 +22,7 @@ from tests.support.clients import connect, receive_all
 
 
 def timing_out(api: Any, of_the_server: float | None = None) -> Any:
-    """A server class with this time-out, and a value of `handle_timeout`."""
+    """Return a server class with this time-out, whose `handle_timeout` returns a value."""
 
     class TimingOut(api.TCPServer):
         timeout = of_the_server
@@ -35,11 +35,11 @@ def timing_out(api: Any, of_the_server: float | None = None) -> Any:
 
 @pytest.fixture
 def waits(api: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The time-outs of all waits; the first wait is over at once, whatever its time-out."""
-    noted: list[Any] = []
-    fake = recording_selector(api._ServerSelector, noted, [lambda wait: []])
+    """The time-outs of all waits; the first wait ends at once, whatever its time-out."""
+    recorded: list[Any] = []
+    fake = recording_selector(api._ServerSelector, recorded, [lambda wait: []])
     monkeypatch.setattr(api, "_ServerSelector", fake)
-    return noted
+    return recorded
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_waits_for_the_shorter_of_both_timeouts(
         server.socket.settimeout(of_the_socket)
         assert server.handle_request() == "timed out"
     assert waits[0] == 0.02
-    # An early wake-up is not the end: it went on waiting for what was left.
+    # After an early wake-up it waits for the time that is left.
     assert len(waits) > 1
     assert all(0 <= wait < 0.02 for wait in waits[1:])
 
@@ -61,7 +61,7 @@ def test_it_waits_for_the_shorter_of_both_timeouts(
 @pytest.mark.parametrize(
     ("of_the_server", "of_the_socket"), [(0, None), (-1, None), (None, 0), (0, 5), (5, 0)]
 )
-def test_without_time_to_wait_it_returns_at_once(
+def test_with_a_timeout_of_zero_it_returns_at_once(
     api: Any, of_the_server: float | None, of_the_socket: float | None
 ) -> None:
     with timing_out(api, of_the_server)(LOOPBACK, ignore) as server:
@@ -69,13 +69,15 @@ def test_without_time_to_wait_it_returns_at_once(
         assert server.handle_request() == "timed out"
 
 
-def test_without_time_to_wait_it_serves_what_is_there(api: Any) -> None:
+def test_with_a_timeout_of_zero_it_serves_a_waiting_request(api: Any) -> None:
     with api.TCPServer(LOOPBACK, echo) as server:
         server.timeout = 0
         assert serve_one(server, b"in time") == b"in time"
 
 
-def test_without_any_timeout_it_waits_for_ever(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_timeout_it_waits_without_limit(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[Any] = []
     monkeypatch.setattr(api, "_ServerSelector", recording_selector(api._ServerSelector, waits))
     with api.TCPServer(LOOPBACK, ignore) as server, connect(server.server_address):
@@ -119,16 +121,14 @@ def test_a_timeout_of_the_listener_does_not_reach_the_connection(api: Any) -> No
     assert inherited == [None]
 
 
-def test_it_returns_nothing_when_it_served(api: Any) -> None:
+def test_it_returns_none_after_serving(api: Any) -> None:
     with api.TCPServer(LOOPBACK, echo) as server, connect(server.server_address) as client:
         client.sendall(b"hello")
         assert server.handle_request() is None
         assert receive_all(client) == b"hello"
 
 
-def test_the_service_actions_and_the_shutdown_flag_are_for_the_loop_only(
-    api: Any, record: Record
-) -> None:
+def test_service_actions_and_the_stop_flag_are_for_the_loop_only(api: Any, record: Record) -> None:
     with traced(api.TCPServer, record)(LOOPBACK, echo) as server:
         stop(server)
         assert serve_one(server, b"hello") == b"hello"
@@ -187,7 +187,7 @@ def test_other_errors_of_get_request_propagate(api: Any, kind: type[BaseExceptio
         assert caught.value is error
 
 
-def test_after_the_close_there_is_nothing_to_wait_for(api: Any) -> None:
+def test_after_the_close_it_raises(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as server:
         server.server_close()
         with pytest.raises(ValueError, match="-1"):
@@ -195,7 +195,7 @@ def test_after_the_close_there_is_nothing_to_wait_for(api: Any) -> None:
 
 
 def test_the_loop_may_belong_to_the_program(api: Any) -> None:
-    """As programs do that wait for several things themselves and then call it."""
+    """Programs do this that wait for several descriptors themselves."""
     with api.TCPServer(LOOPBACK, echo) as server, connect(server.server_address) as client:
         client.sendall(b"hello")
         ready, _, _ = select.select([server], [], [], 5)
@@ -204,7 +204,7 @@ def test_the_loop_may_belong_to_the_program(api: Any) -> None:
         assert receive_all(client) == b"hello"
 
 
-def test_the_program_may_call_the_step_behind_it(api: Any) -> None:
+def test_the_program_may_call_the_private_step(api: Any) -> None:
     with api.TCPServer(LOOPBACK, echo) as server, connect(server.server_address) as client:
         client.sendall(b"hello")
         server._handle_request_noblock()

@@ -24,7 +24,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 class FakeSocket:
-    """What handlers are given in tests of other programs: two methods of a socket, no more."""
+    """A test double as other programs use it: two methods of a socket."""
 
     def __init__(self, received: bytes = b"") -> None:
         self._received = received
@@ -39,13 +39,13 @@ class FakeSocket:
 
 
 def handled(base: Any, request: Any, **attributes: Any) -> Any:
-    """A finished handler of a subclass with these attributes."""
+    """Return a finished handler of a subclass with these attributes."""
     handler_class: Any = type("Handler", (base,), attributes)
-    return handler_class(request, ("somebody", 1), None)
+    return handler_class(request, ("client", 1), None)
 
 
 def kept_open(base: Any, request: Any, **attributes: Any) -> Any:
-    """A handler that is not finished, so that its files can be looked at."""
+    """Return a handler that is not finished, so that its files can be examined."""
     return handled(base, request, finish=lambda self: None, **attributes)
 
 
@@ -182,10 +182,10 @@ def test_an_error_of_the_last_flush_is_ignored(api: Any) -> None:
     assert handler.rfile.closed
 
 
-def test_a_client_that_left_is_no_error_for_a_buffered_answer(
+def test_a_client_that_has_gone_is_not_an_error_for_a_buffered_answer(
     api: Any, improved: bool, pair: Any
 ) -> None:
-    """The ignored error of the flush used to come back from the close that follows."""
+    """With the standard library's module, closing the file raises the ignored error again."""
     client, request = pair
 
     def write(handler: Any) -> None:
@@ -201,7 +201,7 @@ def test_a_client_that_left_is_no_error_for_a_buffered_answer(
             handled(api.StreamRequestHandler, request, wbufsize=-1, handle=write)
 
 
-def test_a_stream_handler_needs_two_methods_of_a_socket_only(api: Any) -> None:
+def test_a_stream_handler_needs_only_two_methods_of_a_socket(api: Any) -> None:
     def answer(handler: Any) -> None:
         handler.wfile.write(handler.rfile.readline().upper())
 
@@ -210,7 +210,7 @@ def test_a_stream_handler_needs_two_methods_of_a_socket_only(api: Any) -> None:
     assert request.sent == b"HELLO\n"
 
 
-def test_the_writer_is_a_writable_file_and_nothing_else(api: Any, pair: Any) -> None:
+def test_the_writer_is_a_writable_file_only(api: Any, pair: Any) -> None:
     writer = api._SocketWriter(pair[1])
     assert isinstance(writer, io.BufferedIOBase)
     assert writer.writable()
@@ -245,7 +245,7 @@ def test_closing_the_writer_leaves_the_socket_open(api: Any, pair: Any) -> None:
 
 
 def test_the_writer_sends_everything_whatever_signals_arrive(api: Any, pair: Any) -> None:
-    """A single send would stop when a buffer is full, or when a signal comes."""
+    """A single send would stop when the buffer is full, or when a signal arrives."""
     client, request = pair
     request.settimeout(None)
     size = 4 * 1024 * 1024 + 1
@@ -289,10 +289,10 @@ def test_a_datagram_handler_reads_and_answers_in_memory(api: Any) -> None:
 
     handled(api.DatagramRequestHandler, (b"hello", sock), handle=answer)
     assert seen == [(b"hello", sock, io.BytesIO, io.BytesIO)]
-    assert sock.sent == [(b"olleh", ("somebody", 1))]
+    assert sock.sent == [(b"olleh", ("client", 1))]
 
 
-def test_a_datagram_is_answered_even_if_there_is_nothing_to_say(api: Any) -> None:
+def test_a_datagram_is_answered_even_if_the_handler_writes_nothing(api: Any) -> None:
     sock = FakeDatagramSocket()
     handled(api.DatagramRequestHandler, (b"hello", sock))
-    assert sock.sent == [(b"", ("somebody", 1))]
+    assert sock.sent == [(b"", ("client", 1))]

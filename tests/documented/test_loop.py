@@ -1,7 +1,7 @@
-"""`serve_forever`: one wake-up after another, and the state that programs look at meanwhile.
+"""`serve_forever`: what each wake-up does, and the state that programs read meanwhile.
 
-No thread is needed to drive the loop: a selector class put in the module's place decides what each
-wait brings, and a hook asks for the end.
+The loop needs no thread here: a selector class that replaces the module's decides what each wait
+returns, and a hook asks for the end.
 """
 
 import errno
@@ -30,7 +30,7 @@ from tests.support.serving import start_serving
 
 
 def stopping_after(turns: int, base: Any) -> Any:
-    """A server class whose loop ends itself in its *turns*-th call of `service_actions`."""
+    """Return a server class whose loop ends itself in the *turns*-th call of `service_actions`."""
 
     class Stopping(base):  # type: ignore[misc]
         turns_left = turns
@@ -91,7 +91,7 @@ def test_the_server_itself_is_registered_with_the_selector_for_reading(
 @pytest.mark.parametrize(
     "selector", [selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector]
 )
-def test_another_selector_may_take_its_place(
+def test_another_selector_class_can_be_used(
     api: Any, running: Any, monkeypatch: pytest.MonkeyPatch, selector: type
 ) -> None:
     monkeypatch.setattr(api, "_ServerSelector", selector)
@@ -99,7 +99,7 @@ def test_another_selector_may_take_its_place(
         assert ask(server.server_address, b"hello") == b"hello"
 
 
-def test_whether_it_runs_is_told_by_a_private_event(api: Any) -> None:
+def test_a_private_event_shows_whether_the_loop_runs(api: Any) -> None:
     seen = []
 
     class Server(stopping_after(1, api.TCPServer)):  # type: ignore[misc]
@@ -118,7 +118,7 @@ def test_whether_it_runs_is_told_by_a_private_event(api: Any) -> None:
     assert seen == [(False, False), (False, False)]
 
 
-def test_the_private_flag_is_all_it_takes_to_stop_from_a_handler(api: Any) -> None:
+def test_a_handler_can_stop_the_loop_with_the_private_flag(api: Any) -> None:
     def last_one(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"the last")
         server._BaseServer__shutdown_request = True
@@ -128,7 +128,7 @@ def test_the_private_flag_is_all_it_takes_to_stop_from_a_handler(api: Any) -> No
         assert receive_all(client) == b"the last"
 
 
-def test_a_flag_that_was_set_before_ends_the_loop_at_once(
+def test_a_flag_that_was_set_before_the_start_ends_the_loop_at_once(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float | None] = []
@@ -141,10 +141,10 @@ def test_a_flag_that_was_set_before_ends_the_loop_at_once(
         assert has_ended(server)
 
 
-def test_nothing_is_accepted_once_the_flag_is_seen_after_the_wait(
+def test_nothing_is_accepted_if_the_flag_is_set_during_the_wait(
     api: Any, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection used to be taken by a loop that had been asked to end meanwhile."""
+    """A loop that had been asked to end during the wait used to take one more connection."""
 
     def asked_meanwhile(wait: Any) -> Any:
         ready = wait()
@@ -191,7 +191,7 @@ def test_service_actions_run_after_each_wake_up_in_the_thread_of_the_loop(api: A
     assert threads == [threading.current_thread()] * 5
 
 
-def test_what_service_actions_raise_ends_the_loop(api: Any) -> None:
+def test_an_exception_of_service_actions_ends_the_loop(api: Any) -> None:
     class Server(api.TCPServer):
         def service_actions(self) -> None:
             stop(self)
@@ -216,7 +216,7 @@ def test_a_keyboard_interrupt_leaves_the_loop_and_the_socket_open(
         assert server.fileno() >= 0
 
 
-def test_the_timeout_attribute_means_nothing_to_the_loop(api: Any, record: Record) -> None:
+def test_the_loop_ignores_the_timeout_attribute(api: Any, record: Record) -> None:
     with stopping_after(5, traced(api.TCPServer, record))(LOOPBACK, ignore) as server:
         server.timeout = 0
         server.socket.settimeout(0)
@@ -225,7 +225,7 @@ def test_the_timeout_attribute_means_nothing_to_the_loop(api: Any, record: Recor
         assert record.count("service_actions") == 5
 
 
-def test_the_blocking_mode_of_the_listener_is_left_alone(api: Any) -> None:
+def test_the_blocking_mode_of_the_listener_is_not_changed(api: Any) -> None:
     modes = []
 
     class Server(stopping_after(2, api.TCPServer)):  # type: ignore[misc]
@@ -241,7 +241,7 @@ def test_the_blocking_mode_of_the_listener_is_left_alone(api: Any) -> None:
     assert modes == [(None, True), (None, True), (3, False)]
 
 
-def test_the_socket_is_asked_for_anew_in_each_run(api: Any) -> None:
+def test_the_socket_is_looked_up_in_each_run(api: Any) -> None:
     with stopping_after(1, api.TCPServer)(LOOPBACK, echo) as server:
         server.serve_forever(0)
         server.socket.close()
@@ -256,7 +256,7 @@ def test_the_socket_is_asked_for_anew_in_each_run(api: Any) -> None:
 
 
 def test_a_server_that_accepts_nothing_leaves_the_connection_waiting(api: Any) -> None:
-    """As servers do that are full: they override the one entry for every ready listener."""
+    """Full servers do this: they override the one method that is called for a ready listener."""
 
     class Server(api.TCPServer):
         refusals = 3
@@ -276,7 +276,7 @@ def test_a_server_that_accepts_nothing_leaves_the_connection_waiting(api: Any) -
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_what_get_request_raises_ends_the_loop_unless_it_is_an_oserror(
+def test_an_exception_of_get_request_that_is_not_an_oserror_ends_the_loop(
     api: Any, kind: type[BaseException]
 ) -> None:
     class Server(api.TCPServer):
@@ -288,7 +288,7 @@ def test_what_get_request_raises_ends_the_loop_unless_it_is_an_oserror(
         assert has_ended(server)
 
 
-def test_an_oserror_of_get_request_is_no_reason_to_stop(api: Any) -> None:
+def test_an_oserror_of_get_request_does_not_end_the_loop(api: Any) -> None:
     class Server(api.TCPServer):
         errors = 3
 
@@ -309,7 +309,7 @@ def test_an_oserror_of_get_request_is_no_reason_to_stop(api: Any) -> None:
 def test_without_free_descriptors_the_loop_does_not_spin(
     api: Any, improved: bool, number: int
 ) -> None:
-    """It used to call accept tens of thousands of times in a second."""
+    """With the standard library's module, it calls accept tens of thousands of times a second."""
     turns = 30
 
     class Server(api.TCPServer):
@@ -337,8 +337,10 @@ def test_without_free_descriptors_the_loop_does_not_spin(
         assert receive_all(client) == b"at last"
 
 
-def test_a_listener_closed_under_the_loop_does_not_make_it_spin(api: Any, improved: bool) -> None:
-    """It used to try the dead descriptor tens of thousands of times in a second."""
+def test_a_listener_that_is_closed_meanwhile_does_not_make_the_loop_spin(
+    api: Any, improved: bool
+) -> None:
+    """With the standard library's module, it tries the closed descriptor without a pause."""
 
     class Server(stopping_after(6, api.TCPServer)):  # type: ignore[misc]
         calls = 0
@@ -365,7 +367,7 @@ def test_a_loop_whose_listener_was_closed_can_still_be_shut_down(api: Any) -> No
     assert thread.raised is None
 
 
-def test_a_loop_on_a_closed_listener_refuses_to_start(api: Any) -> None:
+def test_a_loop_with_a_closed_listener_does_not_start(api: Any) -> None:
     with api.TCPServer(LOOPBACK, ignore) as server:
         server.server_close()
         with pytest.raises(ValueError, match="-1"):

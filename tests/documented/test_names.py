@@ -1,4 +1,4 @@
-"""Which names there are, with which defaults and signatures."""
+"""The names of the module, their defaults and their signatures."""
 
 import contextlib
 import copy
@@ -162,7 +162,7 @@ def test_every_public_class_of_the_module_is_listed_in_all(api: Any) -> None:
         for name, value in vars(api).items()
         if isinstance(value, type)
         and not name.startswith("_")
-        # From the root of a checkout, whoever imports `socketserver` gives our classes that name.
+        # At the root of a checkout, an import of `socketserver` gives our classes that module name.
         and value.__module__.startswith((api.__name__, "socketserver"))
     }
     assert defined_here == set(api.__all__)
@@ -194,7 +194,7 @@ def test_the_private_names_that_programs_use_exist(api: Any) -> None:
     assert isinstance(api.ThreadingMixIn._threads, api._NoThreads)
 
 
-def test_the_version_is_still_the_old_one(api: Any) -> None:
+def test_the_version_is_that_of_the_standard_library(api: Any) -> None:
     deprecated = sys.version_info >= (3, 15)
     with pytest.deprecated_call() if deprecated else contextlib.nullcontext():
         assert api.__version__ == "0.4"
@@ -254,7 +254,7 @@ def test_a_mix_in_has_no_constructor(api: Any, mixin: str) -> None:
     assert getattr(api, mixin).__init__ is object.__init__
 
 
-def test_the_base_server_knows_nothing_of_sockets(api: Any) -> None:
+def test_the_base_server_has_no_socket(api: Any) -> None:
     for name in ("fileno", "get_request", "server_bind", "socket"):
         assert not hasattr(api.BaseServer, name)
 

@@ -1,4 +1,4 @@
-"""In which order the hooks are called, and which exceptions go where."""
+"""The order in which the hooks are called, and where exceptions propagate to."""
 
 import io
 import os
@@ -32,7 +32,7 @@ NOT_ORDINARY = [SystemExit, KeyboardInterrupt, GeneratorExit]
 
 
 class ByThread:
-    """Notes names separately for the main thread (the loop's) and for all others."""
+    """Records names separately for the main thread (the loop's) and for all others."""
 
     def __init__(self) -> None:
         self.loop: list[str] = []
@@ -49,7 +49,7 @@ def by_thread() -> ByThread:
 
 
 def served_by(api: Any, record: Record, handler: Any, **overrides: Any) -> list[str]:
-    """The calls of one request to a synchronous server, leaving what it raises to the caller."""
+    """Return the calls of one request to a synchronous server; its exceptions propagate."""
     overrides.setdefault("handle_error", lambda *_: None)
     with traced(api.TCPServer, record, **overrides)(LOOPBACK, handler) as server:
         record.clear()
@@ -62,7 +62,7 @@ def served_by(api: Any, record: Record, handler: Any, **overrides: Any) -> list[
     return calls
 
 
-def test_a_request_that_goes_well(api: Any, record: Record) -> None:
+def test_the_calls_of_a_successful_request(api: Any, record: Record) -> None:
     handler = traced_handler(api.BaseRequestHandler, record)
     assert served_by(api, record, handler) == [*TAKEN, *SERVED, *ENDED]
 
@@ -75,7 +75,7 @@ def test_an_error_of_the_handler_is_reported_before_the_request_is_closed(
 
 
 @pytest.mark.parametrize("kind", NOT_ORDINARY)
-def test_what_is_no_ordinary_exception_leaves_the_server_without_a_report(
+def test_a_base_exception_propagates_without_a_report(
     api: Any, record: Record, kind: type[BaseException]
 ) -> None:
     error = kind()
@@ -87,7 +87,7 @@ def test_what_is_no_ordinary_exception_leaves_the_server_without_a_report(
     assert "handle_error" not in record
 
 
-def test_it_leaves_the_loop_too(api: Any) -> None:
+def test_a_base_exception_ends_the_loop(api: Any) -> None:
     with api.TCPServer(LOOPBACK, raiser(SystemExit(5))) as server, connect(server.server_address):
         with pytest.raises(SystemExit):
             server.serve_forever()
@@ -95,23 +95,21 @@ def test_it_leaves_the_loop_too(api: Any) -> None:
 
 
 @pytest.mark.parametrize("refusal", [False, None, 0, "", []])
-def test_a_refused_request_is_closed_and_nothing_more(
-    api: Any, record: Record, refusal: object
-) -> None:
+def test_a_refused_request_is_only_closed(api: Any, record: Record, refusal: object) -> None:
     handler = traced_handler(api.BaseRequestHandler, record)
     calls = served_by(api, record, handler, verify_request=lambda *_: refusal)
     assert calls == [*ACCEPTED, *ENDED]
 
 
 @pytest.mark.parametrize("consent", [True, 1, "yes", [0]])
-def test_anything_true_is_consent(api: Any, record: Record, consent: object) -> None:
+def test_any_true_value_accepts_the_request(api: Any, record: Record, consent: object) -> None:
     handler = traced_handler(api.BaseRequestHandler, record)
     calls = served_by(api, record, handler, verify_request=lambda *_: consent)
     assert calls == [*TAKEN, *SERVED, *ENDED]
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_what_verify_request_raises_propagates(
+def test_an_exception_of_verify_request_propagates(
     api: Any, improved: bool, record: Record, kind: type[BaseException]
 ) -> None:
     """The request used to be left open."""
@@ -122,7 +120,7 @@ def test_what_verify_request_raises_propagates(
     assert record.without("server_close") == [*ACCEPTED, *(ENDED if improved else [])]
 
 
-def test_what_verify_request_raises_ends_the_loop(api: Any) -> None:
+def test_an_exception_of_verify_request_ends_the_loop(api: Any) -> None:
     requests = []
 
     class Server(api.TCPServer):
@@ -137,11 +135,11 @@ def test_what_verify_request_raises_ends_the_loop(api: Any) -> None:
         requests[0].close()
 
 
-def test_what_handle_error_raises_propagates(api: Any, improved: bool, record: Record) -> None:
+def test_an_exception_of_handle_error_propagates(api: Any, improved: bool, record: Record) -> None:
     """The request used to be left open."""
 
     def reraise(*_: Any) -> None:
-        raise  # possible within the caller's `except` only: overrides rely on it
+        raise  # overrides rely on being called within an `except` block
 
     error = ValueError("no")
     handler = traced_handler(api.BaseRequestHandler, record, handle=error)
@@ -156,13 +154,13 @@ def test_what_handle_error_raises_propagates(api: Any, improved: bool, record: R
     ]
 
 
-def test_without_setup_there_is_no_handle_and_no_finish(api: Any, record: Record) -> None:
+def test_after_a_failed_setup_neither_handle_nor_finish_is_called(api: Any, record: Record) -> None:
     handler = traced_handler(api.BaseRequestHandler, record, setup=ValueError())
     calls = served_by(api, record, handler)
     assert calls == [*TAKEN, "finish_request", "setup", "handle_error", *ENDED]
 
 
-def test_an_error_of_finish_wins_over_that_of_handle(api: Any, record: Record) -> None:
+def test_an_error_of_finish_replaces_that_of_handle(api: Any, record: Record) -> None:
     errors = {"handle": ValueError("first"), "finish": KeyError("second")}
     handler = traced_handler(api.BaseRequestHandler, record, **errors)
     with pytest.raises(KeyError) as caught:
@@ -171,7 +169,7 @@ def test_an_error_of_finish_wins_over_that_of_handle(api: Any, record: Record) -
     assert caught.value.__context__ is errors["handle"]
 
 
-def test_a_thread_takes_over_after_process_request(api: Any, by_thread: ByThread) -> None:
+def test_the_thread_serves_after_process_request(api: Any, by_thread: ByThread) -> None:
     handler = traced_handler(api.BaseRequestHandler, by_thread)
     with traced(api.ThreadingTCPServer, by_thread)(LOOPBACK, handler) as server:
         by_thread.loop.clear()
@@ -190,7 +188,7 @@ def test_an_error_in_a_thread_is_reported_there(api: Any, by_thread: ByThread) -
 
 
 @pytest.mark.parametrize("kind", NOT_ORDINARY)
-def test_what_is_no_ordinary_exception_ends_a_thread_after_its_request_is_closed(
+def test_a_base_exception_ends_a_thread_after_its_request_is_closed(
     api: Any, by_thread: ByThread, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
     hooked = []
@@ -209,7 +207,7 @@ def test_what_is_no_ordinary_exception_ends_a_thread_after_its_request_is_closed
         ("ForkingTCPServer", os, "fork", BlockingIOError("no more processes")),
     ],
 )
-def test_when_no_thread_or_child_can_be_started_the_loop_reports_and_goes_on(
+def test_when_no_thread_or_child_can_be_started_the_server_reports_and_continues(
     api: Any,
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
@@ -230,16 +228,16 @@ def test_when_no_thread_or_child_can_be_started_the_loop_reports_and_goes_on(
 
 
 def calls_by_process(told: Told) -> tuple[list[str], list[str]]:
-    """What was said in this process, and what in others, each in order."""
-    mine, others = [], []
+    """Return the calls in this process and those in others, each in order."""
+    here, elsewhere = [], []
     for line in told.so_far():
         name, pid = line.decode().split()
-        (mine if int(pid) == os.getpid() else others).append(name)
-    return mine, others
+        (here if int(pid) == os.getpid() else elsewhere).append(name)
+    return here, elsewhere
 
 
 @pytest.mark.parametrize("kind", [None, ValueError, SystemExit, KeyboardInterrupt])
-def test_a_child_takes_over_within_process_request(
+def test_the_child_serves_within_process_request(
     api: Any, told: Told, kind: type[BaseException] | None
 ) -> None:
     def say(name: str) -> None:
@@ -255,7 +253,7 @@ def test_a_child_takes_over_within_process_request(
         (pid,) = server.active_children
         peek_exit_code(pid)
         parent, child = calls_by_process(told)
-    # The parent only lets go: saying goodbye on the connection is up to the child.
+    # The parent only closes its copy: the child shuts the connection down.
     assert parent == [*TAKEN, "close_request"]
     assert child == [*SERVED, *reporting, *ENDED]
 
@@ -290,7 +288,7 @@ def test_the_handler_is_looked_up_for_each_request(api: Any) -> None:
 
 
 def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
-    """The base server runs without a socket of its own: the request is opaque to it."""
+    """The base server has no socket; a request is opaque to it."""
     opaque = ("a tuple", 1)
 
     class Server(api.BaseServer):
@@ -298,7 +296,7 @@ def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
             api.BaseServer.__init__(self, "nowhere", handler)
 
         def get_request(self) -> Any:
-            return opaque, "somebody"
+            return opaque, "client"
 
         def close_request(self, request: Any) -> None:
             assert request is opaque
@@ -312,4 +310,4 @@ def test_a_request_can_be_any_object(api: Any, record: Record) -> None:
         server.RequestHandlerClass = raiser(ValueError("no"))
         with mock.patch("sys.stderr", io.StringIO()):
             server._handle_request_noblock()
-    assert record == [f"{opaque} from somebody", "close_request", "close_request"]
+    assert record == [f"{opaque} from client", "close_request", "close_request"]

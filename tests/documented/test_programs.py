@@ -1,4 +1,4 @@
-"""What programs in the wild do with servers, in small."""
+"""What real programs do with servers, in short form."""
 
 import concurrent.futures
 import logging
@@ -16,7 +16,7 @@ from tests.support.deadlines import within
 from tests.support.serving import start_serving
 
 
-def test_a_pool_of_threads_can_be_bolted_on(api: Any, running: Any) -> None:
+def test_a_pool_of_threads_can_be_added(api: Any, running: Any) -> None:
     class Server(api.ThreadingMixIn, api.TCPServer):
         def process_request(self, request: Any, client_address: Any) -> None:
             pool.submit(self.process_request_thread, request, client_address)
@@ -31,8 +31,8 @@ def test_a_pool_of_threads_can_be_bolted_on(api: Any, running: Any) -> None:
         ]
 
 
-def test_a_server_can_be_stopped_closed_and_built_anew(api: Any, running: Any) -> None:
-    """As a reload of the configuration does, on the same object."""
+def test_a_server_can_be_stopped_closed_and_initialised_again(api: Any, running: Any) -> None:
+    """Programs do this with one object to reload their configuration."""
     server = api.ThreadingTCPServer(LOOPBACK, echo)
     thread = start_serving(server)
     assert ask(server.server_address, b"before") == b"before"
@@ -119,7 +119,7 @@ def test_a_writer_can_wrap_other_sockets_and_be_replaced(
     assert written == [b"hello"]
 
 
-def test_a_process_request_that_does_nothing_keeps_the_request(api: Any) -> None:
+def test_a_process_request_that_does_nothing_keeps_the_request_open(api: Any) -> None:
     kept = []
 
     class Server(api.TCPServer):
@@ -134,7 +134,7 @@ def test_a_process_request_that_does_nothing_keeps_the_request(api: Any) -> None
 
 
 def test_a_base_server_can_serve_without_any_socket(api: Any, record: Record) -> None:
-    """As the mock servers of other test suites do."""
+    """The mock servers of other test suites do this."""
 
     class Mock(api.BaseServer):
         def __init__(self, address: Any, handler: Any) -> None:
@@ -152,8 +152,8 @@ def test_a_base_server_can_serve_without_any_socket(api: Any, record: Record) ->
     assert record == ["('tuple', 'request') ('client', 1) 80"]
 
 
-def test_a_server_that_connects_is_served_through_its_own_socket(api: Any) -> None:
-    """As in remote procedure calls to a parent process."""
+def test_a_server_may_connect_and_serve_its_own_socket(api: Any) -> None:
+    """Servers of remote procedure calls to a parent process do this."""
 
     class Server(api.TCPServer):
         def server_bind(self) -> None:
@@ -177,7 +177,7 @@ def test_a_server_that_connects_is_served_through_its_own_socket(api: Any) -> No
                 assert peer.recv(10) == word
 
 
-def test_the_loop_can_be_bound_to_another_name(api: Any) -> None:
+def test_the_loop_can_have_another_name(api: Any) -> None:
     class Server(api.TCPServer):
         serve = api.TCPServer.serve_forever
 
@@ -191,8 +191,8 @@ def test_the_loop_can_be_bound_to_another_name(api: Any) -> None:
         assert has_ended(server)
 
 
-def test_a_copied_body_of_the_loop_still_works(api: Any) -> None:
-    """Programs that wrote their own loop use the private attributes of the base class."""
+def test_a_copy_of_the_loops_body_works(api: Any) -> None:
+    """Programs with their own loop use the private attributes of the base class."""
 
     class Server(api.TCPServer):
         def serve_forever(self, poll_interval: float = 0.5) -> None:
@@ -228,8 +228,8 @@ def test_several_servers_can_be_served_by_one_selector(api: Any) -> None:
                 assert receive_all(client) == b"hello"
 
 
-def test_a_receiver_of_log_records_polls_by_itself(api: Any, told: Told) -> None:
-    """As `logging.config` does: its own time-out, its own flag, one request at a time."""
+def test_a_receiver_of_log_records_has_its_own_loop(api: Any, told: Told) -> None:
+    """`logging.config` does this: its own time-out, its own flag, one request after another."""
 
     class Receiver(api.ThreadingTCPServer):
         allow_reuse_address = True

@@ -1,4 +1,4 @@
-"""`shutdown`: asked from other threads, too early, too late, or from the loop itself."""
+"""`shutdown`: called in other threads, too early, too late, or in the loop itself."""
 
 import threading
 from typing import Any
@@ -23,11 +23,11 @@ from tests.support.serving import start_serving
 
 
 class WouldWait(Exception):
-    """Raised instead of waiting for an event."""
+    """The program would wait for an event now."""
 
 
-class EventNobodyMayWaitFor(threading.Event):
-    """Shows that somebody is about to wait, without waiting."""
+class EventWithoutWaiting(threading.Event):
+    """An event that raises `WouldWait` instead of waiting."""
 
     def wait(self, timeout: float | None = None) -> bool:
         raise WouldWait
@@ -50,7 +50,7 @@ def test_a_loop_that_has_just_been_started_can_be_shut_down_at_once(api: Any) ->
             loop.result()
 
 
-def test_a_shutdown_before_the_start_waits_and_is_obeyed_then(api: Any, record: Record) -> None:
+def test_a_shutdown_before_the_start_waits_and_then_ends_the_loop(api: Any, record: Record) -> None:
     with traced(api.TCPServer, record)(LOOPBACK, ignore) as server:
         record.clear()
         waiting = start_shutting_down(server)
@@ -84,7 +84,7 @@ def test_a_shutdown_after_the_end_returns_at_once_and_ends_the_next_run(
 def test_shutdown_does_not_wait_for_the_poll_interval(
     api: Any, improved: bool, record: Record, poll_interval: float | None
 ) -> None:
-    """It used to be noticed at the next wake-up only: with the next connection, or never."""
+    """With the standard library's module, the loop ends at its next wake-up, possibly never."""
     with traced(api.TCPServer, record)(LOOPBACK, ignore) as server:
         thread = start_serving(server, poll_interval)
         asking = start_shutting_down(server)
@@ -96,15 +96,15 @@ def test_shutdown_does_not_wait_for_the_poll_interval(
 
 
 @pytest.mark.parametrize("poll_interval", [0.5, 7200])
-def test_shutdown_from_the_thread_of_the_loop_asks_and_returns(
+def test_shutdown_in_the_thread_of_the_loop_does_not_wait(
     api: Any, improved: bool, poll_interval: float
 ) -> None:
-    """It used to wait for itself."""
+    """With the standard library's module, it waits for itself."""
     outcome = []
 
     def last_one(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"the last")
-        server._BaseServer__is_shut_down = EventNobodyMayWaitFor()
+        server._BaseServer__is_shut_down = EventWithoutWaiting()
         try:
             server.shutdown()
             outcome.append("returned")
@@ -132,7 +132,7 @@ def test_shutdown_from_a_handler_thread_waits_for_the_loop(api: Any, told: Told)
 def test_shutdown_waits_for_the_request_that_is_being_served(
     api: Any, told: Told, gate: Gate
 ) -> None:
-    """As programs do that run one handler for the whole life of a synchronous server."""
+    """Some programs run one handler for the whole life of a synchronous server."""
 
     def long_one(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")

@@ -1,4 +1,4 @@
-"""`ThreadingMixIn`: a thread for each request, and who waits for it."""
+"""`ThreadingMixIn`: a thread for each request, and waiting for it."""
 
 import threading
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.polling import eventually
 
 
 def take_into_thread(server: Any, told: Told) -> threading.Thread:
-    """Have a client's request served by a thread, and let the client go; the thread."""
+    """Let a thread serve a client's request, and close the client; return the thread."""
     with connect(server.server_address):
         take_one(server)
     name = told.wait_for(b"entered").decode().partition(" ")[2]
@@ -29,7 +29,7 @@ def take_into_thread(server: Any, told: Told) -> threading.Thread:
     return thread
 
 
-def test_each_request_has_a_thread_of_its_own(api: Any, told: Told, gate: Gate, held: Any) -> None:
+def test_each_request_has_its_own_thread(api: Any, told: Told, gate: Gate, held: Any) -> None:
     with api.ThreadingTCPServer(LOOPBACK, held) as server:
         threads = [take_into_thread(server, told) for _ in range(3)]
         assert len({thread.ident for thread in threads}) == 3
@@ -38,7 +38,7 @@ def test_each_request_has_a_thread_of_its_own(api: Any, told: Told, gate: Gate, 
 
 
 @pytest.mark.parametrize("daemon", [False, True])
-def test_threads_are_daemons_if_daemon_threads_says_so(
+def test_threads_are_daemons_if_daemon_threads_is_true(
     api: Any, told: Told, gate: Gate, held: Any, daemon: bool
 ) -> None:
     with api.ThreadingTCPServer(LOOPBACK, held) as server:
@@ -49,7 +49,7 @@ def test_threads_are_daemons_if_daemon_threads_says_so(
         thread.join(stretched(ENDING))
 
 
-def test_the_books_about_threads_are_made_for_each_server_when_it_needs_them(api: Any) -> None:
+def test_each_server_creates_its_list_of_threads_when_it_needs_it(api: Any) -> None:
     with (
         api.ThreadingTCPServer(LOOPBACK, ignore) as one,
         api.ThreadingTCPServer(LOOPBACK, ignore) as other,
@@ -61,7 +61,7 @@ def test_the_books_about_threads_are_made_for_each_server_when_it_needs_them(api
         assert isinstance(api.ThreadingMixIn._threads, api._NoThreads)
 
 
-def test_server_close_waits_for_the_threads_after_it_closed_the_listener(
+def test_server_close_closes_the_listener_and_then_waits_for_the_threads(
     api: Any, told: Told, gate: Gate, held: Any
 ) -> None:
     server = api.ThreadingTCPServer(LOOPBACK, held)
@@ -95,7 +95,7 @@ def test_server_close_does_not_wait_for_daemons(
 
 
 def close_before_it_ends(thread: threading.Thread, server: Any, told: Told, gate: Gate) -> None:
-    """Close a server while a thread still serves its request, and then let that end."""
+    """Close a server while a thread still serves its request, then let that thread end."""
     within(server.server_close)
     told.say("closed")
     gate.open()
@@ -103,7 +103,7 @@ def close_before_it_ends(thread: threading.Thread, server: Any, told: Told, gate
     thread.join(stretched(ENDING))
 
 
-def test_threads_that_have_ended_are_forgotten(api: Any) -> None:
+def test_threads_that_have_ended_are_removed_from_the_list(api: Any) -> None:
     with api.ThreadingTCPServer(LOOPBACK, ignore) as server:
         before = set(threading.enumerate())
         for _ in range(30):
@@ -112,16 +112,16 @@ def test_threads_that_have_ended_are_forgotten(api: Any) -> None:
         assert len(server._threads) < 10
 
 
-def test_the_books_about_threads_cost_little_per_request(
+def test_the_list_of_threads_costs_little_for_each_request(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every new request used to look at every thread."""
+    """With the standard library's module, each new request checks all threads."""
     requests = 24
-    asked = []
+    checked = []
     is_alive = threading.Thread.is_alive
 
     def counted(thread: threading.Thread) -> bool:
-        asked.append(thread)
+        checked.append(thread)
         return is_alive(thread)
 
     with api.ThreadingTCPServer(LOOPBACK, held) as server:
@@ -132,13 +132,13 @@ def test_the_books_about_threads_cost_little_per_request(
         gate.open()
         assert len(server._threads) == requests
     if improved:
-        assert len(asked) <= 2 * requests
+        assert len(checked) <= 2 * requests
     else:
-        assert len(asked) == requests * (requests - 1) / 2
+        assert len(checked) == requests * (requests - 1) / 2
 
 
 def test_threads_can_be_added_by_an_override(api: Any) -> None:
-    """As programs do that repeat the body of `process_request` to name their threads."""
+    """Programs do this: they repeat the body of `process_request` to name their threads."""
 
     class Server(api.ThreadingTCPServer):
         def process_request(self, request: Any, client_address: Any) -> None:
@@ -185,14 +185,14 @@ def test_the_list_of_threads_is_a_list(api: Any) -> None:
     assert len(threads) == 0
 
 
-def test_where_nobody_waits_threads_are_not_noted(api: Any) -> None:
+def test_threads_are_not_recorded_if_the_close_does_not_wait(api: Any) -> None:
     threads = api._NoThreads()
     threads.append(threading.Thread(target=ignore))
     threads.join()
 
 
 def test_the_work_of_a_thread_can_be_done_elsewhere(api: Any) -> None:
-    """As servers with a thread pool do: the method is looked up on the instance."""
+    """Servers with a thread pool do this: the method is looked up on the instance."""
     handed_over = []
 
     class Server(api.ThreadingTCPServer):
@@ -225,13 +225,13 @@ def test_the_mix_in_needs_no_constructor(api: Any) -> None:
             served.append("shut down")
 
     server = Server()
-    server.process_request("request", "somebody")
+    server.process_request("request", "client")
     server._threads.join()
-    assert served == [("request", "somebody"), "shut down"]
+    assert served == [("request", "client"), "shut down"]
 
 
 def test_a_handler_thread_may_close_the_server(api: Any, improved: bool, told: Told) -> None:
-    """It used to try to wait for itself."""
+    """With the standard library's module, it raises because it would wait for itself."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         try:
@@ -248,7 +248,7 @@ def test_a_handler_thread_may_close_the_server(api: Any, improved: bool, told: T
         assert server.fileno() == -1
 
 
-def test_a_thread_that_could_not_start_does_not_trouble_the_close(
+def test_a_thread_that_could_not_start_does_not_disturb_the_close(
     api: Any, improved: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Server(api.ThreadingTCPServer):

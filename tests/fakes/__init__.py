@@ -1,1 +1,1 @@
-"""The real master with a scripted operating system: `tests.support.fake_system`."""
+"""The real master on a scripted operating system: `tests.support.fake_system`."""

@@ -1,4 +1,4 @@
-"""The log records of the master carry an event and its fields, so that no sentence is parsed."""
+"""The master's log records have an event and its fields, so that programs parse no sentences."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from prefork.workers.protocol.exit_codes import ExitCode
 from prefork.workers.protocol.scoreboard import State
 from tests.fakes.test_sizing import FakeMachine, come, look
 from tests.support.checkout import ROOT
-from tests.support.fake_system import MakeStage, Stage
-from tests.support.handoff_desk import Desk
+from tests.support.fake_handoff import HandoffPool
+from tests.support.fake_system import FakePool, MakePool
 from tests.support.pools import events
 
 
@@ -44,13 +44,13 @@ def the_event(caplog: pytest.LogCaptureFixture, name: str) -> Any:
 
 
 def test_an_exit_says_which_worker_and_what_it_was_serving(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    pool: FakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.start()
-    stage.tick(seconds=5)
-    pid = min(stage.host.workers)
-    stage.shows(pid, State.BUSY, served=7)
-    stage.dies(pid, -signal.SIGSEGV)
+    pool.start()
+    pool.tick(seconds=5)
+    pid = min(pool.server.workers)
+    pool.shows(pid, State.BUSY, served=7)
+    pool.dies(pid, -signal.SIGSEGV)
     exited = the_event(caplog, "worker_exit")
     assert (exited.slot, exited.pid, exited.status, exited.served) == (0, pid, -signal.SIGSEGV, 7)
     assert (exited.in_flight, exited.generation) == (1, 0)
@@ -58,42 +58,42 @@ def test_an_exit_says_which_worker_and_what_it_was_serving(
     assert exited.levelno == logging.ERROR
 
 
-def test_a_kill_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    stage.host.most = 1
-    stage.host.set = Settings(start_timeout=2.0)
-    stage.start(ready=False)
-    (pid,) = stage.host.workers
-    stage.tick(seconds=2.0)
+def test_a_kill_says_why(pool: FakePool, caplog: pytest.LogCaptureFixture) -> None:
+    pool.server.most = 1
+    pool.server.set = Settings(start_timeout=2.0)
+    pool.start(ready=False)
+    (pid,) = pool.server.workers
+    pool.tick(seconds=2.0)
     killed = the_event(caplog, "worker_killed")
     assert (killed.slot, killed.pid) == (0, pid)
     assert killed.reason == "it is not ready within the start_timeout"
 
 
 def test_a_fork_that_fails_says_when_the_next_try_is(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    pool: FakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.host.most = 1
-    stage.start()
-    stage.tick(seconds=5)
-    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    stage.dies(min(stage.host.workers), ExitCode.CRASHED)
+    pool.server.most = 1
+    pool.start()
+    pool.tick(seconds=5)
+    pool.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    pool.dies(min(pool.server.workers), ExitCode.CRASHED)
     failed = the_event(caplog, "start_failed")
     assert os.strerror(errno.EAGAIN) in failed.error
     assert failed.retry_in == pytest.approx(1.5)
 
 
-def test_a_pool_that_grows_and_one_that_cannot_say_how_many_workers_there_are(
-    stage_of: MakeStage, machine: FakeMachine, caplog: pytest.LogCaptureFixture
+def test_scaling_and_saturation_records_have_the_number_of_workers(
+    pool_of: MakePool, machine: FakeMachine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage = stage_of(cores=8)
-    stage.host.most = 2
-    stage.host.set = Settings(sizing="load")
-    stage.start()
+    pool = pool_of(cores=8)
+    pool.server.most = 2
+    pool.server.set = Settings(sizing="load")
+    pool.start()
     with contextlib.ExitStack() as clients:
-        come(stage, clients, 4)
+        come(pool, clients, 4)
         for _ in range(20):
-            stage.all_show(State.BUSY)
-            look(stage)
+            pool.all_show(State.BUSY)
+            look(pool)
     scaled = the_event(caplog, "scaled")
     assert (scaled.before, scaled.workers) == (1, 2)
     assert scaled.reason.startswith("all are busy")
@@ -103,12 +103,12 @@ def test_a_pool_that_grows_and_one_that_cannot_say_how_many_workers_there_are(
 
 
 def test_a_request_that_cannot_be_passed_on_is_an_event(caplog: pytest.LogCaptureFixture) -> None:
-    desk = Desk()
+    pool = HandoffPool()
     try:
-        desk.hire()
-        assert not desk.handoff.place(None, None)
+        pool.add_worker()
+        assert not pool.handoff.place(None, None)
     finally:
-        desk.close()
+        pool.close()
     assert the_event(caplog, "requests_not_passable").levelno == logging.WARNING
 
 
@@ -131,27 +131,27 @@ def test_a_thread_that_is_alive_at_a_fork_is_named(caplog: pytest.LogCaptureFixt
     assert "poller" in names
 
 
-def test_the_requests_that_a_forced_stop_has_aborted_are_counted(stage: Stage) -> None:
-    stage.host.most = 3
-    stage.start()
-    for pid in sorted(stage.host.workers)[:2]:
-        stage.shows(pid, State.BUSY)
-    stage.master.kill("the server stops by force")
-    assert stage.master.aborted == 2
-    for pid in list(stage.host.workers):
-        stage.dies(pid, -signal.SIGKILL)
-    assert stage.master.aborted == 2
-    stage.start()
-    assert stage.master.aborted == 0
+def test_the_requests_that_a_forced_stop_has_aborted_are_counted(pool: FakePool) -> None:
+    pool.server.most = 3
+    pool.start()
+    for pid in sorted(pool.server.workers)[:2]:
+        pool.shows(pid, State.BUSY)
+    pool.master.kill("the stop was forced")
+    assert pool.master.aborted == 2
+    for pid in list(pool.server.workers):
+        pool.dies(pid, -signal.SIGKILL)
+    assert pool.master.aborted == 2
+    pool.start()
+    assert pool.master.aborted == 0
 
 
-def test_a_kill_by_a_signal_handler_counts_them_too(stage: Stage) -> None:
-    stage.start()
-    stage.shows(min(stage.host.workers), State.BUSY)
-    stage.master.begin_drain()
-    stage.master.force_stop()
-    assert stage.master.aborted == 1
-    assert stage.master.is_forced
+def test_a_kill_by_a_signal_handler_counts_them_too(pool: FakePool) -> None:
+    pool.start()
+    pool.shows(min(pool.server.workers), State.BUSY)
+    pool.master.begin_drain()
+    pool.master.force_stop()
+    assert pool.master.aborted == 1
+    assert pool.master.is_forced
 
 
 def calls_of_loggers(path: Path) -> Iterator[ast.Call]:
@@ -166,13 +166,13 @@ RESERVED = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def test_every_record_of_the_master_has_an_event_and_no_field_that_logging_refuses() -> None:
-    """A field with the name of an attribute of a record raises where it is logged."""
-    room = ROOT / "prefork"
-    paths = [*(room / "master").rglob("*.py"), room / "state" / "exit_reports.py"]
+    """`logging` raises KeyError for a field with the name of a record's own attribute."""
+    package = ROOT / "prefork"
+    paths = [*(package / "master").rglob("*.py"), package / "state" / "reports.py"]
     calls = [call for path in paths for call in calls_of_loggers(path)]
     assert len(calls) >= 11
     for call in calls:
-        (extra,) = (word.value for word in call.keywords if word.arg == "extra")
+        (extra,) = (keyword.value for keyword in call.keywords if keyword.arg == "extra")
         assert isinstance(extra, ast.Dict)
         keys = [key.value for key in extra.keys if isinstance(key, ast.Constant)]
         assert keys[0] == "event"

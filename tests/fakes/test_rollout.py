@@ -1,4 +1,4 @@
-"""The rollout of a generation, on a table of workers: nothing is forked."""
+"""The rollout of a generation, on a worker table: nothing is forked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WANTED = 3
 
 
 class Pool:
-    """Workers that are ready as soon as they are forked."""
+    """A pool whose workers are ready as soon as they are forked."""
 
     def __init__(self) -> None:
         self.server = FakeServer()
@@ -39,7 +39,7 @@ class Pool:
         return record
 
     def retire(self) -> list[int]:
-        """Do what the rollout says now; the slots."""
+        """Retire the workers that the rollout names now; return their slots."""
         retired = self.rollout.tick(WANTED)
         for record in retired:
             self.table.note(record, WorkerEvent.RETIRED)
@@ -98,7 +98,7 @@ def test_as_many_are_out_at_once_as_the_settings_allow(pool: Pool) -> None:
     assert len(pool.retire()) == 2
 
 
-def test_a_rollout_that_is_called_off_leaves_the_older_workers(pool: Pool) -> None:
+def test_a_cancelled_rollout_leaves_the_older_workers(pool: Pool) -> None:
     pool.rollout.begin()
     (slot,) = pool.retire()
     pool.exits(slot)

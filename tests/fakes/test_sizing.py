@@ -20,12 +20,12 @@ from prefork.settings import Settings, SettingsError
 from prefork.workers.protocol.exit_codes import ExitCode
 from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.protocol.scoreboard import State
-from tests.support.fake_system import MakeStage, Stage
+from tests.support.fake_system import FakePool, MakePool
 from tests.support.pools import LOOPBACK, messages
 
 
 class FakeMachine:
-    """All the CPU and memory there is, unless the test says otherwise."""
+    """A machine with idle CPU and free memory, unless the test says otherwise."""
 
     left = 1.0
     room: int | None = None
@@ -45,169 +45,169 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
 
 
 @pytest.fixture
-def clients(stage: Stage) -> Iterator[contextlib.ExitStack]:
+def clients(pool: FakePool) -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as clients:
         yield clients
 
 
 @pytest.fixture
-def port(stage: Stage) -> None:
-    """A listener that may have siblings."""
-    stage.host.listener.close()
-    stage.host.listener = socket.create_server(LOOPBACK, reuse_port=True)
+def port(pool: FakePool) -> None:
+    """Give the pool a listener with SO_REUSEPORT, so that there may be others on the same port."""
+    pool.server.listener.close()
+    pool.server.listener = socket.create_server(LOOPBACK, reuse_port=True)
 
 
-def come(stage: Stage, clients: contextlib.ExitStack, count: int) -> None:
-    """So many clients wait in the backlog."""
+def come(pool: FakePool, clients: contextlib.ExitStack, count: int) -> None:
+    """Let `count` clients connect and wait in the backlog."""
     for _ in range(count):
-        clients.enter_context(socket.create_connection(stage.host.listener.getsockname()))
+        clients.enter_context(socket.create_connection(pool.server.listener.getsockname()))
 
 
-def go(stage: Stage, clients: contextlib.ExitStack) -> None:
-    """Nobody waits in the backlog any more."""
-    stage.host.listener.setblocking(False)
+def go(pool: FakePool, clients: contextlib.ExitStack) -> None:
+    """Empty the backlog and close the clients."""
+    pool.server.listener.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
-            stage.host.listener.accept()[0].close()
+            pool.server.listener.accept()[0].close()
     clients.close()
 
 
-def begin(stage: Stage, most: int, **settings: Any) -> None:
-    stage.host.most = most
-    stage.host.set = Settings(**settings)
-    stage.start()
-    stage.all_show(State.IDLE)
+def begin(pool: FakePool, most: int, **settings: Any) -> None:
+    pool.server.most = most
+    pool.server.set = Settings(**settings)
+    pool.start()
+    pool.all_show(State.IDLE)
 
 
-def look(stage: Stage) -> int:
-    """Let the time pass until the master looks; the processes that there are then."""
-    due = stage.master.next_timeout()
+def look(pool: FakePool) -> int:
+    """Advance the clock to the policy's next look; return the number of workers then."""
+    due = pool.master.next_timeout()
     assert due is not None
-    stage.tick(seconds=due)
-    stage.all_ready()
-    return len(stage.host.workers)
+    pool.tick(seconds=due)
+    pool.all_ready()
+    return len(pool.server.workers)
 
 
-def orders(stage: Stage, pid: int) -> list[Kind]:
-    """What a worker has been told that it has not heard yet."""
-    heard = []
+def orders(pool: FakePool, pid: int) -> list[Kind]:
+    """Receive the orders that wait in a worker's channel."""
+    kinds = []
     with contextlib.suppress(BlockingIOError):
-        while (message := stage.heard_by(pid)) is not None:
-            heard.append(message.kind)
+        while (message := pool.received_by(pid)) is not None:
+            kinds.append(message.kind)
             if message.fd is not None:
                 os.close(message.fd)
-    return heard
+    return kinds
 
 
-def is_woken(stage: Stage) -> bool:
-    return bool(select.select([stage.master], [], [], 0)[0])
+def is_woken(pool: FakePool) -> bool:
+    return bool(select.select([pool.master], [], [], 0)[0])
 
 
-def test_a_static_pool_is_as_large_as_it_may_be_and_nobody_looks(stage: Stage) -> None:
-    begin(stage, 3)
-    stage.tick(seconds=5)
-    assert len(stage.host.workers) == 3
-    assert stage.master.next_timeout() is None
+def test_a_static_pool_has_max_children_workers_and_never_looks(pool: FakePool) -> None:
+    begin(pool, 3)
+    pool.tick(seconds=5)
+    assert len(pool.server.workers) == 3
+    assert pool.master.next_timeout() is None
 
 
-def test_ondemand_forks_nobody_until_a_client_comes_and_the_master_hears_it_at_once(
-    stage: Stage, clients: contextlib.ExitStack
+def test_ondemand_forks_no_worker_until_a_client_wakes_the_master(
+    pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
-    begin(stage, 3, sizing="ondemand")
-    assert not stage.host.workers
-    assert stage.master.next_timeout() is None
-    assert not is_woken(stage)
-    come(stage, clients, 2)
-    assert is_woken(stage)
-    stage.tick()
-    assert len(stage.host.workers) == 2
-    assert not is_woken(stage), "who waits for a worker that starts is no news"
+    begin(pool, 3, sizing="ondemand")
+    assert not pool.server.workers
+    assert pool.master.next_timeout() is None
+    assert not is_woken(pool)
+    come(pool, clients, 2)
+    assert is_woken(pool)
+    pool.tick()
+    assert len(pool.server.workers) == 2
+    assert not is_woken(pool), "a worker is starting for this client already"
 
 
-def test_a_pool_that_begins_with_nobody_outlives_a_first_worker_that_cannot_start(
-    stage: Stage, clients: contextlib.ExitStack, caplog: pytest.LogCaptureFixture
+def test_a_pool_that_begins_empty_survives_a_first_worker_that_cannot_start(
+    pool: FakePool, clients: contextlib.ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It used to end with the first client, who may come days after the start."""
-    begin(stage, 3, sizing="ondemand")
-    come(stage, clients, 1)
-    stage.tick()
-    (pid,) = stage.host.workers
-    stage.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
-    stage.dies(pid, ExitCode.BOOT_FAILED)
+    """The failed start used to end the server, possibly days after the loop had begun."""
+    begin(pool, 3, sizing="ondemand")
+    come(pool, clients, 1)
+    pool.tick()
+    (pid,) = pool.server.workers
+    pool.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
+    pool.dies(pid, ExitCode.BOOT_FAILED)
     assert "Traceback: here" in caplog.text
-    stage.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    stage.tick(seconds=2)
-    stage.system.fork_error = None
-    stage.tick(seconds=5)
-    assert len(stage.host.workers) == 1
+    pool.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    pool.tick(seconds=2)
+    pool.system.fork_error = None
+    pool.tick(seconds=5)
+    assert len(pool.server.workers) == 1
 
 
-def test_ondemand_has_nobody_left_after_the_idle_timeout_and_hears_the_next_client(
-    stage: Stage, clients: contextlib.ExitStack
+def test_ondemand_is_empty_after_the_idle_timeout_and_the_next_client_wakes_the_master(
+    pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
-    begin(stage, 3, sizing="ondemand", idle_timeout=2.0)
-    come(stage, clients, 2)
-    stage.tick()
-    stage.all_ready()
-    stage.all_show(State.IDLE)
-    go(stage, clients)
-    while "retiring" not in stage.states():
-        look(stage)
-    for pid in list(stage.host.workers):
-        assert stage.heard_by(pid).kind is Kind.RETIRE  # type: ignore[union-attr]
-        stage.dies(pid, ExitCode.DONE)
-    stage.tick(seconds=60)
-    assert stage.master.next_timeout() is None
-    come(stage, clients, 1)
-    assert is_woken(stage)
-    stage.tick()
-    assert len(stage.host.workers) == 1
+    begin(pool, 3, sizing="ondemand", idle_timeout=2.0)
+    come(pool, clients, 2)
+    pool.tick()
+    pool.all_ready()
+    pool.all_show(State.IDLE)
+    go(pool, clients)
+    while "retiring" not in pool.states():
+        look(pool)
+    for pid in list(pool.server.workers):
+        assert pool.received_by(pid).kind is Kind.RETIRE  # type: ignore[union-attr]
+        pool.dies(pid, ExitCode.DONE)
+    pool.tick(seconds=60)
+    assert pool.master.next_timeout() is None
+    come(pool, clients, 1)
+    assert is_woken(pool)
+    pool.tick()
+    assert len(pool.server.workers) == 1
 
 
-def test_ondemand_hears_a_client_while_all_are_busy_but_not_once_there_may_be_no_more(
-    stage: Stage, clients: contextlib.ExitStack
+def test_with_ondemand_a_client_wakes_the_master_while_all_are_busy_below_max_children(
+    pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
-    begin(stage, 2, sizing="ondemand", min_children=1)
-    stage.all_show(State.BUSY)
-    look(stage)
-    come(stage, clients, 1)
-    assert is_woken(stage)
-    stage.tick()
-    assert len(stage.host.workers) == 2
-    stage.all_ready()
-    stage.all_show(State.BUSY)
-    look(stage)
-    assert not is_woken(stage)
+    begin(pool, 2, sizing="ondemand", min_children=1)
+    pool.all_show(State.BUSY)
+    look(pool)
+    come(pool, clients, 1)
+    assert is_woken(pool)
+    pool.tick()
+    assert len(pool.server.workers) == 2
+    pool.all_ready()
+    pool.all_show(State.BUSY)
+    look(pool)
+    assert not is_woken(pool)
 
 
-def test_a_listener_that_is_closed_while_the_master_listens_there_is_forgotten(
-    stage: Stage, clients: contextlib.ExitStack
+def test_a_listener_that_is_closed_while_the_master_watches_it_is_forgotten(
+    pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
-    begin(stage, 2, sizing="ondemand")
-    come(stage, clients, 1)
-    with stage.host.listener.dup():  # a worker holds it
-        stage.host.listener.close()
-        assert is_woken(stage)
-        stage.tick()
-        assert not is_woken(stage)
+    begin(pool, 2, sizing="ondemand")
+    come(pool, clients, 1)
+    with pool.server.listener.dup():  # a worker has a copy
+        pool.server.listener.close()
+        assert is_woken(pool)
+        pool.tick()
+        assert not is_woken(pool)
 
 
 def test_load_grows_within_two_seconds_and_each_decision_is_one_line(
-    stage_of: MakeStage,
+    pool_of: MakePool,
     machine: FakeMachine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "prefork")
     machine.left = 0.7
-    stage = stage_of(cores=8)
+    pool = pool_of(cores=8)
     with contextlib.ExitStack() as clients:
-        begin(stage, 8, sizing="load")
-        began = stage.system.now
-        come(stage, clients, 5)
-        while len(stage.host.workers) < 8:
-            stage.all_show(State.BUSY)
-            look(stage)
-    assert stage.system.now - began < 2
+        begin(pool, 8, sizing="load")
+        began = pool.system.now
+        come(pool, clients, 5)
+        while len(pool.server.workers) < 8:
+            pool.all_show(State.BUSY)
+            look(pool)
+    assert pool.system.now - began < 2
     assert messages(caplog.records)[0] == (
         "Scaling from 1 to 2 workers: all are busy, 5 clients wait, 70 % of the CPU is idle."
     )
@@ -215,147 +215,148 @@ def test_load_grows_within_two_seconds_and_each_decision_is_one_line(
 
 
 def test_a_full_pool_says_once_how_many_wait(
-    stage: Stage,
+    pool: FakePool,
     clients: contextlib.ExitStack,
     machine: FakeMachine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    begin(stage, 2, sizing="load")
-    come(stage, clients, 4)
+    begin(pool, 2, sizing="load")
+    come(pool, clients, 4)
     for _ in range(20):
-        stage.all_show(State.BUSY)
-        look(stage)
+        pool.all_show(State.BUSY)
+        look(pool)
     assert messages(caplog.records, logging.WARNING) == [
         "Staying at 2 workers: max_children is reached, 4 clients wait."
     ]
 
 
-def test_memory_for_three_workers_is_for_three(
-    stage: Stage,
+def test_with_memory_for_three_workers_there_are_three(
+    pool: FakePool,
     clients: contextlib.ExitStack,
     machine: FakeMachine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     machine.room = 3
-    begin(stage, 8, sizing="load")
-    come(stage, clients, 5)
+    begin(pool, 8, sizing="load")
+    come(pool, clients, 5)
     for _ in range(20):
-        stage.all_show(State.BUSY)
-        look(stage)
-    assert len(stage.host.workers) == 3
-    (said,) = messages(caplog.records, logging.WARNING)
-    assert said.startswith("Staying at 3 workers: no more workers fit into memory")
+        pool.all_show(State.BUSY)
+        look(pool)
+    assert len(pool.server.workers) == 3
+    (warning,) = messages(caplog.records, logging.WARNING)
+    assert warning.startswith("Staying at 3 workers: no more workers fit into memory")
 
 
-def test_memory_counts_also_where_nobody_is_busy_at_the_moment_of_a_look(
-    stage: Stage, machine: FakeMachine
+def test_memory_limits_the_pool_also_when_no_worker_is_busy_at_a_look(
+    pool: FakePool, machine: FakeMachine
 ) -> None:
-    """With many short requests it used to be forgotten then, and the pool grew."""
+    """With many short requests the limit used to be ignored then, and the pool grew."""
     machine.room = 1
-    begin(stage, 4, sizing="load")
-    (pid,) = stage.host.workers
-    began = stage.system.now
+    begin(pool, 4, sizing="load")
+    (pid,) = pool.server.workers
+    began = pool.system.now
     for _ in range(8):
-        stage.shows(pid, State.IDLE, busy=0.9 * (stage.system.now - began))
-        assert look(stage) == 1
+        pool.shows(pid, State.IDLE, busy=0.9 * (pool.system.now - began))
+        assert look(pool) == 1
 
 
-def test_a_policy_never_has_a_busy_worker_leave_but_a_lower_max_children_has(
-    stage: Stage, clients: contextlib.ExitStack
+def test_a_policy_retires_no_busy_worker_but_a_lower_max_children_does(
+    pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
-    begin(stage, 4, sizing="ondemand", idle_timeout=1.0)
-    come(stage, clients, 4)
-    stage.tick()
-    stage.all_ready()
-    go(stage, clients)
-    assert look(stage) == 4
-    stage.tick(seconds=10 * SURPLUS_PATIENCE)  # nobody is needed, but nobody says that it is idle
-    look(stage)
-    assert "retiring" not in stage.states()
-    stage.host.most = 3
-    stage.tick()
-    stage.tick(seconds=SURPLUS_PATIENCE)
-    assert stage.states().count("retiring") == 1
-    stage.all_show(State.IDLE)
-    look(stage)
-    assert stage.states().count("retiring") == 4
+    begin(pool, 4, sizing="ondemand", idle_timeout=1.0)
+    come(pool, clients, 4)
+    pool.tick()
+    pool.all_ready()
+    go(pool, clients)
+    assert look(pool) == 4
+    # No worker is needed, but the scoreboard shows none as idle.
+    pool.tick(seconds=10 * SURPLUS_PATIENCE)
+    look(pool)
+    assert "retiring" not in pool.states()
+    pool.server.most = 3
+    pool.tick()
+    pool.tick(seconds=SURPLUS_PATIENCE)
+    assert pool.states().count("retiring") == 1
+    pool.all_show(State.IDLE)
+    look(pool)
+    assert pool.states().count("retiring") == 4
 
 
 def test_a_worker_that_dies_is_replaced_whatever_the_policy(
-    stage: Stage, machine: FakeMachine
+    pool: FakePool, machine: FakeMachine
 ) -> None:
     for name in ("load", "spare"):
-        begin(stage, 4, sizing=name, min_children=2)
-        stage.tick(seconds=5)
-        stage.dies(min(stage.host.workers), ExitCode.CRASHED)
-        assert len(stage.host.workers) == 2
-        stage.master.begin_drain()
-        for pid in list(stage.host.workers):
-            stage.dies(pid, ExitCode.DONE)
+        begin(pool, 4, sizing=name, min_children=2)
+        pool.tick(seconds=5)
+        pool.dies(min(pool.server.workers), ExitCode.CRASHED)
+        assert len(pool.server.workers) == 2
+        pool.master.begin_drain()
+        for pid in list(pool.server.workers):
+            pool.dies(pid, ExitCode.DONE)
 
 
-def test_where_requests_cannot_be_handed_over_there_is_nothing_to_decide(
-    stage: Stage, machine: FakeMachine
+def test_where_requests_cannot_be_handed_over_the_policy_has_nothing_to_decide(
+    pool: FakePool, machine: FakeMachine
 ) -> None:
-    begin(stage, 4, sizing="load", strategy="handoff")
-    stage.tick(seconds=5)
-    stage.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
-    stage.tick(seconds=5)
-    assert stage.states().count("retiring") == 1
-    for pid in list(stage.host.workers):
-        stage.dies(pid, ExitCode.DONE)
-    assert stage.master.next_timeout() is None
+    begin(pool, 4, sizing="load", strategy="handoff")
+    pool.tick(seconds=5)
+    pool.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
+    pool.tick(seconds=5)
+    assert pool.states().count("retiring") == 1
+    for pid in list(pool.server.workers):
+        pool.dies(pid, ExitCode.DONE)
+    assert pool.master.next_timeout() is None
 
 
-def test_more_workers_than_there_may_be_are_refused_when_the_loop_begins(stage: Stage) -> None:
-    stage.host.set = Settings(sizing="load", min_children=3)
+def test_a_min_children_above_max_children_is_refused_when_the_loop_begins(pool: FakePool) -> None:
+    pool.server.set = Settings(sizing="load", min_children=3)
     with pytest.raises(SettingsError, match="min_children is 3, which is more than max_children"):
-        stage.master.start()
-    stage.host.set = Settings()
-    stage.start()
+        pool.master.start()
+    pool.server.set = Settings()
+    pool.start()
 
 
 @pytest.mark.usefixtures("port")
-def test_reuseport_listeners_that_are_opened_in_a_later_run_are_given_to_workers(
-    stage: Stage,
+def test_reuseport_listeners_that_are_opened_in_a_later_run_are_passed_to_workers(
+    pool: FakePool,
 ) -> None:
-    """Those of the former run counted as given still, and nobody took the clients of the new."""
-    begin(stage, 3, strategy="reuseport", sizing="spare")
-    (pid,) = stage.host.workers
-    assert orders(stage, pid) == [Kind.ADD_LISTENER] * 2
-    stage.master.begin_drain()
-    stage.dies(pid, ExitCode.DONE)
-    begin(stage, 1, strategy="reuseport", sizing="spare")
-    stage.host.most = 3
-    stage.host.set = replace(stage.host.set, min_children=2)
-    assert look(stage) == 2
-    assert [order for pid in stage.host.workers for order in orders(stage, pid)] == [
+    """They used to count as passed on since the former run, and their clients were not served."""
+    begin(pool, 3, strategy="reuseport", sizing="spare")
+    (pid,) = pool.server.workers
+    assert orders(pool, pid) == [Kind.ADD_LISTENER] * 2
+    pool.master.begin_drain()
+    pool.dies(pid, ExitCode.DONE)
+    begin(pool, 1, strategy="reuseport", sizing="spare")
+    pool.server.most = 3
+    pool.server.set = replace(pool.server.set, min_children=2)
+    assert look(pool) == 2
+    assert [order for pid in pool.server.workers for order in orders(pool, pid)] == [
         Kind.ADD_LISTENER
     ]
 
 
 @pytest.mark.usefixtures("port")
-def test_reuseport_the_listener_of_who_dies_as_fewer_are_wanted_is_given_to_another(
-    stage: Stage,
+def test_reuseport_the_listener_of_a_dead_worker_that_is_not_replaced_is_passed_to_another(
+    pool: FakePool,
 ) -> None:
-    """It used to wait for a replacement that nobody wanted any more, and its clients with it."""
-    begin(stage, 3, strategy="reuseport", sizing="spare", min_children=3)
-    pids = sorted(stage.host.workers)
-    assert not any(orders(stage, pid) for pid in pids), "who starts looks after its own"
-    stage.host.set = replace(stage.host.set, min_children=1, max_spare=1)
-    stage.system.now += stage.master.next_timeout() or 0.0
-    stage.dies(pids.pop(), ExitCode.DONE)
-    assert [order for pid in pids for order in orders(stage, pid)] == [Kind.ADD_LISTENER]
+    """The listener and its clients used to wait for a replacement that was no longer wanted."""
+    begin(pool, 3, strategy="reuseport", sizing="spare", min_children=3)
+    pids = sorted(pool.server.workers)
+    assert not any(orders(pool, pid) for pid in pids), "a new worker has its own listener"
+    pool.server.set = replace(pool.server.set, min_children=1, max_spare=1)
+    pool.system.now += pool.master.next_timeout() or 0.0
+    pool.dies(pids.pop(), ExitCode.DONE)
+    assert [order for pid in pids for order in orders(pool, pid)] == [Kind.ADD_LISTENER]
 
 
-def test_out_of_descriptors_the_master_looks_by_the_clock(
-    stage: Stage, clients: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+def test_without_a_free_descriptor_the_master_looks_at_intervals(
+    pool: FakePool, clients: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left() -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    with monkeypatch.context() as out_of_them:
-        out_of_them.setattr("prefork.master.arrival_watch.select.epoll", none_left)
-        begin(stage, 2, sizing="ondemand")
-    come(stage, clients, 1)
-    assert look(stage) == 1
+    with monkeypatch.context() as no_descriptors:
+        no_descriptors.setattr("prefork.master.arrival_watch.select.epoll", none_left)
+        begin(pool, 2, sizing="ondemand")
+    come(pool, clients, 1)
+    assert look(pool) == 1

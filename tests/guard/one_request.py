@@ -1,7 +1,8 @@
-"""The standard library's own servers, one request each, on whatever `socketserver` is found.
+"""Serves one request with a server of the standard library, on the `socketserver` that it finds.
 
 This is a program, not a test. It runs at the root of the checkout, with the name of a module of the
-standard library; it checks that the server that answered is ours, and prints its class.
+standard library as its argument. It checks that the server's class derives from ours, and prints
+that class.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ def get(address: tuple[str, int], path: str = "/") -> bytes:
 
 
 class Answering:
-    """``with Answering(server):`` takes one request in a thread."""
+    """``with Answering(server):`` serves one request in a thread."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -100,7 +101,7 @@ def logging_config() -> type:
     address = ("127.0.0.1", receiver.port)
     with socket.create_connection(address, timeout=DEADLINE) as connection:
         connection.sendall(struct.pack(">L", len(settings)) + settings)
-        assert connection.recv(1) == b"", "the receiver closes when it has read the settings"
+        assert connection.recv(1) == b"", "the receiver must close after it has read the settings"
     logging.config.stopListening()
     receiver.join(DEADLINE)
     assert received == [settings]

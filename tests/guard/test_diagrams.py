@@ -1,4 +1,4 @@
-"""The state diagrams of the documentation show what the tables in the code say."""
+"""The state diagrams of the documentation agree with the tables in the code."""
 
 from enum import Enum, auto
 
@@ -33,7 +33,7 @@ DOOR: diagrams.Table = {
 MEANINGS = {"Door": {"OPEN": "one can pass"}, "Push": {}}
 
 
-def test_the_page_is_what_the_tables_say() -> None:
+def test_the_page_agrees_with_the_tables() -> None:
     assert diagrams.main(["--check"]) == 0
 
 

@@ -1,4 +1,4 @@
-"""The documentation: links that lead somewhere, code that is Python, every public name."""
+"""The documentation: valid links, valid Python, every public name."""
 
 import ast
 import dataclasses
@@ -23,13 +23,13 @@ ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", re.MULTILINE)
 
 
 def anchors(page: Path) -> set[str]:
-    """The names of a page's headings, as code hosts make them for links."""
+    """Return the anchors that code hosts make for a page's headings."""
     headings = HEADING.findall(FENCED.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken_links(page: Path) -> Iterator[str]:
-    """The links of a page that lead nowhere; those to other sites are not tried."""
+    """Yield the links of a page that lead nowhere; links to other sites are not tried."""
     for target in LINK.findall(FENCED.sub("", page.read_text())):
         if "://" in target:
             continue
@@ -40,7 +40,7 @@ def broken_links(page: Path) -> Iterator[str]:
 
 
 def section(title: str) -> str:
-    """A section of the API page, up to the next one of its level."""
+    """Return a section of the API page, up to the next heading of its level."""
     found = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", API, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[1]

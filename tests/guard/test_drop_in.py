@@ -1,4 +1,4 @@
-"""Which module `import socketserver` finds: ours at the root of a checkout, else the library's."""
+"""`import socketserver` finds our module at the root of a checkout, elsewhere the library's."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_at_the_root_both_names_are_one_module(imports: str) -> None:
         "http.server",
         "xmlrpc.server",
         "wsgiref.simple_server",
-        # These two look once a second whether they are to end.
+        # These two check once a second whether they must end.
         pytest.param("logging.config", marks=pytest.mark.slow),
         pytest.param("pydoc", marks=pytest.mark.slow),
     ],

@@ -1,4 +1,4 @@
-"""No retired word comes back: `docs/glossary.md` lists them, and what to say instead."""
+"""No retired word is used: `docs/glossary.md` lists them with their replacements."""
 
 import ast
 import re
@@ -14,10 +14,10 @@ from tests.support.checkout import ROOT
 GLOSSARY = ROOT / "docs" / "glossary.md"
 
 FOLDERS = {"prefork", "socketserver", "workers", "benchmarks", "tests", "tools"}
-"""Whose names are read."""
+"""The folders in which names are checked."""
 
-SPEAKING = {"prefork", "socketserver", "workers"}
-"""Whose texts a user reads."""
+USER_FACING = {"prefork", "socketserver", "workers"}
+"""The folders in which texts are checked: users read them."""
 
 ROW = re.compile(
     r'^\| [`"](?P<word>[^`"]+)[`"] \| (?P<kind>part|name|setting|phrase) \| (?P<better>.+) \|$'
@@ -28,21 +28,21 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 FLAG = re.compile(r"--(?:no-)?([a-z][a-z-]*)|PREFORK_([A-Z_]+)")
 
 LEFT: dict[str, str] = {}
-"""What still uses a retired word. This list may only become shorter."""
+"""The retired words that are still in use. This list may only become shorter."""
 
 
 @dataclass(frozen=True)
 class Retired:
-    """The words of the table, by how they are recognized."""
+    """The words of the table, by kind."""
 
     parts: dict[tuple[str, ...], str]
-    """A sequence of words in a name, in lower case; what to say instead."""
+    """By a sequence of words in a name, in lower case: the replacement."""
     names: dict[str, str]
     settings: dict[str, str]
     phrases: dict[str, str]
 
     def in_name(self, name: str) -> Iterator[str]:
-        """The retired words in an identifier."""
+        """Yield the retired words in an identifier."""
         if (whole := name.strip("_")) in self.names:
             yield whole
         words = words_of(name)
@@ -69,12 +69,12 @@ def read_retired(text: str) -> Retired:
 
 
 def words_of(name: str) -> tuple[str, ...]:
-    """`let_go`, `LetGo`, `LET_GO` and `let-go` are `("let", "go")`."""
+    """Split a name: `let_go`, `LetGo`, `LET_GO` and `let-go` give `("let", "go")`."""
     return tuple(word.lower() for word in WORD.findall(name))
 
 
 def names_in(tree: ast.AST) -> Iterator[str]:
-    """What a module names: not what it uses, which others may have named."""
+    """Yield the names that a module defines, and not those that it only uses."""
     for node in ast.walk(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
@@ -86,7 +86,7 @@ def names_in(tree: ast.AST) -> Iterator[str]:
 
 
 def settings_in(tree: ast.AST) -> Iterator[str]:
-    """The settings that a module defines, and those whose flag or variable it knows."""
+    """Yield the settings that a module defines, and those whose flag or variable it contains."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
             for field in node.body:
@@ -98,7 +98,7 @@ def settings_in(tree: ast.AST) -> Iterator[str]:
 
 
 def texts_in(tree: ast.AST) -> Iterator[str]:
-    """The texts of a module, but for its docstrings and the like, which no user is shown."""
+    """Yield the texts of a module, except for docstrings, which are not shown to users."""
     unseen = {
         id(node.value)
         for node in ast.walk(tree)
@@ -114,16 +114,16 @@ def texts_in(tree: ast.AST) -> Iterator[str]:
 
 
 def uses(retired: Retired, path: Path, source: str) -> set[str]:
-    """The retired words that a module uses, as `PATH: WORD`.
+    """Return the retired words that a module uses, as `PATH: WORD`.
 
-    A flag that a test tries out, to see that it is refused, is not the program's.
+    Flags in tests do not count: a test may try one to see that it is refused.
     """
     tree = ast.parse(source)
     names = {*path.with_suffix("").parts, *names_in(tree)}
     words = {word for name in names for word in retired.in_name(name)}
     if path.parts[0] != "tests":
         words |= set(settings_in(tree)) & retired.settings.keys()
-    if path.parts[0] in SPEAKING:
+    if path.parts[0] in USER_FACING:
         words |= {word for text in texts_in(tree) for word in retired.in_text(text)}
     return {f"{path}: {word}" for word in words}
 
@@ -185,7 +185,7 @@ def test_a_retired_word_is_found(retired: Retired, path: str, line: str, word: s
     assert found == f"{path}: {word}"
 
 
-def test_what_only_looks_like_a_retired_word_is_allowed(retired: Retired) -> None:
+def test_a_word_that_only_contains_a_retired_one_is_allowed(retired: Retired) -> None:
     source = (
         '"""Waits for ever."""\n'
         "host = years = forged = bearing = 1\n"

@@ -1,4 +1,4 @@
-"""`docs/guarantees.md` names tests that exist, and every test of a numbered rule."""
+"""`docs/guarantees.md` names only tests that exist, and every test of a numbered rule."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ def named(text: str) -> list[str]:
 
 
 def existing() -> set[str]:
-    """The names of all test functions, wherever they are below `tests/`."""
+    """Return the names of all test functions below `tests/`."""
     return {
         node.name
         for path in sources_below(ROOT / "tests")

@@ -1,4 +1,4 @@
-"""What importing the documented API loads; a program that takes no pool should not pay for one."""
+"""The modules that the documented API loads: a program without a pool should not pay for one."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 def loaded(module: str, folder: Path) -> list[str]:
-    """The modules that an import loads beside those of the standard library's module."""
+    """Return the modules that an import loads in addition to the standard library's module."""
     return fresh(LOADED.format(module=module), folder=folder).split()
 
 
@@ -66,8 +66,8 @@ def test_the_names_of_the_pool_are_loaded_when_they_are_used(elsewhere: Path) ->
     fresh(code, folder=elsewhere)
 
 
-def test_a_program_without_logging_is_told_on_standard_error(elsewhere: Path) -> None:
-    """As the last-resort handler of `logging` would do, which is not loaded for it."""
+def test_without_logging_a_warning_is_written_to_standard_error(elsewhere: Path) -> None:
+    """The last-resort handler of `logging` would do the same, but `logging` is not loaded."""
     code = (
         "import sys\n"
         "from prefork.socketserver.loop import warn\n"

@@ -1,4 +1,4 @@
-"""The folders and their names: links, the list of packages, the size of a module."""
+"""The layout: links, the list of packages, the size of modules."""
 
 import tomllib
 from collections.abc import Iterable

@@ -25,7 +25,7 @@ def trees() -> Iterator[ast.AST]:
 
 
 def records(tree: ast.AST) -> Iterator[dict[str, ast.expr]]:
-    """The attributes of the log records in a module: dictionaries that have an event."""
+    """Yield the attributes of the log records in a module: the dictionaries with an event."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
@@ -35,7 +35,7 @@ def records(tree: ast.AST) -> Iterator[dict[str, ast.expr]]:
 
 
 def events(tree: ast.AST) -> Iterator[str]:
-    """The events that a module logs: in such a dictionary, or as an argument `event`."""
+    """Yield the events that a module logs: in such a dictionary, or as an argument `event`."""
     named = [attributes["event"] for attributes in records(tree)]
     named += [
         node.value
@@ -46,7 +46,7 @@ def events(tree: ast.AST) -> Iterator[str]:
 
 
 def without_event(tree: ast.AST) -> Iterator[int]:
-    """The lines of a module that log through `logger` without `extra`."""
+    """Yield the lines of a module that log through `logger` without `extra`."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=method)) if (

@@ -1,4 +1,4 @@
-"""The command and the benchmarks use the pool as any program could: by its public names."""
+"""The command and the benchmarks use the pool only by its public names, like any program."""
 
 import ast
 import re
@@ -12,24 +12,23 @@ from tests.support.checkout import ROOT
 from tools import rooms
 
 OUTSIDE = {"prefork/cli", "benchmarks"}
-"""The rooms for which this rule is made."""
+"""The rooms that must keep this rule."""
 
 PRIVATE_ATTRIBUTE = re.compile(r"_prefork_\w+|_BaseServer__\w+|_PreforkMixIn__\w+|_Master__\w+")
-"""Names under which a server or a pool keeps its own state."""
+"""Names of a server's or a pool's private state."""
 
 PRIVATE_IMPORT = re.compile(
     r"prefork\.master\b.*|prefork(\..*)?\._(?!_)\w+.*"
     r"|prefork\.socketserver\.state\b.*|prefork\.socketserver\..*\.master_of"
 )
-"""The master, what gives it, the private record of a server, and all that begins with an
-underscore."""
+"""The master, what returns it, the private record of a server, and names with an underscore."""
 
 LEFT: dict[str, str] = {}
-"""What still breaks the rule. This list may only become shorter."""
+"""The names that still break the rule. This list may only become shorter."""
 
 
 def private_names(path: Path, name: str) -> Iterator[str]:
-    """The private names that a module uses or imports, as `PATH: NAME`."""
+    """Yield the private names that a module uses or imports, as `PATH: NAME`."""
     tree = ast.parse(path.read_text())
     for statement in rooms.imports_of(tree, path):
         if PRIVATE_IMPORT.fullmatch(statement.name):

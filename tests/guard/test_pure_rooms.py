@@ -1,4 +1,4 @@
-"""The rooms that only compute: no system call, and the clock is an argument."""
+"""Rooms that only compute: they make no system call, and the clock is an argument."""
 
 import ast
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ ALLOWED = {
     "logging": "a report is a log record; the program decides where it is written",
     "math": "only computes",
     "numpy": "only computes",
-    "random": "only what computes from a seed, and the jitter of a limit: see `ALLOWED_NAMES`",
+    "random": "only generators with a seed, and the jitter of a limit: see `ALLOWED_NAMES`",
     "scipy": "only computes",
     "signal": "only the numbers of signals: see `ALLOWED_NAMES`",
     "statistics": "only computes",
@@ -46,16 +46,16 @@ ALLOWED_NAMES = {
     "random": {"Random", "randint"},
     "signal": {"SIGKILL", "SIGTERM"},
 }
-"""What may be used of a module of which the rest would break the rule."""
+"""The names that may be used of a module whose other names would break the rule."""
 
 SYSTEM_CALLS = {"open", "input", "print", "breakpoint", "exec", "eval", "__import__"}
 
 LEFT: dict[str, str] = {}
-"""What still breaks the rule. This list may only become shorter."""
+"""The names that still break the rule. This list may only become shorter."""
 
 
 def impure(path: Path, name: str) -> Iterator[str]:
-    """What a module imports or calls that a pure one may not, as `PATH: WHAT`."""
+    """Yield what a module imports or calls although a pure one may not, as `PATH: WHAT`."""
     tree = ast.parse((ROOT / path).read_text() if not path.is_absolute() else path.read_text())
     statements = rooms.imports_of(tree, path)
     imported = [statement.name for statement in statements if statement.is_executed]
@@ -73,8 +73,11 @@ def impure(path: Path, name: str) -> Iterator[str]:
 
 
 def allowed(imported: str) -> bool:
-    """Whether a pure room may import it. Of a module in `ALLOWED_NAMES`, it may import the names
-    that stand there; `import random` is decided by what is used of it."""
+    """Return whether a pure room may import this name.
+
+    Of a module in `ALLOWED_NAMES`, only the names listed there are allowed. `import random` is
+    allowed; the names that the module then uses are checked.
+    """
     package, _, attribute = imported.partition(".")
     if attribute and package in ALLOWED_NAMES:
         return attribute in ALLOWED_NAMES[package]
@@ -89,8 +92,8 @@ def test_pure_rooms_make_no_system_call_and_read_no_clock() -> None:
     assert not compare(found, LEFT)
 
 
-def test_what_is_allowed_exists() -> None:
-    """An allowed name that no pure room imports is an exception without a reason."""
+def test_every_allowed_name_is_used() -> None:
+    """An exception for a name that no pure room imports has no reason."""
     modules = [each for each in rooms.House().modules.values() if each.room in PURE]
     imported = {each.name for module in modules for each in module.imports}
     unused = [name for name in ALLOWED if not any(rooms.is_within(one, name) for one in imported)]

@@ -1,4 +1,4 @@
-"""Which room imports which: downwards only, and no circle. `tools/rooms.py` reads the imports."""
+"""Rooms import only rooms on lower floors, without circles; `tools/rooms.py` reads the imports."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def house() -> rooms.House:
 
 
 def make_tree(root: Path, **files: str) -> rooms.House:
-    """A checkout of a few modules. `prefork__cli__serve` is `prefork/cli/serve.py`."""
+    """Write a checkout of a few modules; `prefork__cli__serve` is `prefork/cli/serve.py`."""
     for name, text in files.items():
         path = root / (name.replace("__", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def make_tree(root: Path, **files: str) -> rooms.House:
 
 
 def badly_named(house: rooms.House) -> list[str]:
-    """The imports inside of the package that are relative, or that work at the root only."""
+    """Return the imports in the package that are relative, or that work only at the root."""
     return [
         str(statement)
         for module in house.modules.values()
@@ -62,7 +62,7 @@ def test_there_are_few_rooms(house: rooms.House) -> None:
 
 
 def test_modules_are_imported_by_their_full_names(house: rooms.House) -> None:
-    """`import workers` works at the root only; elsewhere `socketserver` is another module."""
+    """`import workers` works only at the root; elsewhere `socketserver` is another module."""
     assert not badly_named(house)
 
 
@@ -74,7 +74,7 @@ def test_the_tool_prints_every_room_and_fails_while_a_rule_is_broken(
     assert all(room in printed for room in house.rooms())
 
 
-def test_an_upward_import_is_found_wherever_it_stands(tmp_path: Path) -> None:
+def test_an_upward_import_is_found_anywhere_in_a_module(tmp_path: Path) -> None:
     house = make_tree(
         tmp_path,
         workers__loop="def late():\n    from prefork.master import children\n",
@@ -96,7 +96,7 @@ def test_a_new_room_needs_a_floor(tmp_path: Path) -> None:
     assert make_tree(tmp_path, prefork__attic__box="").without_floor() == ["prefork/attic"]
 
 
-def test_a_circle_is_found_and_an_import_of_the_package_around_is_none(tmp_path: Path) -> None:
+def test_a_circle_is_found_and_an_import_of_the_own_package_does_not_count(tmp_path: Path) -> None:
     house = make_tree(
         tmp_path,
         prefork__cli__a="from prefork.cli import b\n",

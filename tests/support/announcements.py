@@ -1,4 +1,4 @@
-"""`Told` and `Gate`: a test hears from other threads and processes, and holds them back.
+"""`Told` and `Gate`: a test receives announcements from threads and processes, and holds them.
 
 Both are made of descriptors and hold no lock, so they work in the test, in its threads and in every
 process forked from it.
@@ -9,13 +9,13 @@ import select
 
 from tests.support.deadlines import EXCHANGE, HANG, Deadline, DeadlinePassed
 
-_FOR_EVER = 1 << 32
+_UNLIMITED = 1 << 32
 
 
 class Told:
-    """A pipe on which handlers and workers say what has happened.
+    """A pipe on which handlers and workers announce what has happened.
 
-    An announcement is a line of words.  The first word is the fact, the others are its details:
+    An announcement is a line of words. The first word is the fact, the others are its details:
     after ``told.say(b"pid", 12)`` anywhere, ``told.wait_for(b"pid")`` returns ``b"12"``.
     Lines are shorter than a pipe's atomic write, so those of several processes never mix.
     """
@@ -26,17 +26,17 @@ class Told:
         self._partial = b""
         self._lines: list[bytes] = []
         self.history: list[bytes] = []
-        """Everything heard until now, in order."""
+        """Everything received so far, in order."""
 
     def say(self, *words: bytes | str | int) -> None:
-        """Announce a fact; from any thread, any process."""
+        """Announce a fact, from any thread and any process."""
         line = b" ".join(w if isinstance(w, bytes) else str(w).encode() for w in words)
         os.write(self._writer, line + b"\n")
 
     def wait_for(self, fact: bytes, seconds: float = EXCHANGE) -> bytes:
-        """Wait until *fact* is announced; take that announcement and return its details.
+        """Wait until *fact* is announced; remove that announcement and return its details.
 
-        Other announcements made meanwhile stay for later waits.
+        Other announcements stay for later waits.
         """
         deadline = Deadline(seconds)
         while True:
@@ -45,24 +45,24 @@ class Told:
                 if word == fact:
                     del self._lines[number]
                     return details
-            self._listen(deadline, f"to be told {fact!r}")
+            self._receive(deadline, f"{fact!r}")
 
     def next(self, seconds: float = EXCHANGE) -> bytes:
-        """Wait for the next announcement, whatever it is, and take it whole: shows an order."""
+        """Wait for the next announcement, remove it and return the whole line: shows an order."""
         deadline = Deadline(seconds)
         while not self._lines:
-            self._listen(deadline, "to be told anything")
+            self._receive(deadline, "an announcement")
         return self._lines.pop(0)
 
     def so_far(self) -> list[bytes]:
-        """Take all that was announced until now, without waiting."""
+        """Remove and return all announcements so far, without waiting."""
         self._read()
         lines, self._lines = self._lines, []
         return lines
 
-    def _listen(self, deadline: Deadline, what: str) -> None:
+    def _receive(self, deadline: Deadline, what: str) -> None:
         if deadline.passed:
-            raise DeadlinePassed(f"still waiting {what}; heard: {self.history!r}")
+            raise DeadlinePassed(f"still waiting for {what}; received: {self.history!r}")
         select.select([self._reader], [], [], deadline.remaining())
         self._read()
 
@@ -82,32 +82,33 @@ class Told:
 
 
 class Gate:
-    """What a handler can wait at until the test lets it pass.
+    """A gate at which a handler waits until the test lets it pass.
 
-    Closed at first.  "The worker is busy" is then a fact the test made, not a moment it hoped for.
+    It is closed at first. "The worker is busy" is then a fact that the test has established, and
+    not a moment that it hopes to hit.
     """
 
     def __init__(self) -> None:
         self._counter = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def wait(self, seconds: float = HANG) -> None:
-        """Block until let through; an abandoned waiter gives up with `DeadlinePassed`."""
+        """Block until let through; raise `DeadlinePassed` if the test does not do that in time."""
         deadline = Deadline(seconds)
         while True:
             try:
                 os.eventfd_read(self._counter)
                 return
             except BlockingIOError:
-                # Somebody else may be let through between the readiness and the read: ask again.
+                # Another waiter may have passed between the readiness and this read: wait again.
                 select.select([self._counter], [], [], deadline.demand("the gate to open"))
 
     def let_through(self, count: int = 1) -> None:
-        """Let *count* waiters pass, present or future ones, and stay closed for the others."""
+        """Let *count* waiters pass, present or future ones; it stays closed for the others."""
         os.eventfd_write(self._counter, count)
 
     def open(self) -> None:
-        """Let everybody pass from now on."""
-        self.let_through(_FOR_EVER)
+        """Let all waiters pass from now on."""
+        self.let_through(_UNLIMITED)
 
     def close(self) -> None:
         os.close(self._counter)

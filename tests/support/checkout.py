@@ -1,4 +1,4 @@
-"""Where the tree under test is, and what an installation of it looks like."""
+"""The root of the tree under test, and a folder that looks like an installation of it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def as_if_installed(folder: Path) -> Path:
-    """Have `prefork` found in a folder, without the rest of the root.
+    """Make `prefork` importable from a folder, without the rest of the root.
 
     A program that starts there finds the standard library's module under `socketserver`.
     """

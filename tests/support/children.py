@@ -1,4 +1,4 @@
-"""Child processes of a test: made here, waited for here, and never forgotten."""
+"""Child processes of a test: forked here, waited for here, and always reaped."""
 
 import contextlib
 import ctypes
@@ -16,7 +16,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper() -> None:
-    """From now on orphaned descendants become children of this process, so none goes unnoticed."""
+    """Make orphaned descendants children of this process from now on, so that none is missed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
@@ -27,16 +27,17 @@ _epoch = 0
 
 
 def begin_epoch() -> int:
-    """A test begins; when that is, in clock ticks since the boot."""
+    """Note the start of a test; return it in clock ticks since the boot."""
     global _epoch
     _epoch = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
     return _epoch
 
 
 def children() -> set[int]:
-    """The pids of this process's children, whichever thread forked them, zombies included.
+    """The pids of this process's children, from whichever thread they were forked; with zombies.
 
-    What was forked before the present test is left out: an orphan of an earlier test may come late.
+    Processes forked before the present test are left out: an orphan of an earlier test may become a
+    child of this process late.
     """
     return {pid for pid in all_children() if started(pid) >= _epoch}
 
@@ -46,7 +47,7 @@ def all_children() -> set[int]:
 
 
 def children_of(pid: int) -> set[int]:
-    """The same for any process; one that is gone has none."""
+    """The same for any process; a process that is gone has no children."""
     pids: set[int] = set()
     with contextlib.suppress(OSError):  # the process has just ended
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -83,7 +84,7 @@ def started(pid: int) -> int:
 
 
 def has_ended(pid: int, seconds: float = ENDING) -> bool:
-    """Wait until *pid* has ended, be it reaped or not; False when the time is over."""
+    """Wait until *pid* has ended, reaped or not; return false if it still runs after *seconds*."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -99,13 +100,13 @@ def has_ended(pid: int, seconds: float = ENDING) -> bool:
 
 
 def exit_code(pid: int, seconds: float = ENDING) -> int:
-    """Wait for a child and take its exit code (negative: the signal that killed it)."""
+    """Reap a child and return its exit code (negative: the signal that killed it)."""
     _demand_the_end_of(pid, seconds)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def peek_exit_code(pid: int, seconds: float = ENDING) -> int:
-    """Like `exit_code`, but the child stays for somebody else to collect."""
+    """Like `exit_code`, but leave the child to be reaped elsewhere."""
     _demand_the_end_of(pid, seconds)
     result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert result is not None
@@ -118,7 +119,7 @@ def _demand_the_end_of(pid: int, seconds: float) -> None:
 
 
 def kill_and_reap(pid: int) -> None:
-    """End a child at once, whatever its state; one that is already gone is fine."""
+    """Kill a child and reap it; do nothing if it is already gone."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -126,16 +127,16 @@ def kill_and_reap(pid: int) -> None:
 
 
 def reap_orphans(*pids: int, seconds: float = ENDING) -> list[int]:
-    """Wait for adopted processes (all children, if none is named); return their exit codes.
+    """Reap adopted processes (all children, if none is named); return their exit codes.
 
-    For tests in which a process ends before its own children do, on purpose.
+    For tests in which a process deliberately ends before its own children do.
     """
     deadline = Deadline(seconds)
     return [exit_code(pid, deadline.remaining()) for pid in (pids or sorted(children()))]
 
 
 def fork_and_run(body: Callable[[], object]) -> int:
-    """Fork; the child runs *body* and leaves with 0, or with 1 and a traceback if it raised."""
+    """Fork a child that runs *body* and exits with 0, or with 1 and a traceback if that raised."""
     pid = os.fork()
     if pid:
         return pid
@@ -143,7 +144,7 @@ def fork_and_run(body: Callable[[], object]) -> int:
     try:
         body()
         code = 0
-    except BaseException:  # nothing may get from the child into the test runner
+    except BaseException:  # nothing may propagate from the child into the test runner
         traceback.print_exc()
     finally:
         os._exit(code)
@@ -167,7 +168,7 @@ class Child:
         return self._code
 
     def dispose(self) -> None:
-        """Kill it if it still runs.  Does nothing in another process than the one that made it."""
+        """Kill it if it still runs; do nothing in any process but the one that forked it."""
         if os.getpid() == self._maker and self._code is None:
             kill_and_reap(self.pid)
             self._code = -signal.SIGKILL
@@ -175,7 +176,7 @@ class Child:
 
 @contextlib.contextmanager
 def child_running(body: Callable[[], object]) -> Iterator[Child]:
-    """A child that runs *body*; waited for, or at the latest killed, at the end of the block."""
+    """Fork a child that runs *body*; at the end of the block, wait for it and kill it if needed."""
     child = Child(fork_and_run(body))
     try:
         yield child

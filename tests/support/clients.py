@@ -1,4 +1,4 @@
-"""The other side of a request: small clients with deadlines."""
+"""Small clients with deadlines."""
 
 import contextlib
 import socket
@@ -22,18 +22,18 @@ def connect(address: Any) -> socket.socket:
 
 @contextlib.contextmanager
 def connections(address: Any, count: int) -> Iterator[list[socket.socket]]:
-    """So many connections, until the end of the block."""
+    """Open *count* connections for the length of the block."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(connect(address)) for _ in range(count)]
 
 
 def receive_all(client: socket.socket) -> bytes:
-    """Everything up to the end of the stream."""
+    """Return everything up to the end of the stream."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def ask(address: Any, request: bytes = b"") -> bytes:
-    """Connect, send *request*, say that this was all, and return the whole answer."""
+    """Connect, send *request*, shut down the sending side, and return the whole answer."""
     with connect(address) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
@@ -41,9 +41,9 @@ def ask(address: Any, request: bytes = b"") -> bytes:
 
 
 def datagram_socket(address: Any, own_path: str | None = None) -> socket.socket:
-    """A socket that can send datagrams to *address* and hear the answers.
+    """A socket that can send datagrams to *address* and receive the answers.
 
-    Over Unix sockets there is an answer only for a client that is bound: *own_path*.
+    Over Unix sockets only a client that is bound, to *own_path*, can be answered.
     """
     family = _family_of(address)
     client = socket.socket(family, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""Estimates with a known error, and points of a sweep made of them."""
+"""Estimates with a known error, and points of a sweep made from them."""
 
 from collections.abc import Mapping
 

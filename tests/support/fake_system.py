@@ -1,7 +1,7 @@
-"""An operating system that does what the test says, and a server that is only a listener.
+"""A scripted operating system, and a server that is only a listener.
 
-Forked "workers" are numbers; what they would say and how they end is scripted. The descriptors are
-real (an eventfd stands for each pidfd), so the master's own selectors run as they are.
+Forked "workers" are numbers; the test scripts their messages and their ends. The descriptors are
+real (an eventfd replaces each pidfd), so the master's own selectors run unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prefork.workers.server_in_worker import Listener, Taker
 
 
 class FakeSystem(System):
-    """Time stands still until the test moves it; nobody dies but by the test's word."""
+    """Time moves only when the test moves it, and processes end only when the test says so."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -75,7 +75,7 @@ class FakeSystem(System):
         return self.now
 
     def die(self, pid: int, status: int) -> None:
-        """The process ends: exit code, or minus the signal's number."""
+        """End a process with an exit code, or with minus the number of a signal."""
         self._statuses[pid] = status
         for fd, owner in self._pidfds.items():
             if owner == pid:
@@ -83,7 +83,7 @@ class FakeSystem(System):
 
 
 class FakeServer:
-    """A server that is nothing but a listener and settings."""
+    """A server with a listener and settings, and nothing else."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -169,23 +169,23 @@ class FakeServer:
         return False
 
 
-class Stage:
-    """A master on a fake system: the test is all of its workers."""
+class FakePool:
+    """A master on a fake system; the test acts for all of its workers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 8) -> None:
         self.system = FakeSystem()
-        self.host = FakeServer()
-        self.master = Master(self.host, self.system, cores)
+        self.server = FakeServer()
+        self.master = Master(self.server, self.system, cores)
         self._ends: list[Channel] = []
         self._ready: set[int] = set()
         make_pair = Channel.pair
 
         def pair() -> tuple[Channel, Channel]:
-            """Keep the worker's end: its forked copy would be what lives on."""
-            ours, theirs = make_pair()
-            copy = socket.socket(fileno=os.dup(theirs.fileno()))
+            """Keep a copy of the worker's end: in reality, the forked worker has one."""
+            masters_end, workers_end = make_pair()
+            copy = socket.socket(fileno=os.dup(workers_end.fileno()))
             self._ends.append(Channel(copy))
-            return ours, theirs
+            return masters_end, workers_end
 
         monkeypatch.setattr("prefork.master.children.Channel.pair", pair)
 
@@ -203,7 +203,7 @@ class Stage:
         self._end_of(pid).send(message)
 
     def all_ready(self) -> None:
-        """Everybody who is starting says so."""
+        """Make every starting worker report that it is ready."""
         for worker in self.master.status():
             if worker.pid not in self._ready:
                 self._ready.add(worker.pid)
@@ -211,21 +211,21 @@ class Stage:
         self.tick()
 
     def shows(self, pid: int, state: State, *, busy: float = 0.0, served: int = 0) -> None:
-        """The worker writes on the scoreboard what it does from now on, and what it has done."""
+        """Write to the worker's slot of the scoreboard what it does now, and what it has done."""
         (slot,) = (worker.slot for worker in self.master.status() if worker.pid == pid)
         place = self.master._children.scoreboard.slot(slot)
         words = int(self.system.now * 1e9), served, int(busy * 1e9), int(state is State.BUSY)
         _WORK.pack_into(place._memory, place._at, state, *words)
 
     def all_show(self, state: State) -> None:
-        for pid in self.host.workers:
+        for pid in self.server.workers:
             self.shows(pid, state)
 
-    def heard_by(self, pid: int) -> Message | None:
+    def received_by(self, pid: int) -> Message | None:
         return self._end_of(pid).receive()
 
     def dies(self, pid: int, status: int) -> None:
-        """The worker ends, and its end of the channel with it."""
+        """End the worker, and close its end of the channel."""
         self._end_of(pid).close()
         self.system.die(pid, status)
         self.tick()
@@ -233,21 +233,21 @@ class Stage:
     def states(self) -> list[str]:
         return [status.state for status in self.master.status()]
 
-    def strike(self) -> None:
-        """Everybody leaves, so that the master can close."""
-        self.system.fork_error = OSError("the play is over")
+    def close(self) -> None:
+        """End all workers and close the master."""
+        self.system.fork_error = OSError("the test has ended")
         self.master.begin_drain()
-        for pid in list(self.host.workers):
+        for pid in list(self.server.workers):
             self.system.stolen.add(pid)
             self.system.die(pid, 0)
         self.master.collect()
         self.master.close()
         for end in self._ends:
             end.close()
-        self.host.listener.close()
+        self.server.listener.close()
 
     def _end_of(self, pid: int) -> Channel:
         return self._ends[self.system.forked.index(pid)]
 
 
-MakeStage = Callable[..., Stage]
+MakePool = Callable[..., FakePool]

@@ -17,7 +17,7 @@ def eventually(
 ) -> Value:
     """Return the first truthy value of *observe*; fail with the last value seen.
 
-    For facts that nobody can announce: a word in shared memory, an entry under ``/proc``.
+    For facts that no process can announce: a word in shared memory, an entry under ``/proc``.
     """
     deadline = Deadline(seconds)
     pause = _FIRST_PAUSE

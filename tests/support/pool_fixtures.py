@@ -12,7 +12,7 @@ import pytest
 from prefork.policies import promotion
 from tests.support.announcements import Gate, Told
 from tests.support.deadlines import HANG, stretched
-from tests.support.fake_system import MakeStage, Stage
+from tests.support.fake_system import FakePool, MakePool
 from tests.support.pools import Handler, messages
 
 
@@ -26,22 +26,22 @@ def strategy(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStage]:
+def pool_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakePool]:
     """Makes masters on a fake system, with so many cores."""
-    stages: list[Stage] = []
+    pools: list[FakePool] = []
 
-    def make(cores: int = 8) -> Stage:
-        stages.append(Stage(monkeypatch, cores))
-        return stages[-1]
+    def make(cores: int = 8) -> FakePool:
+        pools.append(FakePool(monkeypatch, cores))
+        return pools[-1]
 
     yield make
-    for stage in stages:
-        stage.strike()
+    for pool in pools:
+        pool.close()
 
 
 @pytest.fixture
-def stage(stage_of: MakeStage) -> Stage:
-    return stage_of()
+def pool(pool_of: MakePool) -> FakePool:
+    return pool_of()
 
 
 @pytest.fixture

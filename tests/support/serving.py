@@ -1,4 +1,4 @@
-"""Running a server's loop in a thread for the length of a ``with`` block."""
+"""Run a server's loop in a thread for the length of a ``with`` block."""
 
 import contextlib
 import threading
@@ -19,13 +19,13 @@ class ServingThread(threading.Thread):
         self._server = server
         self._poll_interval = poll_interval
         self._begun = threading.Event()
-        _notice_the_first_call(server, "fileno", self._begun.set)
-        _notice_the_first_call(server, "service_actions", self._begun.set)
+        _on_first_call(server, "fileno", self._begun.set)
+        _on_first_call(server, "service_actions", self._begun.set)
 
     def run(self) -> None:
         try:
             self._server.serve_forever(self._poll_interval)
-        except BaseException as error:  # kept for the test to look at
+        except BaseException as error:  # kept for the test to read
             self.raised = error
         finally:
             self._begun.set()
@@ -39,9 +39,9 @@ class ServingThread(threading.Thread):
             within(self._server.server_close, what="server_close()")
 
     def wait_until_it_runs(self) -> None:
-        """Return once the loop has looked at the listener (or taken a turn, or ended)."""
+        """Return once the loop has read the listener's descriptor, has woken up, or has ended."""
         if not self._begun.wait(stretched(EXCHANGE)):
-            raise DeadlinePassed("the loop did not begin")
+            raise DeadlinePassed("the loop did not start")
 
     def shut_down(self) -> None:
         """Ask the loop to end, from this thread, and wait for it."""
@@ -55,14 +55,14 @@ class ServingThread(threading.Thread):
 
 
 def end_loops_left_behind() -> None:
-    """End the loops that a test has not ended: a pool would go on forking workers."""
+    """End the loops that a test has not ended: a pool would keep forking workers."""
     for thread in threading.enumerate():
         if isinstance(thread, ServingThread):
             thread.end_at_once()
 
 
-def _notice_the_first_call(server: Any, name: str, notice: Callable[[], None]) -> None:
-    """Have the next call of a method noticed; the spy takes itself off the instance then."""
+def _on_first_call(server: Any, name: str, notice: Callable[[], None]) -> None:
+    """Call *notice* at the next call of a method; the spy then removes itself from the instance."""
     if not hasattr(server, name) or name in vars(server):
         return
 
@@ -75,7 +75,7 @@ def _notice_the_first_call(server: Any, name: str, notice: Callable[[], None]) -
 
 
 def start_serving(server: Any, poll_interval: float | None = POLL_INTERVAL) -> ServingThread:
-    """Start the loop in a thread and return when it runs; ending it is the caller's business."""
+    """Start the loop in a thread and return when it runs; the caller must end it."""
     thread = ServingThread(server, poll_interval)
     thread.start()
     thread.wait_until_it_runs()
@@ -91,7 +91,7 @@ def serving(
 ) -> Iterator[Any]:
     """Serve in a thread while the block runs; then shut down, close and join, with deadlines.
 
-    *release* is called before the server is closed: it opens the gates that handlers may wait at.
+    *release* is called before the server is closed; it opens the gates that handlers may wait at.
     The value of the block is the server itself.
     """
     thread = start_serving(server, poll_interval)

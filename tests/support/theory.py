@@ -1,4 +1,4 @@
-"""Exact results of queueing theory, to compare a simulation with."""
+"""Exact results of queueing theory, for comparison with a simulation."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def wait_mgc(servers: int, rate: float, service: float, variation: float) -> flo
 
 
 def throughput_of_repairs(clients: int, think: float, service: float) -> float:
-    """Answers per second of one server to clients that pause, both exponential (the machine-repair
-    model)."""
+    """Requests per second that one server serves for clients that pause; the services and the
+    pauses are exponential (the machine-repair model)."""
     ratio = service / think
     weights = [factorial(clients) / factorial(clients - n) * ratio**n for n in range(clients + 1)]
     return (1 - weights[0] / sum(weights)) / service

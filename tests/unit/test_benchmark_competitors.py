@@ -3,7 +3,7 @@
 from benchmarks.harness.competitors import Competitor, installed, peer, perl_peer
 
 
-def test_what_is_not_installed_is_left_out_with_a_sentence() -> None:
+def test_a_peer_that_is_not_installed_is_left_out_with_a_sentence() -> None:
     first, second = Competitor("one", ("true",)), Competitor("other", ("false",), "the package x")
     assert installed((first, second)) == (
         [first],

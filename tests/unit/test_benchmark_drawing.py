@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 from benchmarks.report.drawing import APART, name_ends
 
 
-def test_names_of_curves_that_end_at_one_height_stand_above_one_another() -> None:
+def test_names_of_curves_that_end_at_the_same_height_do_not_overlap() -> None:
     axes = Figure().subplots()
     axes.set_ylim(0, 100)
     name_ends(axes, 1, [(50, "b", "red"), (50, "a", "blue"), (90, "c", "black")])

@@ -20,18 +20,18 @@ def report(counts: Counts) -> LoadReport:
     )
 
 
-def test_requests_that_a_waiting_client_left_out_are_added() -> None:
-    # For each wait of 100 ms those that it would have begun after 1 ms, 2 ms, ... 99 ms.
+def test_requests_that_a_waiting_client_did_not_send_are_added() -> None:
+    # For each wait of 100 ms: the requests that would have begun after 1 ms, 2 ms, ... 99 ms.
     whole = corrected(report(STALLED), Workload())
     assert whole.count == pytest.approx(990 + 10 * 100, rel=ROUNDED)
 
 
-def test_a_client_that_pauses_leaves_out_fewer() -> None:
+def test_fewer_are_added_for_a_client_that_pauses() -> None:
     whole = corrected(report(STALLED), Workload(think=0.009))
     assert whole.count == pytest.approx(990 + 10 * 10, rel=ROUNDED)
 
 
-def test_under_a_pace_nothing_is_left_out() -> None:
+def test_with_a_pace_no_request_is_added() -> None:
     assert corrected(report(STALLED), Workload(every=0.001)).count == 1000
 
 
@@ -43,13 +43,13 @@ def test_quantiles_are_microseconds() -> None:
     assert latencies.longest == pytest.approx(100_000, rel=0.001)
 
 
-def test_no_answer_has_no_latency() -> None:
+def test_without_answers_all_latencies_are_zero() -> None:
     assert Latencies().quantile(0.5) == 0
     assert Latencies().corrected().count == 0
     assert Latencies().longest == 0
 
 
-def test_a_latency_of_nothing_is_recorded_once() -> None:
+def test_a_latency_of_zero_is_not_corrected() -> None:
     assert Latencies([(0, 3)]).corrected().count == 3
 
 

@@ -37,7 +37,7 @@ def test_a_goal_is_met_up_to_its_bound(value: float, bounds: dict[str, Any], ver
     assert Goal("{:.1f}", value, **bounds).verdict == verdict
 
 
-def test_a_goal_has_the_figure_its_margin_and_its_bounds() -> None:
+def test_a_goal_shows_the_figure_its_margin_and_its_bounds() -> None:
     measured = Goal("prefork costs {:.2f} times C", 1.234, 0.0456, at_most=1.6)
     assert str(measured) == "prefork costs 1.23 times C (± 0.046; goal: at most 1.6)"
     exact = Goal("{} messages", 1, at_most=1, at_least=1)
@@ -46,7 +46,7 @@ def test_a_goal_has_the_figure_its_margin_and_its_bounds() -> None:
     assert str(counted) == "200 of 200 answered (goal: at least 200)"
 
 
-def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
+def test_a_finding_is_stored_without_the_colours_of_the_terminal() -> None:
     shown = Table(caption="[red]two[/red] lines")
     shown.add_column("server")
     shown.add_column("CPU µs", justify="right")
@@ -61,7 +61,7 @@ def test_what_the_terminal_shows_is_stored_without_its_colours() -> None:
     assert content["goals"] == [{"sentence": "1 (goal: at most 1)", "verdict": "met"}]
 
 
-def test_a_table_in_markdown_keeps_figures_to_the_right_and_bars_apart() -> None:
+def test_a_table_in_markdown_aligns_figures_right_and_escapes_bars() -> None:
     assert table(("server", "µs"), (False, True), [("a|b", 7)]) == (
         "| server | µs |\n| --- | ---: |\n| a\\|b | 7 |"
     )
@@ -122,7 +122,7 @@ def test_the_readme_shows_all_servers_sorted_by_cost_with_those_of_prefork_in_bo
     ]
 
 
-def test_only_what_is_between_the_marks_is_replaced() -> None:
+def test_only_the_text_between_the_marks_is_replaced() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert between_marks(text, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
 

@@ -1,4 +1,4 @@
-"""Stored results: read as they were written, and the texts and plots that are made of them."""
+"""Stored results: what is written is read back, and texts and plots are made from it."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_the_report_and_the_readme_show_the_stored_results() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_measurement_is_a_module_of_its_name(name: str) -> None:
+def test_a_measurement_is_a_module_with_its_name(name: str) -> None:
     measurement = Measurement.named(name)
     assert measurement.measure.__module__ == f"benchmarks.measurements.{name}"
 

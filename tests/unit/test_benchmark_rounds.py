@@ -1,4 +1,4 @@
-"""Rounds in turns."""
+"""Rounds in which servers take turns."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_a_measurement_without_any_server_says_so() -> None:
         alternate([], Plan(rounds=1, seconds=1, clients=1))
 
 
-def test_a_spread_is_the_median_and_its_middle_half() -> None:
+def test_a_spread_is_the_median_and_the_middle_half() -> None:
     spread = Spread.of([1, 2, 3, 4, 100])
     assert (spread.median, spread.low, spread.high, spread.count) == (3, 2, 4, 5)
     assert spread.relative == pytest.approx(1 / 3)

@@ -1,4 +1,4 @@
-"""When a prediction of the simulation counts as right, and when it does not."""
+"""When a prediction of the simulation counts as correct."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_a_small_error_meets_the_goal_and_a_large_one_misses_it() -> None:
     assert verdicts("a handler, maximum", *[predicted(0.94, 9.0)] * 3) == ["missed"]
 
 
-def test_too_much_in_one_turn_does_not_make_up_for_too_little_in_another() -> None:
+def test_errors_of_opposite_sign_in_two_rounds_do_not_cancel() -> None:
     rounds = [predicted(1.1, 1.4), predicted(), predicted(0.9, 0.6)]
     assert verdicts("a handler, 80%", *rounds) == ["missed", "missed"]
 
 
-def test_a_disturbed_figure_is_void_however_small_its_error_is() -> None:
+def test_a_disturbed_figure_is_void_even_if_its_error_is_small() -> None:
     assert verdicts("a handler, 50%", *[predicted(others=0.2)] * 3) == ["void", "void"]
 
 

@@ -1,4 +1,4 @@
-"""The figures that are read from the journal of a sizing server."""
+"""The figures in the journal of a sizing server."""
 
 from __future__ import annotations
 

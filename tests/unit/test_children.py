@@ -1,4 +1,4 @@
-"""What the master watches beside its workers."""
+"""Descriptors that the master watches in addition to its workers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from prefork.master.children import Children
 from prefork.state.worker_table import WorkerTable
 
 
-def test_a_watch_that_was_cut_short_can_be_ended() -> None:
-    """A signal handler's exception may come at any point of it.
+def test_an_interrupted_watch_can_be_undone() -> None:
+    """A signal handler may raise at any point of `watch()`.
 
-    The server could not be closed any more: each try ended with a KeyError.
+    Afterwards the server could not be closed: each attempt ended with a KeyError.
     """
     children = Children(WorkerTable(), SYSTEM)
     fd = os.eventfd(0)
     try:
         children.unwatch(fd)
-        children._others[fd] = lambda: None  # it came before the epoll was told
+        children._others[fd] = lambda: None  # interrupted before the call of epoll_ctl
         children.unwatch(fd)
         children.watch(fd, lambda: None)
         children.unwatch(fd)

@@ -1,4 +1,4 @@
-"""A group without a process: who is next of several listeners, and how its requests travel."""
+"""A group without processes: the order of its listeners, and the packing of its requests."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from tests.support.groups import BASES, Client, member
 
 
 class Queue:
-    """A listener whose requests are bytes: a socket pair with something in it."""
+    """A listener whose requests are bytes, made of a socket pair."""
 
     def __init__(self, name: bytes) -> None:
         self.name = name
-        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ours.setblocking(False)
+        self._receiving, self._sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._receiving.setblocking(False)
 
     def fileno(self) -> int:
-        return self._ours.fileno()
+        return self._receiving.fileno()
 
     def backlog(self) -> int:
         return 5
 
     def take_from(self, listener: int) -> None:
-        os.dup2(listener, self._ours.fileno(), inheritable=False)
+        os.dup2(listener, self._receiving.fileno(), inheritable=False)
 
     def taker(self) -> Taker:
-        return lambda: (self._ours.recv(10), self.name)
+        return lambda: (self._receiving.recv(10), self.name)
 
     def takes_at_once(self) -> bool:
         return True
@@ -52,11 +52,11 @@ class Queue:
 
     def put(self, count: int) -> None:
         for _ in range(count):
-            self._theirs.send(b"request")
+            self._sending.send(b"request")
 
     def close(self) -> None:
-        self._ours.close()
-        self._theirs.close()
+        self._receiving.close()
+        self._sending.close()
 
 
 class Several(FakeServer):
@@ -73,19 +73,19 @@ class AtWork:
 
     def __init__(self, kind: str) -> None:
         self.a, self.b = Queue(b"a"), Queue(b"b")
-        self.host = Several(self.a, self.b)
+        self.server = Several(self.a, self.b)
         self.master, self._channel = Channel.pair()
-        self.source = self._shared() if kind == "shared" else self._own()
+        self.source = self._shared() if kind == "shared" else self._reuseport()
 
     def _shared(self) -> SharedGroupSource:
-        return SharedGroupSource(self.host, self._channel, None, requeue_after=8)
+        return SharedGroupSource(self.server, self._channel, None, requeue_after=8)
 
-    def _own(self) -> ReuseportSource:
+    def _reuseport(self) -> ReuseportSource:
         listeners = list(enumerate([self.a.fileno(), self.b.fileno()]))
-        return ReuseportSource(self.host, self._channel, None, listeners)
+        return ReuseportSource(self.server, self._channel, None, listeners)
 
     def taken(self, count: int) -> bytes:
-        """The queues of the next requests, as the worker's loop takes them."""
+        """Take requests as the worker's loop does; return the names of their queues."""
         names = []
         for _ in range(count):
             assert self.source.wait(stretched(EXCHANGE))
@@ -93,16 +93,16 @@ class AtWork:
         return b"".join(names)
 
     def close(self) -> None:
-        for one in (self.a, self.b, self.master, self._channel, self.host.listener):
+        for one in (self.a, self.b, self.master, self._channel, self.server.listener):
             one.close()
         self.source._poller.epoll.close()
         if isinstance(self.source, ReuseportSource):
             self.source._others.epoll.close()
-            for twin in self.source._like:
-                os.close(twin)
+            for fd in self.source._like:
+                os.close(fd)
 
 
-@pytest.fixture(params=["shared", "own"])
+@pytest.fixture(params=["shared", "reuseport"])
 def at_work(request: pytest.FixtureRequest) -> Iterator[AtWork]:
     at_work = AtWork(request.param)
     yield at_work
@@ -115,23 +115,23 @@ def test_listeners_with_requests_take_turns(at_work: AtWork) -> None:
     assert Counter(at_work.taken(8)) == Counter(b"abababab")
 
 
-def test_one_who_comes_to_a_quiet_listener_is_the_next_but_one_at_most(at_work: AtWork) -> None:
+def test_a_request_at_a_quiet_listener_is_taken_second_at_the_latest(at_work: AtWork) -> None:
     at_work.a.put(10)
     at_work.taken(5)
     at_work.b.put(1)
     assert b"b" in at_work.taken(2)
 
 
-def test_an_order_is_heard_between_the_requests_of_a_flooded_listener(at_work: AtWork) -> None:
+def test_an_order_is_noticed_between_the_requests_of_a_flooded_listener(at_work: AtWork) -> None:
     at_work.a.put(10)
     at_work.taken(2)
     at_work.master.send(Message(Kind.RETIRE))
-    heard = [at_work.source.wait(stretched(EXCHANGE)) for _ in range(2)]
-    assert False in heard
+    waits = [at_work.source.wait(stretched(EXCHANGE)) for _ in range(2)]
+    assert False in waits
     assert at_work.source.next_order() == Message(Kind.RETIRE)
 
 
-def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) -> None:
+def test_listeners_are_emptied_in_turns_until_nothing_is_pending(at_work: AtWork) -> None:
     at_work.a.put(3)
     at_work.b.put(2)
     names = []
@@ -140,7 +140,7 @@ def test_listeners_are_emptied_in_turns_and_then_nothing_waits(at_work: AtWork) 
     assert b"".join(names) == b"ababa"
 
 
-def test_listeners_that_have_a_request_take_turns() -> None:
+def test_the_round_robin_skips_listeners_without_a_request() -> None:
     queues = [Queue(b""), Queue(b""), Queue(b"")]
     fds = [queue.fileno() for queue in queues]
     round_robin = RoundRobin(fds)
@@ -160,7 +160,7 @@ def group(short_path: Path) -> Iterator[PreforkGroup]:
         yield group
 
 
-def test_a_request_travels_with_the_number_of_its_member(group: PreforkGroup) -> None:
+def test_a_packed_request_has_the_number_of_its_member(group: PreforkGroup) -> None:
     adapter = GroupAdapter(group)
     for number, server in enumerate(group.members):
         client = Client(server, b"hello")
@@ -170,8 +170,8 @@ def test_a_request_travels_with_the_number_of_its_member(group: PreforkGroup) ->
         packed = adapter.pack(taken, client_address)
         assert packed is not None
         body, fd = packed
-        arrived, whose = adapter.unpack(body, None if fd is None else os.dup(fd))
-        assert (arrived.number, whose) == (number, client_address)
+        arrived, from_address = adapter.unpack(body, None if fd is None else os.dup(fd))
+        assert (arrived.number, from_address) == (number, client_address)
         if fd is None:
             assert arrived.request == (b"hello", server.socket)
         else:
@@ -195,7 +195,7 @@ def test_requests_are_taken_in_turns(group: PreforkGroup) -> None:
     assert rounds == [[0, 1, 2, 3]] * 3
 
 
-def test_without_a_request_there_is_nothing_to_wait_for(group: PreforkGroup) -> None:
+def test_get_request_never_waits(group: PreforkGroup) -> None:
     with pytest.raises(BlockingIOError):
         group.get_request()
     group.server_close()
@@ -203,7 +203,7 @@ def test_without_a_request_there_is_nothing_to_wait_for(group: PreforkGroup) -> 
         group.get_request()
 
 
-def test_a_request_that_cannot_leave_this_process_does_not_travel(group: PreforkGroup) -> None:
+def test_a_request_that_cannot_leave_this_process_is_not_packed(group: PreforkGroup) -> None:
     assert GroupAdapter(group).pack(Taken(0, object()), None) is None
 
 

@@ -1,4 +1,4 @@
-"""A worker's side of `handoff`: requests and orders come through one channel."""
+"""The worker's side of `handoff`: requests and orders arrive through one channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.deadlines import EXCHANGE, stretched
 from tests.support.fake_system import FakeServer
 
 
-class DeskServer(FakeServer):
+class PackedRequestServer(FakeServer):
     def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         return packed, fd
 
@@ -29,17 +29,17 @@ class AtWork:
     """The worker's side: its source of requests, and the master's end of the channel."""
 
     def __init__(self, in_flight: InFlight | None = None) -> None:
-        self.host = DeskServer()
+        self.server = PackedRequestServer()
         self.master, self._channel = Channel.pair()
         self._completions = Completions()
-        self.source = HandoffSource(self.host, self._channel, in_flight, self._completions)
+        self.source = HandoffSource(self.server, self._channel, in_flight, self._completions)
 
-    def hears(self, *messages: Message) -> None:
+    def send(self, *messages: Message) -> None:
         for message in messages:
             assert self.master.send(message)
 
     def done(self) -> int:
-        """How many requests it has said to be done since the last time."""
+        """The number of requests that it has reported as completed since the last call."""
         pids = [pid for (pid,) in self._completions.reports()]
         assert set(pids) <= {os.getpid()}
         return len(pids)
@@ -49,7 +49,7 @@ class AtWork:
         self._completions.close()
         self._channel.close()
         self.source._poller.epoll.close()
-        self.host.listener.close()
+        self.server.listener.close()
 
 
 @pytest.fixture
@@ -62,38 +62,38 @@ def at_work() -> Iterator[AtWork]:
 A, B, RETIRE = Message(Kind.TAKE, b"a"), Message(Kind.TAKE, b"b"), Message(Kind.RETIRE)
 
 
-def test_a_wait_ends_with_a_request_or_with_an_order(at_work: AtWork) -> None:
+def test_a_wait_ends_with_a_request_or_an_order(at_work: AtWork) -> None:
     source = at_work.source
     assert not source.wait(0)
-    at_work.hears(A)
+    at_work.send(A)
     assert source.wait(stretched(EXCHANGE))
     assert source.take() == (b"a", None)
     assert not source.has_pending()
-    at_work.hears(RETIRE)
+    at_work.send(RETIRE)
     assert not source.wait(stretched(EXCHANGE))
     assert source.next_order() == RETIRE
     with pytest.raises(BlockingIOError):
         source.next_order()
 
 
-def test_an_order_is_found_behind_requests_and_those_are_kept(at_work: AtWork) -> None:
-    """Who is told to retire serves first what it was handed before: nobody else can."""
+def test_an_order_is_found_behind_requests_which_are_kept(at_work: AtWork) -> None:
+    """A worker that is retired first serves what it was handed: no other process can."""
     source = at_work.source
-    at_work.hears(A, B, RETIRE)
+    at_work.send(A, B, RETIRE)
     assert source.next_order() == RETIRE
     assert source.holds_some()
     assert [source.take() for _ in range(2)] == [(b"a", None), (b"b", None)]
     assert not source.holds_some()
 
 
-def test_requests_are_kept_when_the_master_is_gone(at_work: AtWork) -> None:
-    at_work.hears(A)
+def test_requests_are_kept_when_the_master_has_ended(at_work: AtWork) -> None:
+    at_work.send(A)
     at_work.master.close()
     assert at_work.source.next_order() is None
     assert at_work.source.take() == (b"a", None)
 
 
-def test_a_worker_says_when_a_request_is_done_and_asks_before_it_leaves(at_work: AtWork) -> None:
+def test_a_worker_reports_completed_requests_and_asks_before_it_leaves(at_work: AtWork) -> None:
     at_work.source.serve(b"a", None)
     assert at_work.done() == 0
     assert not at_work.source.wait(0)
@@ -101,33 +101,33 @@ def test_a_worker_says_when_a_request_is_done_and_asks_before_it_leaves(at_work:
     at_work.source.serve(b"b", None)
     assert not at_work.source.may_leave()
     assert not at_work.source.wait(0)
-    assert at_work.done() == 0, "it would be handed another one"
+    assert at_work.done() == 0, "the master would hand it another request"
     assert at_work.master.receive() == Message(Kind.LEAVING)
 
 
-def test_a_worker_that_cannot_open_a_request_wants_to_leave(
+def test_a_worker_that_cannot_unpack_a_request_asks_to_leave(
     at_work: AtWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one would be lost as well."""
+    """The next request would be lost as well."""
 
     def fail(packed: bytes, fd: int | None) -> Any:
-        raise OSError("no in_flight")
+        raise OSError("no descriptor left")
 
-    monkeypatch.setattr(at_work.host, "unpack", fail)
-    at_work.hears(A)
+    monkeypatch.setattr(at_work.server, "unpack", fail)
+    at_work.send(A)
     assert at_work.source.wait(stretched(EXCHANGE))
-    with pytest.raises(OSError, match="no in_flight"):
+    with pytest.raises(OSError, match="no descriptor left"):
         at_work.source.take()
     assert at_work.master.receive() == Message(Kind.LEAVING)
     assert not at_work.source.has_pending()
 
 
-def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
+def test_a_worker_with_threads_reports_a_request_when_its_thread_has_ended() -> None:
     in_flight = InFlight(2, daemon_threads=False, slot=Scoreboard().slot(0))
     at_work = AtWork(in_flight)
     try:
         in_flight.enter(1, None)
-        at_work.source.serve(b"a", None)  # begins only
+        at_work.source.serve(b"a", None)  # only starts the thread
         assert at_work.done() == 0
         in_flight.leave(1)
         assert at_work.done() == 1
@@ -136,10 +136,10 @@ def test_a_worker_with_threads_says_so_when_the_thread_is_done() -> None:
         at_work.close()
 
 
-def test_without_a_descriptor_for_the_pipe_there_is_an_error_and_nothing_more(
+def test_a_failure_to_open_the_pipe_is_one_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What cannot be built is cleaned up all the same: that failed, with a second traceback."""
+    """Cleaning up the half-built object used to fail, with a second traceback."""
     unraisable: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", unraisable.append)
     monkeypatch.setattr("os.pipe2", lambda _: os.close(-1))

@@ -25,7 +25,7 @@ def in_flight(slot: Slot) -> Iterator[InFlight]:
 
 
 def test_the_scoreboard_shows_the_oldest_request(in_flight: InFlight, slot: Slot) -> None:
-    """A request that is stuck must not be hidden by the quick ones after it."""
+    """Quick requests must not hide an older one that is stuck."""
     in_flight.enter(1, FIRST)
     in_flight.enter(2, SECOND)
     assert (slot.read().peer, slot.read().in_flight) == ("127.0.0.1:1", 2)
@@ -41,7 +41,7 @@ def test_the_scoreboard_shows_the_oldest_request(in_flight: InFlight, slot: Slot
 def test_a_label_belongs_to_the_request_of_the_calling_thread(
     in_flight: InFlight, slot: Slot
 ) -> None:
-    """It used to be that of the whole worker, whichever request had set it."""
+    """A label used to belong to the whole worker."""
 
     def serve_another() -> None:
         in_flight.serve(2, SECOND)
@@ -58,15 +58,13 @@ def test_a_label_belongs_to_the_request_of_the_calling_thread(
     in_flight.leave(2)
 
 
-def test_a_thread_without_a_request_labels_none(in_flight: InFlight) -> None:
+def test_a_thread_without_a_request_sets_no_label(in_flight: InFlight) -> None:
     in_flight.enter(1, FIRST)
     assert not in_flight.label("page 7")
     in_flight.leave(1)
 
 
-def test_a_request_counts_once_however_often_it_is_counted_in_or_out(
-    in_flight: InFlight, slot: Slot
-) -> None:
+def test_entering_or_leaving_twice_counts_a_request_once(in_flight: InFlight, slot: Slot) -> None:
     in_flight.enter(1, FIRST)
     in_flight.serve(1, FIRST)
     assert slot.read().in_flight == 1
@@ -75,7 +73,7 @@ def test_a_request_counts_once_however_often_it_is_counted_in_or_out(
     assert slot.read().served == 1
 
 
-def test_it_is_full_at_its_bound(in_flight: InFlight) -> None:
+def test_the_counter_is_full_at_its_bound(in_flight: InFlight) -> None:
     in_flight.enter(1, FIRST)
     full = [in_flight.full]
     in_flight.enter(2, SECOND)

@@ -1,4 +1,4 @@
-"""The tables of the state machines: every entry, and that nothing else is possible."""
+"""The tables of the state machines: every entry, and every missing entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prefork.state.pool_lifecycle import PoolLifecycle
 
 
 @pytest.mark.parametrize(("state", "event"), list(WORKER_TRANSITIONS))
-def test_each_entry_of_the_workers_table_leads_where_it_says(
+def test_each_entry_of_the_workers_table_leads_to_its_state(
     state: WorkerState, event: WorkerEvent
 ) -> None:
     assert advance(WORKER_TRANSITIONS, state, event) is WORKER_TRANSITIONS[state, event]
@@ -32,7 +32,7 @@ def test_each_entry_of_the_workers_table_leads_where_it_says(
     ("state", "event"),
     sorted(set(itertools.product(WorkerState, WorkerEvent)) - set(WORKER_TRANSITIONS), key=str),
 )
-def test_an_event_without_entry_raises_and_names_both(
+def test_an_event_without_an_entry_raises_and_names_both(
     state: WorkerState, event: WorkerEvent
 ) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
@@ -44,7 +44,7 @@ def test_a_worker_may_exit_in_any_state() -> None:
         assert WORKER_TRANSITIONS[state, WorkerEvent.EXITED] is WorkerState.GONE
 
 
-def test_nothing_happens_to_a_worker_that_is_gone() -> None:
+def test_no_event_applies_to_a_worker_that_is_gone() -> None:
     assert not [state for state, _ in WORKER_TRANSITIONS if state is WorkerState.GONE]
 
 
@@ -60,7 +60,7 @@ def test_every_worker_state_can_be_reached(target: WorkerState) -> None:
 
 
 @pytest.mark.parametrize(("state", "event"), list(POOL_TRANSITIONS))
-def test_each_entry_of_the_pools_table_leads_where_it_says(
+def test_each_entry_of_the_pools_table_leads_to_its_state(
     state: PoolState, event: PoolEvent
 ) -> None:
     assert advance(POOL_TRANSITIONS, state, event) is POOL_TRANSITIONS[state, event]
@@ -70,7 +70,7 @@ def test_each_entry_of_the_pools_table_leads_where_it_says(
     ("state", "event"),
     sorted(set(itertools.product(PoolState, PoolEvent)) - set(POOL_TRANSITIONS), key=str),
 )
-def test_an_event_of_the_pool_without_entry_raises_and_names_both(
+def test_an_event_of_the_pool_without_an_entry_raises_and_names_both(
     state: PoolState, event: PoolEvent
 ) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
@@ -87,7 +87,7 @@ def test_a_pool_runs_only_once_a_worker_is_ready() -> None:
     assert ways == {(PoolState.BOOTING, PoolEvent.READY)}
 
 
-def test_only_a_pool_that_ends_is_closed_when_it_is_empty() -> None:
+def test_only_a_pool_that_drains_or_stops_is_closed_when_it_is_empty() -> None:
     closing = {state for (state, event) in POOL_TRANSITIONS if event is PoolEvent.EMPTY}
     assert closing == {PoolState.DRAINING, PoolState.STOPPING}
 
@@ -129,7 +129,7 @@ def test_every_state_has_its_reasons_and_a_pool_that_keeps_workers_has_none() ->
         if reason not in STOP_REASONS[state]
     ],
 )
-def test_a_state_with_a_reason_that_it_cannot_have_raises_and_changes_nothing(
+def test_entering_a_state_with_an_invalid_reason_raises_and_changes_nothing(
     state: PoolState, reason: StopReason | None
 ) -> None:
     for (before, event), after in POOL_TRANSITIONS.items():
@@ -183,7 +183,7 @@ def test_a_reason_is_not_replaced_by_a_weaker_one() -> None:
     assert (pool.state, pool.stop_reason) == (PoolState.CLOSED, StopReason.FORCED)
 
 
-def test_a_kill_by_a_signal_handler_is_in_the_state_after_the_next_event() -> None:
+def test_a_forced_stop_by_a_signal_handler_shows_in_the_state_after_the_next_event() -> None:
     pool = drained()
     pool.note_forced()
     pool.drain(StopReason.CLOSING, 101.0)
@@ -199,14 +199,14 @@ def test_the_graceful_timeout_counts_from_the_first_request_to_drain() -> None:
     assert killed().graceful_time_left(3.0, 110.0) is None
 
 
-def test_a_pool_that_is_closed_has_the_whole_graceful_timeout_for_what_comes_later() -> None:
+def test_a_closed_pool_has_the_whole_graceful_timeout_for_later_drainers() -> None:
     pool = drained()
     pool.note_empty()
     pool.drain(StopReason.CLOSING, 200.0)
     assert pool.graceful_time_left(3.0, 201.0) == 2.0
 
 
-def test_drainers_are_needed_when_the_server_closes_and_when_a_worker_dies_at_the_backlog() -> None:
+def test_drainers_are_needed_when_the_server_closes_or_a_worker_dies_while_draining() -> None:
     closing, crashed = drained(StopReason.CLOSING), drained()
     crashed.note_unfinished_drain()
     assert [p.needs_drainers for p in (booted(), drained(), closing, crashed)] == [
@@ -217,7 +217,7 @@ def test_drainers_are_needed_when_the_server_closes_and_when_a_worker_dies_at_th
     ]
 
 
-def test_drainers_are_sent_once_unless_one_dies_and_never_by_force() -> None:
+def test_drainers_are_forked_once_unless_one_dies_and_never_after_a_forced_stop() -> None:
     pool = drained(StopReason.CLOSING)
     pool.note_empty()
     pool.drain_again()

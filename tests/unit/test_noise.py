@@ -57,9 +57,9 @@ def test_a_difference_is_clear_beyond_the_floor_and_the_errors(
         ([an_estimate(100), an_estimate(101)], math.inf, 0),
         ([an_estimate(100), an_estimate(103)], math.inf, 1),
         ([an_estimate(100, 8), an_estimate(110, 8)], math.inf, 0),
-        ([an_estimate(100, 8), an_estimate(110, 8)], 0.05, 1),  # may cost more than 5 %
+        ([an_estimate(100, 8), an_estimate(110, 8)], 0.05, 1),  # the loss may be more than 5 %
         ([an_estimate(100, 1), an_estimate(101, 1)], 0.05, 0),
-        ([an_estimate(100, 1), an_estimate(104, 9)], math.inf, 0),  # perhaps lucky
+        ([an_estimate(100, 1), an_estimate(104, 9)], math.inf, 0),  # the best may be chance
     ],
 )
 def test_of_candidates_as_good_as_the_best_the_cheapest_is_preferred(

@@ -1,4 +1,4 @@
-"""A request on its way to another process: what travels, how it arrives, and what stays."""
+"""Packing a request for another process: what is passed, how it arrives, and what cannot be."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.support.deadlines import EXCHANGE, stretched
 
 @pytest.fixture
 def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The server's side and the client's."""
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(stretched(EXCHANGE))
-    with ours, theirs:
-        yield ours, theirs
+    """A connection: the server's end and the client's end."""
+    servers_end, clients_end = socket.socketpair()
+    clients_end.settimeout(stretched(EXCHANGE))
+    with servers_end, clients_end:
+        yield servers_end, clients_end
 
 
 Pair = tuple[socket.socket, socket.socket]
 
 
 class LikeTLS(socket.socket):
-    """What `ssl` makes: a socket whose other half is in this process's memory."""
+    """A socket as `ssl` makes it: a part of its state is in this process's memory."""
 
 
 ADDRESSES = [("127.0.0.1", 40312), ("::1", 40312, 0, 3), "/run/client", b"\0name", "", None]
@@ -36,7 +36,7 @@ ADDRESSES = [("127.0.0.1", 40312), ("::1", 40312, 0, 3), "/run/client", b"\0name
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("timeout", [None, 0.0, 1.5])
-def test_a_connection_travels_with_its_timeout_and_its_address(
+def test_a_packed_connection_keeps_its_timeout_and_its_address(
     connection: Pair, timeout: float | None, address: Any
 ) -> None:
     request, client = connection
@@ -57,8 +57,8 @@ def test_a_connection_travels_with_its_timeout_and_its_address(
         assert client.recv(10) == b"served"
 
 
-def test_a_connection_without_a_timeout_gets_none_from_the_program(connection: Pair) -> None:
-    """`socket.setdefaulttimeout()` is for sockets that are made, not for those that travel."""
+def test_a_connection_without_a_timeout_does_not_get_the_programs_default(connection: Pair) -> None:
+    """`socket.setdefaulttimeout()` is for new sockets, not for those that are passed on."""
     server = SimpleNamespace(socket=connection[1])
     socket.setdefaulttimeout(stretched(EXCHANGE))
     try:
@@ -72,12 +72,12 @@ def test_a_connection_without_a_timeout_gets_none_from_the_program(connection: P
 
 
 @pytest.mark.parametrize("data", [b"", b"data", bytes(65507)])
-def test_a_datagram_travels_with_its_address_and_meets_the_servers_socket(data: bytes) -> None:
+def test_a_packed_datagram_keeps_its_address_and_gets_the_servers_socket(data: bytes) -> None:
     with (
-        socket.socket(type=socket.SOCK_DGRAM) as ours,
+        socket.socket(type=socket.SOCK_DGRAM) as listener,
         socket.socket(type=socket.SOCK_DGRAM) as its,
     ):
-        packed = pack(SimpleNamespace(socket=ours), (data, ours), ("127.0.0.1", 53))
+        packed = pack(SimpleNamespace(socket=listener), (data, listener), ("127.0.0.1", 53))
         assert packed is not None
         assert packed[1] is None
         request, address = unpack(SimpleNamespace(socket=its), *packed)
@@ -85,8 +85,8 @@ def test_a_datagram_travels_with_its_address_and_meets_the_servers_socket(data: 
         assert address == ("127.0.0.1", 53)
 
 
-def test_a_descriptor_that_was_lost_on_the_way_is_an_error(connection: Pair) -> None:
-    """The kernel delivers the rest of the message: it must not be taken for a datagram."""
+def test_a_descriptor_that_was_lost_in_transit_is_an_error(connection: Pair) -> None:
+    """The kernel delivers the bytes of the message; they must not be taken for a datagram."""
     server = SimpleNamespace(socket=connection[1])
     packed = pack(server, connection[0], None)
     assert packed is not None
@@ -94,15 +94,15 @@ def test_a_descriptor_that_was_lost_on_the_way_is_an_error(connection: Pair) -> 
         unpack(server, packed[0], None)
 
 
-def test_a_connection_that_is_closed_already_is_an_error(connection: Pair) -> None:
-    """It cannot travel, and yet it is no reason to give up handing over."""
+def test_a_connection_that_is_already_closed_is_an_error(connection: Pair) -> None:
+    """It cannot be passed on, but that is not a reason to stop handing requests over."""
     request, own = connection
     request.close()
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         pack(SimpleNamespace(socket=own), request, ("127.0.0.1", 1))
 
 
-def test_what_is_more_than_bytes_and_a_descriptor_stays(connection: Pair) -> None:
+def test_a_request_that_is_more_than_bytes_and_a_descriptor_is_not_packed(connection: Pair) -> None:
     request, own = connection
     server = SimpleNamespace(socket=own)
     with LikeTLS() as like_tls:

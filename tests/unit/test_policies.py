@@ -1,4 +1,4 @@
-"""Restarts and sizing: pure decisions, the clock an argument."""
+"""Restarts and sizing: pure decisions with the clock as an argument."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_crash_loop_makes_at_most_eight_forks_in_ten_seconds_and_fifteen_in_a_
     assert len(forks) <= 15
 
 
-def test_survival_makes_the_next_death_the_first_again() -> None:
+def test_after_a_worker_has_proved_itself_the_back_off_starts_again() -> None:
     restarts = Restarts()
     for _ in range(5):
         restarts.note_early_death(0.0)
@@ -76,7 +76,7 @@ def test_never_more_unready_workers_than_cores(missing: int, starting: int, core
     ),
     st.integers(0, 25),
 )
-def test_only_idle_workers_are_retired_unless_it_must_be(
+def test_only_idle_workers_are_retired_by_default(
     workers: list[tuple[State, float]], surplus: int
 ) -> None:
     readings = [(slot, reading(*worker)) for slot, worker in enumerate(workers)]
@@ -86,7 +86,7 @@ def test_only_idle_workers_are_retired_unless_it_must_be(
     assert len(chosen) == min(surplus, len(idle))
 
 
-def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
+def test_the_workers_idle_longest_leave_first_and_busy_ones_after_them() -> None:
     readings = [
         (0, reading(State.BUSY, 1.0)),
         (1, reading(State.IDLE, 5.0)),
@@ -103,7 +103,7 @@ def test_those_idle_longest_leave_first_and_busy_ones_only_after_them() -> None:
     ("order", "workers", "turns"),
     [("fifo", 1, 8), ("fifo", 4, 8), ("fifo", 32, 8), ("fifo", 256, 64), ("lifo", 256, math.inf)],
 )
-def test_a_worker_goes_to_the_end_of_the_queue_after_some_waits_and_never_with_lifo(
+def test_with_fifo_a_worker_requeues_after_some_waits_and_with_lifo_never(
     order: IdleOrder, workers: int, turns: float
 ) -> None:
     assert waits_before_requeue(order, workers) == turns

@@ -1,4 +1,4 @@
-"""When a worker is made a mold, and whom it replaces: decisions, the clock an argument."""
+"""When a mold is forked from a worker, and which workers are replaced: pure decisions."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ IDLE, BUSY = State.IDLE, State.BUSY
         ([(IDLE, 100)], 0),
         ([(IDLE, 99), (IDLE, 100)], 1),
         ([(IDLE, 120), (IDLE, 150), (IDLE, 130)], 1),
-        # A busy one reads its orders later.
+        # A busy worker would read the order later.
         ([(BUSY, 500), (IDLE, 100)], 1),
         ([(BUSY, 500), (BUSY, 600), (IDLE, 99)], 1),
         ([(IDLE, 100), (IDLE, 100)], 0),
     ],
 )
-def test_the_warmest_idle_worker_is_made_a_mold(
+def test_the_warmest_idle_worker_is_promoted(
     workers: list[tuple[State, int]], chosen: int | None
 ) -> None:
     readings = [(slot, reading(state, served)) for slot, (state, served) in enumerate(workers)]
@@ -59,15 +59,15 @@ def test_the_warmest_idle_worker_is_made_a_mold(
         ([IDLE, IDLE, IDLE], 1, 2, [0]),
         ([IDLE, IDLE, IDLE], 5, 2, []),
         ([IDLE], 0, 9, [0]),
-        # Idle ones first; a busy one finishes what it holds.
+        # Idle workers first; a busy one finishes its request.
         ([BUSY, IDLE], 0, 1, [1]),
         ([BUSY, IDLE], 0, 2, [1, 0]),
         ([BUSY], 0, 1, [0]),
-        # More workers than wanted: nobody is missing.
+        # More workers than wanted: none is missing.
         ([IDLE, IDLE], -1, 1, [0, 1]),
     ],
 )
-def test_no_more_workers_are_out_than_allowed(
+def test_no_more_workers_are_out_than_max_unavailable(
     outdated: list[State], missing: int, max_unavailable: int, chosen: list[int]
 ) -> None:
     readings = [(slot, reading(state, since=slot)) for slot, state in enumerate(outdated)]
@@ -88,7 +88,7 @@ def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt
 
 
 @pytest.mark.parametrize(("state", "event"), list(PROMOTION_TRANSITIONS))
-def test_each_entry_of_the_promotions_table_leads_where_it_says(
+def test_each_entry_of_the_promotions_table_leads_to_its_state(
     state: PromotionState, event: PromotionEvent
 ) -> None:
     assert advance(PROMOTION_TRANSITIONS, state, event) is PROMOTION_TRANSITIONS[state, event]
@@ -100,7 +100,7 @@ def test_each_entry_of_the_promotions_table_leads_where_it_says(
         set(itertools.product(PromotionState, PromotionEvent)) - set(PROMOTION_TRANSITIONS), key=str
     ),
 )
-def test_an_event_of_a_promotion_without_entry_raises(
+def test_an_event_of_a_promotion_without_an_entry_raises(
     state: PromotionState, event: PromotionEvent
 ) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
@@ -108,7 +108,7 @@ def test_an_event_of_a_promotion_without_entry_raises(
 
 
 @pytest.mark.parametrize(("state", "event"), list(ROLLOUT_TRANSITIONS))
-def test_each_entry_of_the_rollouts_table_leads_where_it_says(
+def test_each_entry_of_the_rollouts_table_leads_to_its_state(
     state: RolloutState, event: RolloutEvent
 ) -> None:
     assert advance(ROLLOUT_TRANSITIONS, state, event) is ROLLOUT_TRANSITIONS[state, event]
@@ -118,7 +118,7 @@ def test_each_entry_of_the_rollouts_table_leads_where_it_says(
     ("state", "event"),
     sorted(set(itertools.product(RolloutState, RolloutEvent)) - set(ROLLOUT_TRANSITIONS), key=str),
 )
-def test_an_event_of_a_rollout_without_entry_raises(
+def test_an_event_of_a_rollout_without_an_entry_raises(
     state: RolloutState, event: RolloutEvent
 ) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
@@ -130,6 +130,6 @@ def test_the_process_that_workers_are_forked_from_may_end_in_any_state() -> None
         assert ROLLOUT_TRANSITIONS[state, RolloutEvent.CALLED_OFF] is RolloutState.SETTLED
 
 
-def test_there_is_no_other_promotion_before_the_last_one_has_ended() -> None:
+def test_the_next_promotion_begins_only_after_the_last_one_has_ended() -> None:
     ordered = [state for state, event in PROMOTION_TRANSITIONS if event is PromotionEvent.ORDERED]
     assert ordered == [PromotionState.IDLE]

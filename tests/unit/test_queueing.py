@@ -1,4 +1,4 @@
-"""Two queueing models against values that are known."""
+"""Two queueing models, compared with known values."""
 
 import math
 
@@ -11,7 +11,7 @@ from prefork.advice.queueing import Queue, erlang_c, repairman
     ("load", "servers", "probability"),
     [
         (0.0, 1, 0.0),
-        (0.5, 1, 0.5),  # M/M/1: arrivals while it is busy
+        (0.5, 1, 0.5),  # M/M/1: the share of time in which the server is busy
         (1.0, 2, 1 / 3),
         (2.0, 3, 4 / 9),
         (8.0, 10, 0.4092),
@@ -19,7 +19,7 @@ from prefork.advice.queueing import Queue, erlang_c, repairman
         (7.0, 2, 1.0),
     ],
 )
-def test_the_probability_of_a_wait_is_erlangs(
+def test_the_probability_of_a_wait_follows_erlangs_formula(
     load: float, servers: int, probability: float
 ) -> None:
     assert erlang_c(load, servers) == pytest.approx(probability, abs=1e-4)
@@ -31,7 +31,7 @@ def test_erlangs_formula_holds_for_many_servers() -> None:
 
 
 def mean_of(queue: Queue) -> float:
-    """The mean of an exponential tail is where 1 / e of it is left."""
+    """The mean of an exponential tail: the quantile beyond which 1 / e of it lies."""
     return queue.waits * queue.wait(1 - queue.waits / math.e)
 
 
@@ -52,7 +52,7 @@ def test_waits_of_several_exponential_servers_are_exact() -> None:
         assert queue.wait(share) == pytest.approx(expected)
 
 
-def test_where_servers_cannot_keep_up_the_wait_has_no_end() -> None:
+def test_the_wait_is_infinite_when_servers_cannot_keep_up() -> None:
     queue = Queue(30.0, 0.1, 3)
     assert queue.wait(0.5) == math.inf
 
@@ -61,7 +61,7 @@ def test_where_servers_cannot_keep_up_the_wait_has_no_end() -> None:
     ("workers", "cores", "cpu", "wait", "rate"),
     [
         (1, 1, 1.0, 1.0, 0.5),
-        (2, 1, 1.0, 1.0, 0.8),  # the textbook's: 1, 2 and 2 of 5 parts of the time
+        (2, 1, 1.0, 1.0, 0.8),  # textbook: the states have 1, 2 and 2 fifths of the time
         (3, 2, 0.5, 0.0, 4.0),
         (1, 2, 0.5, 0.0, 2.0),
         (7, 2, 0.0, 0.5, 14.0),
@@ -69,13 +69,13 @@ def test_where_servers_cannot_keep_up_the_wait_has_no_end() -> None:
         (10, 64, 0.001, 0.1, 10 / 0.101),
     ],
 )
-def test_workers_that_alternate_between_waiting_and_computing(
+def test_the_rate_of_workers_that_alternately_wait_and_compute(
     workers: int, cores: int, cpu: float, wait: float, rate: float
 ) -> None:
     assert repairman(workers, cores, cpu, wait) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize("workers", range(1, 300, 13))
-def test_their_rate_is_below_both_bounds(workers: int) -> None:
+def test_the_rate_is_below_both_bounds(workers: int) -> None:
     rate = repairman(workers, 2, 0.001, 0.05)
     assert 0.85 * min(workers / 0.051, 2000) < rate <= min(workers / 0.051, 2000) * (1 + 1e-9)

@@ -1,4 +1,4 @@
-"""What is read of memory, processors and cgroups: folders made up as the kernel writes them."""
+"""Readings of memory, processors and cgroups, from files written as the kernel writes them."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ Files = dict[str, str | int]
 
 
 class Place(NamedTuple):
-    """Where the hierarchies are mounted, and the file that says where this process is."""
+    """Where the hierarchies are mounted, and the file with this process's cgroups."""
 
     root: Path
     membership: Path
@@ -48,7 +48,7 @@ def cgroups(tmp_path: Path, membership: str, files: Files) -> Place:
         ("", "", []),
     ],
 )
-def test_the_own_cgroup_comes_first_then_those_above_it(
+def test_the_cgroup_of_the_process_comes_first_then_those_above_it(
     tmp_path: Path, membership: str, below: str, found: list[str]
 ) -> None:
     place = cgroups(tmp_path, membership, {f"{below}/any": ""} if below else {})
@@ -69,7 +69,7 @@ def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_the_tightest_quota_from_the_own_cgroup_upwards_counts(
+def test_the_tightest_quota_from_the_process_upwards_counts(
     tmp_path: Path, files: Files, quota: float | None
 ) -> None:
     assert cgroup_quota(*cgroups(tmp_path, "0::/a/b\n", files)) == quota
@@ -121,7 +121,7 @@ V1: Files = {
         ("", {}, None, None),
     ],
 )
-def test_the_least_memory_that_anything_leaves_counts_and_the_page_cache_is_free(
+def test_the_tightest_memory_limit_counts_and_the_page_cache_is_free(
     tmp_path: Path,
     membership: str,
     files: Files,
@@ -163,7 +163,7 @@ def times(
     [
         pytest.param(times(0, [0, 0], [0, 0]), times(1, [100, 50], [100, 100]), 0.75, id="idle"),
         pytest.param(times(0, [0], [0]), times(1, [0], [100]), 0.0, id="busy"),
-        pytest.param(times(0, [0], [0]), times(1, [101], [100]), 1.0, id="no more than all"),
+        pytest.param(times(0, [0], [0]), times(1, [101], [100]), 1.0, id="never more than all"),
         pytest.param(times(0, [7], [9]), times(0.001, [7], [9]), None, id="no tick has passed"),
         pytest.param(times(0, [], []), times(1, [], []), None, id="nothing can be read"),
         pytest.param(
@@ -176,7 +176,7 @@ def times(
             times(0, [0, 0], [0, 0], QuotaTimes(1.5, 0.0)),
             times(1, [10, 20], [100, 100], QuotaTimes(1.5, 0.1)),
             0.2,
-            id="others on the machine leave less than the quota",
+            id="other programs leave less than the quota",
         ),
         pytest.param(
             times(0, [0, 0], [0, 0], QuotaTimes(1.0, 0.0, 10, 7)),
@@ -192,7 +192,9 @@ def times(
         ),
     ],
 )
-def test_what_cores_and_quota_leave(before: CpuTimes, after: CpuTimes, left: float | None) -> None:
+def test_idle_cpu_follows_from_cores_and_quota(
+    before: CpuTimes, after: CpuTimes, left: float | None
+) -> None:
     found = cpu_left(before, after)
     assert found is None if left is None else found == pytest.approx(left)
 
@@ -231,14 +233,14 @@ STAT = "cpu  9 9 9 9 9 9 9 9 0 0\n{lines}intr 12345 0 0\nctxt 1\n"
             {"cpu/a": QuotaTimes(0.5, 4.0)},
         ),
         (
-            "1:cpu:/a\n2:cpuacct:/b\n",  # what others use there, nobody counts
+            "1:cpu:/a\n2:cpuacct:/b\n",  # other processes use CPU there that is not counted
             {"cpu/a/cpu.cfs_quota_us": 50000, "cpu/a/cpu.cfs_period_us": 100000},
             {},
         ),
         ("0::/a\n", {"a/cpu.max": "max 100000", "a/cpu.stat": "usage_usec 1"}, {}),
     ],
 )
-def test_steal_is_used_waiting_for_a_disk_is_idle_and_only_the_own_cores_count(
+def test_steal_counts_as_used_and_iowait_as_idle_on_the_cores_of_the_process(
     tmp_path: Path, membership: str, files: Files, quotas: dict[str, QuotaTimes]
 ) -> None:
     place = cgroups(tmp_path, membership, files)

@@ -31,7 +31,7 @@ TWO = Resources(cores=2)
     [
         (COMPUTING, 1, 1),
         (COMPUTING, 2, 2),
-        (COMPUTING, 64, 63),  # the 64th would bring less than the rounding
+        (COMPUTING, 64, 63),  # the 64th would add less than the rounding
         (MIXED, 2, 8),
         (WAITING, 2, 192),
         (Profile(0.010, 0.012), 2, 2),  # more CPU than time: a handler with threads of its own
@@ -41,7 +41,7 @@ def test_the_knee_is_where_the_cores_are_busy(profile: Profile, cores: int, work
     assert knee(profile, Resources(cores)) == workers
 
 
-def test_the_cores_are_full_at_their_number_over_a_requests_cpu() -> None:
+def test_the_cores_limit_the_rate_to_their_number_over_a_requests_cpu() -> None:
     assert saturation(MIXED, TWO) == pytest.approx(400)
 
 
@@ -56,7 +56,7 @@ def test_the_cores_are_full_at_their_number_over_a_requests_cpu() -> None:
         ({1: 100, 2: 99, 4: 98}, 1),
     ],
 )
-def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
+def test_the_smallest_number_with_the_best_throughput_is_taken(
     rates: dict[int, float], taken: int
 ) -> None:
     choice = most_throughput(points(rates), COMPUTING, TWO)
@@ -70,10 +70,10 @@ def test_the_smallest_number_that_serves_as_much_as_any_is_taken(
         (0.0, 8),
         (0.2, 8),
         (2.0, 10),  # 8 may be too few: 1.6 and 1.5 standard errors of the difference are 5.8
-        (4.0, 12),  # nothing is given up for fewer
+        (4.0, 12),  # no throughput is given up for fewer workers
     ],
 )
-def test_the_less_certain_the_rates_the_less_is_given_up_for_fewer_workers(
+def test_with_less_certain_rates_less_is_given_up_for_fewer_workers(
     error: float, taken: int
 ) -> None:
     rates = {6: 95.0, 8: 98.4, 10: 99.9, 12: 100.0}
@@ -89,7 +89,7 @@ def test_the_reason_has_the_figures() -> None:
     )
 
 
-def test_one_core_is_one() -> None:
+def test_the_reason_for_one_core_is_in_the_singular() -> None:
     assert (
         "1 worker keeps 1 core busy, for at most 100 requests/s."
         in enough_for_cores(COMPUTING, Resources(1)).reasons[0]
@@ -107,7 +107,7 @@ def test_untried_larger_numbers_are_mentioned_but_are_not_a_reason_for_threads()
     assert most_throughput(points({1: 50, 2: 100}), MIXED, with_room) == choice
 
 
-def test_the_advice_stops_at_what_memory_allows_and_says_so() -> None:
+def test_the_advice_keeps_to_the_memory_and_says_so() -> None:
     resources = Resources(cores=2, memory=70 * MB)
     choice = most_throughput(points({1: 50, 2: 100, 3: 150}), MIXED, resources)
     assert (choice.workers, choice.wanted) == (3, 8)
@@ -128,15 +128,15 @@ def test_room_in_memory(memory: int | None, of_a_worker: int | None, room: int |
 
 
 def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], object]:
-    """A model that knows the p99 from each number on."""
-    asked: list[int] = []
+    """A model with a given p99 from each number of workers upwards."""
+    tried: list[int] = []
 
     def predict(workers: int) -> Prediction:
-        asked.append(workers)
+        tried.append(workers)
         p99 = best[max(n for n in best if n <= workers)]
         return Prediction(rate if p99 < 10 else 0.5 * rate, p99, 5)
 
-    return asked, predict
+    return tried, predict
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], objec
 def test_the_smallest_number_that_meets_the_target_is_taken(
     target: float | None, p99s: dict[int, float], workers: int
 ) -> None:
-    asked, predict = as_if(p99s)
+    tried, predict = as_if(p99s)
     choice = least_for_target(target, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert choice.workers == workers
     assert choice.reaches
-    assert len(asked) == len(set(asked)) < 8
+    assert len(tried) == len(set(tried)) < 8
 
 
-def test_a_targets_reason_says_what_one_worker_less_would_do() -> None:
+def test_the_reason_for_a_target_has_the_p99_with_one_worker_fewer() -> None:
     _, predict = as_if({1: 99.0, 2: 0.08, 5: 0.049})
     choice = least_for_target(0.05, 100, predict, MIXED, TWO)  # type: ignore[arg-type]
     assert choice.reasons[-1] == (
@@ -177,7 +177,7 @@ def test_a_targets_reason_says_what_one_worker_less_would_do() -> None:
         (0.05, 500, {1: 99.0}, "2 cores can serve 400 requests/s at most", 8),
     ],
 )
-def test_a_target_that_cannot_be_met_comes_with_the_nearest_that_can(
+def test_for_a_target_that_cannot_be_met_the_nearest_possible_is_advised(
     target: float, rate: float, p99s: dict[int, float], cause: str, workers: int
 ) -> None:
     _, predict = as_if(p99s, rate)
@@ -199,20 +199,20 @@ def test_a_target_that_memory_prevents_names_the_number_without_this_limit() -> 
     ("rate", "queue", "backlog"),
     [(0, 0, 128), (10, 5, 128), (100, 28, 128), (100, 29, 256), (1000, 24, 1024), (1000, 25, 2048)],
 )
-def test_the_backlog_has_room_for_the_queue_and_the_arrivals_of_a_pause(
+def test_the_backlog_has_room_for_the_queue_and_one_second_of_arrivals(
     rate: float, queue: float, backlog: int
 ) -> None:
     assert backlog_for(rate, queue, TWO)[0] == backlog
 
 
-def test_the_backlogs_reason_names_the_requests_that_usually_wait() -> None:
+def test_the_reason_for_the_backlog_names_the_requests_that_usually_wait() -> None:
     assert backlog_for(100, 29, TWO)[1] == (
         "Backlog 256: room for one second of arrivals (100) if every worker stalls, plus the 29 "
         "that usually wait."
     )
 
 
-def test_datagrams_have_a_buffer_in_place_of_a_backlog() -> None:
+def test_for_datagrams_the_advice_is_a_receive_buffer() -> None:
     datagrams = MIXED._replace(datagrams=True)
     resources = Resources(2, longest_backlog=128)
     found = advice(Choice(8, (), 8), datagrams, resources, rate=200, queue=5, threaded=False)
@@ -223,16 +223,16 @@ def test_datagrams_have_a_buffer_in_place_of_a_backlog() -> None:
 
 
 def test_an_infinite_queue_does_not_make_the_backlog_infinite() -> None:
-    backlog, said = backlog_for(1000, float("inf"), Resources(2, longest_backlog=1024))
+    backlog, reason = backlog_for(1000, float("inf"), Resources(2, longest_backlog=1024))
     assert backlog == 2048
-    assert said == (
+    assert reason == (
         "Backlog 2,048: room for one second of arrivals (1,000) if every worker stalls; the kernel "
         "limits it to 1,024: raise net.core.somaxconn."
     )
 
 
 @pytest.mark.parametrize(
-    ("profile", "workers", "wanted", "threaded", "threads", "said"),
+    ("profile", "workers", "wanted", "threaded", "threads", "text"),
     [
         (WAITING, 200, 200, True, 1, ""),
         (WAITING, 20, 192, True, 10, "about 9,901 requests/s instead of 990"),
@@ -242,18 +242,18 @@ def test_an_infinite_queue_does_not_make_the_backlog_infinite() -> None:
         (MIXED, 2, 8, True, 4, "4 threads"),
     ],
 )
-def test_threads_are_for_handlers_that_wait_where_memory_ends(
-    profile: Profile, workers: int, wanted: int, threaded: bool, threads: int, said: str
+def test_threads_are_advised_for_handlers_that_wait_when_memory_is_the_limit(
+    profile: Profile, workers: int, wanted: int, threaded: bool, threads: int, text: str
 ) -> None:
     found, reasons = threads_for(Choice(workers, (), wanted), profile, TWO, threaded)
     assert found == threads
-    assert said in " ".join(reasons)
-    assert bool(reasons) == bool(said)
+    assert text in " ".join(reasons)
+    assert bool(reasons) == bool(text)
 
 
 def test_the_advice_has_all_reasons() -> None:
     choice = enough_for_cores(MIXED, Resources(2, 70 * MB))
-    said = advice(choice, MIXED, Resources(2, 70 * MB), rate=120, queue=4, threaded=True)
-    assert (said.max_children, said.backlog, said.threads) == (3, 128, 3)
-    beginnings = [reason.split()[0] for reason in said.reasons]
+    found = advice(choice, MIXED, Resources(2, 70 * MB), rate=120, queue=4, threaded=True)
+    assert (found.max_children, found.backlog, found.threads) == (3, 128, 3)
+    beginnings = [reason.split()[0] for reason in found.reasons]
     assert beginnings == ["A", "Memory", "3", "Backlog"]

@@ -1,4 +1,4 @@
-"""The scoreboard, the channel and the counter of requests, within one process."""
+"""The scoreboard, the channel and the counter of requests, in one process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_any_client_address_can_be_shown(address: Any, peer: str) -> None:
     assert slot.read().peer == peer
 
 
-def test_a_slot_tells_taken_and_done_apart_and_counts() -> None:
+def test_a_slot_counts_requests_when_they_are_completed() -> None:
     slot = Scoreboard().slot(0)
     slot.clear()
     assert slot.read().state is State.STARTING
@@ -74,7 +74,7 @@ def test_a_worker_with_several_requests_is_busy_since_the_first_of_them() -> Non
     assert idle.busy == pytest.approx(idle.since - first.since, abs=1e-7)
 
 
-def test_neighbours_do_not_write_on_each_other() -> None:
+def test_slots_do_not_overlap() -> None:
     board = Scoreboard()
     slots = [board.slot(number) for number in range(SLOTS_IN_SEGMENT + 2)]
     for number, slot in enumerate(slots):
@@ -87,7 +87,7 @@ def test_neighbours_do_not_write_on_each_other() -> None:
     assert slots[4].read().state is slots[6].read().state is State.BUSY
 
 
-def test_a_cleared_slot_has_nothing_of_its_last_occupant() -> None:
+def test_a_cleared_slot_shows_nothing_of_its_former_worker() -> None:
     board = Scoreboard()
     board.slot(0).take(("127.0.0.1", 1))
     board.slot(0).label("old")
@@ -97,13 +97,13 @@ def test_a_cleared_slot_has_nothing_of_its_last_occupant() -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Channel, Channel]]:
-    ours, theirs = Channel.pair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
+    masters_end, workers_end = Channel.pair()
+    yield masters_end, workers_end
+    masters_end.close()
+    workers_end.close()
 
 
-def test_messages_keep_their_bounds_and_their_order(pair: tuple[Channel, Channel]) -> None:
+def test_messages_keep_their_boundaries_and_their_order(pair: tuple[Channel, Channel]) -> None:
     master, worker = pair
     master.send(Message.drain(12))
     master.send(Message(Kind.RETIRE))
@@ -113,7 +113,7 @@ def test_messages_keep_their_bounds_and_their_order(pair: tuple[Channel, Channel
         worker.receive()
 
 
-def test_the_end_of_a_long_traceback_is_what_arrives(pair: tuple[Channel, Channel]) -> None:
+def test_of_a_long_traceback_the_end_arrives(pair: tuple[Channel, Channel]) -> None:
     master, worker = pair
     worker.send(Message.failed("x" * MAX_BODY + "the last line"))
     message = master.receive()
@@ -122,14 +122,16 @@ def test_the_end_of_a_long_traceback_is_what_arrives(pair: tuple[Channel, Channe
     assert message.body.endswith(b"the last line")
 
 
-def test_a_side_that_is_gone_is_an_end_of_file_and_no_error(pair: tuple[Channel, Channel]) -> None:
+def test_a_closed_peer_is_an_end_of_file_and_not_an_error(pair: tuple[Channel, Channel]) -> None:
     master, worker = pair
     worker.close()
     assert master.receive() is None
     master.send(Message(Kind.RETIRE))
 
 
-def test_hanging_up_makes_the_own_side_see_the_end(pair: tuple[Channel, Channel]) -> None:
+def test_after_hanging_up_the_same_side_reads_the_end_of_file(
+    pair: tuple[Channel, Channel],
+) -> None:
     _, worker = pair
     worker.hang_up()
     assert worker.receive() is None

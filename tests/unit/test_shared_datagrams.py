@@ -1,4 +1,4 @@
-"""How a worker that takes datagrams decides whether to ask before it tries."""
+"""When a worker that takes datagrams calls `epoll_wait` before it tries to receive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.fake_system import FakeServer
 
 
 class Inbox(FakeServer):
-    """A socket into which the test sends."""
+    """A server with a datagram socket, to which the test sends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,29 +28,29 @@ class Inbox(FakeServer):
 
 
 class AtWork:
-    """A worker's source of datagrams; time stands still until the test moves it."""
+    """A worker's source of datagrams; time moves only when the test moves it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000_000
         monkeypatch.setattr("prefork.workers.sources.shared._clock", lambda: self.now)
-        self.host = Inbox()
+        self.server = Inbox()
         self.master, self._channel = Channel.pair()
-        self.source = SharedDatagramSource(self.host, self._channel, None, requeue_after=8)
+        self.source = SharedDatagramSource(self.server, self._channel, None, requeue_after=8)
 
-    def receives(self, *datagrams: bytes) -> None:
+    def send(self, *datagrams: bytes) -> None:
         for datagram in datagrams:
-            self.host.client.send(datagram)
+            self.server.client.send(datagram)
 
-    def hopes(self) -> bool:
-        """Whether it would try although nothing is there."""
+    def tries_at_once(self) -> bool:
+        """Return whether it would try to receive without asking first."""
         return self.source.wait(0)
 
     def close(self) -> None:
         self.master.close()
         self._channel.close()
         self.source._epoll.close()
-        self.host.listener.close()
-        self.host.client.close()
+        self.server.listener.close()
+        self.server.client.close()
 
 
 @pytest.fixture
@@ -65,34 +65,34 @@ def fail_to_take(at_work: AtWork) -> None:
         at_work.source.take()
 
 
-def test_a_worker_asks_at_first_and_then_tries(at_work: AtWork) -> None:
-    assert not at_work.hopes()
-    at_work.receives(b"a", b"b")
+def test_a_worker_first_asks_and_then_tries_at_once(at_work: AtWork) -> None:
+    assert not at_work.tries_at_once()
+    at_work.send(b"a", b"b")
     assert at_work.source.wait(stretched(EXCHANGE))
     assert at_work.source.take() == (b"a", None)
-    assert at_work.hopes()
+    assert at_work.tries_at_once()
     assert at_work.source.take() == (b"b", None)
-    assert at_work.hopes()
+    assert at_work.tries_at_once()
 
 
-def test_a_worker_that_found_nothing_asks_some_times_before_it_tries_again(
+def test_after_a_vain_try_a_worker_asks_several_times_before_it_tries_again(
     at_work: AtWork,
 ) -> None:
     at_work.source.wait(0)
-    assert at_work.hopes()
+    assert at_work.tries_at_once()
     fail_to_take(at_work)
     for _ in range(ASKS):
-        assert not at_work.hopes()
-    assert at_work.hopes()
+        assert not at_work.tries_at_once()
+    assert at_work.tries_at_once()
 
 
-def test_a_worker_in_a_flood_looks_at_its_orders_all_the_same(at_work: AtWork) -> None:
+def test_a_flooded_worker_still_reads_its_orders(at_work: AtWork) -> None:
     at_work.source.wait(0)
     assert at_work.master.send(Message(Kind.RETIRE))
-    at_work.receives(b"a", b"b")
+    at_work.send(b"a", b"b")
     at_work.now += MAX_UNASKED - 1
     assert at_work.source.wait(0)
     assert at_work.source.take() == (b"a", None)
     at_work.now += 1
-    assert not at_work.source.wait(0), "it would serve on, deaf to its master"
+    assert not at_work.source.wait(0), "it would keep serving and not read its orders"
     assert at_work.source.next_order() == Message(Kind.RETIRE)

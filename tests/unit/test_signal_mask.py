@@ -1,4 +1,4 @@
-"""Signals that are held back, and come through afterwards."""
+"""Signals that are blocked, and delivered afterwards."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def blocked() -> set[Any]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
-def test_no_signal_comes_through_in_the_block_and_all_do_after_it() -> None:
+def test_signals_are_delivered_after_the_block_and_not_in_it() -> None:
     seen: list[set[Any]] = []
 
     def interrupt_in_the_block() -> None:
         with signals_blocked() as outside:
-            # To this thread: one that a library has started might be given it otherwise.
+            # To this thread: the kernel might choose one that a library has started.
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             seen.extend((outside, blocked()))
 
@@ -33,7 +33,7 @@ def test_no_signal_comes_through_in_the_block_and_all_do_after_it() -> None:
     assert signal.SIGINT in inside
 
 
-def test_a_block_within_a_block_ends_nothing() -> None:
+def test_the_end_of_an_inner_block_unblocks_nothing() -> None:
     with signals_blocked() as outer:
         with signals_blocked() as inner:
             assert inner == outer == set()
@@ -41,12 +41,12 @@ def test_a_block_within_a_block_ends_nothing() -> None:
     assert blocked() == set()
 
 
-def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
+def test_a_signal_just_before_the_block_does_not_leave_signals_blocked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The call that blocks runs the handlers that are due, when all is blocked already.
+    """The call that blocks signals runs pending Python handlers when they are already blocked.
 
-    A program that was interrupted then was deaf for good, and exited with 130.
+    A program that was interrupted then used to keep all signals blocked, and exited with 130.
     """
     change = signal.pthread_sigmask
 
@@ -68,7 +68,7 @@ def test_a_signal_that_comes_just_before_the_block_does_not_leave_it_closed(
         change(signal.SIG_SETMASK, [])
 
 
-def test_within_a_block_signals_can_be_let_in_for_a_while() -> None:
+def test_signals_can_be_unblocked_within_a_block() -> None:
     with signals_blocked():
         with signals_unblocked():
             assert blocked() == set()
@@ -78,7 +78,7 @@ def test_within_a_block_signals_can_be_let_in_for_a_while() -> None:
     assert blocked() == set()
 
 
-def test_outside_of_any_block_nothing_has_to_be_let_in() -> None:
+def test_unblocking_outside_of_any_block_changes_nothing() -> None:
     with signals_unblocked():
         assert blocked() == set()
     assert blocked() == set()

@@ -1,4 +1,4 @@
-"""Which process is on which core, and when it has finished."""
+"""Which process runs on which core, and when it finishes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cores(count: float, slice_: float = 0.001) -> Processors:
 
 
 def ends(processors: Processors) -> list[Any]:
-    """The processes in the order in which they finish, and when, if no more are added."""
+    """The processes in the order in which they finish, with the times, if no more are added."""
     found = []
     while processors.next_event < inf:
         now = processors.next_event
@@ -27,14 +27,14 @@ def ends(processors: Processors) -> list[Any]:
 
 
 def busy(processors: Processors, seconds: float) -> float:
-    """Use both cores for so long that the kernel notices; return the time at the end."""
+    """Use both cores until the machine counts as busy; return the time at the end."""
     for process in (100, 101):
         processors.add(process, seconds, 0.0)
     assert len(ends(processors)) == 2
     return seconds
 
 
-def test_each_process_has_a_core_while_there_are_enough() -> None:
+def test_each_process_has_its_own_core_while_there_are_enough() -> None:
     two = cores(2)
     two.add(0, 0.010, 0.0)
     two.add(1, 0.005, 0.002)
@@ -66,14 +66,14 @@ def test_a_process_with_more_work_continues_its_slice() -> None:
     assert ends(one) == [(0, 0.003), (1, 0.006)]
 
 
-def test_a_process_whose_home_is_taken_goes_to_an_idle_core_while_most_are_idle() -> None:
+def test_a_process_whose_core_is_taken_moves_to_an_idle_one_while_most_are_idle() -> None:
     two = cores(2)
     two.add(0, 0.010, 0.0)
-    two.add(2, 0.010, 0.0)  # whose home is that of 0
+    two.add(2, 0.010, 0.0)  # its home core is that of process 0
     assert ends(two) == [(0, 0.010), (2, 0.010)]
 
 
-def test_on_a_busy_machine_a_process_waits_at_home_until_an_idle_core_takes_it() -> None:
+def test_on_a_busy_machine_a_process_waits_for_its_core_until_an_idle_one_takes_it() -> None:
     two = cores(2, slice_=1.0)
     now = busy(two, 0.1)
     two.add(0, 0.010, now)
@@ -81,7 +81,7 @@ def test_on_a_busy_machine_a_process_waits_at_home_until_an_idle_core_takes_it()
     assert ends(two) == [(0, now + 0.010), (2, now + TICK + 0.010)]
 
 
-def test_a_process_woken_by_a_packet_goes_to_any_idle_core_at_once() -> None:
+def test_a_process_woken_by_a_packet_moves_to_any_idle_core_at_once() -> None:
     two = cores(2, slice_=1.0)
     now = busy(two, 0.1)
     two.add(0, 0.010, now)

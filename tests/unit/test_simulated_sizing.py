@@ -31,7 +31,7 @@ def served(
 
 
 def changes(outcome: Outcome, since: float, until: float) -> int:
-    """How often the wanted number changed in that time."""
+    """How often the wanted number changed between two times."""
     wanted = [(d.at, d.wanted) for d in outcome.decisions]
     pairs = pairwise(wanted)
     return sum(since <= at < until and now != before for (_, before), (at, now) in pairs)
@@ -46,7 +46,7 @@ def reasons(outcome: Outcome) -> str:
 
 
 @pytest.mark.parametrize(("sizing", "seconds"), [("load", 1.5), ("ondemand", 0.1), ("spare", 4.0)])
-def test_a_step_to_eight_clients_is_followed_at_once_and_back_after_the_idle_timeout(
+def test_the_pool_follows_a_step_to_eight_clients_at_once_and_back_after_the_idle_timeout(
     sizing: str, seconds: float
 ) -> None:
     step = Closed([(0, 0), (10, 8), (30, 0)])
@@ -77,7 +77,7 @@ def test_under_constant_load_the_size_changes_twice_a_minute_at_most(
     assert changes(outcome, 20, 80) <= 2
 
 
-def test_computing_handlers_have_one_worker_more_than_cores_and_the_log_says_why() -> None:
+def test_computing_handlers_get_one_worker_more_than_cores_and_the_log_says_why() -> None:
     outcome = served("load", Closed(8), COMPUTING)
     assert max(size for _, size in outcome.sizes) == 3
     assert reasons(outcome).count("the CPU is saturated") == 1
@@ -89,8 +89,8 @@ def test_with_memory_for_three_workers_there_are_three_and_the_log_says_why() ->
     assert reasons(outcome).count("no more workers fit into memory") == 1
 
 
-def test_load_that_comes_and_goes_finds_its_workers_there() -> None:
-    """Waves of seven seconds, while workers are kept for five: the policy keeps them for longer."""
+def test_workers_are_kept_for_load_that_comes_in_waves() -> None:
+    """Waves of seven seconds with an idle timeout of five: the policy keeps workers for longer."""
     waves = Closed([(7.0 * turn, 8 * (turn % 2)) for turn in range(40)])
     outcome = served("load", waves, seconds=280, idle_timeout=5.0)
     assert changes(outcome, 0, 60) > 0

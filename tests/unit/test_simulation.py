@@ -1,4 +1,4 @@
-"""What the simulated pool does with each request: queues, turns, threads, refusals, sizes."""
+"""The simulated pool, request by request: queues, turns, threads, full backlogs, sizes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_two_requests_take_twice_as_long_on_one_core_and_as_long_as_one_on_two()
         assert outcome.latencies.longest == pytest.approx(seconds)
 
 
-def test_short_slices_share_a_core_and_long_ones_leave_it_to_the_first() -> None:
+def test_short_slices_share_a_core_and_with_long_ones_the_first_process_keeps_it() -> None:
     for slice_, mean in ((0.00001, 0.020), (0.1, (0.015 + 0.020) / 2)):
         outcome = played(Given([0.0, 0.010]), [Service(0.015, 0.0)], workers=2, slice=slice_)
         assert outcome.latencies.mean == pytest.approx(mean, abs=0.0001)
@@ -64,7 +64,7 @@ def test_threads_that_compute_for_long_take_turns() -> None:
     assert outcome.latencies.mean == pytest.approx(0.0975)  # not 0.075
 
 
-def test_lifo_uses_one_worker_and_fifo_gives_each_its_share() -> None:
+def test_lifo_uses_one_worker_and_fifo_all_of_them_equally() -> None:
     one_by_one = Given([0.1 * n for n in range(720)])
     lifo = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="lifo")
     fifo = played(one_by_one, [Service(0.010, 0.0)], workers=4, idle_order="fifo")
@@ -72,18 +72,18 @@ def test_lifo_uses_one_worker_and_fifo_gives_each_its_share() -> None:
     assert fifo.served == [180, 180, 180, 180]
 
 
-def test_a_client_that_finds_the_backlog_full_tries_again_and_then_gives_up() -> None:
+def test_a_client_that_finds_the_backlog_full_retries_and_then_gives_up() -> None:
     crowd = Given([0.0] * 5)
     patient = played(crowd, [Service(0.0, 1.5)], backlog=0)
     assert (patient.answered, patient.lost, patient.largest_backlog) == (5, 0, 1)
-    # One is served, one waits. The others try each second: at 2 s, at 4 s, and at 5 s one gets in.
+    # One is served, one waits. The others try each second: at 2 s, 4 s and 5 s one succeeds.
     assert patient.turned_away == 3 + 3 + 2 + 2 + 1
     assert patient.latencies.longest == pytest.approx(7.5)
     hasty = played(crowd, [Service(0.0, 1.5)], backlog=0, retries=())
     assert (hasty.answered, hasty.turned_away, hasty.lost) == (2, 3, 3)
 
 
-def test_clients_come_and_go() -> None:
+def test_the_number_of_clients_follows_the_schedule() -> None:
     outcome = played(
         Closed(((0.0, 1), (10.0, 3), (20.0, 0)), think=0.5), [Service(0.0, 0.5)], workers=3
     )
@@ -92,7 +92,7 @@ def test_clients_come_and_go() -> None:
 
 
 class Scripted(Sizing):
-    """Wants the given numbers, one at each look, and records what it has seen."""
+    """A policy that wants the given numbers, one at each look, and records its load samples."""
 
     interval = 1.0
 
@@ -109,7 +109,7 @@ class Scripted(Sizing):
         return Decision(self.left.pop(0), "as told") if self.left else Decision(self.wanted, "")
 
 
-def test_a_policy_sees_the_load_and_its_decisions_are_carried_out() -> None:
+def test_a_policy_gets_load_samples_and_its_decisions_are_carried_out() -> None:
     policy = Scripted(1, 3, 3, 2)
     outcome = played(
         Closed(2),
@@ -122,7 +122,7 @@ def test_a_policy_sees_the_load_and_its_decisions_are_carried_out() -> None:
     )
     first, second, third, fourth = policy.seen[:4]
     assert first == pytest.approx((1.0, 1, 0, 1, 1.0, 1, 0.0, 2, 1))
-    # On one core one starts at a time: at 1.25 s and 1.5 s. Two of three are busy, one never is.
+    # On one core, one worker starts at once: at 1.25 s and at 1.5 s. Two of three become busy.
     assert second.persistent == 3
     assert (second.busy, second.waiting, second.memory_room) == (2, 0, 0)
     assert second.busy_share == pytest.approx((1.0 + 0.75) / (1.0 + 0.75 + 0.5))
@@ -141,7 +141,7 @@ def test_only_an_idle_worker_is_retired() -> None:
 
 
 def test_a_worker_that_is_no_longer_wanted_when_it_is_ready_serves_nothing() -> None:
-    """Once, it was retired first and joined the queue of idle workers afterwards."""
+    """It used to be retired and then join the queue of idle workers."""
     outcome = played(
         Given([0.0, 3.0]),
         [Service(0.0, 8.0)],
@@ -154,7 +154,7 @@ def test_a_worker_that_is_no_longer_wanted_when_it_is_ready_serves_nothing() -> 
     assert outcome.latencies.longest == pytest.approx(13.0)
 
 
-def test_the_simulation_ends_although_a_policy_leaves_clients_waiting() -> None:
+def test_the_simulation_ends_even_if_a_policy_leaves_clients_waiting() -> None:
     outcome = played(Given([0.0, 5.0]), [Service(0.0, 1.0)], workers=Scripted(1, 1, 0), seconds=9.0)
     assert (outcome.answered, outcome.unanswered) == (1, 1)
 
@@ -173,7 +173,7 @@ def test_the_simulation_ends_although_a_policy_leaves_clients_waiting() -> None:
         ({"arrivals": Closed(1, think=-1.0)}, "pauses of clients must not be negative"),
     ],
 )
-def test_a_scenario_that_cannot_be_played_is_refused(wrong: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_scenario_is_refused(wrong: dict[str, Any], sentence: str) -> None:
     known: dict[str, Any] = {"arrivals": Given([]), "services": [Service(0.0, 1.0)], **wrong}
     with pytest.raises(ScenarioError, match=sentence):
         played(**known)
@@ -186,7 +186,7 @@ def test_a_scenario_that_cannot_be_played_is_refused(wrong: dict[str, Any], sent
         {"services": [Service(0.0, 1.0)], "backlog": 0, "retries": ()},
     ],
 )
-def test_clients_that_repeat_requests_in_no_time_are_an_error(
+def test_clients_that_repeat_requests_without_any_delay_are_an_error(
     known: dict[str, Any],
 ) -> None:
     with pytest.raises(ScenarioError, match="without limit at one moment"):
@@ -244,7 +244,7 @@ def test_every_request_is_accounted_for(known: dict[str, Any]) -> None:
 @given(SCENARIOS, st.integers(0, 3))
 def test_a_scenario_always_has_the_same_outcome(known: dict[str, Any], seed: int) -> None:
     if isinstance(known["workers"], Sizing):
-        return  # a policy cannot be used again
+        return  # a policy object cannot be used twice
     once, again = (simulate(Scenario(**known, seed=seed)) for _ in range(2))
     assert once.latencies.counts == again.latencies.counts
     assert once.served == again.served
@@ -265,13 +265,13 @@ def test_a_latency_of_weeks_is_recorded() -> None:
 
 
 def test_each_of_very_many_workers_takes_one_request() -> None:
-    """Once, the 65,537th and later ones were taken for the first ones."""
+    """The 65,537th and later workers used to be taken for the first ones."""
     many = (1 << 16) + 2
     outcome = played(Given([0.0] * many), [Service(0.0, 1.0)], workers=many)
     assert set(outcome.served) == {1}
 
 
-def test_policies_get_the_interval_between_looks_that_they_want() -> None:
+def test_looks_have_the_interval_that_the_policy_wants() -> None:
     policy = Scripted(1)
     played(Given([]), [Service(0.0, 1.0)], workers=policy, seconds=10.0)
     assert Counter(int(load.now) for load in policy.seen) == dict.fromkeys(range(1, 11), 1)

@@ -1,7 +1,7 @@
 """The simulation compared with queueing theory.
 
-A run always has the same outcome, so each comparison here either always passes or always fails; how
-close the figures are depends on the number of requests.
+A run always has the same outcome, so each comparison here either always passes or always fails. The
+difference from the theory depends on the number of requests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIANCE = (1 - LONG_SHARE) * SHORT**2 + LONG_SHARE * LONG**2 - MEAN**2
 
 
 def lumpy(random: Random) -> float:
-    """Draw seconds of which a few are very long; their mean is MEAN, their variance VARIANCE."""
+    """Draw times of which a few are very long; their mean is MEAN, their variance VARIANCE."""
     return LONG if random.random() < LONG_SHARE else SHORT
 
 
@@ -60,7 +60,7 @@ def run(
 
 @pytest.mark.parametrize("kind", [on_cpu, waiting])
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (1, 0.8), (4, 0.8), (16, 0.9)])
-def test_random_services_wait_as_erlang_says(
+def test_waits_for_exponential_services_follow_erlang(
     kind: Callable[[Callable[[Random], float]], Services], servers: int, load: float
 ) -> None:
     rate = servers * load / MEAN
@@ -70,13 +70,13 @@ def test_random_services_wait_as_erlang_says(
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
-def test_equal_services_of_one_worker_wait_half_as_long(load: float) -> None:
+def test_waits_for_equal_services_of_one_worker_are_half_as_long(load: float) -> None:
     outcome = run(load / MEAN, on_cpu(always), 1, 1)
     assert outcome.waits.mean == pytest.approx(theory.wait_md1(load / MEAN, MEAN), rel=0.05)
 
 
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.7), (2, 0.8), (8, 0.9)])
-def test_very_different_services_wait_about_as_allen_and_cunneen_say(
+def test_waits_for_very_different_services_follow_allen_and_cunneen(
     servers: int, load: float
 ) -> None:
     rate = servers * load / MEAN
@@ -96,7 +96,7 @@ def test_on_a_shared_core_only_the_mean_of_the_services_counts(
 
 
 @pytest.mark.parametrize("clients", [1, 3, 10])
-def test_clients_that_pause_are_served_as_machines_are_repaired(clients: int) -> None:
+def test_clients_that_pause_follow_the_machine_repair_model(clients: int) -> None:
     think = 0.050
     outcome = simulate(
         Scenario(

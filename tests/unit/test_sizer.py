@@ -1,4 +1,4 @@
-"""What a sizing policy sees of the workers: what they have done, and what they take of memory."""
+"""What a sizing policy sees of the workers: the work they have done, and their memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Weigh = Callable[[dict[int, int], int], None]
 
 @pytest.fixture
 def weigh(monkeypatch: pytest.MonkeyPatch) -> Weigh:
-    """Say what workers weigh, by pid, and what is left; the others have ended."""
+    """Set the memory of each worker, by pid, and what is free; other processes have ended."""
 
     def weigh(sizes: dict[int, int], left: int) -> None:
         def pss(pid: int) -> int:
@@ -37,7 +37,7 @@ def seen(pid: int, served: int, started: float = 0.0) -> sizing.Seen:
     )
 
 
-def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_most(
+def test_memory_room_is_counted_in_workers_as_large_as_the_one_that_has_served_most(
     weigh: Weigh,
 ) -> None:
     machine = sizing.MachineCapacity()
@@ -45,13 +45,13 @@ def test_memory_is_for_as_many_as_take_what_the_worker_takes_that_has_served_mos
     weigh({1: 100, 2: 300}, 1_000)
     assert machine.memory_room(101.0, 2, [seen(1, 1), seen(2, 2)]) == 3
     weigh({}, 1_000)
-    what = "whose weight is not to be had weighs what it did"
+    what = "a worker whose memory cannot be read counts with its last figure"
     assert machine.memory_room(102.0, 4, [seen(2, 2)]) == 1, what
     assert machine.memory_room(103.0, 8, [seen(2, 2)]) == 0
 
 
-def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh: Weigh) -> None:
-    """Those who had not served yet counted as little, and the kernel killed them later."""
+def test_memory_that_new_workers_have_not_taken_yet_is_reserved_for_them(weigh: Weigh) -> None:
+    """Workers that had served nothing used to count as small; the kernel killed some later."""
     machine = sizing.MachineCapacity()
     weigh({1: 100}, 350)
     assert machine.memory_room(101.0, 1, [seen(1, 1)]) == 3
@@ -62,11 +62,11 @@ def test_workers_that_are_yet_to_take_their_memory_are_no_room_for_others(weigh:
     assert machine.memory_room(now, 3, [seen(1, 1), *young]) == 3
 
 
-def test_large_workers_are_weighed_less_often(
+def test_the_memory_of_large_workers_is_read_less_often(
     weigh: Weigh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = sizing.MachineCapacity()
-    clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each time
+    clock = iter([0.0, 0.01, 7.0, 7.0])  # before and after each measurement
     monkeypatch.setattr("prefork.master.sizer.time.monotonic", lambda: next(clock))
     weigh({1: 100}, 100)
     assert machine.memory_room(100.0, 1, [seen(1, 1)]) == 1
@@ -75,8 +75,8 @@ def test_large_workers_are_weighed_less_often(
     assert machine.memory_room(102.1, 1, [seen(1, 1)]) == 9
 
 
-def test_what_workers_have_done_is_exact_whatever_they_do_at_the_moment_of_a_look() -> None:
-    """Many short requests, none of which a look finds; one that lasts over several looks."""
+def test_the_busy_share_is_exact_whatever_workers_do_at_the_moment_of_a_look() -> None:
+    """Many short requests that no look finds, and one that lasts over several looks."""
     short, long = (WorkerRecord(slot, slot, None, 90.0) for slot in (1, 2))  # type: ignore[arg-type]
     work = Work(100.0)
 

@@ -1,4 +1,4 @@
-"""What each strategy is made of, and what it answers without a process."""
+"""The parts of each strategy, and its answers without any process."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_fork_ahead_is_a_variant_of_fork_and_no_other_strategy_has_one() -> None
         assert strategy_of(Settings(strategy=name)) is kind
 
 
-def test_every_strategy_stands_for_itself() -> None:
-    """None changes what another one does: they share their parts."""
+def test_no_strategy_derives_from_another() -> None:
+    """No strategy derives from another one: they share parts instead."""
     assert {kind.__mro__[1] for kind in KINDS} == {Strategy}
 
 
@@ -51,19 +51,19 @@ def test_the_settings_know_which_strategies_fork_for_each_request() -> None:
     )
 
 
-def test_only_a_strategy_with_siblings_needs_a_port() -> None:
+def test_only_the_strategy_with_several_listeners_needs_a_port() -> None:
     assert [kind for kind in KINDS if kind.needs_ip_port] == [STRATEGIES["reuseport"]]
     assert [kind for kind in KINDS if kind.has_siblings] == [STRATEGIES["reuseport"]]
 
 
-def test_the_master_takes_a_request_only_if_it_can_bring_it_to_a_worker(
+def test_the_master_takes_a_request_only_if_a_worker_can_serve_it(
     strategy: Strategy,
 ) -> None:
-    """Without workers: `fork` may fork one, and `handoff` has none to hand it to."""
+    """Without workers, `fork` can fork one, and `handoff` has none to hand the request to."""
     assert strategy.dispatcher.wants_listener(4) is (type(strategy) is Fork)
 
 
-def test_workers_empty_the_backlog_where_they_take_requests_until_the_end(
+def test_workers_that_take_requests_are_ordered_to_drain_the_backlog(
     strategy: Strategy,
 ) -> None:
     order = strategy.last_order()
@@ -90,7 +90,7 @@ def test_without_an_open_listener_no_worker_is_forked(server: FakeServer) -> Non
         SharedListeners(server).open()
 
 
-def test_the_hooks_of_a_dispatcher_do_nothing_by_themselves() -> None:
+def test_the_base_dispatcher_takes_nothing() -> None:
     dispatcher = Dispatcher()
     assert dispatcher.fileno() == -1
     assert not dispatcher.can_take_more()

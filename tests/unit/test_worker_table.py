@@ -1,4 +1,4 @@
-"""The books of a pool, its settings, its reports: plain objects, nothing forked."""
+"""The worker table, the settings and the reports of a pool: plain objects, no processes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from prefork.workers.protocol.scoreboard import Reading, State
 
 @pytest.fixture
 def channel() -> Iterator[Channel]:
-    ours, theirs = Channel.pair()
-    yield ours
-    ours.close()
-    theirs.close()
+    masters_end, workers_end = Channel.pair()
+    yield masters_end
+    masters_end.close()
+    workers_end.close()
 
 
 def record_of(channel: Channel, slot: int, persistent: bool = True) -> WorkerRecord:
@@ -50,7 +50,7 @@ def test_a_removed_worker_is_gone_by_slot_and_by_pid(channel: Channel) -> None:
     assert pool.pids() == set()
 
 
-def test_those_who_leave_still_take_a_place_but_are_missed_already(channel: Channel) -> None:
+def test_a_retiring_worker_takes_a_slot_and_already_counts_as_missing(channel: Channel) -> None:
     pool = WorkerTable()
     for slot in range(4):
         pool.add(record_of(channel, slot))
@@ -60,7 +60,7 @@ def test_those_who_leave_still_take_a_place_but_are_missed_already(channel: Chan
     assert pool.surplus(wanted=2) == 1
 
 
-def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Channel) -> None:
+def test_a_worker_for_one_request_takes_a_slot_and_is_never_surplus(channel: Channel) -> None:
     pool = WorkerTable()
     pool.add(record_of(channel, 0, persistent=False))
     assert pool.missing(wanted=4, most=4) == 3
@@ -80,12 +80,12 @@ def test_a_worker_for_one_request_takes_a_place_and_is_never_surplus(channel: Ch
         ("start_timeout", math.inf),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_named_in_the_error(field: str, value: object) -> None:
+def test_the_error_for_an_invalid_value_names_the_setting(field: str, value: object) -> None:
     with pytest.raises(SettingsError, match=field):
         dataclasses.replace(Settings(), **{field: value})  # type: ignore[arg-type]
 
 
-def test_jitter_stays_within_its_bounds_and_no_limit_stays_none() -> None:
+def test_jitter_stays_within_its_bounds_and_needs_a_limit() -> None:
     drawn = {
         Settings(max_requests=100, max_requests_jitter=5).drawn_max_requests() for _ in range(500)
     }
@@ -108,7 +108,7 @@ IDLE = Reading(State.IDLE, 11.5, "", "", 41, 2.0, 0)
         (ExitCode.DONE, IDLE, logging.DEBUG, ["exited with code 0"]),
     ],
 )
-def test_a_death_is_one_sentence_with_who_how_what_and_what_next(
+def test_a_death_is_reported_in_one_sentence(
     channel: Channel,
     caplog: pytest.LogCaptureFixture,
     status: int | None,
@@ -126,7 +126,7 @@ def test_a_death_is_one_sentence_with_who_how_what_and_what_next(
         assert word in logged.getMessage()
 
 
-def test_status_says_where_a_worker_is_and_since_when(channel: Channel) -> None:
+def test_status_has_the_state_of_a_worker_and_its_duration(channel: Channel) -> None:
     record = record_of(channel, 2)
     record.note(WorkerEvent.READY)
     busy = status_of(record, BUSY, now=12.0)

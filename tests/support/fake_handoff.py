@@ -1,4 +1,4 @@
-"""`handoff` as the master uses it, with workers that are records and a channel: nothing forked."""
+"""`handoff` as the master uses it, with workers that are a record and a channel: no forks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from prefork.workers.protocol.messages import Kind, Message, PackedRequest
 from tests.support.fake_system import FakeServer
 
 
-class DeskServer(FakeServer):
-    """Its requests are packed already, or `None`: one that cannot travel."""
+class PackedRequestServer(FakeServer):
+    """A server whose requests are already packed; `None` is a request that cannot be passed on."""
 
     bound: int | None = None
 
@@ -28,14 +28,14 @@ class DeskServer(FakeServer):
 
 
 class Worker:
-    """A record in the books; what the worker does is the test's word."""
+    """A record in the worker table; the test says what the worker does."""
 
     def __init__(self, handoff: HandoffDispatcher, pool: WorkerTable, pid: int) -> None:
         self._handoff = handoff
         self._pool = pool
-        ours, self.end = Channel.pair()
-        self.record = WorkerRecord(pool.free_slot(), pid, ours, started=0.0)
-        self.in_hand = 0
+        masters_end, self.end = Channel.pair()
+        self.record = WorkerRecord(pool.free_slot(), pid, masters_end, started=0.0)
+        self.in_flight = 0
         self.is_leaving = False
         self.alive = True
         pool.add(self.record)
@@ -44,26 +44,26 @@ class Worker:
         self.record.note(WorkerEvent.READY)
         self._handoff.note_ready(self.record)
 
-    def heard(self) -> list[Message]:
-        """What the master has said since the last time."""
-        heard: list[Message] = []
+    def received(self) -> list[Message]:
+        """The messages from the master since the last call."""
+        messages: list[Message] = []
         while True:
             try:
                 message = self.end.receive()
             except BlockingIOError:
-                return heard
+                return messages
             assert message is not None
-            heard.append(message)
+            messages.append(message)
 
     def handed(self) -> list[bytes]:
-        """The requests among it."""
-        requests = [message.body for message in self.heard() if message.kind is Kind.TAKE]
-        self.in_hand += len(requests)
+        """The requests that were handed to the worker since the last call."""
+        requests = [message.body for message in self.received() if message.kind is Kind.TAKE]
+        self.in_flight += len(requests)
         return requests
 
-    def is_done(self) -> None:
-        """One of those that it has in hand is served."""
-        self.in_hand -= 1
+    def completes(self) -> None:
+        """Complete one of its requests in flight."""
+        self.in_flight -= 1
         self._handoff.completions.report(self.record.pid)
         self._handoff.read_completions()
 
@@ -83,20 +83,20 @@ class Worker:
             self.record.channel.close()
 
 
-class Desk:
-    """Where requests are handed out, and the workers who take them."""
+class HandoffPool:
+    """The dispatcher of `handoff` with its workers."""
 
     def __init__(self, bound: int | None = None, order: str = "fifo") -> None:
-        self.host = DeskServer()
-        self.host.bound = bound
-        self.host.set = Settings(idle_order=order)  # type: ignore[arg-type]
+        self.server = PackedRequestServer()
+        self.server.bound = bound
+        self.server.set = Settings(idle_order=order)  # type: ignore[arg-type]
         self._pool = WorkerTable()
-        self.strategy = Handoff(self.host, self._pool)
+        self.strategy = Handoff(self.server, self._pool)
         self.handoff = self.strategy._handoff
         self._workers: list[Worker] = []
 
-    def hire(self) -> Worker:
-        """One more worker, who is ready."""
+    def add_worker(self) -> Worker:
+        """Add a worker that is ready."""
         self._workers.append(Worker(self.handoff, self._pool, len(self._workers)))
         self._workers[-1].ready()
         return self._workers[-1]
@@ -105,7 +105,7 @@ class Desk:
         return [worker for worker in self._workers if worker.alive]
 
     def place(self, *names: bytes) -> bool:
-        """Have requests placed; whether there was somebody for each."""
+        """Hand out requests; return whether there was a worker for each."""
         return all(self.handoff.place((name, None), None) for name in names)
 
     def wants_more(self) -> bool:
@@ -115,4 +115,4 @@ class Desk:
         self.strategy.close()
         for worker in self._workers:
             worker.close()
-        self.host.listener.close()
+        self.server.listener.close()
