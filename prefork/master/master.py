@@ -378,7 +378,7 @@ class Master:
             if now >= record.started + timeout:
                 self._children.kill(record, "it is not ready within the start_timeout")
         if self.is_forced or self._graceful_time_left() == 0.0:
-            self.kill("forced shutdown" if self.is_forced else "the graceful_timeout is over")
+            self.kill("forced shutdown" if self.is_forced else "the graceful_timeout has expired")
 
     def _graceful_time_left(self) -> float | None:
         timeout = self._server.settings().graceful_timeout
