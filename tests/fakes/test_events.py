@@ -168,7 +168,7 @@ RESERVED = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 def test_every_record_of_the_master_has_an_event_and_no_field_that_logging_refuses() -> None:
     """`logging` raises KeyError for a field with the name of a record's own attribute."""
     package = ROOT / "prefork"
-    paths = [*(package / "master").rglob("*.py"), package / "state" / "reports.py"]
+    paths = [*(package / "master").rglob("*.py"), package / "state" / "exit_reports.py"]
     calls = [call for path in paths for call in calls_of_loggers(path)]
     assert len(calls) >= 11
     for call in calls:
