@@ -71,7 +71,7 @@ def test_a_pool_grows_when_clients_wait_and_shrinks_when_they_are_gone(
 
     def count(self: Any) -> None:
         nonlocal most
-        most = max(most, len(self.active_children))
+        most = max(most, len(self.active_children or ()))  # `None` before the first worker
 
     server = pool_by(
         name, held, strategy=strategy, service_actions=count, settings={"max_spare": 2}
