@@ -40,6 +40,8 @@ SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
 FORKS_PER_REQUEST: frozenset[StrategyName] = frozenset({"fork"})
 """The strategies with which each request has a worker of its own, so that none can be sized."""
+NEEDS_IP_PORT: frozenset[StrategyName] = frozenset({"reuseport"})
+"""The strategies that need a TCP or UDP port."""
 ForkFrom = Literal["auto", "master", "mold"]
 Count = Annotated[int, Range(0)]
 SomeCount = Annotated[int, Range(1)]
@@ -157,7 +159,7 @@ class Settings:
                 raise SettingsError(f"{name} is {value!r}; it must be {rule}.")
         if self.sizing == "static":
             return
-        if self.strategy in FORKS_PER_REQUEST:
+        if self.forks_per_request:
             raise SettingsError(
                 f"sizing is {self.sizing!r}, but with the strategy {self.strategy} each request "
                 "has a worker of its own; use another strategy, or the sizing static."
@@ -171,6 +173,16 @@ class Settings:
                 f"min_children is 0, but with the sizing {self.sizing} at least one worker must "
                 "accept clients; use 1, or the sizing ondemand."
             )
+
+    @property
+    def forks_per_request(self) -> bool:
+        """Whether each request has a worker of its own."""
+        return self.strategy in FORKS_PER_REQUEST
+
+    @property
+    def needs_ip_port(self) -> bool:
+        """Whether the strategy needs a TCP or UDP port."""
+        return self.strategy in NEEDS_IP_PORT
 
     def check_least(self, max_children: int) -> None:
         """Check the minimum against the maximum.

@@ -11,7 +11,7 @@ from prefork.master.strategies.base import Strategy
 from prefork.master.strategies.dispatcher import Dispatcher
 from prefork.master.strategies.fork import Fork, ForkAhead
 from prefork.master.strategies.listeners import SharedListeners
-from prefork.settings import FORKS_PER_REQUEST, Settings
+from prefork.settings import Settings
 from prefork.state.worker_table import WorkerTable
 from prefork.workers.protocol.messages import Kind
 from tests.support.fake_system import FakeServer
@@ -45,10 +45,10 @@ def test_no_strategy_derives_from_another() -> None:
     assert {kind.__mro__[1] for kind in KINDS} == {Strategy}
 
 
-def test_the_settings_know_which_strategies_fork_for_each_request() -> None:
-    assert {name for name, kind in STRATEGIES.items() if kind.forks_per_request} == set(
-        FORKS_PER_REQUEST
-    )
+def test_the_settings_know_what_each_strategy_needs() -> None:
+    for name, kind in STRATEGIES.items():
+        assert Settings(strategy=name).forks_per_request is kind.forks_per_request
+        assert Settings(strategy=name).needs_ip_port is kind.needs_ip_port
 
 
 def test_only_the_strategy_with_several_listeners_needs_a_port() -> None:

@@ -83,7 +83,7 @@ def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOpt
     settings = server.prefork_settings
     workers = counted(server.max_children, "worker")
     static = settings.sizing == "static"
-    most = "" if static and settings.strategy != "fork" else "at most "
+    most = "" if static and not settings.forks_per_request else "at most "
     how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
     if server.prefork_threads() is not None:

@@ -112,9 +112,9 @@ def _attributes(
     settings = options.over(base)
     if not settings.name:
         settings = replace(settings, name=target.partition(":")[0])
-    if settings.strategy == "reuseport" and not address.is_ip:
+    if settings.needs_ip_port and not address.is_ip:
         raise Refusal(
-            f"The strategy reuseport needs a TCP or UDP port, not {address}: choose another "
+            f"The strategy {settings.strategy} needs a TCP or UDP port, not {address}: choose another "
             "strategy or another --bind."
         )
     attributes: dict[str, object] = {"prefork_settings": settings}
