@@ -72,7 +72,7 @@ def report_failed_start(error: OSError, wait: float) -> None:
         "No worker could be started: %s; the next try is in %.1f s.",
         error,
         wait,
-        extra={"event": "start_failed", "error": str(error), "retry_in": wait},
+        extra={"event": "fork_failed", "error": str(error), "retry_in": wait},
     )
 
 

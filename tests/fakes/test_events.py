@@ -77,7 +77,7 @@ def test_a_fork_that_fails_says_when_the_next_try_is(
     pool.tick(seconds=5)
     pool.system.fork_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     pool.dies(min(pool.server.workers), ExitCode.CRASHED)
-    failed = the_event(caplog, "start_failed")
+    failed = the_event(caplog, "fork_failed")
     assert os.strerror(errno.EAGAIN) in failed.error
     assert failed.retry_in == pytest.approx(1.5)
 

@@ -114,8 +114,8 @@ def _attributes(
         settings = replace(settings, name=target.partition(":")[0])
     if settings.needs_ip_port and not address.is_ip:
         raise Refusal(
-            f"The strategy {settings.strategy} needs a TCP or UDP port, not {address}: choose another "
-            "strategy or another --bind."
+            f"The strategy {settings.strategy} needs a TCP or UDP port, not {address}: choose "
+            "another strategy or another --bind."
         )
     attributes: dict[str, object] = {"prefork_settings": settings}
     chosen = chosen_by(given, "max_children")
