@@ -23,9 +23,10 @@ demo: $(RUNTIME) ## measure a CPU-heavy server on 1, 2, ... workers, with a tabl
 	$(BIN)/prefork demo
 
 test: $(DEVELOPMENT) ## run the tests (`ARGS='-k drain'` selects tests by name)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python tools/run_tests.py $(ARGS)
 
-check: lint types test ## all that a change must pass: lint, format, types, tests
+check: lint types ## all that a change must pass: lint, format, types, tests (`ARGS=fast`: quick tests)
+	$(BIN)/python tools/run_tests.py $(if $(filter fast,$(ARGS)),--fast,$(ARGS))
 
 lint: $(DEVELOPMENT) ## run ruff: rules and format
 	$(BIN)/ruff check .

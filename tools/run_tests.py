@@ -1,7 +1,7 @@
-"""Run the tests in several processes at a time: most of a test's time is spent waiting.
+"""Runs the tests in several processes at once: most of a test's time is spent waiting.
 
-The files are dealt out one by one, those which take longest first, to processes that run pytest
-(`tests/support/file_runner.py`). With options of pytest there is one process, pytest's own.
+Each process runs pytest on one file after another (`tests/support/file_runner.py`); the files that
+take longest start first. With options for pytest, a single pytest runs instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 COSTS = Path("tests/support/costs.json")
-"""For each file the seconds that it takes by itself, and its seconds of CPU: see `--measure`."""
+"""For each file, its seconds when nothing else runs and its seconds of CPU; see `--measure`."""
 
 UNKNOWN = (2.0, 1.0)
 
@@ -32,38 +32,38 @@ CORES = len(os.sched_getaffinity(0))
 PROCESSES = 3 * CORES
 
 QUICK = 1.0
-"""Seconds of CPU that a file may take which is run for a change in progress (`--fast`)."""
+"""The seconds of CPU that a file may take to count as quick (`--fast`)."""
 
 PROGRESS = 10.0
-"""Seconds between two lines that show the progress."""
+"""Seconds between two lines of progress."""
 
 
 @dataclass
 class Outcome:
-    """What has become of the tests so far."""
+    """The results of the tests so far."""
 
     passed: int = 0
     skipped: int = 0
     bad: list[tuple[str, str, str]] = field(default_factory=list)
-    """What failed: the kind, the test, the text."""
+    """Failures and errors: the kind, the test, the text."""
     reasons: Counter[str] = field(default_factory=Counter)
     costs: dict[str, tuple[float, float]] = field(default_factory=dict)
     tests: Counter[str] = field(default_factory=Counter)
     """The seconds of each test."""
 
-    def note(self, said: dict[str, Any]) -> None:
-        kind = said["kind"]
+    def note(self, message: dict[str, Any]) -> None:
+        kind = message["kind"]
         if kind == "passed":
             self.passed += 1
         elif kind == "skipped":
             self.skipped += 1
-            self.reasons[said["text"]] += 1
+            self.reasons[message["text"]] += 1
         elif kind in ("failed", "error"):
-            self.bad.append((kind.upper(), said["test"], said["text"]))
+            self.bad.append((kind.upper(), message["test"], message["text"]))
         elif kind == "lasted":
-            self.tests[said["test"]] += said["seconds"]
+            self.tests[message["test"]] += message["seconds"]
         else:
-            self.costs[said["file"]] = round(said["seconds"], 1), round(said["cpu"], 1)
+            self.costs[message["file"]] = round(message["seconds"], 1), round(message["cpu"], 1)
 
     @property
     def sentence(self) -> str:
@@ -73,7 +73,7 @@ class Outcome:
 
 
 class Runner:
-    """A process that runs one file after the other."""
+    """A process that runs one file after another."""
 
     def __init__(self, options: Sequence[str], log: IO[bytes]) -> None:
         self.reader, writer = os.pipe()
@@ -89,15 +89,15 @@ class Runner:
         return self.reader
 
     def run(self, file: str) -> None:
-        """Run this file next; none if there is no name."""
+        """Run this file next; with an empty name, exit."""
         self.file = file
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended: that is heard
+        with contextlib.suppress(BrokenPipeError):  # it has ended; receive() reports that
             self.process.stdin.write(f"{file}\n".encode())
             self.process.stdin.flush()
 
-    def hear(self) -> list[dict[str, Any]] | None:
-        """What it says; `None` when it has ended."""
+    def receive(self) -> list[dict[str, Any]] | None:
+        """Return its messages; `None` when it has ended."""
         data = os.read(self.reader, 1 << 16)
         if not data:
             return None
@@ -110,7 +110,7 @@ class Runner:
 
 
 class Run:
-    """The run of some files."""
+    """A run of some files."""
 
     def __init__(self, files: list[str], options: Sequence[str], log: IO[bytes]) -> None:
         self.outcome = Outcome()
@@ -126,7 +126,7 @@ class Run:
             self._start()
         while self._selector.get_map():
             for key, _ in self._selector.select():
-                self._listen(key.data)
+                self._receive(key.data)
             if time.monotonic() > self._shown + PROGRESS:
                 self._show()
 
@@ -135,25 +135,25 @@ class Run:
         self._selector.register(runner, selectors.EVENT_READ, runner)
         runner.run(self._files.pop(0))
 
-    def _listen(self, runner: Runner) -> None:
-        said = runner.hear()
-        if said is None:
+    def _receive(self, runner: Runner) -> None:
+        messages = runner.receive()
+        if messages is None:
             self._selector.unregister(runner)
             runner.close()
             if runner.file:
-                self._note_loss(runner)
+                self._note_crash(runner)
                 if self._files:
                     self._start()
             return
-        for one in said:
-            self.outcome.note(one)
-            if one["kind"] == "done":
+        for message in messages:
+            self.outcome.note(message)
+            if message["kind"] == "done":
                 runner.run(self._files.pop(0) if self._files else "")
 
-    def _note_loss(self, runner: Runner) -> None:
+    def _note_crash(self, runner: Runner) -> None:
         size = os.fstat(self._log.fileno()).st_size
         text = os.pread(self._log.fileno(), 4000, max(0, size - 4000)).decode(errors="replace")
-        why = f"The process that ran it ended with {runner.process.returncode}.\n{text}"
+        why = f"The process that ran it exited with {runner.process.returncode}.\n{text}"
         self.outcome.bad.append(("ERROR", runner.file, why))
 
     def _show(self) -> None:
@@ -168,7 +168,7 @@ def known_costs() -> dict[str, tuple[float, float]]:
 
 
 def files_of(fast: bool) -> list[str]:
-    """All test files, or the quick ones; those which take longest first."""
+    """Return all test files, or the quick ones; those that take longest come first."""
     costs = known_costs()
     found = (str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
     chosen = [file for file in found if not fast or costs.get(file, UNKNOWN)[1] <= QUICK]
@@ -176,7 +176,7 @@ def files_of(fast: bool) -> list[str]:
 
 
 def expected(files: Sequence[str], processes: int) -> float:
-    """The seconds that all of them will take on a quiet machine, about."""
+    """Estimate the seconds that these files take on a quiet machine."""
     costs = [known_costs().get(file, UNKNOWN) for file in files]
     seconds = sum(cost[0] for cost in costs) / processes
     cpu = sum(cost[1] for cost in costs) / CORES
@@ -197,16 +197,16 @@ def report(outcome: Outcome, slowest: int, seconds: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the tests; other options are pytest's.")
-    parser.add_argument("--fast", action="store_true", help="run those which are quick only")
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--measure", action="store_true", help=f"write {COSTS}")
-    parser.add_argument("--slowest", type=int, default=0, help="name so many slow tests")
+    parser.add_argument("--fast", action="store_true", help="run only the quick tests")
+    parser.add_argument("--processes", type=int, default=PROCESSES, help="how many to use at once")
+    parser.add_argument("--measure", action="store_true", help=f"write the costs to {COSTS}")
+    parser.add_argument("--slowest", type=int, default=0, help="how many slow tests to list")
     chosen, options = parser.parse_known_args(arguments)
     if options:
         return subprocess.call([sys.executable, "-m", "pytest", *options], cwd=ROOT)
     files = files_of(chosen.fast)
     about = f"about {expected(files, chosen.processes):.0f} s on a quiet machine"
-    print(f"{len(files)} files of tests in {chosen.processes} processes: {about}.", flush=True)
+    print(f"{len(files)} test files in {chosen.processes} processes: {about}.", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryFile() as log:
         run = Run(files, ["-m", "not slow"] if chosen.fast else [], log)

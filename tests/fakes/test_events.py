@@ -19,7 +19,7 @@ from prefork.master.origins.from_master import warn_of_threads
 from prefork.settings import Settings
 from prefork.workers.protocol.exit_codes import ExitCode
 from prefork.workers.protocol.scoreboard import State
-from tests.fakes.test_sizing import FakeMachine, come, look
+from tests.fakes.test_sizing import FakeMachine, clients_connect, look
 from tests.support.checkout import ROOT
 from tests.support.fake_handoff import HandoffPool
 from tests.support.fake_system import FakePool, MakePool
@@ -90,7 +90,7 @@ def test_scaling_and_saturation_records_have_the_number_of_workers(
     pool.server.set = Settings(sizing="load")
     pool.start()
     with contextlib.ExitStack() as clients:
-        come(pool, clients, 4)
+        clients_connect(pool, clients, 4)
         for _ in range(20):
             pool.all_show(State.BUSY)
             look(pool)

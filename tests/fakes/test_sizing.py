@@ -57,13 +57,13 @@ def port(pool: FakePool) -> None:
     pool.server.listener = socket.create_server(LOOPBACK, reuse_port=True)
 
 
-def come(pool: FakePool, clients: contextlib.ExitStack, count: int) -> None:
+def clients_connect(pool: FakePool, clients: contextlib.ExitStack, count: int) -> None:
     """Let `count` clients connect and wait in the backlog."""
     for _ in range(count):
         clients.enter_context(socket.create_connection(pool.server.listener.getsockname()))
 
 
-def go(pool: FakePool, clients: contextlib.ExitStack) -> None:
+def clients_leave(pool: FakePool, clients: contextlib.ExitStack) -> None:
     """Empty the backlog and close the clients."""
     pool.server.listener.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -117,7 +117,7 @@ def test_ondemand_forks_no_worker_until_a_client_wakes_the_master(
     assert not pool.server.workers
     assert pool.master.next_timeout() is None
     assert not is_woken(pool)
-    come(pool, clients, 2)
+    clients_connect(pool, clients, 2)
     assert is_woken(pool)
     pool.tick()
     assert len(pool.server.workers) == 2
@@ -129,7 +129,7 @@ def test_a_pool_that_begins_empty_survives_a_first_worker_that_cannot_start(
 ) -> None:
     """The failed start used to end the server, possibly days after the loop had begun."""
     begin(pool, 3, sizing="ondemand")
-    come(pool, clients, 1)
+    clients_connect(pool, clients, 1)
     pool.tick()
     (pid,) = pool.server.workers
     pool.say(pid, Message(Kind.FAILED, b"Traceback: here\nOSError: no database"))
@@ -146,11 +146,11 @@ def test_ondemand_is_empty_after_the_idle_timeout_and_the_next_client_wakes_the_
     pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
     begin(pool, 3, sizing="ondemand", idle_timeout=2.0)
-    come(pool, clients, 2)
+    clients_connect(pool, clients, 2)
     pool.tick()
     pool.all_ready()
     pool.all_show(State.IDLE)
-    go(pool, clients)
+    clients_leave(pool, clients)
     while "retiring" not in pool.states():
         look(pool)
     for pid in list(pool.server.workers):
@@ -158,7 +158,7 @@ def test_ondemand_is_empty_after_the_idle_timeout_and_the_next_client_wakes_the_
         pool.dies(pid, ExitCode.DONE)
     pool.tick(seconds=60)
     assert pool.master.next_timeout() is None
-    come(pool, clients, 1)
+    clients_connect(pool, clients, 1)
     assert is_woken(pool)
     pool.tick()
     assert len(pool.server.workers) == 1
@@ -170,7 +170,7 @@ def test_with_ondemand_a_client_wakes_the_master_while_all_are_busy_below_max_ch
     begin(pool, 2, sizing="ondemand", min_children=1)
     pool.all_show(State.BUSY)
     look(pool)
-    come(pool, clients, 1)
+    clients_connect(pool, clients, 1)
     assert is_woken(pool)
     pool.tick()
     assert len(pool.server.workers) == 2
@@ -184,7 +184,7 @@ def test_a_listener_that_is_closed_while_the_master_watches_it_is_forgotten(
     pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
     begin(pool, 2, sizing="ondemand")
-    come(pool, clients, 1)
+    clients_connect(pool, clients, 1)
     with pool.server.listener.dup():  # a worker has a copy
         pool.server.listener.close()
         assert is_woken(pool)
@@ -203,7 +203,7 @@ def test_load_grows_within_two_seconds_and_each_decision_is_one_line(
     with contextlib.ExitStack() as clients:
         begin(pool, 8, sizing="load")
         began = pool.system.now
-        come(pool, clients, 5)
+        clients_connect(pool, clients, 5)
         while len(pool.server.workers) < 8:
             pool.all_show(State.BUSY)
             look(pool)
@@ -221,7 +221,7 @@ def test_a_full_pool_says_once_how_many_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     begin(pool, 2, sizing="load")
-    come(pool, clients, 4)
+    clients_connect(pool, clients, 4)
     for _ in range(20):
         pool.all_show(State.BUSY)
         look(pool)
@@ -238,7 +238,7 @@ def test_with_memory_for_three_workers_there_are_three(
 ) -> None:
     machine.room = 3
     begin(pool, 8, sizing="load")
-    come(pool, clients, 5)
+    clients_connect(pool, clients, 5)
     for _ in range(20):
         pool.all_show(State.BUSY)
         look(pool)
@@ -264,10 +264,10 @@ def test_a_policy_retires_no_busy_worker_but_a_lower_max_children_does(
     pool: FakePool, clients: contextlib.ExitStack
 ) -> None:
     begin(pool, 4, sizing="ondemand", idle_timeout=1.0)
-    come(pool, clients, 4)
+    clients_connect(pool, clients, 4)
     pool.tick()
     pool.all_ready()
-    go(pool, clients)
+    clients_leave(pool, clients)
     assert look(pool) == 4
     # No worker is needed, but the scoreboard shows none as idle.
     pool.tick(seconds=10 * SURPLUS_PATIENCE)
@@ -358,5 +358,5 @@ def test_without_a_free_descriptor_the_master_looks_at_intervals(
     with monkeypatch.context() as no_descriptors:
         no_descriptors.setattr("prefork.master.arrival_watch.select.epoll", none_left)
         begin(pool, 2, sizing="ondemand")
-    come(pool, clients, 1)
+    clients_connect(pool, clients, 1)
     assert look(pool) == 1

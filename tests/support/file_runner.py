@@ -1,8 +1,8 @@
-"""One of the processes among which `tools/run_tests.py` deals the test files out.
+"""Runs test files for `tools/run_tests.py`, which starts several of these processes.
 
-It reads the name of a file on each line of its standard input, runs that, and says on a descriptor
-what has become of each test: a line of JSON for each, and one at the end of the file. It has no
-thread besides the tests' own, since a pool behaves differently in a process that has some.
+It reads the name of a file on each line of its standard input, runs the file, and writes the
+results to a descriptor: a line of JSON for each test, and one at the end of the file. It starts no
+thread, because a pool behaves differently in a process with threads.
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 
 
 class Reporter:
-    """A plugin of pytest that passes on how each test has ended."""
+    """A plugin of pytest that reports the result of each test."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
