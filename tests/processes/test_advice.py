@@ -17,7 +17,7 @@ from prefork.advice import advise
 from prefork.state.snapshot import PoolReading
 from tests.conftest import Running
 from tests.support.clients import ask
-from tests.support.load import LoadSample
+from tests.support.load import ClientLoad
 from tests.support.polling import eventually
 from tests.support.pools import Handler, Threaded, idle_workers, pool_of, waiting_clients
 
@@ -53,11 +53,11 @@ def two_readings(server: Any, in_hand: int, waiting: int) -> tuple[PoolReading, 
     return found
 
 
-def test_a_handler_that_computes_is_advised_no_more_than_a_worker_for_each_core(
+def test_advice_for_a_handler_that_computes_is_about_one_worker_for_each_core(
     running: Running,
 ) -> None:
     server = pool_of(burn, workers=4)
-    load = LoadSample(server.server_address)
+    load = ClientLoad(server.server_address)
     with running(server):
         idle_workers(server, 4)
         with load.running():
@@ -75,7 +75,7 @@ def test_a_handler_that_computes_is_advised_no_more_than_a_worker_for_each_core(
 
 @pytest.mark.parametrize("strategy", ["accept", "handoff"])
 @pytest.mark.parametrize("base", [PreforkTCPServer, PreforkUnixStreamServer])
-def test_handlers_that_wait_are_advised_as_many_as_have_to_be_served_at_a_time(
+def test_advice_for_handlers_that_wait_is_enough_workers_for_all_concurrent_clients(
     strategy: str, base: Any, running: Running, held: Handler, short_path: Any
 ) -> None:
     address = ("127.0.0.1", 0) if base is PreforkTCPServer else str(short_path / "server")
@@ -91,7 +91,7 @@ def test_handlers_that_wait_are_advised_as_many_as_have_to_be_served_at_a_time(
         assert "Memory limits the pool to 3 workers" in " ".join(limited.reasons)
 
 
-def test_threads_are_advised_where_memory_has_no_room_for_workers(
+def test_threads_are_advised_where_memory_has_no_room_for_more_workers(
     running: Running, held: Handler
 ) -> None:
     server = pool_of(held, base=Threaded, workers=1, settings={"threads": 2})
@@ -102,7 +102,7 @@ def test_threads_are_advised_where_memory_has_no_room_for_workers(
         assert 6 <= found.threads <= 13
 
 
-def test_each_listener_of_reuseport_counts(running: Running, held: Handler) -> None:
+def test_clients_at_each_listener_of_reuseport_are_counted(running: Running, held: Handler) -> None:
     server = pool_of(held, strategy="reuseport")
     with running(server):
         idle_workers(server, 2)
@@ -113,7 +113,9 @@ def test_each_listener_of_reuseport_counts(running: Running, held: Handler) -> N
             )
 
 
-def test_all_members_of_a_group_count(running: Running, held: Handler, short_path: Any) -> None:
+def test_clients_of_all_members_of_a_group_are_counted(
+    running: Running, held: Handler, short_path: Any
+) -> None:
     web = TCPServer(("127.0.0.1", 0), held)
     admin = UnixStreamServer(str(short_path / "admin"), held)
     group = PreforkGroup(web, admin)
@@ -124,7 +126,7 @@ def test_all_members_of_a_group_count(running: Running, held: Handler, short_pat
         two_readings(group, in_hand=1, waiting=5)
 
 
-def test_before_the_pool_begins_and_in_a_worker_there_is_nothing_to_read(running: Running) -> None:
+def test_a_reading_is_empty_before_the_pool_starts_and_in_a_worker(running: Running) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         reading = server.prefork_reading()
         request.sendall(b"%d %d" % (len(reading.workers), reading.depth.waiting))

@@ -40,7 +40,7 @@ def enter(folder: Path) -> None:
     (folder / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def test_the_memory_limit_of_the_own_cgroup_counts_and_what_it_has_taken(told: Told) -> None:
+def test_memory_left_follows_from_the_limit_and_the_usage_of_the_cgroup(told: Told) -> None:
     def body() -> None:
         enter(folder)
         before = memory_left() or 0
@@ -55,7 +55,7 @@ def test_the_memory_limit_of_the_own_cgroup_counts_and_what_it_has_taken(told: T
     assert 0.9 * TAKEN < used < 1.2 * TAKEN
 
 
-def test_the_quota_of_the_own_cgroup_counts(told: Told) -> None:
+def test_the_cpu_quota_of_the_cgroup_is_read(told: Told) -> None:
     def body() -> None:
         enter(folder)
         told.say("read", str(cgroup_quota()))

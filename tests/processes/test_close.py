@@ -15,17 +15,17 @@ from tests.support.deadlines import EXCHANGE, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
+    answer_pid,
     cpu_seconds,
     echo,
-    gone,
     idle_workers,
     pool_of,
     refuses,
     wait_for_turns,
-    who,
+    wait_until_gone,
 )
 from tests.support.programs import workers_here
 from tests.support.serving import serving, start_serving
@@ -33,7 +33,7 @@ from tests.support.serving import serving, start_serving
 
 def test_rule_10_a_server_that_never_served_can_be_closed_twice(strategy: str) -> None:
     """Error paths close what they have just built."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     address = server.server_address
     within(server.server_close)
     within(server.server_close)
@@ -46,7 +46,7 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
     The loop used to watch the number of a descriptor that was closed by then: 100 % CPU.
     """
     turns = threading.Semaphore(0)
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     server.service_actions = turns.release
     thread = start_serving(server, 0.05)
     ask(server.server_address)
@@ -66,11 +66,11 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
 
 
 @pytest.mark.parametrize("closed_already", [False, True])
-def test_rule_10_with_leaves_nothing_even_if_all_is_closed_already(
+def test_rule_10_a_with_block_leaves_nothing_even_if_all_is_closed_already(
     strategy: str, closed_already: bool
 ) -> None:
     """The documented way to hold a server; some programs close it in the block as well."""
-    with pool_of(who, strategy=strategy) as server:
+    with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server)
         ask(server.server_address)
         thread.shut_down()
@@ -81,15 +81,15 @@ def test_rule_10_with_leaves_nothing_even_if_all_is_closed_already(
     assert server.prefork_status() == []
 
 
-def test_rule_10_the_object_may_be_built_anew_and_serve_again(strategy: str) -> None:
+def test_rule_10_the_object_may_be_initialized_again_and_serve_again(strategy: str) -> None:
     """Patroni re-initialises its server object when the configuration changes."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     for _ in range(2):
         old = server.server_address
         with serving(server):
             ask(server.server_address)
         assert refuses(old)
-        PreforkTCPServer.__init__(server, LOOPBACK, who)
+        PreforkTCPServer.__init__(server, LOOPBACK, answer_pid)
     server.server_close()
 
 
@@ -99,25 +99,25 @@ def test_rule_10_the_object_may_get_a_new_socket_and_serve_again(strategy: str) 
     class Other(TCPServer):
         allow_reuse_port = True  # what a pool server does by itself under reuseport
 
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     with serving(server):
         ask(server.server_address)
-    with Other(LOOPBACK, who) as other:
+    with Other(LOOPBACK, answer_pid) as other:
         server.socket = other.socket
         server.server_address = other.server_address
         with serving(server):
             assert int(ask(server.server_address)) != os.getpid()
 
 
-def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy: str) -> None:
+def test_rule_10_a_socket_replaced_between_runs_frees_the_old_port(strategy: str) -> None:
     """Whoever takes a new port between two runs expects the old one to be free."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     old = server.server_address
     thread = start_serving(server)
     ask(old)
     thread.shut_down()
     server.socket.close()
-    TCPServer.__init__(server, LOOPBACK, who)
+    TCPServer.__init__(server, LOOPBACK, answer_pid)
     with serving(server):
         ask(server.server_address)
         eventually(lambda: refuses(old), what="end of the old listener")
@@ -127,7 +127,7 @@ def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy
 def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: str) -> None:
     """Explicit `HTTPServer.server_close(self)` skips the mix-in: still, nobody may be left
     who keeps the port while no one answers on it."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     thread = start_serving(server)
     ask(server.server_address)
     thread.shut_down()
@@ -138,7 +138,7 @@ def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: s
         within(server.server_close)
 
 
-def test_closing_waits_for_what_is_being_served(
+def test_closing_waits_for_requests_in_flight(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """`block_on_close` is documented to mean that."""
@@ -179,7 +179,7 @@ def test_without_block_on_close_closing_returns_at_once(
     within(server.server_close)
 
 
-def test_grace_bounds_the_wait_and_kills_the_rest(
+def test_graceful_timeout_bounds_the_wait_and_kills_the_remaining_workers(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """A handler that hangs must not keep a service manager waiting."""
@@ -189,12 +189,12 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
         pid = int(told.wait_for(b"entered"))
         thread.shut_down()
         within(server.server_close)
-        gone({pid})
+        wait_until_gone({pid})
         assert answer(client) == b""
     assert "graceful_timeout" in caplog.text
 
 
-def test_grace_bounds_the_wait_even_when_more_clients_wait(
+def test_graceful_timeout_bounds_the_wait_even_when_more_clients_wait(
     strategy: str, held: Handler, told: Told
 ) -> None:
     """The next one from the backlog would hang as well: the graceful_timeout is for all of them."""
@@ -251,7 +251,7 @@ def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> Non
 
 
 @pytest.mark.one_queue
-def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
+def test_a_second_shutdown_from_a_handler_does_not_end_the_next_run(
     strategy: str, gate: Gate, told: Told
 ) -> None:
     """Two clients say "quit" at the same time; then the program serves again."""
@@ -291,7 +291,7 @@ def _all_zombies() -> bool:
 
 def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
     """Signal handlers, watchdogs and `finally` blocks all call it."""
-    with pool_of(who, strategy=strategy) as server:
+    with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server, None)
         ask(server.server_address)
         for call in [Call(server.shutdown) for _ in range(5)]:
@@ -299,21 +299,23 @@ def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
         thread.wait_until_it_ended()
 
 
-def test_shutdown_answers_at_once_although_the_poll_interval_is_long(strategy: str) -> None:
+def test_shutdown_returns_at_once_even_if_the_poll_interval_is_long(strategy: str) -> None:
     """Test suites pay for the poll interval with each server they stop."""
-    with pool_of(who, strategy=strategy) as server:
+    with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server, None)  # for ever: only a wake-up can end it
         ask(server.server_address)
         thread.shut_down()
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_listener_shared_with_another_program_is_blocking_again_after_the_run(
+    strategy: str,
+) -> None:
     """A reloader or a service manager holds the same open socket: it must not stay non-blocking.
 
     While the pool serves it is: that one may take the client for whom a worker was woken.
     """
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     copy = os.dup(server.fileno())
     try:
         with serving(server):
@@ -325,7 +327,7 @@ def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> N
         os.close(copy)
 
 
-def test_stop_asks_for_the_end_and_lets_workers_finish(
+def test_prefork_stop_lets_workers_finish(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy=strategy)
@@ -340,7 +342,7 @@ def test_stop_asks_for_the_end_and_lets_workers_finish(
         within(server.server_close)
 
 
-def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -> None:
+def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, told: Told) -> None:
     """The second Ctrl-C."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
@@ -368,7 +370,7 @@ def test_closing_in_a_worker_does_not_close_the_servers_listener(
             assert ask(server.server_address, b"x") == b"x"
 
 
-def test_nobody_is_left_when_the_server_was_never_closed() -> None:
+def test_no_worker_is_left_when_the_server_was_never_closed() -> None:
     """Django leaves by `sys.exit` without closing: the end of the loop lets the workers go."""
     server = pool_of(echo)
     thread = start_serving(server)
@@ -379,10 +381,10 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
 
 
 @pytest.mark.parametrize("fork_from", ["auto", "master"])
-def test_the_port_of_a_server_that_begins_later_becomes_free(fork_from: str, running: Any) -> None:
+def test_the_port_of_a_server_that_starts_later_becomes_free(fork_from: str, running: Any) -> None:
     """Both were made before either served: the processes of the first have a copy of both."""
-    second = pool_of(who)
-    with running(pool_of(who, settings={"fork_from": fork_from})) as first:
+    second = pool_of(answer_pid)
+    with running(pool_of(answer_pid, settings={"fork_from": fork_from})) as first:
         idle_workers(first, 2)
         with running(second):
             idle_workers(second, 2)

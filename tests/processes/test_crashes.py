@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ask
-from tests.support.pools import STANDING, idle_workers, pool_of
+from tests.support.pools import PERSISTENT, idle_workers, pool_of
 from tests.support.programs import HOLDING, program
 
 # -- rule 16: what is no Exception -----------------------------------------------------------------
@@ -46,17 +46,17 @@ def test_rule_16_a_worker_that_ends_in_a_handler_loses_that_request_only(
         request.sendall(b"%d" % os.getpid())
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         for _ in range(3):
             assert ask(server.server_address, b"!") == b"begun "
             words = ask(server.server_address, b"x").split()
             assert words[0] == b"begun"
             assert int(words[1]) != os.getpid()
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         assert server.fileno() > 0
-    if strategy in STANDING or end is crash:
+    if strategy in PERSISTENT or end is crash:
         assert len(errors()) == 3
     errors()
 
@@ -79,7 +79,7 @@ def test_rule_16_an_error_of_handle_error_itself_ends_the_worker_only(
     with running(server):
         assert ask(server.server_address, b"!") == b""
         assert ask(server.server_address, b"x") == b"fine"
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     errors()
 

@@ -46,17 +46,17 @@ def kind(request: pytest.FixtureRequest, short_path: Path) -> Iterator[Kind]:
     kind.close()
 
 
-def answer_who(request: Any, client_address: Any, server: Any) -> None:
+def echo_with_pid(request: Any, client_address: Any, server: Any) -> None:
     data, sock = request
     sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
 
 
-def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind) -> None:
+def test_a_timeout_that_a_handler_sets_on_the_socket_does_not_delay_orders(kind: Kind) -> None:
     """The worker waited for that long in its next try, before it looked at its orders."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request[1].settimeout(stretched(HANG))
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, workers=1, base=kind.base, address=kind.address)
     thread = start_serving(server)
@@ -69,7 +69,7 @@ def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind)
 
 def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running: Any) -> None:
     """DNS and syslog servers are the pools' best users: each datagram stands for itself."""
-    server = pool_of(answer_who, workers=3, base=kind.base, address=kind.address)
+    server = pool_of(echo_with_pid, workers=3, base=kind.base, address=kind.address)
     with running(server):
         workers = idle_workers(server, 3)
         client = kind.client(server)
@@ -85,7 +85,7 @@ def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running:
 
 
 @pytest.mark.one_queue
-def test_datagrams_are_served_side_by_side(
+def test_datagrams_are_served_concurrently(
     strategy: str, kind: Kind, running: Any, told: Told, gate: Gate
 ) -> None:
     """A slow request holds up its own worker only."""
@@ -93,7 +93,7 @@ def test_datagrams_are_served_side_by_side(
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered", os.getpid())
         gate.wait()
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, strategy=strategy, base=kind.base, address=kind.address)
     with running(server):
@@ -106,9 +106,11 @@ def test_datagrams_are_served_side_by_side(
         assert {int(client.recv(100).split()[1]) for _ in range(2)} == pids
 
 
-def test_rule_6_no_worker_waits_in_receiving(strategy: str, kind: Kind, running: Any) -> None:
+def test_rule_6_no_worker_blocks_in_recvfrom(strategy: str, kind: Kind, running: Any) -> None:
     """A datagram that another worker has taken must not leave anybody in a blocking receive."""
-    server = pool_of(answer_who, strategy=strategy, workers=4, base=kind.base, address=kind.address)
+    server = pool_of(
+        echo_with_pid, strategy=strategy, workers=4, base=kind.base, address=kind.address
+    )
     with running(server):
         client = kind.client(server)
         for _ in range(20):
@@ -124,7 +126,7 @@ def test_datagrams_in_the_buffer_are_answered_when_the_server_ends(
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")
         gate.wait()
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, strategy=strategy, workers=1, base=kind.base, address=kind.address)
     thread = start_serving(server)
@@ -182,7 +184,7 @@ def test_a_blocking_sendto_in_a_handler_still_blocks(
     kind.close()
 
 
-def test_the_server_socket_of_a_worker_is_one_for_programs(kind: Kind, running: Any) -> None:
+def test_the_server_socket_in_a_worker_is_an_ordinary_socket(kind: Kind, running: Any) -> None:
     """Handlers look at `server.socket` and at the socket of the request: they are the same."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -197,9 +199,7 @@ def test_the_server_socket_of_a_worker_is_one_for_programs(kind: Kind, running: 
         assert client.recv(10) == b"1"
 
 
-def test_a_get_request_of_the_programs_own_takes_datagrams(
-    strategy: str, kind: Kind, running: Any
-) -> None:
+def test_an_overridden_get_request_takes_datagrams(strategy: str, kind: Kind, running: Any) -> None:
     """Servers that want ancillary data or a larger buffer receive by themselves."""
 
     def get_request(self: Any) -> Any:
@@ -207,7 +207,11 @@ def test_a_get_request_of_the_programs_own_takes_datagrams(
         return (data.upper(), self.socket), address
 
     server = pool_of(
-        answer_who, strategy=strategy, base=kind.base, address=kind.address, get_request=get_request
+        echo_with_pid,
+        strategy=strategy,
+        base=kind.base,
+        address=kind.address,
+        get_request=get_request,
     )
     with running(server):
         client = kind.client(server)
@@ -215,9 +219,11 @@ def test_a_get_request_of_the_programs_own_takes_datagrams(
         assert client.recv(100).split()[0] == b"X"
 
 
-def test_datagrams_under_load_from_many_clients(strategy: str, kind: Kind, running: Any) -> None:
+def test_each_client_gets_its_own_answers_under_load(
+    strategy: str, kind: Kind, running: Any
+) -> None:
     """Nothing is answered twice, nothing to the wrong client."""
-    server = pool_of(answer_who, strategy=strategy, base=kind.base, address=kind.address)
+    server = pool_of(echo_with_pid, strategy=strategy, base=kind.base, address=kind.address)
     with running(server):
         clients = [kind.client(server) for _ in range(4)]
 

@@ -16,7 +16,7 @@ from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 
 @pytest.fixture(autouse=True)
-def takes_in_none() -> Iterator[None]:
+def takes_in_no_orphans() -> Iterator[None]:
     """The session's own attribute, which the leak check needs, is away for the test."""
     set_taking_in_orphans(0)
     yield
@@ -35,7 +35,7 @@ class SecondForkFails(System):
         return super().fork()
 
 
-def divided(body: Callable[[], object]) -> Callable[[], None]:
+def double_forking(body: Callable[[], object]) -> Callable[[], None]:
     """What divides itself; `body` runs in the new process, which then ends with 7."""
 
     def run() -> None:
@@ -46,16 +46,16 @@ def divided(body: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
-def test_the_new_process_is_a_child_of_who_takes_in_orphans() -> None:
+def test_the_new_process_is_a_child_of_the_subreaper() -> None:
     """And nobody is left in between."""
-    with taking_in_orphans(), child_running(divided(signal.pause)) as between:
+    with taking_in_orphans(), child_running(double_forking(signal.pause)) as between:
         assert between.exit_code() == 0
-        (newborn,) = children()
-        os.kill(newborn, signal.SIGKILL)
-        assert exit_code(newborn) == -signal.SIGKILL
+        (new,) = children()
+        os.kill(new, signal.SIGKILL)
+        assert exit_code(new) == -signal.SIGKILL
 
 
-def test_its_first_act_comes_when_it_is() -> None:
+def test_the_callback_runs_when_the_new_process_is_a_child_of_the_subreaper() -> None:
     """So whoever hears of it may wait for it, whatever becomes of the one that forked it."""
     master = os.getpid()
 
@@ -70,11 +70,11 @@ def test_its_first_act_comes_when_it_is() -> None:
 
     with taking_in_orphans(), child_running(run) as fork_server:
         assert fork_server.exit_code() == 0
-        (newborn,) = children()
-        assert exit_code(newborn) == 0
+        (new,) = children()
+        assert exit_code(new) == 0
 
 
-def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
+def test_an_error_of_the_second_fork_is_raised_by_double_fork() -> None:
     def run() -> None:
         with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
             double_fork(lambda: None, SecondForkFails())
@@ -84,7 +84,7 @@ def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
         assert fork_server.exit_code() == 0
 
 
-def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:
+def test_orphans_are_taken_in_until_the_last_block_ends() -> None:
     """Two pools in two threads of a program, say."""
     first, second = taking_in_orphans(), taking_in_orphans()
     with first:
@@ -98,7 +98,7 @@ def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:
     assert takes_in_orphans()
 
 
-def test_a_child_forked_meanwhile_begins_anew() -> None:
+def test_a_child_forked_meanwhile_starts_without_the_attribute() -> None:
     """The attribute is not inherited, so what is known of it must not be either."""
 
     def run() -> None:
@@ -111,7 +111,7 @@ def test_a_child_forked_meanwhile_begins_anew() -> None:
         assert child.exit_code() == 0
 
 
-def test_the_attribute_is_put_back_whenever_an_exception_comes(
+def test_the_attribute_is_restored_when_an_exception_interrupts_setting_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal handler's, while it is being set."""

@@ -12,13 +12,13 @@ from tests.support.children import children
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     answer,
+    answer_pid,
     idle_workers,
     pool_of,
     refuses,
     waiting_clients,
-    who,
 )
 from tests.support.programs import AT_ONCE, HOLDING, Program, first_word, orphans_end, program
 from tests.support.serving import start_serving
@@ -50,9 +50,9 @@ def test_rule_8_a_busy_worker_finishes_its_request_when_the_master_is_gone(
         with connect(address) as client:
             client.sendall(b"h")
             busy = first_word(client)
-            if strategy in STANDING:
+            if strategy in PERSISTENT:
                 it.workers(2)
-            workers = it.workers(2 if strategy in STANDING else 1)
+            workers = it.workers(2 if strategy in PERSISTENT else 1)
             os.kill(it.pid, signal.SIGKILL)
             it.ends()
             assert orphans_end(workers - {busy}, AT_ONCE)
@@ -65,7 +65,7 @@ def test_rule_8_a_busy_worker_finishes_its_request_when_the_master_is_gone(
 @pytest.mark.parametrize(
     "end", ["sys.exit(0)", "os._exit(0)", "raise ValueError('bug')", "os.execv('/bin/true', ['x'])"]
 )
-def test_rule_8_workers_end_when_the_program_leaves_without_closing(
+def test_rule_8_workers_end_when_the_program_exits_without_closing(
     end: str, elsewhere: Path
 ) -> None:
     """Django leaves by `sys.exit` and never closes; its reloader executes itself anew."""
@@ -132,19 +132,21 @@ def test_rule_8_two_pools_in_one_program_end_with_it_too(elsewhere: Path) -> Non
         assert refuses(addresses[1])
 
 
-def test_one_of_two_pools_frees_its_port_while_the_other_goes_on(running: Any, errors: Any) -> None:
+def test_one_of_two_pools_frees_its_port_while_the_other_keeps_serving(
+    running: Any, errors: Any
+) -> None:
     """A worker may not hold the listener of a pool that is not its own, whichever was first."""
-    first = pool_of(who)
+    first = pool_of(answer_pid)
     with running(first):
         before = idle_workers(first, 2)
-        second = pool_of(who)
+        second = pool_of(answer_pid)
         with running(second):
             idle_workers(second, 2)
             ask(first.server_address)
             os.kill(min(before), signal.SIGKILL)
             eventually(lambda: min(before) not in idle_workers(first, 2), what="replacement")
         assert refuses(second.server_address)
-        third = pool_of(who)
+        third = pool_of(answer_pid)
         thread = start_serving(third)
         idle_workers(third, 2)
     assert refuses(first.server_address)
@@ -154,7 +156,7 @@ def test_one_of_two_pools_frees_its_port_while_the_other_goes_on(running: Any, e
 
 
 @pytest.mark.parametrize("block", ["server.serve_forever()", "with server: server.serve_forever()"])
-def test_rule_9_ctrl_c_prints_one_traceback_at_most_and_leaves_nobody(
+def test_rule_9_ctrl_c_prints_at_most_one_traceback_and_leaves_no_process(
     strategy: str, block: str, elsewhere: Path
 ) -> None:
     """It reaches the workers too: they finish what they hold and say nothing."""
@@ -211,7 +213,7 @@ print("closed")
         assert it.errors() == ""
 
 
-def test_rule_9_ctrl_c_while_a_worker_is_born_does_not_hurt_it(running: Any) -> None:
+def test_rule_9_ctrl_c_while_a_worker_is_forked_does_not_kill_it(running: Any) -> None:
     """The signal comes between the fork and the worker's own handlers.
 
     The worker used to die of KeyboardInterrupt, with a traceback in the log.
@@ -220,21 +222,21 @@ def test_rule_9_ctrl_c_while_a_worker_is_born_does_not_hurt_it(running: Any) -> 
     hits = {hook: 0}
     parent = os.getpid()
 
-    def signal_the_newborn() -> None:
+    def signal_the_new_worker() -> None:
         if os.getpid() != parent and hits[hook] == 0 and active:
             os.kill(os.getpid(), signal.SIGINT)
 
     active = [True]
-    os.register_at_fork(after_in_child=signal_the_newborn)
+    os.register_at_fork(after_in_child=signal_the_new_worker)
     try:
-        with running(pool_of(who)) as server:
+        with running(pool_of(answer_pid)) as server:
             workers = idle_workers(server, 2)
             assert int(ask(server.server_address)) in workers
     finally:
         active.clear()
 
 
-def test_rule_9_a_programs_own_signal_handlers_do_not_run_in_workers(elsewhere: Path) -> None:
+def test_rule_9_signal_handlers_of_the_program_do_not_run_in_workers(elsewhere: Path) -> None:
     """One tests `os.getpid()`, another starts a thread that calls shutdown(): both would be wrong
     in a worker."""
     code = """
@@ -258,7 +260,7 @@ server.server_close()
             assert it.errors() == ""
 
 
-def test_rule_9_sigterm_to_a_worker_means_leave_after_the_request(
+def test_rule_9_a_worker_that_gets_sigterm_leaves_after_its_request(
     running: Any, held: Any, told: Told, gate: Any
 ) -> None:
     """A supervisor or an administrator ends one worker politely: no request is lost."""
@@ -274,6 +276,6 @@ def test_rule_9_sigterm_to_a_worker_means_leave_after_the_request(
 
 def test_no_worker_outlives_the_test_program(running: Any) -> None:
     """The plain case, with the numbers of all processes known."""
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         assert idle_workers(server, 2) <= children()
     assert children() == set()

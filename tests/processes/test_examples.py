@@ -104,7 +104,9 @@ def is_served(port: int, kind: socket.SocketKind) -> bool:
         ("group_server.py", "udp_client.py", socket.SOCK_DGRAM),
     ],
 )
-def test_server_and_client_talk(server: str, client: str, kind: socket.SocketKind) -> None:
+def test_the_example_client_gets_answers_from_the_example_server(
+    server: str, client: str, kind: socket.SocketKind
+) -> None:
     with serving(server, kind) as port:
         assert "Received: HELLO WORLD WITH TCP" in run(client, port, "hello world with TCP")
         assert "Received: AND AGAIN" in run(client, port, "and again")

@@ -31,9 +31,9 @@ from tests.support.children import (
 )
 from tests.support.clients import connections
 from tests.support.deadlines import Call, within
-from tests.support.molds import all_renewed, reforking_pool
+from tests.support.molds import reforking_pool, wait_until_renewed
 from tests.support.polling import eventually
-from tests.support.pools import Handler, answer, idle_workers, pool_of, waiting_clients, who
+from tests.support.pools import Handler, answer, answer_pid, idle_workers, pool_of, waiting_clients
 from tests.support.programs import fork_servers_among
 from tests.support.serving import start_serving
 from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
@@ -49,7 +49,7 @@ class Trap:
         self._told = told
         self._gate = gate
         self._is_set = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
-        self.fork_server = self.between = self.newborn = 0
+        self.fork_server = self.intermediate = self.child = 0
         """Who takes part, once it is `sprung`."""
 
         def holding(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ class Trap:
             "after the second fork": (System, "exit"),
             "before the first is collected": (fork, "_status_of"),
         }[point]
-        self._is_between = name != "_status_of"
+        self._is_intermediate = name != "_status_of"
         monkeypatch.setattr(owner, name, holding(getattr(owner, name)))
 
     def _spring(self) -> None:
@@ -82,12 +82,18 @@ class Trap:
     def sprung(self) -> bool:
         for line in self._told.so_far():
             held, above = map(int, line.split()[1:])
-            self.fork_server, self.between = (above, held) if self._is_between else (held, 0)
-            self.newborn = next(iter(children_of(self.between)), 0)
+            self.fork_server, self.intermediate = (
+                (above, held) if self._is_intermediate else (held, 0)
+            )
+            self.child = next(iter(children_of(self.intermediate)), 0)
         return bool(self.fork_server)
 
     def pid_of(self, part: str) -> int:
-        parts = {"fork_server": self.fork_server, "between": self.between, "newborn": self.newborn}
+        parts = {
+            "fork_server": self.fork_server,
+            "intermediate": self.intermediate,
+            "child": self.child,
+        }
         return parts[part]
 
     def kill(self, part: str) -> None:
@@ -127,13 +133,13 @@ def own_child() -> Iterator[Child]:
     child.dispose()
 
 
-def spring(server: Any, trap: Trap, birth: str) -> None:
+def spring(server: Any, trap: Trap, fork_kind: str) -> None:
     """Have a birth begun, as far as to the trap."""
-    if birth == "by the mold":
-        all_renewed(server)
+    if fork_kind == "by the mold":
+        wait_until_renewed(server)
     idle_workers(server, WORKERS)
     trap.set()
-    if birth != "of the mold":
+    if fork_kind != "of the mold":
         os.kill(min(server.active_children), signal.SIGKILL)
         eventually(lambda: trap.sprung, what="a birth")
     else:  # a client whom the worker that is held had seen waits until it comes back
@@ -141,46 +147,46 @@ def spring(server: Any, trap: Trap, birth: str) -> None:
             eventually(lambda: trap.sprung, what="a birth")
 
 
-def pool_with_births(birth: str) -> Any:
-    if birth == "by the fork_server":
-        return pool_of(who, workers=WORKERS)
-    return reforking_pool(who, after=WARM, workers=WORKERS)
+def pool_that_forks(fork_kind: str) -> Any:
+    if fork_kind == "by the fork_server":
+        return pool_of(answer_pid, workers=WORKERS)
+    return reforking_pool(answer_pid, after=WARM, workers=WORKERS)
 
 
-def nobody_else_is_left(server: Any, own: Child) -> None:
+def wait_until_nothing_else_is_left(server: Any, own: Child) -> None:
     """Every child is a worker that the master knows, or forks workers for it, or is our own."""
 
-    def strangers() -> list[tuple[int, str]]:
+    def unknown_children() -> list[tuple[int, str]]:
         rest = children() - server.active_children - {own.pid}
         return [(pid, state_of(pid)) for pid in rest - fork_servers_among(rest)]
 
     idle_workers(server, WORKERS)
-    eventually(lambda: not strangers(), what=f"end of {strangers()}")
+    eventually(lambda: not unknown_children(), what=f"end of {unknown_children()}")
 
 
-BIRTHS = ["by the fork_server", "by the mold", "of the mold"]
+FORKS = ["by the fork_server", "by the mold", "of the mold"]
 INTERRUPTIONS = [
     ("before the second fork", ["fork_server"]),
-    ("before the second fork", ["between"]),
-    ("before the second fork", ["fork_server", "between"]),
-    ("before the second fork", ["between", "fork_server"]),
+    ("before the second fork", ["intermediate"]),
+    ("before the second fork", ["fork_server", "intermediate"]),
+    ("before the second fork", ["intermediate", "fork_server"]),
     ("after the second fork", ["fork_server"]),
-    ("after the second fork", ["between"]),
-    ("after the second fork", ["newborn"]),
-    ("after the second fork", ["fork_server", "between"]),
-    ("after the second fork", ["fork_server", "newborn"]),
-    ("after the second fork", ["between", "newborn"]),
-    ("after the second fork", ["newborn", "between", "fork_server"]),
+    ("after the second fork", ["intermediate"]),
+    ("after the second fork", ["child"]),
+    ("after the second fork", ["fork_server", "intermediate"]),
+    ("after the second fork", ["fork_server", "child"]),
+    ("after the second fork", ["intermediate", "child"]),
+    ("after the second fork", ["child", "intermediate", "fork_server"]),
     ("before the first is collected", ["fork_server"]),
 ]
 
 
-@pytest.mark.parametrize("birth", BIRTHS)
+@pytest.mark.parametrize("fork_kind", FORKS)
 @pytest.mark.parametrize(
     ("point", "killed"), INTERRUPTIONS, ids=[f"{p}-{' '.join(k)}" for p, k in INTERRUPTIONS]
 )
-def test_a_birth_that_is_interrupted_leaves_nobody(
-    birth: str,
+def test_killing_any_process_of_a_double_fork_leaves_no_process(
+    fork_kind: str,
     point: str,
     killed: list[str],
     trap_at: Callable[[str], Trap],
@@ -191,22 +197,22 @@ def test_a_birth_that_is_interrupted_leaves_nobody(
 ) -> None:
     """A zombie in the master used to stay: who is killed between two forks has no other parent."""
     trap = trap_at(point)
-    with running(pool_with_births(birth)) as server:
-        spring(server, trap, birth)
+    with running(pool_that_forks(fork_kind)) as server:
+        spring(server, trap, fork_kind)
         for part in killed:
             trap.kill(part)
             assert has_ended(trap.pid_of(part))
         gate.open()
-        nobody_else_is_left(server, own_child)
+        wait_until_nothing_else_is_left(server, own_child)
         assert own_child.exit_code() == 7
     errors()
 
 
 @pytest.mark.parametrize("killed", [[], ["fork_server"]], ids=["stuck", "fork_server killed"])
 @pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
-@pytest.mark.parametrize("birth", BIRTHS)
-def test_whoever_keeps_a_birth_from_its_end_is_ended(
-    birth: str,
+@pytest.mark.parametrize("fork_kind", FORKS)
+def test_a_process_that_holds_up_a_double_fork_is_killed(
+    fork_kind: str,
     point: str,
     killed: list[str],
     trap_at: Callable[[str], Trap],
@@ -217,27 +223,27 @@ def test_whoever_keeps_a_birth_from_its_end_is_ended(
 ) -> None:
     """The gate stays closed, so the one in between never ends by itself."""
     trap = trap_at(point)
-    with running(pool_with_births(birth)) as server:
-        if birth == "by the mold":
-            all_renewed(server)
+    with running(pool_that_forks(fork_kind)) as server:
+        if fork_kind == "by the mold":
+            wait_until_renewed(server)
         idle_workers(server, WORKERS)
         monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.3)
         monkeypatch.setattr(mold_promotion, "FORK_TIMEOUT", 0.3)
-        if birth == "of the mold":
+        if fork_kind == "of the mold":
             server.prefork_settings = dataclasses.replace(
                 server.prefork_settings, start_timeout=0.3
             )
-        spring(server, trap, birth)
+        spring(server, trap, fork_kind)
         for part in killed:
             trap.kill(part)
-        eventually(lambda: not state_of(trap.between), what="end of the one in between")
-        nobody_else_is_left(server, own_child)
+        eventually(lambda: not state_of(trap.intermediate), what="end of the one in between")
+        wait_until_nothing_else_is_left(server, own_child)
         assert own_child.exit_code() == 7
     errors()
 
 
 @pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
-def test_a_server_that_stops_while_a_mold_is_forked_leaves_nobody(
+def test_a_server_that_stops_while_a_mold_is_forked_leaves_no_process(
     point: str,
     trap_at: Callable[[str], Trap],
     told: Told,
@@ -253,7 +259,7 @@ def test_a_server_that_stops_while_a_mold_is_forked_leaves_nobody(
 
     monkeypatch.setattr(MoldPromotion, "end", told_end)
     trap = trap_at(point)
-    server = pool_with_births("of the mold")
+    server = pool_that_forks("of the mold")
     thread = start_serving(server)
     spring(server, trap, "of the mold")
     stopping = Call(server.shutdown)

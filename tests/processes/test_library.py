@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.clients import ask
 from tests.support.deadlines import EXCHANGE, stretched
-from tests.support.pools import STANDING
+from tests.support.pools import PERSISTENT
 from tests.support.programs import program
 
 BEGIN = """
@@ -91,13 +91,13 @@ server = Server(("127.0.0.1", 0), Handler)
 
 
 @pytest.mark.parametrize("base", ["http.server.HTTPServer", "http.server.ThreadingHTTPServer"])
-def test_http_server(serving_program: Any, base: str, strategy: str) -> None:
+def test_an_http_server_may_have_a_pool(serving_program: Any, base: str, strategy: str) -> None:
     """The most common base class of all."""
     with serving_program(HTTP.format(base=base, body="pass")) as it:
         address = it.address()
         pids = {int(body) for body in get(address, connections=8)}
         assert it.pid not in pids
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
@@ -118,14 +118,14 @@ def test_rule_4_serve_forever_of_http_server_called_by_name(
         address = it.address()
         pids = {int(body) for body in get(address, connections=4)}
         assert it.pid not in pids
-        if ours and strategy in STANDING:
+        if ours and strategy in PERSISTENT:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
         assert it.rest() == "ended\n"
 
 
-def test_wsgi_server(serving_program: Any) -> None:
+def test_a_wsgi_server_may_have_a_pool(serving_program: Any) -> None:
     """The reference server; its environ says that there are many processes."""
     code = """
 from wsgiref.simple_server import WSGIServer, WSGIRequestHandler, make_server
@@ -155,7 +155,7 @@ server = make_server("127.0.0.1", 0, application, server_class=Server, handler_c
         assert it.errors() == ""
 
 
-def test_xmlrpc_server(serving_program: Any) -> None:
+def test_an_xmlrpc_server_may_have_a_pool(serving_program: Any) -> None:
     """Functions are registered after construction and before serving."""
     code = """
 from xmlrpc.server import SimpleXMLRPCServer
@@ -201,7 +201,7 @@ server = Server({address}, Handler)
 
 
 @pytest.mark.parametrize("base", ["TCPServer", "ThreadingTCPServer", "ForkingTCPServer"])
-def test_plain_servers(serving_program: Any, base: str) -> None:
+def test_each_documented_server_may_have_a_pool(serving_program: Any, base: str) -> None:
     """The pool in front of each documented combination."""
     code = STREAM.format(base=base, address=("127.0.0.1", 0))
     with serving_program(code) as it:

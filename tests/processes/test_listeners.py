@@ -19,13 +19,13 @@ from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
-    apart,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
+    serving_in_child,
     states,
     waiting_clients,
-    who,
 )
 from tests.support.serving import start_serving
 from tests.support.tls import ask_securely, wrapped
@@ -51,13 +51,13 @@ LISTENERS = [prepare_blocking, prepare_timeout, prepare_non_blocking, prepare_re
 
 
 @pytest.mark.parametrize("prepare", LISTENERS)
-def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any, running: Any) -> None:
+def test_rule_6_no_worker_blocks_in_accept(strategy: str, prepare: Any, running: Any) -> None:
     """After the selector says "ready" another worker may have taken the connection.
 
     Whoever then blocks in accept() is deaf when the server ends. Many workers and few clients make
     them lose the race often.
     """
-    server = pool_of(who, strategy=strategy, workers=4)
+    server = pool_of(answer_pid, strategy=strategy, workers=4)
     prepare(server.socket)
     with running(server):
         for _ in range(20):
@@ -85,7 +85,7 @@ def test_rule_6_connections_are_blocking_whatever_the_listener_is(
 
 def test_rule_6_the_master_sees_the_timeout_it_has_set(running: Any) -> None:
     """The listener's timeout is the program's own."""
-    server = pool_of(who)
+    server = pool_of(answer_pid)
     server.socket.settimeout(HANG)
     with running(server):
         ask(server.server_address)
@@ -129,7 +129,7 @@ class PipeServer(PreforkMixIn, BaseServer):
 
 
 @pytest.mark.one_queue
-def test_rule_6_requests_may_come_from_no_socket_at_all(
+def test_rule_6_requests_need_not_come_from_a_socket(
     strategy: str, told: Told, running: Any
 ) -> None:
     """Servers over serial lines, pipes and devices are derived from BaseServer."""
@@ -154,15 +154,13 @@ def test_rule_6_requests_may_come_from_no_socket_at_all(
         os.close(writer)
 
 
-def test_a_pool_that_is_no_socket_server_does_not_hurt_the_others(
-    strategy: str, running: Any
-) -> None:
+def test_a_pool_without_a_socket_does_not_harm_other_pools(strategy: str, running: Any) -> None:
     """Workers let go of the sockets of all other pools: this one has none to let go of."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
         other = PipeServer(reader, echo)
-        with running(other), running(pool_of(who, strategy=strategy)) as server:
+        with running(other), running(pool_of(answer_pid, strategy=strategy)) as server:
             for _ in range(3):
                 assert int(ask(server.server_address)) != os.getpid()
     finally:
@@ -178,21 +176,21 @@ def test_rule_7_a_listener_wrapped_in_tls_after_construction_is_served(
 ) -> None:
     """werkzeug, prometheus and the recipe for `http.server` wrap it just before they serve."""
     server = wrapped(pool_of(echo, strategy=strategy), certificate)
-    with apart(server):
+    with serving_in_child(server):
         for _ in range(6):
             assert ask_securely(server.server_address, certificate, b"secret") == b"secret"
 
 
-def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
+def test_rule_7_a_silent_tls_client_occupies_one_worker_only(
     certificate: tuple[str, str],
 ) -> None:
     """Its accept() waits for the handshake: no lock may be held meanwhile.
 
     The standard library stops as a whole here.
     """
-    server = wrapped(pool_of(who, workers=2), certificate)
+    server = wrapped(pool_of(answer_pid, workers=2), certificate)
     address = server.server_address
-    with apart(server) as master:
+    with serving_in_child(server) as master:
         workers = eventually(lambda: children_of(master), what="workers")
         with connect(address):
             answers = [int(ask_securely(address, certificate, b"")) for _ in range(12)]
@@ -207,7 +205,7 @@ def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(
     certificate: tuple[str, str], running: Any
 ) -> None:
     """It was idle, by its own word, while a mute client kept it for minutes."""
-    server = wrapped(pool_of(who, workers=2), certificate)
+    server = wrapped(pool_of(answer_pid, workers=2), certificate)
     with running(server):
         idle_workers(server, 2)
         with connect(server.server_address):
@@ -216,13 +214,13 @@ def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(
         assert [status.served for status in server.prefork_status()] == [0, 0]
 
 
-def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
+def test_rule_7_a_client_that_does_not_speak_tls_affects_no_other_client(
     strategy: str, certificate: tuple[str, str]
 ) -> None:
     """Port scanners and browsers on the wrong scheme meet every TLS port."""
     server = wrapped(pool_of(echo, strategy=strategy), certificate)
     address = server.server_address
-    with apart(server) as master:
+    with serving_in_child(server) as master:
         if strategy == "accept":
             eventually(lambda: len(children_of(master)) == 2, what="both workers")
         before = children_of(master)
@@ -235,7 +233,7 @@ def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
             assert children_of(master) == before
 
 
-def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anything(
+def test_rule_7_a_handshake_that_times_out_while_stopping_affects_no_other_client(
     held: Handler, told: Told, gate: Gate
 ) -> None:
     """A mute client in the backlog made the last worker leave without the ones behind it."""
@@ -281,13 +279,13 @@ def test_ipv6_and_unix_listeners_are_served(strategy: str, running: Any, short_p
 
 def test_workers_take_turns(running: Any) -> None:
     """One client after the other: no worker may do all the work while others sleep."""
-    with running(pool_of(who, workers=4)) as server:
+    with running(pool_of(answer_pid, workers=4)) as server:
         workers = idle_workers(server, 4)
         answers = {int(ask(server.server_address)) for _ in range(200)}
         assert answers == workers
 
 
-def test_what_was_borrowed_stays_open_however_the_loan_ends() -> None:
+def test_a_borrowed_descriptor_stays_open_when_its_borrower_is_deleted() -> None:
     """An exception that a signal handler raises may come before anybody can give it back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         borrowed = Borrowed(fileno=listener.fileno())

@@ -13,13 +13,13 @@ from tests.support.clients import ask, connect, datagram_socket, receive_all
 from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
+    answer_pid,
     idle_workers,
     pool_of,
     waiting_clients,
-    who,
 )
 from tests.support.serving import serving, start_serving
 
@@ -45,7 +45,7 @@ def test_each_call_serves_one_request_in_a_worker(
         assert early == b"", "nobody asked for the third one"
 
 
-def test_no_more_than_max_children_at_a_time(
+def test_handle_request_never_exceeds_max_children(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The full pool leaves the request in the backlog until there is a place, or time is over."""
@@ -67,10 +67,10 @@ def test_no_more_than_max_children_at_a_time(
         assert [receive_all(client) for client in clients] == [b"served 0", b"served 1"]
 
 
-def test_the_shorter_of_both_timeouts_counts(strategy: str) -> None:
+def test_the_shorter_of_both_timeouts_applies(strategy: str) -> None:
     """`timeout` and the socket's own."""
     for own, of_socket in ((0.02, None), (None, 0.02), (0.02, HANG), (HANG, 0.02)):
-        with pool_of(who, strategy=strategy, timeout=own) as server:
+        with pool_of(answer_pid, strategy=strategy, timeout=own) as server:
             server.handle_timeout = lambda: "timed out"
             server.socket.settimeout(of_socket)
             assert within(server.handle_request) == "timed out"
@@ -78,13 +78,13 @@ def test_the_shorter_of_both_timeouts_counts(strategy: str) -> None:
 
 def test_the_default_timeout_is_the_documented_one() -> None:
     """ForkingMixIn's 300 seconds."""
-    with pool_of(who) as server:
+    with pool_of(answer_pid) as server:
         assert server.timeout == 300
 
 
-def test_a_program_may_serve_one_request_first_and_then_for_ever(strategy: str) -> None:
+def test_handle_request_may_be_called_before_and_after_serve_forever(strategy: str) -> None:
     """And once more in the end."""
-    server = pool_of(who, strategy=strategy, timeout=stretched(EXCHANGE))
+    server = pool_of(answer_pid, strategy=strategy, timeout=stretched(EXCHANGE))
 
     def one() -> int:
         with connect(server.server_address) as client:
@@ -115,7 +115,7 @@ def serving_only(server: Any) -> Iterator[None]:
     eventually(lambda: server.collect_children() or not server.active_children, what="rest")
 
 
-def test_grace_is_counted_from_the_close(
+def test_graceful_timeout_is_counted_from_the_close(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """A worker of handle_request() has that long to finish, too; it used to have no time at all."""
@@ -138,7 +138,7 @@ def test_grace_is_counted_from_the_close(
         closing.result()
 
 
-def test_grace_also_bounds_what_came_after_a_first_run(
+def test_graceful_timeout_also_bounds_a_request_taken_after_a_first_run(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """The rule for the end is the same whatever was before."""
@@ -149,7 +149,7 @@ def test_grace_also_bounds_what_came_after_a_first_run(
         settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     with connect(server.server_address) as client:
         client.sendall(b"x")
@@ -160,7 +160,7 @@ def test_grace_also_bounds_what_came_after_a_first_run(
     assert "graceful_timeout" in caplog.text
 
 
-def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
+def test_the_end_of_an_earlier_run_does_not_shorten_the_time_of_a_later_request(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
@@ -171,7 +171,7 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
         settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     with server, connect(server.server_address) as client:
         client.sendall(b"x")
@@ -184,7 +184,7 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
         assert answer(client) == b"served x"
 
 
-def test_datagrams_one_by_one(strategy: str) -> None:
+def test_handle_request_serves_one_datagram(strategy: str) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         data, sock = request
         sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
@@ -199,7 +199,7 @@ def test_datagrams_one_by_one(strategy: str) -> None:
             assert int(pid) != os.getpid()
 
 
-def test_a_stop_asked_by_the_handler_does_not_end_a_later_run(strategy: str) -> None:
+def test_a_shutdown_under_handle_request_does_not_end_a_later_run(strategy: str) -> None:
     """In ForkingMixIn it has no effect under handle_request() either."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:

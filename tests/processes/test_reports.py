@@ -15,14 +15,14 @@ from tests.support.children import command_of
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
+    answer_pid,
     echo,
     idle_workers,
     messages,
     pool_of,
     states,
-    who,
 )
 
 
@@ -37,7 +37,7 @@ def test_status_says_what_each_worker_does(
         gate.wait()
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         with connect(server.server_address) as client:
             pid = int(told.wait_for(b"entered"))
@@ -51,7 +51,7 @@ def test_status_says_what_each_worker_does(
             assert busy.slot in (0, 1)
             gate.open()
             receive_all(client)
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
             [after] = [worker for worker in server.prefork_status() if worker.pid == pid]
             assert after.served == 1
@@ -85,7 +85,7 @@ def test_a_label_outside_of_a_worker_is_ignored() -> None:
     prefork.label("nobody hears this")
 
 
-def test_long_and_strange_labels_do_no_harm(running: Any, told: Told, gate: Gate) -> None:
+def test_long_and_strange_labels_are_harmless(running: Any, told: Told, gate: Gate) -> None:
     """They come from clients, in the end."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -101,7 +101,7 @@ def test_long_and_strange_labels_do_no_harm(running: Any, told: Told, gate: Gate
 
 
 def test_status_of_a_server_that_does_not_serve_is_empty() -> None:
-    with pool_of(who) as server:
+    with pool_of(answer_pid) as server:
         assert server.prefork_status() == []
     assert server.prefork_status() == []
 
@@ -169,17 +169,17 @@ def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:
         assert ask(server.server_address).decode() == command_of(os.getpid())
 
 
-def test_the_masters_title_is_the_programs_own(running: Any) -> None:
+def test_the_title_of_the_master_is_left_to_the_program(running: Any) -> None:
     """A library renames nobody else's process."""
     before = command_of(os.getpid())
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         ask(server.server_address)
         assert command_of(os.getpid()) == before
     assert command_of(os.getpid()) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_death_is_told_in_one_sentence(
+def test_a_death_is_reported_in_one_sentence(
     strategy: str, running: Any, told: Told, gate: Gate, errors: Any, number: signal.Signals
 ) -> None:
     """Which slot and process, how, what it was serving and for how long, what happens next."""
@@ -197,7 +197,7 @@ def test_a_death_is_told_in_one_sentence(
             assert receive_all(client) == b""
             port = client.getsockname()[1]
         [sentence] = eventually(errors, what="a sentence")
-    next_step = "replaced now" if strategy in STANDING else "not replaced"
+    next_step = "replaced now" if strategy in PERSISTENT else "not replaced"
     assert re.fullmatch(
         rf"Worker 0 \(pid {pid}\) was killed by {number.name} while serving "
         rf"127\.0\.0\.1:{port} and GET /big for \d+\.\d+ s; it is {next_step}\.",
@@ -205,7 +205,7 @@ def test_a_death_is_told_in_one_sentence(
     ), sentence
 
 
-def test_an_exit_in_the_middle_of_a_request_is_told_whatever_the_code(
+def test_an_exit_during_a_request_is_reported_whatever_the_exit_code(
     strategy: str, running: Any, errors: Any
 ) -> None:
     """`os._exit(0)` in a handler looks like a clean end, and is none: a request was lost."""
@@ -215,11 +215,13 @@ def test_an_exit_in_the_middle_of_a_request_is_told_whatever_the_code(
     assert "exited with code 0 while serving 127.0.0.1:" in sentence
 
 
-def test_a_quiet_life_is_a_quiet_log(strategy: str, running: Any, caplog: Any) -> None:
+def test_normal_operation_logs_nothing_above_debug(
+    strategy: str, running: Any, caplog: Any
+) -> None:
     """Nothing above DEBUG is said of workers that come and go as they should."""
     caplog.set_level(logging.DEBUG, "prefork")
     with running(pool_of(echo, strategy=strategy)) as server:
         for _ in range(5):
             ask(server.server_address, b"x")
-    told_of = [text for text in messages(caplog.records, logging.INFO) if "Thread" not in text]
-    assert told_of == []
+    logged = [text for text in messages(caplog.records, logging.INFO) if "Thread" not in text]
+    assert logged == []

@@ -14,7 +14,7 @@ from tests.support.deadlines import EXCHANGE, stretched
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 
 
-def test_each_request_takes_the_next_item_and_records_what_it_took() -> None:
+def test_each_request_takes_the_next_item_and_records_its_times() -> None:
     with scripted("scripted", workers=2) as script:
         for waits in ([0.0] * 9, [0.01, 0.02, 0.03, 0.04]):
             script.write([WorkItem(0, 0, wait) for wait in [*waits, 0.0]])

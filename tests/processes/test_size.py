@@ -17,13 +17,13 @@ from tests.support.deadlines import HANG, Call, stretched
 from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
     states,
     wait_for_turns,
     waiting_clients,
-    who,
 )
 from tests.support.programs import program, workers_here
 
@@ -69,7 +69,7 @@ def test_a_larger_max_children_takes_effect_at_once(
             receive_all(client)
 
 
-def test_a_smaller_max_children_retires_the_idle_ones_first(
+def test_a_smaller_max_children_retires_idle_workers_first(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     """A busy worker is never ended for it: its client gets the whole answer."""
@@ -88,7 +88,7 @@ def test_a_smaller_max_children_retires_the_idle_ones_first(
         assert busy in workers
 
 
-def test_busy_workers_that_are_too_many_leave_after_what_they_hold(
+def test_surplus_busy_workers_leave_after_their_request(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     """All are busy: the surplus goes one request later, and nobody is cut off."""
@@ -117,7 +117,7 @@ def test_max_children_below_one_still_serves(strategy: str, running: Any) -> Non
 
 def test_a_worker_that_dies_is_replaced_within_100_ms(running: Any, told: Told) -> None:
     """By the wake-up of its death, not at the next look around: the poll interval is for ever."""
-    server = pool_of(who, worker_started=lambda self: told.say("started", os.getpid()))
+    server = pool_of(answer_pid, worker_started=lambda self: told.say("started", os.getpid()))
     with running(server, poll_interval=None):
         workers = {int(told.wait_for(b"started")) for _ in range(2)}
         delays = []
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_is_replaced_within_100_ms(running: Any, told: Told) 
 @pytest.mark.usefixtures("errors")
 def test_workers_are_recycled_without_losing_a_request(running: Any) -> None:
     """Against leaks: after so many requests a worker makes room for a fresh one."""
-    server = pool_of(who, settings={"max_requests": 5, "max_requests_jitter": 3})
+    server = pool_of(answer_pid, settings={"max_requests": 5, "max_requests_jitter": 3})
     with running(server):
 
         def ask_often() -> list[int]:
@@ -151,7 +151,7 @@ def test_workers_are_recycled_without_losing_a_request(running: Any) -> None:
         idle_workers(server, 2)
 
 
-def test_recycling_one_worker_at_a_time_uses_the_jitter() -> None:
+def test_jitter_gives_workers_different_limits() -> None:
     """Not all workers may leave at the same time."""
     settings = Settings(max_requests=100, max_requests_jitter=50)
     drawn = {settings.drawn_max_requests() for _ in range(200)}
@@ -160,38 +160,38 @@ def test_recycling_one_worker_at_a_time_uses_the_jitter() -> None:
     assert len(drawn) > 10
 
 
-def test_a_crash_loop_is_slowed_down_and_the_server_lives(running: Any, errors: Any) -> None:
+def test_a_crash_loop_is_slowed_down_and_the_server_survives(running: Any, errors: Any) -> None:
     """Workers that die young are replaced later and later, and not a thousand times a second."""
-    births = Told()
+    starts = Told()
 
     def worker_started(self: Any) -> None:
-        births.say("born")
+        starts.say("born")
         if self.broken:
             os._exit(9)
 
-    server = pool_of(who, worker_started=worker_started, workers=1)
+    server = pool_of(answer_pid, worker_started=worker_started, workers=1)
     server.broken = False
     try:
         with running(server):
             [worker] = idle_workers(server, 1)
-            births.wait_for(b"born")
+            starts.wait_for(b"born")
             server.broken = True
             os.kill(worker, signal.SIGTERM)
-            births.wait_for(b"born")
+            starts.wait_for(b"born")
             assert has_ended(worker)
             turns = threading.Semaphore(0)
             server.service_actions = turns.release
             wait_for_turns(turns, 30)
-            assert len(births.so_far()) <= 1
+            assert len(starts.so_far()) <= 1
             server.broken = False
     finally:
-        births.close()
+        starts.close()
     errors()
 
 
 def test_the_request_queue_of_a_pool_is_long() -> None:
     """Clients wait in the backlog while workers are busy; 5 places would refuse them."""
-    server = pool_of(who)
+    server = pool_of(answer_pid)
     assert server.request_queue_size == 1024
     server.server_close()
 

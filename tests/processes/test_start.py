@@ -13,7 +13,7 @@ from tests.documented.kit import traced
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask
-from tests.support.pools import LOOPBACK, echo, idle_workers, pool_of, who
+from tests.support.pools import LOOPBACK, answer_pid, echo, idle_workers, pool_of
 from tests.support.serving import start_serving
 
 
@@ -24,7 +24,7 @@ def test_rule_1_a_pool_needs_no_init_of_the_mix_in(strategy: str, running: Any) 
         prefork_settings = Settings(strategy=strategy)  # type: ignore[arg-type]
 
         def __init__(self) -> None:
-            TCPServer.__init__(self, LOOPBACK, who)
+            TCPServer.__init__(self, LOOPBACK, answer_pid)
 
     assert "__init__" not in vars(PreforkMixIn)
     with running(Server()) as server:
@@ -33,7 +33,7 @@ def test_rule_1_a_pool_needs_no_init_of_the_mix_in(strategy: str, running: Any) 
 
 def test_rule_2_nothing_is_forked_before_the_loop_runs(strategy: str, running: Any) -> None:
     """Programs become daemons, give up root or wrap the socket between construction and serving."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     assert children() == set()
     assert server.active_children is None
     assert server.prefork_status() == []
@@ -58,7 +58,7 @@ def test_rule_2_what_is_set_after_construction_reaches_the_workers(
 
 def test_rule_2_max_children_may_be_set_on_the_instance(running: Any) -> None:
     """werkzeug sets it after the constructor has run, roundup on the class."""
-    server = pool_of(who, workers=1)
+    server = pool_of(answer_pid, workers=1)
     server.max_children = 3
     with running(server):
         idle_workers(server, 3)
@@ -72,7 +72,7 @@ def test_rule_3_serving_in_a_second_thread_leaves_every_signal_alone(
     The handlers, the mask and the wake-up descriptor belong to the program.
     """
     before = {n: signal.getsignal(n) for n in signal.valid_signals() if n != signal.SIGALRM}
-    with running(pool_of(who, strategy=strategy)) as server:
+    with running(pool_of(answer_pid, strategy=strategy)) as server:
         assert int(ask(server.server_address)) != os.getpid()
         after = {n: signal.getsignal(n) for n in before}
         assert after == before
@@ -81,7 +81,7 @@ def test_rule_3_serving_in_a_second_thread_leaves_every_signal_alone(
 
 def test_rule_3_replacements_are_forked_in_the_second_thread_too(running: Any) -> None:
     """Forking may not lean on the main thread at any time, not even for the later workers."""
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         for _ in range(3):
             first = idle_workers(server, 2)
             ask(server.server_address)
@@ -91,7 +91,7 @@ def test_rule_3_replacements_are_forked_in_the_second_thread_too(running: Any) -
                 second = idle_workers(server, 2)
 
 
-def test_rule_3_the_worker_takes_the_forking_thread_for_its_main_thread(running: Any) -> None:
+def test_rule_3_the_forking_thread_is_the_main_thread_of_the_worker(running: Any) -> None:
     """Handlers that use signals or `threading.main_thread()` must work in a worker."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -113,7 +113,7 @@ def test_rule_4_a_loop_bound_under_another_name_still_serves_with_the_pool(runni
         def serve_forever(self, poll_interval: float | None = 0.5) -> None:
             self.serve(0.01)
 
-    with running(Server(LOOPBACK, who)) as server:
+    with running(Server(LOOPBACK, answer_pid)) as server:
         workers = idle_workers(server, 2)
         assert int(ask(server.server_address)) in workers
 
@@ -127,7 +127,7 @@ def test_rule_4_a_loop_called_by_its_class_serves_with_the_pool(running: Any) ->
         def serve_forever(self, poll_interval: float | None = 0.5) -> None:
             TCPServer.serve_forever(self, 0.01)
 
-    with running(Server(LOOPBACK, who)) as server:
+    with running(Server(LOOPBACK, answer_pid)) as server:
         assert int(ask(server.server_address)) in idle_workers(server, 2)
 
 
@@ -265,7 +265,7 @@ def test_a_pool_serves_again_after_a_first_run(strategy: str) -> None:
 
     The second run used to take the leaving workers of the first for a failed start.
     """
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     for _ in range(3):
         thread = start_serving(server)
         assert int(ask(server.server_address)) != os.getpid()

@@ -15,16 +15,16 @@ from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
     answers_if_stopped,
-    gone,
     idle_workers,
     pool_of,
     refuses,
     served,
     states,
+    wait_until_gone,
     waiting_clients,
 )
 from tests.support.serving import start_serving
@@ -54,10 +54,10 @@ def test_clients_that_come_after_shutdown_are_served_before_the_listener_closes(
     gate.open()
     server = pool_of(held, strategy=strategy, workers=2, **kind)
     thread = start_serving(server)
-    if strategy in STANDING:
+    if strategy in PERSISTENT:
         workers = idle_workers(server, 2)
     thread.shut_down()
-    if strategy in STANDING:
+    if strategy in PERSISTENT:
         eventually(lambda: all(_ended(pid) for pid in workers), what="end of the idle workers")
     with waiting_clients(server.server_address, 5) as clients:
         within(server.server_close)
@@ -86,7 +86,7 @@ def test_a_worker_that_dies_while_stopping_loses_its_own_request_only(
     errors()
 
 
-def test_a_worker_at_its_limit_does_not_leave_those_behind_who_wait(
+def test_a_worker_at_its_limit_still_serves_the_backlog_when_the_server_stops(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
     """The only worker had its last request in hand when the server ended.
@@ -97,7 +97,7 @@ def test_a_worker_at_its_limit_does_not_leave_those_behind_who_wait(
     assert answers_if_stopped(server, told, gate, clients=4) == served(4)
 
 
-def test_sigterm_to_a_worker_while_stopping_loses_nobody(
+def test_sigterm_to_a_worker_while_stopping_loses_no_client(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
     """A service manager signals the master and its workers alike."""
@@ -111,7 +111,7 @@ def test_sigterm_to_a_worker_while_stopping_loses_nobody(
     assert answers == served(4)
 
 
-def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
+def test_clients_that_keep_connecting_cannot_delay_the_end_without_limit(
     strategy: str, kind: dict[str, Any]
 ) -> None:
     """Those who come later are left out at some point: the end must be reached."""
@@ -134,11 +134,11 @@ def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
         thread.shut_down()
         within(server.server_close)
         # The clients' last connections are refused or cut off by now, so they end.
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             assert states(server) == []
 
 
-def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
+def test_without_block_on_close_the_backlog_is_served_as_well(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
     """With `block_on_close = False` nobody waits for them, yet they empty the backlog."""
@@ -151,12 +151,12 @@ def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
         gate.open()
         assert [answer(client) for client in clients] == served(4)
     within(lambda: server.collect_children(blocking=True))
-    gone({pid})
+    wait_until_gone({pid})
     within(server.server_close)
 
 
 @pytest.mark.one_queue
-def test_sigterm_handled_by_the_program_drains_everybody(
+def test_sigterm_handled_by_the_program_drains_the_pool(
     strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
     """As a service manager ends it: the main thread serves, the handler only asks for the end."""

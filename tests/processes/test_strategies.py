@@ -16,11 +16,11 @@ from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
     waiting_clients,
-    who,
 )
 
 
@@ -32,7 +32,7 @@ def served_by(server: Any, count: int) -> list[int]:
 
 @pytest.mark.parametrize("strategy", ["accept", "handoff"])
 def test_with_fifo_idle_workers_take_turns(strategy: str, running: Any) -> None:
-    server = pool_of(who, strategy=strategy, workers=4)
+    server = pool_of(answer_pid, strategy=strategy, workers=4)
     with running(server):
         idle_workers(server, 4)
         shares = served_by(server, 400)
@@ -46,7 +46,7 @@ def test_with_lifo_few_workers_serve_most_requests(
     strategy: str, few: int, least: int, running: Any
 ) -> None:
     """So that the others can be retired; of 200, a fair share is 50 for each."""
-    server = pool_of(who, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
+    server = pool_of(answer_pid, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
         assert sum(served_by(server, 200)[:few]) >= least
@@ -63,8 +63,8 @@ def unused_workers(server: Any, count: int) -> set[int]:
     return eventually(unused, what=f"{count} workers that have served nothing")
 
 
-def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: Any) -> None:
-    server = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
+def test_fork_ahead_each_request_has_a_process_that_existed_before_it(running: Any) -> None:
+    server = pool_of(answer_pid, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(server):
         seen: set[int] = set()
         for _ in range(20):
@@ -75,7 +75,7 @@ def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: 
             seen.add(pid)
 
 
-def test_forked_ahead_there_are_never_more_than_max_children(
+def test_fork_ahead_there_are_never_more_than_max_children(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy="fork", workers=3, settings={"fork_ahead": 2})
@@ -87,7 +87,7 @@ def test_forked_ahead_there_are_never_more_than_max_children(
         assert [answer(client) for client in clients] == [b"served %d" % n for n in range(7)]
 
 
-def test_forked_ahead_what_waits_at_the_end_is_served_in_processes_of_its_own(
+def test_fork_ahead_each_request_in_the_backlog_has_its_own_process_at_the_end(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy="fork", workers=2, settings={"fork_ahead": 2})
@@ -144,7 +144,7 @@ def test_reuseport_clients_in_the_queues_of_slots_that_are_given_up_are_served(
 
 
 def test_reuseport_a_pool_that_grows_again_uses_all_its_listeners(running: Any) -> None:
-    server = pool_of(who, strategy="reuseport", workers=3)
+    server = pool_of(answer_pid, strategy="reuseport", workers=3)
     with running(server):
         idle_workers(server, 3)
         server.max_children = 1
@@ -160,7 +160,7 @@ def test_reuseport_a_pool_that_grows_again_uses_all_its_listeners(running: Any) 
         assert idle_workers(server, 3) == workers
 
 
-def test_reuseport_is_refused_where_there_is_no_such_thing(short_path: Path) -> None:
+def test_reuseport_is_refused_for_a_unix_socket(short_path: Path) -> None:
     address = str(short_path / "socket")
     server = pool_of(echo, base=PreforkUnixStreamServer, address=address)
     server.prefork_settings = type(server.prefork_settings)(strategy="reuseport")

@@ -17,11 +17,11 @@ from tests.support.pools import (
     Threaded,
     answer,
     answers_if_stopped,
-    gone,
     idle_workers,
     pool_of,
     served,
     states,
+    wait_until_gone,
     waiting_clients,
 )
 from tests.support.serving import start_serving
@@ -67,7 +67,7 @@ def base(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_a_worker_serves_side_by_side_in_threads(
+def test_a_worker_serves_concurrently_in_threads(
     base: Any, running: Any, told: Told, gate: Gate
 ) -> None:
     """Slow clients occupy threads and not whole workers."""
@@ -124,7 +124,7 @@ def test_a_full_worker_leaves_clients_to_the_others(
             assert all(receive_all(client).startswith(b"served") for client in clients)
 
 
-def test_without_a_bound_there_are_as_many_as_clients(
+def test_without_a_bound_there_are_as_many_threads_as_clients(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     """`threads = 0`, as the documented mix-in does it."""
@@ -168,10 +168,10 @@ def test_threads_finish_when_a_worker_gets_sigterm(
         os.kill(pid, signal.SIGTERM)
         gate.open()
         assert [receive_all(client) for client in clients] == served(3)
-        gone({pid})
+        wait_until_gone({pid})
 
 
-def test_an_error_in_a_thread_is_reported_and_counted_out(
+def test_an_error_in_a_thread_is_reported_and_frees_its_place(
     base: Any, running: Any, told: Told
 ) -> None:
     """The place of a request that failed is free again."""
@@ -207,7 +207,7 @@ def wait_until_served(server: Any, count: int) -> None:
     eventually(all_served, what=f"{count} served requests")
 
 
-def test_a_program_that_brings_requests_to_threads_itself_is_counted_too(
+def test_requests_in_threads_that_the_program_starts_itself_are_counted(
     held: Handler, told: Told, gate: Gate
 ) -> None:
     """Pools of threads are bolted on in process_request, with process_request_thread as the job."""
@@ -220,7 +220,7 @@ def test_a_program_that_brings_requests_to_threads_itself_is_counted_too(
     assert answers == served(3)
 
 
-def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told) -> None:
+def test_daemon_threads_are_not_waited_for_at_the_end(held: Handler, told: Told) -> None:
     """As documented: the end of the program does not wait for them."""
     server = pool_of(held, base=Threaded, workers=1, daemon_threads=True)
     thread = start_serving(server)
@@ -231,7 +231,7 @@ def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told) -> 
         assert answer(client) == b""
 
 
-def test_a_server_that_only_defines_the_method_has_no_threads(
+def test_a_server_that_only_defines_process_request_thread_has_no_threads(
     running: Any, held: Handler, gate: Gate
 ) -> None:
     """Mix-ins and proxies define everything; what serves a request decides."""
@@ -248,7 +248,7 @@ def test_a_server_that_only_defines_the_method_has_no_threads(
         assert states(server) == ["idle", "idle"]
 
 
-def test_with_the_strategy_fork_there_is_a_process_and_no_thread(running: Any) -> None:
+def test_with_the_strategy_fork_a_request_has_a_process_and_no_thread(running: Any) -> None:
     """Each request has a whole process: the thread in it would only cost."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -261,7 +261,7 @@ def test_with_the_strategy_fork_there_is_a_process_and_no_thread(running: Any) -
         assert {line.split()[1] for line in answers} == {b"1"}
 
 
-def test_datagrams_in_threads(running: Any, told: Told, gate: Gate) -> None:
+def test_a_worker_serves_datagrams_in_threads(running: Any, told: Told, gate: Gate) -> None:
     """Slow datagrams side by side within one worker."""
 
     class ThreadedUDP(PreforkMixIn, ThreadingMixIn, UDPServer):

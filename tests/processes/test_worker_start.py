@@ -16,10 +16,10 @@ from tests.support.clients import ask
 from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.pools import (
+    answer_pid,
     idle_workers,
     pool_of,
     refuses,
-    who,
 )
 from tests.support.serving import start_serving
 
@@ -30,7 +30,7 @@ def test_a_pool_that_cannot_start_says_why_and_leaves_nothing(errors: Any) -> No
     def worker_started(self: Any) -> None:
         raise ValueError("the database is not there")
 
-    server = pool_of(who, worker_started=worker_started)
+    server = pool_of(answer_pid, worker_started=worker_started)
     address = server.server_address
     with server, pytest.raises(StartError) as raised:
         within(lambda: server.serve_forever(0.01))
@@ -45,7 +45,7 @@ def test_a_pool_that_cannot_start_says_why_and_leaves_nothing(errors: Any) -> No
 
 
 @pytest.mark.parametrize("end", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
-def test_a_start_that_raises_what_is_no_exception_fails_as_well(
+def test_a_start_that_raises_a_base_exception_fails_as_well(
     end: BaseException, errors: Any
 ) -> None:
     """Configuration code likes to call `sys.exit()`."""
@@ -53,7 +53,10 @@ def test_a_start_that_raises_what_is_no_exception_fails_as_well(
     def worker_started(self: Any) -> None:
         raise end
 
-    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+    with (
+        pool_of(answer_pid, worker_started=worker_started) as server,
+        pytest.raises(StartError) as raised,
+    ):
         within(lambda: server.serve_forever(0.01))
     assert type(end).__name__ in str(raised.value)
     errors()
@@ -61,13 +64,13 @@ def test_a_start_that_raises_what_is_no_exception_fails_as_well(
 
 def test_a_start_that_ends_the_process_fails_as_well(errors: Any) -> None:
     """C libraries call exit() or crash."""
-    server = pool_of(who, worker_started=lambda self: os._exit(0))
+    server = pool_of(answer_pid, worker_started=lambda self: os._exit(0))
     with server, pytest.raises(StartError):
         within(lambda: server.serve_forever(0.01))
     errors()
 
 
-def test_a_start_that_hangs_is_ended_and_fails(caplog: Any, errors: Any) -> None:
+def test_a_start_that_hangs_is_killed_and_fails(caplog: Any, errors: Any) -> None:
     """Both may be killed in one moment: none may be forgotten, or closing would wait for ever."""
 
     def service_actions(self: Any) -> None:
@@ -75,7 +78,7 @@ def test_a_start_that_hangs_is_ended_and_fails(caplog: Any, errors: Any) -> None
         assert all(has_ended(pid) for pid in killed)
 
     server = pool_of(
-        who,
+        answer_pid,
         worker_started=lambda self: threading.Event().wait(),
         service_actions=service_actions,
         settings={"start_timeout": 0.05},
@@ -96,7 +99,7 @@ def test_a_server_that_could_not_start_may_try_again(errors: Any) -> None:
         if broken:
             raise ValueError("not yet")
 
-    server = pool_of(who, worker_started=worker_started)
+    server = pool_of(answer_pid, worker_started=worker_started)
     with pytest.raises(StartError):
         within(lambda: server.serve_forever(0.01))
     broken.clear()
@@ -121,7 +124,7 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
 
     # From the master, as it is by then.
     settings = {"fork_from": "master"}
-    with running(pool_of(who, worker_started=worker_started, settings=settings)) as server:
+    with running(pool_of(answer_pid, worker_started=worker_started, settings=settings)) as server:
         workers = idle_workers(server, 2)
         ask(server.server_address)
         broken.append(True)
@@ -166,7 +169,7 @@ def test_the_hooks_run_in_each_worker_before_and_after_its_requests(
 def test_the_hooks_run_for_a_forked_request_too(running: Any, told: Told) -> None:
     """The strategy may change, the program does not."""
     server = pool_of(
-        who,
+        answer_pid,
         strategy="fork",
         worker_started=lambda self: told.say("started", os.getpid()),
         worker_leaving=lambda self: told.say("leaving", os.getpid()),
@@ -177,15 +180,15 @@ def test_the_hooks_run_for_a_forked_request_too(running: Any, told: Told) -> Non
         assert told.wait_for(b"leaving") == pid
 
 
-def test_what_is_forked_for_each_request_has_a_process_of_its_own(running: Any) -> None:
+def test_with_the_strategy_fork_each_request_has_a_process_of_its_own(running: Any) -> None:
     """What a handler does to its process is undone by the end of it."""
-    with running(pool_of(who, strategy="fork", workers=3)) as server:
+    with running(pool_of(answer_pid, strategy="fork", workers=3)) as server:
         pids = {int(ask(server.server_address)) for _ in range(10)}
         assert len(pids) == 10
         assert os.getpid() not in pids
 
 
-def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any) -> None:
+def test_a_forked_request_sees_what_the_master_has_just_changed(running: Any) -> None:
     """The difference to workers that stand ready."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -197,7 +200,7 @@ def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any
             assert ask(server.server_address) == word
 
 
-def test_the_last_words_of_a_worker_are_heard_although_it_left_an_order_unread() -> None:
+def test_the_last_messages_of_a_worker_are_read_although_it_left_an_order_unread() -> None:
     """Its start failed just as it was told to leave: the kernel reports the unread order first,
     and that used to pass for the end of all news."""
     master, worker = Channel.pair()
@@ -216,7 +219,10 @@ def test_the_traceback_of_a_failed_start_may_contain_anything(errors: Any) -> No
     def worker_started(self: Any) -> None:
         raise ValueError("no such file: \udcff")
 
-    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+    with (
+        pool_of(answer_pid, worker_started=worker_started) as server,
+        pytest.raises(StartError) as raised,
+    ):
         within(lambda: server.serve_forever(0.01))
     assert "no such file: \\udcff" in str(raised.value)
     errors()

@@ -19,7 +19,7 @@ from prefork import (
 from tests.support.clients import connect, datagram_socket, receive_all
 from tests.support.pools import LOOPBACK
 
-Say = Callable[[bytes], bytes]
+Respond = Callable[[bytes], bytes]
 """What a handler does: from the request's bytes to the answer's."""
 
 
@@ -30,17 +30,17 @@ def kind_of(server: Any) -> str:
     return {(0, 1): "tcp", (0, 0): "udp", (1, 1): "unix", (1, 0): "unixgram"}[unix, streams]
 
 
-def handler_that(say: Say) -> type[BaseRequestHandler]:
+def handler_with(respond: Respond) -> type[BaseRequestHandler]:
     """A handler class for requests of any kind."""
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:
             if isinstance(self.request, tuple):
                 data, sock = self.request
-                if (answer := say(data)) and self.client_address:
+                if (answer := respond(data)) and self.client_address:
                     sock.sendto(answer, self.client_address)
             else:
-                self.request.sendall(say(self.request.recv(1000)))
+                self.request.sendall(respond(self.request.recv(1000)))
 
     return Handler
 
@@ -56,10 +56,10 @@ class Unix(UnixStreamServer):
 BASES: dict[str, Any] = {"tcp": Tcp, "udp": UDPServer, "unix": Unix, "unixgram": UnixDatagramServer}
 
 
-def member(kind: str, folder: Path, say: Say, base: Any = None) -> Any:
+def member(kind: str, folder: Path, respond: Respond, base: Any = None) -> Any:
     """A server of that kind, which listens."""
     address = LOOPBACK if kind in ("tcp", "udp") else str(folder / kind)
-    return (base or BASES[kind])(address, handler_that(say))
+    return (base or BASES[kind])(address, handler_with(respond))
 
 
 def kinds_for(strategy: str) -> list[str]:

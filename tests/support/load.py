@@ -12,7 +12,7 @@ from tests.support.pools import answer
 CLIENTS = 8
 
 
-class LoadSample:
+class ClientLoad:
     """Clients that ask again and again; whatever was no complete answer is noted."""
 
     def __init__(self, address: Any) -> None:

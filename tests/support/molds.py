@@ -16,7 +16,7 @@ def generations(server: Any) -> list[int]:
     return [status.generation for status in server.prefork_status()]
 
 
-def all_renewed(server: Any, generation: int = 1) -> None:
+def wait_until_renewed(server: Any, generation: int = 1) -> None:
     """Keep asking until every worker is of this generation at least."""
 
     def renewed() -> bool:

@@ -20,7 +20,7 @@ from tests.support.deadlines import ENDING, EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
-STANDING = ("accept", "handoff", "reuseport")
+PERSISTENT = ("accept", "handoff", "reuseport")
 """The strategies under which workers stand ready; under the other a request gets its own."""
 
 Handler = Callable[[Any, Any, Any], None]
@@ -50,7 +50,7 @@ def pool_of(
     return type("Pool", (base,), attributes)(address, handler)
 
 
-def who(request: Any, client_address: Any, server: Any) -> None:
+def answer_pid(request: Any, client_address: Any, server: Any) -> None:
     """A request handler that answers with the number of its process."""
     request.sendall(b"%d" % os.getpid())
 
@@ -108,7 +108,7 @@ def idle_workers(server: Any, count: int) -> set[int]:
     return eventually(all_idle, what=f"{count} idle workers ({states(server)} now)")
 
 
-def gone(pids: set[int], seconds: float = ENDING) -> None:
+def wait_until_gone(pids: set[int], seconds: float = ENDING) -> None:
     """Wait until no process with one of these numbers is left, not even a zombie."""
     eventually(lambda: not any(state_of(pid) for pid in pids), seconds, what="end of all workers")
 
@@ -182,7 +182,7 @@ def wait_for_turns(turns: threading.Semaphore, count: int) -> None:
 
 
 @contextlib.contextmanager
-def apart(server: Any) -> Iterator[int]:
+def serving_in_child(server: Any) -> Iterator[int]:
     """Serve in the main thread of a process of its own, in which no client has left its traces.
 
     Its number is the value of the block; at the end it is asked to drain and must leave with 0.
