@@ -1,4 +1,4 @@
-"""Advice from a server that runs, read from another thread than its loop's."""
+"""Advice from the readings of a running server, taken in another thread than that of its loop."""
 
 import contextlib
 import time
@@ -25,7 +25,7 @@ BURNT = 0.01
 
 
 def burn(request: Any, client_address: Any, server: Any) -> None:
-    """A request handler that computes for 10 ms, however long that takes."""
+    """A request handler that uses 10 ms of CPU time."""
     request.recv(10)
     began = time.thread_time()
     while time.thread_time() < began + BURNT:
@@ -34,21 +34,21 @@ def burn(request: Any, client_address: Any, server: Any) -> None:
 
 
 def in_the_system(reading: PoolReading) -> tuple[int, int]:
-    """Requests that are in hand, and those that wait."""
+    """The numbers of requests in flight and of clients that wait."""
     return sum(worker.in_flight for worker in reading.workers), reading.depth.waiting
 
 
-def two_readings(server: Any, in_hand: int, waiting: int) -> tuple[PoolReading, PoolReading]:
-    """Of a pool in which so many requests are in hand and wait, and nothing moves any more."""
+def two_readings(server: Any, in_flight: int, waiting: int) -> tuple[PoolReading, PoolReading]:
+    """Wait until the pool is in that state and its workers use no CPU time; read it twice."""
 
     def take() -> tuple[PoolReading, PoolReading] | None:
         before, after = server.prefork_reading(), server.prefork_reading()
-        at_rest = [w.cpu for w in before.workers] == [w.cpu for w in after.workers]
-        if not at_rest or in_the_system(before) != (in_hand, waiting):
+        idle = [w.cpu for w in before.workers] == [w.cpu for w in after.workers]
+        if not idle or in_the_system(before) != (in_flight, waiting):
             return None
-        return before, after._replace(cpu=before.cpu)  # what others do on this machine is not known
+        return before, after._replace(cpu=before.cpu)  # without the load of other programs
 
-    found = eventually(take, what="clients at their places")
+    found = eventually(take, what=f"{in_flight} requests in flight and {waiting} waiting clients")
     assert found is not None
     return found
 
@@ -81,7 +81,7 @@ def test_advice_for_handlers_that_wait_is_enough_workers_for_all_concurrent_clie
     address = ("127.0.0.1", 0) if base is PreforkTCPServer else str(short_path / "server")
     server = pool_of(held, strategy=strategy, base=base, address=address)
     with running(server), waiting_clients(server.server_address, 12):
-        before, after = two_readings(server, in_hand=2, waiting=10)
+        before, after = two_readings(server, in_flight=2, waiting=10)
         found = advise(before, after)
         assert 12 < found.max_children <= 22
         assert "10 clients waited" in found.reasons[0]
@@ -96,7 +96,7 @@ def test_threads_are_advised_where_memory_has_no_room_for_more_workers(
 ) -> None:
     server = pool_of(held, base=Threaded, workers=1, settings={"threads": 2})
     with running(server), waiting_clients(server.server_address, 6):
-        before, after = two_readings(server, in_hand=2, waiting=4)
+        before, after = two_readings(server, in_flight=2, waiting=4)
         found = advise(before, after, memory=after.workers[0].memory)
         assert found.max_children == 1
         assert 6 <= found.threads <= 13
@@ -109,7 +109,7 @@ def test_clients_at_each_listener_of_reuseport_are_counted(running: Running, hel
         with waiting_clients(server.server_address, 12):
             eventually(
                 lambda: sum(in_the_system(server.prefork_reading())) == 12,
-                what="twelve clients in all",
+                what="twelve clients in total",
             )
 
 
@@ -123,7 +123,7 @@ def test_clients_of_all_members_of_a_group_are_counted(
     with running(group), contextlib.ExitStack() as stack:
         for member in (web, admin):
             stack.enter_context(waiting_clients(member.server_address, 3))
-        two_readings(group, in_hand=1, waiting=5)
+        two_readings(group, in_flight=1, waiting=5)
 
 
 def test_a_reading_is_empty_before_the_pool_starts_and_in_a_worker(running: Running) -> None:

@@ -1,4 +1,4 @@
-"""How many wait at a listener, as any user can read it while every worker is busy."""
+"""How many clients wait at a listener, read without privileges while every worker is busy."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ QUEUED = 37
 
 
 def as_unprivileged_user(told: Told, read: Callable[[], Depth]) -> Depth:
-    """What an unprivileged process reads."""
+    """The depth that an unprivileged process reads."""
 
     def body() -> None:
         if os.getuid() == 0:
@@ -54,14 +54,14 @@ def listener(request: pytest.FixtureRequest, short_path: Path) -> Iterator[socke
         try:
             sock.bind(address)
         except OSError as error:
-            pytest.skip(f"there is no such address here: {error}")
+            pytest.skip(f"no such address on this machine: {error}")
         sock.listen(50)
         yield sock
 
 
 @contextlib.contextmanager
 def queued(listener: socket.socket, count: int) -> Iterator[None]:
-    """So many clients that have connected, and wait."""
+    """Clients that have connected and wait, *count* of them."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(socket.socket(listener.family, listener.type))
@@ -103,7 +103,7 @@ def test_a_full_tcp_backlog_holds_one_more_than_its_limit_and_counts_rejected_cl
         late = stack.enter_context(socket.socket())
         late.setblocking(False)
         late.connect_ex(listener.getsockname())
-        # The kernel has dealt with it before connect(2) returns: this is the loopback device.
+        # On the loopback device, the kernel has handled the SYN before connect(2) returns.
         assert depth(listener.fileno()) == Depth(3, 2, 1)
 
 
@@ -120,7 +120,7 @@ def test_a_full_unix_backlog_rejects_no_client(short_path: Path) -> None:
 
 @pytest.fixture
 def datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A UDP socket, and one that sends to it."""
+    """A UDP socket, and another one connected to it."""
     with socket.socket(type=socket.SOCK_DGRAM) as server:
         server.bind(LOOPBACK)
         with socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -135,9 +135,9 @@ def test_waiting_datagrams_are_counted_by_the_memory_that_they_take(
     server, client = datagrams
     for _ in range(QUEUED + 1):
         client.send(bytes(length))
-    server.recv(length)  # a part of its memory is still charged for then, in SO_MEMINFO
+    server.recv(length)  # SO_MEMINFO still charges a part of its memory afterwards
     found = as_unprivileged_user(told, lambda: depth(server.fileno()))
-    # Before Linux 6.3 the smallest took a twelfth less.
+    # Before Linux 6.3, the smallest datagrams took a twelfth less.
     assert QUEUED - 3 <= found.waiting <= QUEUED + 1
     assert found.limit == server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // charge(length)
     assert found.dropped == 0
@@ -208,7 +208,7 @@ def test_without_netlink_a_unix_backlog_is_unknown_and_udp_is_read_from_the_sock
     short_path: Path,
     datagrams: tuple[socket.socket, socket.socket],
 ) -> None:
-    """As in a sandbox that forbids such sockets, or for a socket of another network namespace."""
+    """A sandbox may forbid netlink, and a socket may be of another network namespace."""
     monkeypatch.setattr(sockdiag, "_SOCK_DIAG", 255)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(short_path / "server"))

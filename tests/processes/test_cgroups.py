@@ -1,4 +1,4 @@
-"""The limits of a cgroup, as the kernel sets them: only where this user may make one."""
+"""Limits of a real cgroup as the kernel shows them; skipped where this user cannot make one."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ TAKEN = 20 * MB
 
 @contextlib.contextmanager
 def cgroup(controller: str, limits: dict[str, str]) -> Iterator[Path]:
-    """A cgroup below our own with those of the limits that this version knows."""
+    """A cgroup below our own, with those of the limits that this cgroup version has."""
     with contextlib.ExitStack() as stack:
         try:
             folder = folders(controller)[0] / f"prefork-test-{os.getpid()}"
@@ -30,9 +30,9 @@ def cgroup(controller: str, limits: dict[str, str]) -> Iterator[Path]:
             for name in known:
                 (folder / name).write_text(limits[name])
         except (OSError, IndexError) as error:
-            pytest.skip(f"no cgroup can be made here: {error}")
+            pytest.skip(f"cannot make a cgroup: {error}")
         if not known:
-            pytest.skip(f"the controller {controller} is not delegated to the cgroups below ours")
+            pytest.skip(f"the controller {controller} is not delegated to child cgroups")
         yield folder
 
 

@@ -1,4 +1,4 @@
-"""Rule 10, and the ends of a pool: close, shutdown and stop, early, late, twice and by anybody."""
+"""Rule 10, and the other ways to end a pool: close, shutdown and stop, from anywhere and twice."""
 
 import os
 import select
@@ -43,7 +43,7 @@ def test_rule_10_a_server_that_never_served_can_be_closed_twice(strategy: str) -
 def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(strategy: str) -> None:
     """werkzeug and others close first and stop the loop later, or never.
 
-    The loop used to watch the number of a descriptor that was closed by then: 100 % CPU.
+    The loop used to watch the number of the closed descriptor, at 100 % CPU.
     """
     turns = threading.Semaphore(0)
     server = pool_of(answer_pid, strategy=strategy)
@@ -53,12 +53,12 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
     within(server.server_close)
     assert not server.active_children
     assert children() == set()
-    wait_for_turns(turns, 3)  # whatever was under way is over after some turns
+    wait_for_turns(turns, 3)  # the closing itself may take some turns
     before = cpu_seconds(os.getpid())
     wait_for_turns(turns, 10)
     used = cpu_seconds(os.getpid()) - before
-    turns_at_once = sum(turns.acquire(blocking=False) for _ in range(1000))
-    assert turns_at_once < 10, "the loop spins"
+    turns_since = sum(turns.acquire(blocking=False) for _ in range(1000))
+    assert turns_since < 10, "the loop spins"
     assert used < 0.3
     thread.shut_down()
     assert thread.raised is None
@@ -69,7 +69,7 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
 def test_rule_10_a_with_block_leaves_nothing_even_if_all_is_closed_already(
     strategy: str, closed_already: bool
 ) -> None:
-    """The documented way to hold a server; some programs close it in the block as well."""
+    """This is the documented way to use a server; some programs also close it in the block."""
     with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server)
         ask(server.server_address)
@@ -82,7 +82,7 @@ def test_rule_10_a_with_block_leaves_nothing_even_if_all_is_closed_already(
 
 
 def test_rule_10_the_object_may_be_initialized_again_and_serve_again(strategy: str) -> None:
-    """Patroni re-initialises its server object when the configuration changes."""
+    """Patroni calls `__init__` again when its configuration changes."""
     server = pool_of(answer_pid, strategy=strategy)
     for _ in range(2):
         old = server.server_address
@@ -94,10 +94,10 @@ def test_rule_10_the_object_may_be_initialized_again_and_serve_again(strategy: s
 
 
 def test_rule_10_the_object_may_get_a_new_socket_and_serve_again(strategy: str) -> None:
-    """websocket servers replace `self.socket` between two runs."""
+    """Some websocket servers replace `self.socket` between two runs."""
 
     class Other(TCPServer):
-        allow_reuse_port = True  # what a pool server does by itself under reuseport
+        allow_reuse_port = True  # a pool server with reuseport sets this itself
 
     server = pool_of(answer_pid, strategy=strategy)
     with serving(server):
@@ -110,7 +110,7 @@ def test_rule_10_the_object_may_get_a_new_socket_and_serve_again(strategy: str) 
 
 
 def test_rule_10_a_socket_replaced_between_runs_frees_the_old_port(strategy: str) -> None:
-    """Whoever takes a new port between two runs expects the old one to be free."""
+    """A program that takes a new port between two runs expects the old one to be free."""
     server = pool_of(answer_pid, strategy=strategy)
     old = server.server_address
     thread = start_serving(server)
@@ -125,8 +125,8 @@ def test_rule_10_a_socket_replaced_between_runs_frees_the_old_port(strategy: str
 
 @pytest.mark.one_queue
 def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: str) -> None:
-    """Explicit `HTTPServer.server_close(self)` skips the mix-in: still, nobody may be left
-    who keeps the port while no one answers on it."""
+    """`HTTPServer.server_close(self)` skips the mix-in: still, no worker may keep the port open
+    without serving it."""
     server = pool_of(answer_pid, strategy=strategy)
     thread = start_serving(server)
     ask(server.server_address)
@@ -141,7 +141,7 @@ def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: s
 def test_closing_waits_for_requests_in_flight(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """`block_on_close` is documented to mean that."""
+    """This is the documented meaning of `block_on_close`."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
@@ -149,8 +149,8 @@ def test_closing_waits_for_requests_in_flight(
         told.wait_for(b"entered")
         thread.shut_down()
         closing = Call(server.server_close)
-        # The listener closes first, so that new clients are told at once. Asked without a client,
-        # who might just be in time, and be served.
+        # The listener closes first, so that new clients are refused at once. The test does not
+        # probe it by connecting, because a client that is just in time is served.
         if strategy == "fork":
             eventually(lambda: server.fileno() < 0, what="closed listener")
             assert refuses(server.server_address)
@@ -197,7 +197,7 @@ def test_graceful_timeout_bounds_the_wait_and_kills_the_remaining_workers(
 def test_graceful_timeout_bounds_the_wait_even_when_more_clients_wait(
     strategy: str, held: Handler, told: Told
 ) -> None:
-    """The next one from the backlog would hang as well: the graceful_timeout is for all of them."""
+    """The next request would hang as well: graceful_timeout limits all of them together."""
     server = pool_of(held, strategy=strategy, workers=1, settings={"graceful_timeout": 0.1})
     thread = start_serving(server)
     with connect(server.server_address), connect(server.server_address):
@@ -211,7 +211,7 @@ def test_graceful_timeout_bounds_the_wait_even_when_more_clients_wait(
 
 
 def test_shutdown_from_a_handler_ends_the_server(strategy: str) -> None:
-    """A "quit" command calls `self.server.shutdown()`; in a worker that must reach the master."""
+    """A "quit" command calls `self.server.shutdown()` in a worker; that must reach the master."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         server.shutdown()
@@ -228,7 +228,7 @@ def test_shutdown_from_a_thread_of_a_handler_ends_the_server(strategy: str) -> N
     """The well-known recipe: `Thread(target=self.server.shutdown).start()`."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        within(server.shutdown)  # calls it in a thread
+        within(server.shutdown)  # within() calls it in a thread
         request.sendall(b"bye")
 
     with pool_of(handler, strategy=strategy) as server:
@@ -238,7 +238,7 @@ def test_shutdown_from_a_thread_of_a_handler_ends_the_server(strategy: str) -> N
 
 
 def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> None:
-    """Very common in the wild, for want of a documented way to stop from inside."""
+    """Many programs set it, since there is no documented way to stop from a handler."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         server._BaseServer__shutdown_request = True
@@ -254,7 +254,7 @@ def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> Non
 def test_a_second_shutdown_from_a_handler_does_not_end_the_next_run(
     strategy: str, gate: Gate, told: Told
 ) -> None:
-    """Two clients say "quit" at the same time; then the program serves again."""
+    """Two clients send "quit" at the same time; then the program serves again."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         command = request.recv(10)
@@ -274,7 +274,7 @@ def test_a_second_shutdown_from_a_handler_does_not_end_the_next_run(
             thread.wait_until_it_ended()
             gate.let_through()
             assert receive_all(client) == b"done"
-            # The second demand has been sent by now: that worker's end shows it.
+            # When its worker has ended, the second request to shut down has been sent.
         eventually(lambda: len(workers_here()) < 2 or _all_zombies(), what="end of the worker")
         thread = start_serving(server)
         try:
@@ -290,7 +290,7 @@ def _all_zombies() -> bool:
 
 
 def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
-    """Signal handlers, watchdogs and `finally` blocks all call it."""
+    """Signal handlers, watchdogs and `finally` blocks all may call it."""
     with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server, None)
         ask(server.server_address)
@@ -300,9 +300,9 @@ def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
 
 
 def test_shutdown_returns_at_once_even_if_the_poll_interval_is_long(strategy: str) -> None:
-    """Test suites pay for the poll interval with each server they stop."""
+    """Otherwise a test suite would wait for the poll interval with each server that it stops."""
     with pool_of(answer_pid, strategy=strategy) as server:
-        thread = start_serving(server, None)  # for ever: only a wake-up can end it
+        thread = start_serving(server, None)  # without a poll interval, only a wake-up ends it
         ask(server.server_address)
         thread.shut_down()
 
@@ -311,9 +311,10 @@ def test_shutdown_returns_at_once_even_if_the_poll_interval_is_long(strategy: st
 def test_a_listener_shared_with_another_program_is_blocking_again_after_the_run(
     strategy: str,
 ) -> None:
-    """A reloader or a service manager holds the same open socket: it must not stay non-blocking.
+    """A reloader or a service manager may hold the same open socket: it must be blocking again.
 
-    While the pool serves it is: that one may take the client for whom a worker was woken.
+    It is non-blocking while the pool serves: the other program may take the client for which a
+    worker was woken.
     """
     server = pool_of(answer_pid, strategy=strategy)
     copy = os.dup(server.fileno())
@@ -343,7 +344,7 @@ def test_prefork_stop_lets_workers_finish(
 
 
 def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, told: Told) -> None:
-    """The second Ctrl-C."""
+    """The program does this at the second Ctrl-C."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
@@ -357,7 +358,7 @@ def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, to
 def test_closing_in_a_worker_does_not_close_the_servers_listener(
     strategy: str, running: Any
 ) -> None:
-    """A handler that calls `server_close()` ends its own process's part, at the most."""
+    """A handler that calls `server_close()` closes no more than its own process's copy."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(request.recv(10))
@@ -371,7 +372,7 @@ def test_closing_in_a_worker_does_not_close_the_servers_listener(
 
 
 def test_no_worker_is_left_when_the_server_was_never_closed() -> None:
-    """Django leaves by `sys.exit` without closing: the end of the loop lets the workers go."""
+    """Django exits by `sys.exit` without closing: workers leave when the loop ends."""
     server = pool_of(echo)
     thread = start_serving(server)
     workers = idle_workers(server, 2)
@@ -382,7 +383,7 @@ def test_no_worker_is_left_when_the_server_was_never_closed() -> None:
 
 @pytest.mark.parametrize("fork_from", ["auto", "master"])
 def test_the_port_of_a_server_that_starts_later_becomes_free(fork_from: str, running: Any) -> None:
-    """Both were made before either served: the processes of the first have a copy of both."""
+    """Both servers exist before the first one serves, so its processes inherit both listeners."""
     second = pool_of(answer_pid)
     with running(pool_of(answer_pid, settings={"fork_from": fork_from})) as first:
         idle_workers(first, 2)

@@ -1,4 +1,4 @@
-"""Forking a process that becomes somebody else's child, and taking it in."""
+"""`double_fork()`, and the subreaper attribute that makes the new process a child of the master."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 @pytest.fixture(autouse=True)
 def takes_in_no_orphans() -> Iterator[None]:
-    """The session's own attribute, which the leak check needs, is away for the test."""
+    """Clear the attribute of the test process, which the leak check needs, during the test."""
     set_taking_in_orphans(0)
     yield
     set_taking_in_orphans(1)
 
 
 class SecondForkFails(System):
-    """There is room for one more process, and no more."""
+    """A system with room for one more process only."""
 
     forks = 0
 
@@ -36,7 +36,7 @@ class SecondForkFails(System):
 
 
 def double_forking(body: Callable[[], object]) -> Callable[[], None]:
-    """What divides itself; `body` runs in the new process, which then ends with 7."""
+    """A function that forks twice; the new process runs *body* and exits with 7."""
 
     def run() -> None:
         if double_fork(lambda: None):
@@ -47,16 +47,16 @@ def double_forking(body: Callable[[], object]) -> Callable[[], None]:
 
 
 def test_the_new_process_is_a_child_of_the_subreaper() -> None:
-    """And nobody is left in between."""
-    with taking_in_orphans(), child_running(double_forking(signal.pause)) as between:
-        assert between.exit_code() == 0
+    """The intermediate process has ended by then."""
+    with taking_in_orphans(), child_running(double_forking(signal.pause)) as intermediate:
+        assert intermediate.exit_code() == 0
         (new,) = children()
         os.kill(new, signal.SIGKILL)
         assert exit_code(new) == -signal.SIGKILL
 
 
 def test_the_callback_runs_when_the_new_process_is_a_child_of_the_subreaper() -> None:
-    """So whoever hears of it may wait for it, whatever becomes of the one that forked it."""
+    """So the master may wait for it, even if the process that forked it has died."""
     master = os.getpid()
 
     def prepare() -> None:
@@ -85,7 +85,7 @@ def test_an_error_of_the_second_fork_is_raised_by_double_fork() -> None:
 
 
 def test_orphans_are_taken_in_until_the_last_block_ends() -> None:
-    """Two pools in two threads of a program, say."""
+    """Two pools may run in two threads of a program."""
     first, second = taking_in_orphans(), taking_in_orphans()
     with first:
         with second:
@@ -99,7 +99,7 @@ def test_orphans_are_taken_in_until_the_last_block_ends() -> None:
 
 
 def test_a_child_forked_meanwhile_starts_without_the_attribute() -> None:
-    """The attribute is not inherited, so what is known of it must not be either."""
+    """It does not inherit the attribute, and so must not inherit the count of open blocks."""
 
     def run() -> None:
         assert not takes_in_orphans()
@@ -114,7 +114,7 @@ def test_a_child_forked_meanwhile_starts_without_the_attribute() -> None:
 def test_the_attribute_is_restored_when_an_exception_interrupts_setting_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A signal handler's, while it is being set."""
+    """A signal handler may raise at any moment."""
     change = prctl.take_in_orphans
 
     def interrupted(flag: bool) -> None:
