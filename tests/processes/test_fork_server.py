@@ -1,4 +1,4 @@
-"""Which process workers are forked from."""
+"""The process that workers are forked from: the master or its fork server."""
 
 import errno
 import logging
@@ -42,7 +42,7 @@ from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 @pytest.fixture
 def takes_in_no_orphans() -> Any:
-    """The session's own attribute, which the leak check needs, is away for the test."""
+    """Clear the attribute of the test process, which the leak check needs, during the test."""
     set_taking_in_orphans(0)
     yield
     set_taking_in_orphans(1)
@@ -56,7 +56,7 @@ def parent_of(pid: int) -> int:
 def test_workers_of_a_master_with_threads_are_forked_elsewhere_and_are_its_children(
     strategy: str, running: Any, takes_in_no_orphans: None
 ) -> None:
-    """Otherwise nobody could wait for them, nor tell how they ended."""
+    """Otherwise the master could not wait for them or tell how they ended."""
     with running(pool_of(answer_pid, strategy=strategy, workers=3)) as server:
         workers = idle_workers(server, 3)
         assert workers_here() == workers
@@ -66,14 +66,14 @@ def test_workers_of_a_master_with_threads_are_forked_elsewhere_and_are_its_child
     assert not fork_servers_here()
 
 
-def replaced(server: Any, victim: int) -> None:
-    eventually(lambda: victim not in server.active_children, what="its end")
+def wait_for_replacement(server: Any, victim: int) -> None:
+    eventually(lambda: victim not in server.active_children, what="end of the worker")
     idle_workers(server, 2)
 
 
 @pytest.mark.parametrize("flag", [0, 1])
 def test_the_subreaper_attribute_of_the_master_is_left_as_it_was(running: Any, flag: int) -> None:
-    """A program may have set it itself; and nobody would collect what it did not ask for."""
+    """A program may have set it itself; one that has not does not reap orphans."""
     set_taking_in_orphans(flag)
     try:
         with running(pool_of(answer_pid)) as server:
@@ -87,14 +87,14 @@ def test_the_subreaper_attribute_of_the_master_is_left_as_it_was(running: Any, f
 def test_no_replacement_is_forked_with_threads_alive(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lock that one of them held would stay locked; Python 3.12 and later warn of it."""
+    """A lock held by one of them would stay locked; Python 3.12 and later warn of such forks."""
     with warnings.catch_warnings(record=True) as warned, running(pool_of(answer_pid)) as server:
         warnings.simplefilter("always")
         for _ in range(3):
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGKILL)
-            replaced(server, min(workers))
-    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork_server
+            wait_for_replacement(server, min(workers))
+    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork of the fork server
     assert not events(caplog.records, "threads_at_fork")
     assert len(errors()) == 3
 
@@ -110,7 +110,7 @@ def test_a_master_with_one_thread_forks_its_workers_itself(elsewhere: Path) -> N
 def test_fork_from_master_forks_from_the_master_and_names_its_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Workers then have its memory as it is, at the price that is in the log."""
+    """Workers then share its present memory; the log names the threads that are a risk."""
     with running(pool_of(answer_pid, settings={"fork_from": "master"})) as server:
         idle_workers(server, 2)
         assert not fork_servers_here()
@@ -119,7 +119,7 @@ def test_fork_from_master_forks_from_the_master_and_names_its_threads(
 
 
 def test_a_process_for_one_request_has_the_present_memory_of_the_master(running: Any) -> None:
-    """Whatever the choice: this is what a process for each request is for."""
+    """With the strategy `fork` this holds for every value of `fork_from`."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.word)
@@ -143,7 +143,7 @@ def test_workers_forked_ahead_come_from_the_fork_server(running: Any) -> None:
 def test_a_killed_fork_server_does_not_stop_the_pool(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From then on the master forks, and says so once."""
+    """From then on the master forks the workers, and logs that once."""
     with running(pool_of(answer_pid, strategy=strategy)) as server:
         workers = idle_workers(server, 2)
         killed = the_fork_server()
@@ -151,7 +151,7 @@ def test_a_killed_fork_server_does_not_stop_the_pool(
         eventually(lambda: not fork_servers_here(), what="end of the fork server")
         assert idle_workers(server, 2) == workers
         os.kill(min(workers), signal.SIGKILL)
-        replaced(server, min(workers))
+        wait_for_replacement(server, min(workers))
         assert int(ask(server.server_address)) in server.active_children
     [exited] = events(caplog.records, "fork_server_exit")
     assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
@@ -168,7 +168,7 @@ def test_a_stuck_fork_server_does_not_block_the_master(
         monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.05)
         os.kill(stuck, signal.SIGSTOP)
         os.kill(min(workers), signal.SIGKILL)
-        replaced(server, min(workers))
+        wait_for_replacement(server, min(workers))
         assert state_of(stuck) == ""
     assert "has not forked a worker within 0.05 s" in caplog.text
     errors()
@@ -177,7 +177,7 @@ def test_a_stuck_fork_server_does_not_block_the_master(
 def test_a_fork_server_that_cannot_fork_is_used_again_later(
     running: Any, errors: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As the master itself would try again."""
+    """The master retries, as it does when its own fork fails."""
     full = tmp_path / "full"
 
     def fork_if_there_is_room(prepare: Any) -> bool:
@@ -192,8 +192,8 @@ def test_a_fork_server_that_cannot_fork_is_used_again_later(
         pid = the_fork_server()
         full.touch()
         os.kill(min(workers), signal.SIGKILL)
-        said = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
-        eventually(said, what="the reason in the log")
+        logged = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
+        eventually(logged, what="the reason in the log")
         full.unlink()
         assert max(workers) in idle_workers(server, 2)
         assert the_fork_server() == pid
@@ -201,7 +201,7 @@ def test_a_fork_server_that_cannot_fork_is_used_again_later(
 
 
 def test_a_second_run_has_a_fork_server_of_its_own(running: Any) -> None:
-    """Its workers see what the program has changed in between."""
+    """Its workers see what the program has changed between the runs."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.word)
@@ -238,7 +238,7 @@ threading.Event().wait()
 
 
 def test_the_fork_server_leaves_on_sigterm(running: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """SIGTERM to the whole group, say."""
+    """SIGTERM may come to a whole process group; SIGINT is ignored."""
     caplog.set_level(logging.INFO, "prefork")
     with running(pool_of(answer_pid)) as server:
         idle_workers(server, 2)
@@ -258,7 +258,7 @@ def test_the_fork_server_leaves_on_sigterm(running: Any, caplog: pytest.LogCaptu
 def test_an_interrupted_fork_leaves_no_process(
     moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_no_orphans: None
 ) -> None:
-    """Ctrl-C, say: where other threads live it cannot be held back, and the program may go on."""
+    """A master with several threads cannot block Ctrl-C, and the program may continue after it."""
     master, real, interruptions = os.getpid(), getattr(Channel, moment), [KeyboardInterrupt()]
 
     def interrupted(channel: Channel, *timeout: float) -> Any:

@@ -1,4 +1,4 @@
-"""A group of servers: one pool of workers serves several listeners, of any kind."""
+"""A group of servers: one pool of workers serves several listeners, of all kinds."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ def answer_kind_and_pid(kind: str, data: bytes) -> bytes:
 
 
 def held(told: Told, gate: Gate, kind: str, data: bytes) -> bytes:
-    """Say "entered KIND PID", wait at the gate, say "left", and answer with what was asked."""
+    """Announce "entered KIND PID", wait at the gate, announce "left", and echo the request."""
     told.say("entered", kind, os.getpid())
     gate.wait()
     told.say("left")
@@ -36,7 +36,7 @@ def held(told: Told, gate: Gate, kind: str, data: bytes) -> bytes:
 
 
 def one_of_each(strategy: str, folder: Path, respond: Any) -> list[Any]:
-    """A member of each kind, whose own handler knows which it is."""
+    """A member of each kind, each with a handler that knows its kind."""
     return [member(kind, folder, functools.partial(respond, kind)) for kind in kinds_for(strategy)]
 
 
@@ -49,7 +49,7 @@ def workers_of(group: Any) -> set[int]:
 
 
 def history(told: Told) -> list[bytes]:
-    """All that was said until now, in order."""
+    """All announcements so far, in order."""
     told.so_far()
     return told.history
 
@@ -99,7 +99,7 @@ def test_a_group_never_has_more_workers_than_max_children(
 def test_a_flooded_member_does_not_delay_clients_of_the_others(
     strategy: str, short_path: Path, running: Any, told: Told, gate: Gate
 ) -> None:
-    """One worker, 41 clients of one listener, and then one of each other."""
+    """One worker, 41 clients of one listener, and then one client of each other listener."""
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=1)
     flooded, *others = group.members
     with running(group), clients(1, flooded) as first:
@@ -136,7 +136,7 @@ def test_clients_that_wait_at_any_member_are_served_before_it_closes(
 def test_clients_that_wait_at_any_member_are_served_after_all_workers_were_killed(
     strategy: str, short_path: Path, running: Any, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """But for those who were in a worker's hands."""
+    """Only requests in flight are lost."""
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=2)
     streams = [server for server in group.members if server.socket_type == 1]
     with running(group):
@@ -158,7 +158,7 @@ def test_clients_that_wait_at_any_member_are_served_after_all_workers_were_kille
 def test_reuseport_a_listener_passed_to_another_worker_still_serves_its_member(
     short_path: Path, running: Any, told: Told, gate: Gate
 ) -> None:
-    """Two members with queues in four workers, of which three are given up."""
+    """Two members with listeners in four workers, of which three are retired."""
 
     def holding(kind: str, data: bytes) -> bytes:
         return kind.encode() + b" " + held(told, gate, kind, data)

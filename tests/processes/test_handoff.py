@@ -1,4 +1,4 @@
-"""`handoff` with real workers: what the master hands over, and what it takes back."""
+"""`handoff` with real workers: which requests the master hands to which worker."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ from tests.support.tls import ask_securely, wrapped
 
 
 def handing(handler: Any, told: Told, **options: Any) -> Any:
-    """A pool whose master says "handed" when it has given a request away."""
+    """A pool whose master announces "handed" when it has handed a request over."""
     master = os.getpid()
 
     def close_request(self: Any, request: Any) -> None:
@@ -45,18 +45,18 @@ def handing(handler: Any, told: Told, **options: Any) -> Any:
 
 
 def stop(pid: int) -> None:
-    """Keep a worker from doing anything, as an overloaded machine would."""
+    """Stop a worker with SIGSTOP, as an overloaded machine would."""
     os.kill(pid, signal.SIGSTOP)
     eventually(lambda: state_of(pid) == "T", what="a stopped worker")
 
 
-# -- workers that end with requests in hand --------------------------------------------------------
+# -- workers that end with requests in flight ------------------------------------------------------
 
 
 def test_a_killed_worker_loses_only_the_requests_it_was_handed(
     running: Any, held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """Its clients are told at once: nobody else holds their connections."""
+    """Their connections are closed at once: no other process holds them."""
     server = handing(held, told, base=Threaded, workers=1, settings={"threads": 3})
     with running(server), waiting_clients(server.server_address, 1) as [begun]:
         worker = int(told.wait_for(b"entered"))
@@ -75,7 +75,7 @@ def test_a_killed_worker_loses_only_the_requests_it_was_handed(
 def test_a_worker_killed_while_the_server_stops_does_not_delay_the_end(
     held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """It was handed a request before, with which it never began."""
+    """It has been handed a request that it never begins."""
     gate.open()
     server = handing(held, told, workers=1)
     thread = start_serving(server)
@@ -93,7 +93,7 @@ def test_a_worker_killed_while_the_server_stops_does_not_delay_the_end(
 
 @pytest.mark.usefixtures("errors")
 def test_workers_that_serve_one_request_each_lose_none(running: Any) -> None:
-    """While one says that it leaves, the master may be handing it the next."""
+    """While a worker reports that it leaves, the master may be handing it the next request."""
     server = pool_of(answer_pid, strategy="handoff", settings={"max_requests": 1})
     with running(server):
 
@@ -107,7 +107,7 @@ def test_workers_that_serve_one_request_each_lose_none(running: Any) -> None:
 
 
 def test_a_request_closed_by_verify_request_does_not_affect_other_requests(running: Any) -> None:
-    """No worker that stood ready was ever handed a request again."""
+    """Idle workers used to get no request any more after that."""
 
     def verify_request(self: Any, request: Any, client_address: Any) -> bool:
         if request.recv(1) == b"b":
@@ -121,13 +121,13 @@ def test_a_request_closed_by_verify_request_does_not_affect_other_requests(runni
         assert {int(ask(server.server_address, b"g")) for _ in range(4)} == workers
 
 
-# -- who is handed what ----------------------------------------------------------------------------
+# -- which worker gets which request ---------------------------------------------------------------
 
 
 def test_no_request_waits_behind_a_slow_one(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """One worker is busy: whoever comes now goes to the other, and to no queue."""
+    """While one worker is busy, all new clients go to the other one."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         (held if request.recv(1) == b"h" else answer_pid)(request, client_address, server)
@@ -175,7 +175,7 @@ def test_threads_finish_their_requests_when_their_worker_reaches_its_limit(
 def test_as_many_clients_as_a_channel_holds_are_served_concurrently(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """They stay for long, none of them is done, and the worker does not listen at first."""
+    """None of the requests finishes meanwhile, and the worker is stopped at first."""
     many = MAX_IN_CHANNEL
     server = pool_of(held, strategy="handoff", base=Threaded, workers=1, settings={"threads": 0})
     turns = threading.Semaphore(0)
@@ -189,19 +189,19 @@ def test_as_many_clients_as_a_channel_holds_are_served_concurrently(
             os.kill(worker, signal.SIGCONT)
             for _ in range(many):
                 told.wait_for(b"entered")
-            assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop does not turn any more"
+            assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop has stopped turning"
             gate.open()
             assert [answer(client) for client in clients] == served(many)
 
 
-# -- whose connection it is ------------------------------------------------------------------------
+# -- which process holds a connection --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("base", [PreforkTCPServer, Threaded])
 def test_a_connection_closed_without_a_shutdown_ends_for_the_client(
     running: Any, base: Any
 ) -> None:
-    """Some servers say no goodbye: the end of file comes with the last copy, the master's."""
+    """Without shutdown(2), the client sees the end when the last copy of the socket is closed."""
     server = pool_of(
         answer_pid,
         strategy="handoff",
@@ -216,7 +216,7 @@ def test_a_connection_closed_without_a_shutdown_ends_for_the_client(
 def test_a_connection_that_a_handler_closes_early_ends_at_once(
     running: Any, told: Told, gate: Gate
 ) -> None:
-    """It answers, hangs up, and goes on with its work: the client shall not wait for that."""
+    """It answers, closes, and keeps working: the client must not wait for that."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"accepted")
@@ -235,7 +235,7 @@ def test_a_connection_that_a_handler_closes_early_ends_at_once(
 def test_the_master_keeps_no_copy_of_connections_in_service(
     running: Any, held: Handler, told: Told
 ) -> None:
-    """Else the connections of all workers together would have to fit into one process."""
+    """Otherwise the connections of all workers would count against its descriptor limit."""
     server = pool_of(held, strategy="handoff", base=Threaded, workers=1, settings={"threads": 0})
     with running(server):
         idle_workers(server, 1)
@@ -252,7 +252,7 @@ def test_the_master_keeps_no_copy_of_connections_in_service(
 def test_a_worker_out_of_descriptors_loses_one_request_and_is_replaced(
     running: Any, told: Told
 ) -> None:
-    """The kernel delivers the message without what it could not open."""
+    """The kernel then delivers the message without the descriptor."""
     with running(handing(exhausting(told), told, workers=1)) as server:
         [pid] = idle_workers(server, 1)
         assert ask(server.server_address, b"exhaust") == b"done"
@@ -267,7 +267,7 @@ def test_a_worker_out_of_descriptors_loses_one_request_and_is_replaced(
 def test_tls_connections_are_served_by_forked_workers_which_is_logged_once(
     running: Any, certificate: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What TLS has agreed on is in the memory of the process that has accepted."""
+    """The state of the TLS session is in the memory of the process that has accepted."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(request.recv(1) + b"%d" % os.getpid())
@@ -285,7 +285,7 @@ def test_tls_connections_are_served_by_forked_workers_which_is_logged_once(
 
 @pytest.mark.parametrize("size", [0, 1, 8192, 65507 - 28, 65507])
 def test_datagrams_of_every_length_are_handed_over(running: Any, told: Told, size: int) -> None:
-    """65507 is the longest there is over IPv4."""
+    """65507 bytes is the maximum over IPv4."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         data, sock = request
@@ -304,15 +304,15 @@ def test_datagrams_of_every_length_are_handed_over(running: Any, told: Told, siz
 def test_signals_are_not_blocked_while_the_master_calls_a_hook_of_the_program(
     running: Any, hook: str
 ) -> None:
-    """Signals are held back while requests are handed over, but not from the program's own code."""
+    """The master blocks signals while it hands requests over, but not around the program's code."""
     master, seen = os.getpid(), []
 
-    def look(self: Any, *request: Any) -> Any:
+    def note_mask(self: Any, *request: Any) -> Any:
         if os.getpid() == master:
             seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
         return getattr(PreforkTCPServer, hook)(self, *request)
 
-    hooks: dict[str, Any] = {hook: look}
+    hooks: dict[str, Any] = {hook: note_mask}
     with running(pool_of(answer_pid, strategy="handoff", **hooks)) as server:
         ask(server.server_address)
     assert seen == [set()]

@@ -1,6 +1,7 @@
-"""A process that is forked to be the master's child is forked twice. Whoever of the three that
-takes part is killed, at whatever point: the master keeps no zombie, and no child that it does not
-know, and nobody stays alive who serves nothing. It collects no child of the program's.
+"""Double forks that are interrupted: any of the three processes is killed, at any point.
+
+Afterwards the master has no zombie and no child that it does not know, and no process is left that
+serves nothing. The master reaps no child of the program.
 """
 
 import contextlib
@@ -43,14 +44,14 @@ WARM = 5
 
 
 class Trap:
-    """Holds the next process that comes to a point of a birth, once the trap is set."""
+    """Once set, holds the next process that reaches a point of a double fork."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate, point: str) -> None:
         self._told = told
         self._gate = gate
         self._is_set = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
         self.fork_server = self.intermediate = self.child = 0
-        """Who takes part, once it is `sprung`."""
+        """The pids of the processes that take part, once the trap is `sprung`."""
 
         def holding(call: Callable[..., Any]) -> Callable[..., Any]:
             def held(*arguments: Any) -> Any:
@@ -62,7 +63,7 @@ class Trap:
         owner, name = {
             "before the second fork": (fork, "_fork_and_end"),
             "after the second fork": (System, "exit"),
-            "before the first is collected": (fork, "_status_of"),
+            "before the first is reaped": (fork, "_status_of"),
         }[point]
         self._is_intermediate = name != "_status_of"
         monkeypatch.setattr(owner, name, holding(getattr(owner, name)))
@@ -81,23 +82,22 @@ class Trap:
     @property
     def sprung(self) -> bool:
         for line in self._told.so_far():
-            held, above = map(int, line.split()[1:])
+            held, parent = map(int, line.split()[1:])
             self.fork_server, self.intermediate = (
-                (above, held) if self._is_intermediate else (held, 0)
+                (parent, held) if self._is_intermediate else (held, 0)
             )
             self.child = next(iter(children_of(self.intermediate)), 0)
         return bool(self.fork_server)
 
     def pid_of(self, part: str) -> int:
-        parts = {
+        return {
             "fork_server": self.fork_server,
             "intermediate": self.intermediate,
             "child": self.child,
-        }
-        return parts[part]
+        }[part]
 
     def kill(self, part: str) -> None:
-        with contextlib.suppress(ProcessLookupError):  # the master was faster
+        with contextlib.suppress(ProcessLookupError):  # the master may have killed it already
             os.kill(self.pid_of(part), signal.SIGKILL)
 
     def close(self) -> None:
@@ -119,14 +119,14 @@ def trap_at(monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate) -> Iterator
 
 @pytest.fixture(autouse=True)
 def one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first mold is grown at once, another one not before the test is over."""
+    """The first mold is forked at once, and no other one during the test."""
     monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
     monkeypatch.setattr(promotion, "BACK_OFF", 1000.0)
 
 
 @pytest.fixture
 def own_child() -> Iterator[Child]:
-    """A child of the program's that has ended, which the program is to collect."""
+    """A child of the program that has ended and that the program has yet to reap."""
     child = Child(fork_and_run(lambda: os._exit(7)))
     peek_exit_code(child.pid)
     yield child
@@ -134,17 +134,17 @@ def own_child() -> Iterator[Child]:
 
 
 def spring(server: Any, trap: Trap, fork_kind: str) -> None:
-    """Have a birth begun, as far as to the trap."""
+    """Start a double fork and wait until a process is in the trap."""
     if fork_kind == "by the mold":
         wait_until_renewed(server)
     idle_workers(server, WORKERS)
     trap.set()
     if fork_kind != "of the mold":
         os.kill(min(server.active_children), signal.SIGKILL)
-        eventually(lambda: trap.sprung, what="a birth")
-    else:  # a client whom the worker that is held had seen waits until it comes back
+        eventually(lambda: trap.sprung, what="a fork")
+    else:  # a client that the held worker has been woken for waits until that worker returns
         with connections(server.server_address, WORKERS * WARM):
-            eventually(lambda: trap.sprung, what="a birth")
+            eventually(lambda: trap.sprung, what="a fork")
 
 
 def pool_that_forks(fork_kind: str) -> Any:
@@ -154,11 +154,11 @@ def pool_that_forks(fork_kind: str) -> Any:
 
 
 def wait_until_nothing_else_is_left(server: Any, own: Child) -> None:
-    """Every child is a worker that the master knows, or forks workers for it, or is our own."""
+    """Wait until every child is a worker that the master knows, a fork server, or *own*."""
 
     def unknown_children() -> list[tuple[int, str]]:
-        rest = children() - server.active_children - {own.pid}
-        return [(pid, state_of(pid)) for pid in rest - fork_servers_among(rest)]
+        others = children() - server.active_children - {own.pid}
+        return [(pid, state_of(pid)) for pid in others - fork_servers_among(others)]
 
     idle_workers(server, WORKERS)
     eventually(lambda: not unknown_children(), what=f"end of {unknown_children()}")
@@ -177,7 +177,7 @@ INTERRUPTIONS = [
     ("after the second fork", ["fork_server", "child"]),
     ("after the second fork", ["intermediate", "child"]),
     ("after the second fork", ["child", "intermediate", "fork_server"]),
-    ("before the first is collected", ["fork_server"]),
+    ("before the first is reaped", ["fork_server"]),
 ]
 
 
@@ -195,7 +195,7 @@ def test_killing_any_process_of_a_double_fork_leaves_no_process(
     errors: Any,
     own_child: Child,
 ) -> None:
-    """A zombie in the master used to stay: who is killed between two forks has no other parent."""
+    """An intermediate process that was killed used to stay as a zombie of the master."""
     trap = trap_at(point)
     with running(pool_that_forks(fork_kind)) as server:
         spring(server, trap, fork_kind)
@@ -221,7 +221,7 @@ def test_a_process_that_holds_up_a_double_fork_is_killed(
     monkeypatch: pytest.MonkeyPatch,
     own_child: Child,
 ) -> None:
-    """The gate stays closed, so the one in between never ends by itself."""
+    """The gate stays closed, so the intermediate process never ends by itself."""
     trap = trap_at(point)
     with running(pool_that_forks(fork_kind)) as server:
         if fork_kind == "by the mold":
@@ -236,7 +236,7 @@ def test_a_process_that_holds_up_a_double_fork_is_killed(
         spring(server, trap, fork_kind)
         for part in killed:
             trap.kill(part)
-        eventually(lambda: not state_of(trap.intermediate), what="end of the one in between")
+        eventually(lambda: not state_of(trap.intermediate), what="end of the intermediate process")
         wait_until_nothing_else_is_left(server, own_child)
         assert own_child.exit_code() == 7
     errors()
@@ -250,14 +250,14 @@ def test_a_server_that_stops_while_a_mold_is_forked_leaves_no_process(
     gate: Gate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mold that nobody wants any more is waited for, however long its fork takes."""
+    """The master waits for the mold that it no longer needs, however long its fork takes."""
     end = MoldPromotion.end
 
-    def told_end(self: MoldPromotion, *arguments: Any) -> None:
+    def announced_end(self: MoldPromotion, *arguments: Any) -> None:
         told.say("ending")
         end(self, *arguments)
 
-    monkeypatch.setattr(MoldPromotion, "end", told_end)
+    monkeypatch.setattr(MoldPromotion, "end", announced_end)
     trap = trap_at(point)
     server = pool_that_forks("of the mold")
     thread = start_serving(server)
@@ -274,7 +274,7 @@ def test_a_server_that_stops_while_a_mold_is_forked_leaves_no_process(
 def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
     trap_at: Callable[[str], Trap], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """It was busy when the order came, and asks before it obeys."""
+    """The worker was busy when the order came, and checks before it obeys."""
     trap = trap_at("before the second fork")
     server = reforking_pool(held, after=1000, workers=1)
     thread = start_serving(server)
@@ -283,7 +283,7 @@ def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
         gate.let_through()
         assert answer(clients[0]) == b"served 0"
         told.wait_for(b"entered")
-        tell_the_busy_worker_to_fork(server)
+        order_the_busy_worker_to_fork(server)
         trap.set()
         thread.shut_down()
         gate.open()
@@ -296,7 +296,7 @@ def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
 def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
     running: Any, told: Told, gate: Gate
 ) -> None:
-    """Those of what handlers start would stay with it, and nobody would collect them."""
+    """Orphans of processes that handlers start would become its children, and stay zombies."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")
@@ -309,14 +309,14 @@ def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
                 told.wait_for(b"entered")
                 gate.let_through()
                 told.wait_for(b"entered")
-                tell_the_busy_worker_to_fork(server)
+                order_the_busy_worker_to_fork(server)
                 assert not takes_in_orphans()
         finally:
             set_taking_in_orphans(1)
 
 
-def tell_the_busy_worker_to_fork(server: Any) -> None:
-    """It reads that when its request is done."""
+def order_the_busy_worker_to_fork(server: Any) -> None:
+    """Have the master send the order, which the worker reads when its request is done."""
     server.prefork_settings = dataclasses.replace(server.prefork_settings, refork_after=1)
     master: Any = master_of(server)
     origin = master._origin
