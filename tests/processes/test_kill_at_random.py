@@ -1,7 +1,7 @@
-"""`kill -9` of workers at random, and of the master, under load.
+"""SIGKILL to workers at random, and to the master, under load.
 
-The first runs for some three seconds, or for as many as PREFORK_TEST_KILL_SECONDS says: 20 to see
-what the project promises.
+PREFORK_TEST_KILL_SECONDS (3 by default) is the duration of the first test; with 20, it checks what
+the project guarantees.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from tests.support.serving import start_serving
 
 SECONDS = float(os.environ.get("PREFORK_TEST_KILL_SECONDS", "3"))
 ANSWERS_BETWEEN_KILLS = 30
-"""The rhythm of the kills: some ten in a second."""
+"""With this interval there are about ten kills in a second."""
 
 WORKERS = 4
 
 
 def work_and_answer_pid(request: Any, client_address: Any, server: Any) -> None:
-    """Says who it is as soon as it is entered, works a little, and says that it has."""
+    """Sends its pid as soon as it is entered, computes for 5 ms, and sends "served"."""
     request.recv(1)
     request.sendall(b"%d " % os.getpid())
     end = time.monotonic() + 0.005
@@ -44,7 +44,7 @@ def work_and_answer_pid(request: Any, client_address: Any, server: Any) -> None:
 
 
 def signal_random_worker(server: Any, number: int) -> set[int]:
-    """Send a signal to a worker; nobody, if there is none just now."""
+    """Send a signal to a random worker; return its pid, or nothing if there is no worker."""
     workers = sorted(server.active_children)
     for victim in random.sample(workers, min(len(workers), 1)):
         with contextlib.suppress(ProcessLookupError):
@@ -54,7 +54,7 @@ def signal_random_worker(server: Any, number: int) -> set[int]:
 
 
 def kinds_of_descriptors() -> list[str]:
-    """What is open in this process, the master's: not which of them."""
+    """The kinds of open descriptors of this process, the master, without their identities."""
     return sorted(target.partition(":")[0] for _, target in descriptors())
 
 
@@ -65,9 +65,9 @@ def kinds_of_descriptors() -> list[str]:
 def test_workers_killed_at_random_cost_their_own_request_only(
     strategy: str, fork_from: str, errors: Any
 ) -> None:
-    """Nobody else notices, and nothing is left of the dead."""
+    """No other client notices, and the killed workers leave no process and no descriptor."""
     if fork_from == "mold" and strategy not in PERSISTENT:
-        pytest.skip("no worker gets warm")
+        pytest.skip("workers serve one request each, so none becomes warm")
     settings = {"fork_from": fork_from, "refork_after": 100}
     server = pool_of(work_and_answer_pid, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
@@ -83,13 +83,13 @@ def test_workers_killed_at_random_cost_their_own_request_only(
             killed |= signal_random_worker(server, signal.SIGKILL)
         assert thread.is_alive()
     assert load.refused == []
-    # A request that was lost was in the hands of one that was killed, and each had one.
+    # Each lost request was in flight in a killed worker, which had one.
     assert {int(text.split()[0]) for text in load.broken if text} <= killed
     assert len(load.broken) <= len(killed)
     if strategy in PERSISTENT:
-        whole = idle_workers(server, WORKERS)
-        assert len(whole) == WORKERS
-        eventually(lambda: workers_here() == whole, what="no zombie")
+        workers = idle_workers(server, WORKERS)
+        assert len(workers) == WORKERS
+        eventually(lambda: workers_here() == workers, what="no zombie")
     else:
         eventually(lambda: workers_here() == set(), what="no zombie")
     eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
@@ -104,7 +104,7 @@ def test_workers_killed_at_random_cost_their_own_request_only(
 def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
     strategy: str, errors: Any
 ) -> None:
-    """Whichever member it came to."""
+    """The requests may come to any member."""
     servers = [Tcp(LOOPBACK, work_and_answer_pid) for _ in range(2)]
     group = group_of(*servers, strategy=strategy, workers=WORKERS)
     thread = start_serving(group)
@@ -133,7 +133,7 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 def test_sigterm_to_workers_at_random_costs_no_request(
     strategy: str, fork_from: str, running: Any
 ) -> None:
-    """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
+    """On SIGTERM a worker finishes its request; others serve what it was handed beyond that."""
     settings = {"fork_from": fork_from, "refork_after": 10}
     pool = pool_of(work_and_answer_pid, strategy=strategy, workers=WORKERS, settings=settings)
     with running(pool) as server:
@@ -159,7 +159,7 @@ server.serve_forever()
 def test_idle_workers_of_a_killed_master_end_and_free_the_port(
     strategy: str, elsewhere: Path
 ) -> None:
-    """The idle ones go within a second, busy ones after their request, and the port is free."""
+    """Idle workers end within a second, busy ones after their request; then the port is free."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
         with connect(address) as one, connect(address) as two:
@@ -185,7 +185,7 @@ def test_idle_workers_of_a_killed_master_end_and_free_the_port(
 
 @pytest.mark.slow
 def test_a_master_killed_under_load_leaves_no_process(strategy: str, elsewhere: Path) -> None:
-    """In whatever state the workers are at that moment."""
+    """The workers may be in any state at that moment."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
         load = ClientLoad(address)

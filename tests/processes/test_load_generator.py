@@ -1,4 +1,4 @@
-"""The load generator sends what its options say, and accepts no wrong answer."""
+"""The load generator sends what its options say, and counts wrong answers as errors."""
 
 import shutil
 import socket
@@ -35,7 +35,7 @@ def datagrams() -> Iterator[socket.socket]:
 def ask(
     load: Workload, server: socket.socket, requests: int = 1, clients: int = 1
 ) -> Call[LoadReport]:
-    """Send requests from a thread."""
+    """Run the load generator in a thread."""
     port = server.getsockname()[1]
     return Call(
         lambda: generate(
@@ -131,7 +131,7 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_datagram(
 def test_with_a_pace_a_latency_counts_from_when_the_request_was_due(
     listener: socket.socket,
 ) -> None:
-    # All are due at once, and there is one client: each waits for those before it.
+    # All requests are due at once, and there is one client: each waits for those before it.
     asking = ask(Workload(every=1e-6), listener, requests=20)
     echo_one(listener)
     first_answered = time.monotonic()

@@ -1,4 +1,4 @@
-"""Rules 11 to 15: what belongs to the program stays the program's."""
+"""Rules 11 to 15: the pool leaves alone what belongs to the program."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ from tests.support.serving import serving, start_serving
 
 
 def test_rule_11_servers_are_never_compared_or_hashed(strategy: str, running: Any) -> None:
-    """pyserve3's servers define `__eq__` without `__hash__`; others are equal to everything."""
+    """pyserve3's servers define `__eq__` without `__hash__`; others compare equal to everything."""
 
     class Odd(PreforkTCPServer):
         __hash__ = None  # type: ignore[assignment]
@@ -54,7 +54,7 @@ def test_rule_11_servers_are_never_compared_or_hashed(strategy: str, running: An
 def test_rule_11_two_servers_that_claim_to_be_equal_are_kept_apart(
     strategy: str, running: Any
 ) -> None:
-    """Nothing of one may end up at the other."""
+    """A request to one of them must not reach the other."""
 
     class Equal(PreforkTCPServer):
         def __eq__(self, other: object) -> bool:
@@ -77,10 +77,10 @@ def test_rule_11_two_servers_that_claim_to_be_equal_are_kept_apart(
 def test_rule_12_children_of_the_program_are_never_reaped(
     strategy: str, running: Any, gate: Gate
 ) -> None:
-    """`subprocess` and own forks need their exit statuses; waitpid(-1) would steal them."""
+    """waitpid(-1) would take exit statuses that `subprocess` and forks of the program need."""
     with running(pool_of(answer_pid, strategy=strategy)) as server:
         if strategy in PERSISTENT:
-            idle_workers(server, 2)  # a fork that meets Popen() would inherit its error pipe
+            idle_workers(server, 2)  # a worker forked during Popen() would inherit its error pipe
         program = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(7)"])
         own = fork_and_run(gate.wait)
         ended = fork_and_run(lambda: os._exit(5))
@@ -96,7 +96,7 @@ def test_rule_12_children_of_the_program_are_never_reaped(
 
 
 def test_rule_12_a_program_that_ignores_sigchld_can_have_a_pool(strategy: str, errors: Any) -> None:
-    """Then the kernel collects the children, and waiting for one fails with ECHILD."""
+    """The kernel then reaps the children, and waiting for one fails with ECHILD."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         server = pool_of(answer_pid, strategy=strategy)
@@ -112,13 +112,13 @@ def test_rule_12_a_program_that_ignores_sigchld_can_have_a_pool(strategy: str, e
         assert not server.active_children
     finally:
         signal.signal(signal.SIGCHLD, before)
-    assert errors() == [], "a worker that leaves as it was told is no error"
+    assert errors() == [], "a worker that leaves on order is not an error"
 
 
 def test_rule_12_a_program_that_reaps_every_child_does_not_harm_the_pool(
     strategy: str, running: Any, errors: Any
 ) -> None:
-    """Some programs, and every init, call waitpid(-1) in a loop."""
+    """Some programs call waitpid(-1) in a loop, as every init does."""
     with running(pool_of(answer_pid, strategy=strategy)) as server:
         if strategy in PERSISTENT:
             victim = min(idle_workers(server, 2))
@@ -141,7 +141,7 @@ def test_rule_12_a_program_that_reaps_every_child_does_not_harm_the_pool(
 def test_rule_13_service_actions_runs_in_the_master_at_the_usual_interval(
     strategy: str, running: Any, told: Told
 ) -> None:
-    """Reloaders, timers and Radicale's clean-up hang on it, even while workers do all the work."""
+    """Reloaders, timers and Radicale's clean-up rely on it, even while workers serve everything."""
 
     def service_actions(self: Any) -> None:
         PreforkMixIn.service_actions(self)
@@ -155,7 +155,7 @@ def test_rule_13_service_actions_runs_in_the_master_at_the_usual_interval(
 
 
 def test_rule_13_handle_timeout_runs_in_the_master(strategy: str, told: Told) -> None:
-    """handle_request() calls it when nobody came."""
+    """handle_request() calls it when no client came in time."""
 
     def handle_timeout(self: Any) -> int:
         told.say("timeout", os.getpid())
@@ -169,8 +169,7 @@ def test_rule_13_handle_timeout_runs_in_the_master(strategy: str, told: Told) ->
 
 
 def test_rule_14_a_pool_is_a_forking_server_and_not_a_threading_one() -> None:
-    """Mercurial and Trac tell WSGI by that whether processes are many, Django keeps connections
-    alive by it."""
+    """Mercurial and Trac set `wsgi.multiprocess` by it; Django decides on keep-alive by it."""
     server = pool_of(answer_pid)
     kinds = [kind for kind in (ForkingMixIn, ThreadingMixIn) if isinstance(server, kind)]
     assert kinds == [ForkingMixIn]
@@ -178,7 +177,7 @@ def test_rule_14_a_pool_is_a_forking_server_and_not_a_threading_one() -> None:
 
 
 def test_rule_14_active_children_are_the_workers(running: Any) -> None:
-    """What programs look at to see whether anybody is at work."""
+    """Programs read it to see whether any worker is running."""
     server = pool_of(answer_pid)
     before = server.active_children
     assert before is None
@@ -201,7 +200,7 @@ def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
             states = [worker.state for worker in server.prefork_status()]
             assert states == ["busy", "busy"]
             gate.let_through()
-            # Only now somebody is free for the third one.
+            # Only now is a worker free for the third client.
             told.wait_for(b"entered")
             gate.open()
             assert {receive_all(client) for client in clients} == {
@@ -213,7 +212,7 @@ def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
 
 
 def test_threads_that_are_alive_at_the_fork_are_named(caplog: Any, gate: Gate) -> None:
-    """A lock that one of them holds is locked in the workers for ever: say who it may be."""
+    """A lock held by one of them stays locked in the workers, so the log names the suspects."""
     clock = Call(gate.wait, "the program's own clock")
     try:
         with serving(pool_of(answer_pid, settings={"fork_from": "master"})) as server:
@@ -223,14 +222,14 @@ def test_threads_that_are_alive_at_the_fork_are_named(caplog: Any, gate: Gate) -
         clock.result()
     warnings = [text for text in messages(caplog.records) if "Thread" in text]
     assert any("the program's own clock" in text for text in warnings)
-    assert not any("serve_forever" in text for text in warnings), "the forking thread lives on"
+    assert not any("serve_forever" in text for text in warnings), "the forking thread continues"
 
 
 def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
     running: Any, told: Told
 ) -> None:
-    """accept() that fails for want of a descriptor leaves the listener readable: trying again at
-    once, for ever, would eat a core."""
+    """When accept() fails with EMFILE, the listener stays readable: retrying at once would use a
+    whole core."""
     turns = threading.Semaphore(0)
     with running(pool_of(exhausting(told), workers=1)) as server:
         [pid] = idle_workers(server, 1)
@@ -249,12 +248,12 @@ def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
 def test_a_master_out_of_descriptors_loses_no_client_and_does_not_spin(
     strategy: str, elsewhere: Path
 ) -> None:
-    """No loop may spin, nothing may be lost: when there is room again everybody is served."""
+    """While no descriptor is free no loop may spin; afterwards all clients are served."""
     code = f"""
     import os, resource, threading
     from prefork import PreforkTCPServer, Settings
 
-    def who(request, client_address, server):
+    def answer_pid(request, client_address, server):
         request.sendall(b"%d" % os.getpid())
 
     def ready(server):
@@ -269,7 +268,7 @@ def test_a_master_out_of_descriptors_loses_no_client_and_does_not_spin(
         def service_actions(self):
             super().service_actions()
             if not self.turns and {strategy in PERSISTENT} and not ready(self):
-                return  # a worker that is forked later would inherit what is taken here
+                return  # a worker that is forked later would inherit the descriptors taken here
             self.turns += 1
             if self.turns == 3:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -283,7 +282,7 @@ def test_a_master_out_of_descriptors_loses_no_client_and_does_not_spin(
                     os.close(self.taken.pop())
                 print("room again")
 
-    server = Server(("127.0.0.1", 0), who)
+    server = Server(("127.0.0.1", 0), answer_pid)
     print("serving on", server.server_address[1])
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     sys = __import__("sys")

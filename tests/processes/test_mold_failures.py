@@ -1,4 +1,4 @@
-"""What cannot be forked from a warm worker, and what happens then."""
+"""Promotions that fail, molds that die, and how the pool continues without them."""
 
 import _thread
 import logging
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 def test_no_mold_is_forked_from_a_worker_with_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lock that it holds would stay locked: all stays as it is, and that is said once."""
+    """A lock held by the thread would stay locked: the workers stay, and that is logged once."""
     started: list[threading.Thread] = []
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -53,7 +53,7 @@ def test_no_mold_is_forked_from_a_worker_with_threads(
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and "it has 2 threads" in caplog.text  # noqa: E731
         eventually(refused, what="the reason in the log")
-        eventually(lambda: ask(server.server_address) and _failures(caplog) > 2, what="attempts")
+        eventually(lambda: ask(server.server_address) and _failures(caplog) > 2, what="retries")
         assert server.active_children == workers
         assert set(generations(server)) == {0}
     failed = events(caplog.records, "promotion_failed")
@@ -86,7 +86,7 @@ def test_a_hook_that_raises_fails_the_promotion(
 def test_a_hook_that_starts_threads_fails_the_promotion(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They would be alive at every birth."""
+    """They would be alive at every fork of a worker."""
 
     def worker_promoted(self: Any) -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
@@ -117,7 +117,7 @@ def test_a_mold_that_does_not_become_ready_is_given_up(
 def test_a_killed_mold_does_not_stop_the_pool(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Workers are forked as at the start until there is another one."""
+    """Until there is another mold, workers are forked as at the start."""
     with running(reforking_pool(answer_pid, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
         wait_until_renewed(server)
@@ -126,7 +126,7 @@ def test_a_killed_mold_does_not_stop_the_pool(
         eventually(lambda: not state_of(mold), what="end of the mold")
         victim = min(idle_workers(server, 2))
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda: victim not in server.active_children, what="its end")
+        eventually(lambda: victim not in server.active_children, what="end of the worker")
         idle_workers(server, 2)
         wait_until_renewed(server, 2)
     lost = [(r.pid, r.reason) for r in events(caplog.records, "mold_exit")]
@@ -137,7 +137,7 @@ def test_a_killed_mold_does_not_stop_the_pool(
 def test_a_mold_whose_workers_cannot_start_is_given_up(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is wrong in its memory would be wrong in each of them."""
+    """A defect in the memory of the mold would be in each of its workers."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         warm.append(True)
@@ -172,7 +172,7 @@ def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
 def test_a_worker_that_dies_before_it_has_forked_fails_the_promotion(
     running: Any, told: Told, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was told to while it was busy."""
+    """The worker was busy when the order to fork came."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         if request.recv(1) == b"h":
@@ -190,7 +190,7 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_promotion(
             server.prefork_settings = type(server.prefork_settings)(
                 fork_from="mold", refork_after=4
             )
-            eventually(lambda: promotion_is_under_way(server), what="an attempt")
+            eventually(lambda: promotion_is_under_way(server), what="a promotion")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""
         eventually(lambda: "it exited before it was ready" in caplog.text, what="the reason")
@@ -204,7 +204,7 @@ def promotion_is_under_way(server: Any) -> bool:
 
 
 def test_threads_that_python_does_not_know_are_counted() -> None:
-    """Those of numerical libraries hold locks, too."""
+    """Threads of numerical libraries hold locks, too."""
 
     def run() -> None:
         assert threads.count() == 1

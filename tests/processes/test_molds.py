@@ -1,4 +1,4 @@
-"""Workers that are forked from a warm one, generation after generation."""
+"""Molds: workers forked from a warm worker, and rollouts from one generation to the next."""
 
 import gc
 import inspect
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 def test_the_next_generation_shares_what_one_worker_has_loaded(
     strategy: str, running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This is what it is for: caches, connections' metadata, compiled code."""
+    """Caches, metadata of connections and compiled code are then loaded once."""
     caplog.set_level(logging.INFO, "prefork")
     loaded: list[int] = []
 
@@ -70,7 +70,7 @@ def test_the_next_generation_shares_what_one_worker_has_loaded(
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", PERSISTENT)
 def test_no_client_is_lost_during_rollouts_under_load(strategy: str, running: Any) -> None:
-    """And never are more workers out, nor more processes there, than allowed."""
+    """At most `max_unavailable` workers are missing, and at most `max_children` exist."""
     least, most = 99, 0
 
     def count(self: Any) -> None:
@@ -99,7 +99,7 @@ def test_no_client_is_lost_during_rollouts_under_load(strategy: str, running: An
 
 
 def test_at_most_max_unavailable_workers_are_missing(running: Any, gate: Gate) -> None:
-    """New ones that do not get ready stop the rolling there."""
+    """New workers that do not become ready halt the rollout."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         warm.append(True)
@@ -115,20 +115,20 @@ def test_at_most_max_unavailable_workers_are_missing(running: Any, gate: Gate) -
     with running(server):
         idle_workers(server, 4)
 
-        def two_are_out() -> bool:
+        def two_are_starting() -> bool:
             ask(server.server_address)
-            now = states(server)
-            return len(now) == 4 and now.count("starting") == 2
+            found = states(server)
+            return len(found) == 4 and found.count("starting") == 2
 
-        eventually(two_are_out, what=f"two who are starting ({states(server)} now)")
+        eventually(two_are_starting, what=f"two workers that start ({states(server)} now)")
         for _ in range(10):
-            assert two_are_out()
+            assert two_are_starting()
         gate.open()
         wait_until_renewed(server)
 
 
 def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) -> None:
-    """The mold closes what must not be shared, and each worker opens its own."""
+    """The mold closes what must not be shared, and each worker opens its own copy."""
     server = reforking_pool(
         answer_pid,
         after=50,
@@ -144,15 +144,15 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
         assert mold not in server.active_children
         workers = idle_workers(server, 2)
         assert workers_here() == workers
-    story = told.so_far()
-    assert b"promoted %d" % mold in story
-    assert {b"started %d" % pid for pid in first | workers} <= set(story)
-    assert {b"leaving %d" % pid for pid in first | workers} <= set(story)
-    assert b"leaving %d" % mold not in story
+    announced = told.so_far()
+    assert b"promoted %d" % mold in announced
+    assert {b"started %d" % pid for pid in first | workers} <= set(announced)
+    assert {b"leaving %d" % pid for pid in first | workers} <= set(announced)
+    assert b"leaving %d" % mold not in announced
 
 
 def test_one_mold_replaces_another_and_nothing_accumulates(running: Any) -> None:
-    """Neither frames on the stack nor descriptors, however many generations there have been."""
+    """Neither stack frames nor descriptors accumulate over the generations."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         descriptors = len(os.listdir("/proc/self/fd"))
@@ -168,7 +168,7 @@ def test_one_mold_replaces_another_and_nothing_accumulates(running: Any) -> None
 
 @pytest.mark.parametrize("strategy", PERSISTENT)
 def test_workers_with_threads_are_replaced_between_requests(strategy: str, running: Any) -> None:
-    """Each counts its requests once, in its own place."""
+    """Each worker counts its requests once."""
     server = reforking_pool(answer_pid, base=Threaded, strategy=strategy)
     with running(server):
         wait_until_renewed(server, 2)
@@ -184,7 +184,7 @@ def test_workers_with_threads_are_replaced_between_requests(strategy: str, runni
 
 @pytest.mark.parametrize("strategy", PERSISTENT)
 def test_a_rollout_replaces_the_workers_of_a_group(strategy: str, running: Any, told: Told) -> None:
-    """Each member serves on, with threads or without."""
+    """Each member keeps serving, with threads or without."""
 
     def count_threads(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d" % threading.active_count())
@@ -209,7 +209,7 @@ def test_a_rollout_replaces_the_workers_of_a_group(strategy: str, running: Any, 
 
 
 def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
-    """`max_requests` goes on as before, in every generation."""
+    """`max_requests` applies in every generation."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         loaded.append(os.getpid())
@@ -228,7 +228,7 @@ def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
 def test_a_server_may_close_during_a_promotion(
     strategy: str, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """It is no worker: nobody waits for it."""
+    """The mold is not a worker, so closing does not wait for it."""
 
     def worker_promoted(self: Any) -> None:
         told.say("promoted", os.getpid())
