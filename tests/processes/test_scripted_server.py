@@ -27,6 +27,6 @@ def test_each_request_takes_the_next_item_and_records_its_times() -> None:
             )
             assert (report.requests, report.errors) == (len(waits), 0)
             recorded = sorted(record.wait for record in script.records())
-            # The CPU of the sleeping call is no part of the wait.
+            # The CPU time of the sleeping call does not count as waiting.
             pairs = zip(recorded, waits, strict=True)
             assert all(took > 0.9 * wait - 0.001 for took, wait in pairs)

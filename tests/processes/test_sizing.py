@@ -43,7 +43,7 @@ LOOK = 0.02
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Policies look often, and the machine has CPU to spare, whatever else runs on it."""
+    """Policies look often, and see a machine with CPU to spare, whatever else runs on it."""
     for module in (load, ondemand):
         monkeypatch.setattr(module, "LOOK_INTERVAL", LOOK)
         monkeypatch.setattr(module, "REST_INTERVAL", LOOK)
@@ -52,7 +52,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pool_by(name: str, handler: Any = answer_pid, *, workers: int = 4, **more: Any) -> Any:
-    """A pool with that sizing, of so many workers at most; *more* as for `pool_of()`."""
+    """A pool with the sizing *name* and at most *workers* workers; *more* as for `pool_of()`."""
     settings = {"sizing": name, "idle_timeout": 0.2, **more.pop("settings", {})}
     return pool_of(handler, workers=workers, settings=settings, **more)
 
@@ -87,7 +87,7 @@ def test_a_pool_grows_when_clients_wait_and_shrinks_when_they_are_gone(
 
 
 class UpAndDown(Sizing):
-    """From one to four workers and back, whatever they do."""
+    """From one to four workers and back, whatever the load."""
 
     interval = LOOK
 
@@ -140,8 +140,8 @@ def test_fifty_changes_of_size_under_load_lose_no_client_and_disturb_no_busy_wor
     assert most == 4
 
 
-def one_at_each(kind: str, folder: Path) -> tuple[Any, Callable[[], bytes]]:
-    """A pool with `ondemand`, and somebody who asks it for the number of a process."""
+def empty_pool(kind: str, folder: Path) -> tuple[Any, Callable[[], bytes]]:
+    """A pool with `ondemand`, and a function that asks it for the pid of a worker."""
     unix = str(folder / "s")
     if kind == "unix":
         server = pool_by("ondemand", base=PreforkUnixStreamServer, address=unix)
@@ -167,12 +167,12 @@ def datagram(address: Any) -> bytes:
 def test_the_first_client_of_an_empty_pool_is_served_at_once(
     kind: str, running: Any, tmp_path: Path
 ) -> None:
-    """The loop sleeps for ever and no look is due: the client itself wakes the master."""
-    server, asked = one_at_each(kind, tmp_path)
+    """The loop has no poll interval and no policy is due to look: the client wakes the master."""
+    server, ask_for_pid = empty_pool(kind, tmp_path)
     with running(server, poll_interval=None):
         for _ in range(2):
             size_becomes(server, 0)
-            assert int(asked()) > 0
+            assert int(ask_for_pid()) > 0
             assert len(states(server)) == 1
 
 
@@ -217,8 +217,8 @@ def test_no_more_workers_are_started_than_fit_into_memory_and_the_log_says_so(
         return messages(caplog.records, logging.WARNING)
 
     with running(server), waiting_clients(server.server_address, 6) as clients:
-        (said,) = eventually(warnings, what="a warning")
-        assert said.startswith("Staying at 3 workers: no more workers fit into memory")
+        (warning,) = eventually(warnings, what="a warning")
+        assert warning.startswith("Staying at 3 workers: no more workers fit into memory")
         assert len(states(server)) == 3
         gate.open()
         assert [answer(client) for client in clients] == served(6)

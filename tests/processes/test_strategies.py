@@ -1,4 +1,4 @@
-"""What one strategy promises and the others do not."""
+"""Guarantees of single strategies."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from tests.support.pools import (
 
 
 def served_by(server: Any, count: int) -> list[int]:
-    """How many of so many requests, one after the other, each worker has served; most first."""
+    """Send *count* requests, one at a time; how many each worker has served, in falling order."""
     workers = Counter(int(ask(server.server_address)) for _ in range(count))
     return sorted(workers.values(), reverse=True)
 
@@ -40,12 +40,12 @@ def test_with_fifo_idle_workers_take_turns(strategy: str, running: Any) -> None:
     assert shares[0] < 2 * shares[-1]
 
 
-# A client has its answer before the worker is idle: then a second one is next, or even a third.
+# A client gets its answer before the worker is idle: the next request may go to a second or third.
 @pytest.mark.parametrize(("strategy", "few", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
 def test_with_lifo_few_workers_serve_most_requests(
     strategy: str, few: int, least: int, running: Any
 ) -> None:
-    """So that the others can be retired; of 200, a fair share is 50 for each."""
+    """So the others can be retired. An even share of 200 requests would be 50 for each."""
     server = pool_of(answer_pid, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
@@ -53,7 +53,7 @@ def test_with_lifo_few_workers_serve_most_requests(
 
 
 def unused_workers(server: Any, count: int) -> set[int]:
-    """Wait until so many workers wait for their first request; their pids."""
+    """Wait until *count* workers wait for their first request; return their pids."""
 
     def unused() -> set[int]:
         status = server.prefork_status()
@@ -82,7 +82,7 @@ def test_fork_ahead_there_are_never_more_than_max_children(
     with running(server), waiting_clients(server.server_address, 7) as clients:
         pids = {told.wait_for(b"entered") for _ in range(3)}
         assert len(pids) == 3
-        eventually(lambda: len(server.active_children) == 3, what="the master to know of all")
+        eventually(lambda: len(server.active_children) == 3, what="all workers in active_children")
         gate.open()
         assert [answer(client) for client in clients] == [b"served %d" % n for n in range(7)]
 
@@ -99,8 +99,8 @@ def test_fork_ahead_each_request_in_the_backlog_has_its_own_process_at_the_end(
             server.shutdown()
             server.server_close()
             assert [answer(client) for client in waiting] == [b"served %d" % n for n in range(6)]
-    heard = told.history + told.so_far()
-    assert len({line for line in heard if line.startswith(b"entered")}) == 6
+    announced = told.history + told.so_far()
+    assert len({line for line in announced if line.startswith(b"entered")}) == 6
 
 
 REUSEPORT = 4
@@ -110,7 +110,7 @@ QUEUED = 200
 def test_reuseport_clients_in_the_queue_of_a_worker_that_is_killed_are_served(
     running: Any, held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """Its listener lives on in the master; the next worker of the slot inherits it."""
+    """The master keeps its listener open; the next worker of the slot inherits it."""
     server = pool_of(held, strategy="reuseport", workers=REUSEPORT)
     with running(server):
         workers = idle_workers(server, REUSEPORT)
@@ -121,14 +121,14 @@ def test_reuseport_clients_in_the_queue_of_a_worker_that_is_killed_are_served(
             os.kill(victim, signal.SIGKILL)
             gate.open()
             answers = [answer(client) for client in clients]
-    assert sum(not text for text in answers) == 1, "the one in the victim's hands"
+    assert sum(not text for text in answers) == 1, "the request in flight in the killed worker"
     assert len(errors()) == 1
 
 
 def test_reuseport_clients_in_the_queues_of_slots_that_are_given_up_are_served(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A worker that stays adopts the listener; clients that come later are served, too."""
+    """A worker that stays gets the listener; clients that come later are served, too."""
     server = pool_of(held, strategy="reuseport", workers=REUSEPORT)
     with running(server):
         idle_workers(server, REUSEPORT)
