@@ -1,1 +1,1 @@
-"""Real processes on loopback and Unix sockets: one test for each promise."""
+"""Real processes on loopback and Unix sockets: at least one test for each guarantee."""

@@ -1,4 +1,4 @@
-"""How many wait at a listener, as any user can read it while every worker is busy."""
+"""How many clients wait at a listener, read without privileges while every worker is busy."""
 
 import contextlib
 import os
@@ -19,18 +19,18 @@ from tests.support.children import child_running
 from tests.support.clients import connect, connections
 from tests.support.pools import LOOPBACK, Handler, pool_of, waiting_clients
 
-NOBODY = 65534
+NOBODY_UID = 65534
 QUEUED = 37
 
 
-def as_nobody(told: Told, read: Callable[[], Depth]) -> Depth:
-    """What an unprivileged process reads."""
+def as_unprivileged_user(told: Told, read: Callable[[], Depth]) -> Depth:
+    """The depth that an unprivileged process reads."""
 
     def body() -> None:
         if os.getuid() == 0:
             os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            os.setgid(NOBODY_UID)
+            os.setuid(NOBODY_UID)
         found = read()
         told.say("depth", found.waiting, -1 if found.limit is None else found.limit, found.dropped)
 
@@ -54,14 +54,14 @@ def listener(request: pytest.FixtureRequest, short_path: Path) -> Iterator[socke
         try:
             sock.bind(address)
         except OSError as error:
-            pytest.skip(f"there is no such address here: {error}")
+            pytest.skip(f"no such address on this machine: {error}")
         sock.listen(50)
         yield sock
 
 
 @contextlib.contextmanager
 def queued(listener: socket.socket, count: int) -> Iterator[None]:
-    """So many clients that have connected, and wait."""
+    """Clients that have connected and wait, *count* of them."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(socket.socket(listener.family, listener.type))
@@ -69,10 +69,12 @@ def queued(listener: socket.socket, count: int) -> Iterator[None]:
         yield
 
 
-def test_who_waits_at_a_bare_listener_is_counted(listener: socket.socket, told: Told) -> None:
+def test_clients_that_wait_at_a_bare_listener_are_counted(
+    listener: socket.socket, told: Told
+) -> None:
     assert depth(listener.fileno()) == Depth(0, 50, 0)
     with queued(listener, QUEUED):
-        assert as_nobody(told, lambda: depth(listener.fileno())) == Depth(QUEUED, 50, 0)
+        assert as_unprivileged_user(told, lambda: depth(listener.fileno())) == Depth(QUEUED, 50, 0)
         assert waiting_at_most(listener.fileno(), 50) == QUEUED
         listener.accept()[0].close()
         assert depth(listener.fileno()) == Depth(QUEUED - 1, 50, 0)
@@ -80,7 +82,7 @@ def test_who_waits_at_a_bare_listener_is_counted(listener: socket.socket, told: 
 
 @pytest.mark.parametrize("base", [PreforkTCPServer, PreforkUnixStreamServer])
 @pytest.mark.parametrize("strategy", ["accept", "handoff", "fork"])
-def test_who_waits_while_every_worker_is_busy_is_counted(
+def test_clients_that_wait_while_every_worker_is_busy_are_counted(
     base: Any, strategy: str, running: Running, held: Handler, told: Told, short_path: Path
 ) -> None:
     address = LOOPBACK if base is PreforkTCPServer else str(short_path / "server")
@@ -89,11 +91,11 @@ def test_who_waits_while_every_worker_is_busy_is_counted(
         for _ in range(2):
             told.wait_for(b"entered")
         with waiting_clients(server.server_address, QUEUED):
-            found = as_nobody(told, lambda: depth(server.fileno()))
+            found = as_unprivileged_user(told, lambda: depth(server.fileno()))
             assert found == Depth(QUEUED, server.request_queue_size, 0)
 
 
-def test_a_full_tcp_backlog_is_one_above_its_limit_and_counts_what_it_turns_away() -> None:
+def test_a_full_tcp_backlog_holds_one_more_than_its_limit_and_counts_rejected_clients() -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(LOOPBACK, backlog=2))
         stack.enter_context(connections(listener.getsockname(), 3))
@@ -101,11 +103,11 @@ def test_a_full_tcp_backlog_is_one_above_its_limit_and_counts_what_it_turns_away
         late = stack.enter_context(socket.socket())
         late.setblocking(False)
         late.connect_ex(listener.getsockname())
-        # The kernel has dealt with it before connect(2) returns: this is the loopback device.
+        # On the loopback device, the kernel has handled the SYN before connect(2) returns.
         assert depth(listener.fileno()) == Depth(3, 2, 1)
 
 
-def test_a_full_unix_backlog_turns_nobody_away(short_path: Path) -> None:
+def test_a_full_unix_backlog_rejects_no_client(short_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as late:
         listener.bind(str(short_path / "server"))
         listener.listen(2)
@@ -118,7 +120,7 @@ def test_a_full_unix_backlog_turns_nobody_away(short_path: Path) -> None:
 
 @pytest.fixture
 def datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A UDP socket, and one that sends to it."""
+    """A UDP socket, and another one connected to it."""
     with socket.socket(type=socket.SOCK_DGRAM) as server:
         server.bind(LOOPBACK)
         with socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -127,22 +129,22 @@ def datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.mark.parametrize("length", [0, 100, 600, 1400])
-def test_datagrams_that_wait_are_counted_by_what_they_take(
+def test_waiting_datagrams_are_counted_by_the_memory_that_they_take(
     datagrams: tuple[socket.socket, socket.socket], told: Told, length: int
 ) -> None:
     server, client = datagrams
     for _ in range(QUEUED + 1):
         client.send(bytes(length))
-    server.recv(length)  # a part of its memory is still charged for then, in SO_MEMINFO
-    found = as_nobody(told, lambda: depth(server.fileno()))
-    # Before Linux 6.3 the smallest took a twelfth less.
+    server.recv(length)  # SO_MEMINFO still charges a part of its memory afterwards
+    found = as_unprivileged_user(told, lambda: depth(server.fileno()))
+    # Before Linux 6.3, the smallest datagrams took a twelfth less.
     assert QUEUED - 3 <= found.waiting <= QUEUED + 1
     assert found.limit == server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // charge(length)
     assert found.dropped == 0
     assert waiting_at_most(server.fileno(), 0) >= QUEUED
 
 
-def test_datagrams_that_found_a_full_buffer_are_counted(
+def test_datagrams_dropped_at_a_full_buffer_are_counted(
     datagrams: tuple[socket.socket, socket.socket],
 ) -> None:
     server, client = datagrams
@@ -159,7 +161,7 @@ def test_datagrams_that_found_a_full_buffer_are_counted(
     assert depth(server.fileno()).waiting == 0
 
 
-def test_unix_datagrams_wait_or_do_not(short_path: Path) -> None:
+def test_any_number_of_waiting_unix_datagrams_is_read_as_one(short_path: Path) -> None:
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client,
@@ -174,7 +176,7 @@ def test_unix_datagrams_wait_or_do_not(short_path: Path) -> None:
         assert waiting_at_most(server.fileno(), 0) > 2
 
 
-def test_what_is_no_listener_has_nothing_that_waits() -> None:
+def test_nothing_waits_at_a_descriptor_that_is_not_a_listener() -> None:
     with socket.create_server(LOOPBACK) as listener, connect(listener.getsockname()) as client:
         reader, writer = os.pipe()
         one, other = socket.socketpair()
@@ -191,7 +193,7 @@ def test_what_is_no_listener_has_nothing_that_waits() -> None:
         assert depth(reader) == NOTHING
 
 
-def test_several_listeners_are_counted_together() -> None:
+def test_clients_at_several_listeners_are_counted_together() -> None:
     with contextlib.ExitStack() as stack:
         one = stack.enter_context(socket.create_server(LOOPBACK, backlog=5))
         two = stack.enter_context(socket.create_server(LOOPBACK, backlog=7))
@@ -201,12 +203,12 @@ def test_several_listeners_are_counted_together() -> None:
         assert total([]) == NOTHING
 
 
-def test_without_netlink_a_unix_listener_has_any_number_and_udp_what_its_socket_says(
+def test_without_netlink_a_unix_backlog_is_unknown_and_udp_is_read_from_the_socket(
     monkeypatch: pytest.MonkeyPatch,
     short_path: Path,
     datagrams: tuple[socket.socket, socket.socket],
 ) -> None:
-    """As in a sandbox that forbids such sockets, or for a socket of another network namespace."""
+    """A sandbox may forbid netlink, and a socket may be of another network namespace."""
     monkeypatch.setattr(sockdiag, "_SOCK_DIAG", 255)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(short_path / "server"))

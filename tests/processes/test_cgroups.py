@@ -1,4 +1,4 @@
-"""The limits of a cgroup, as the kernel sets them: only where this user may make one."""
+"""Limits of a real cgroup as the kernel shows them; skipped where this user cannot make one."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ TAKEN = 20 * MB
 
 @contextlib.contextmanager
 def cgroup(controller: str, limits: dict[str, str]) -> Iterator[Path]:
-    """A cgroup below our own with those of the limits that this version knows."""
+    """A cgroup below our own, with those of the limits that this cgroup version has."""
     with contextlib.ExitStack() as stack:
         try:
             folder = folders(controller)[0] / f"prefork-test-{os.getpid()}"
@@ -30,9 +30,9 @@ def cgroup(controller: str, limits: dict[str, str]) -> Iterator[Path]:
             for name in known:
                 (folder / name).write_text(limits[name])
         except (OSError, IndexError) as error:
-            pytest.skip(f"no cgroup can be made here: {error}")
+            pytest.skip(f"cannot make a cgroup: {error}")
         if not known:
-            pytest.skip(f"the controller {controller} is not delegated to the cgroups below ours")
+            pytest.skip(f"the controller {controller} is not delegated to child cgroups")
         yield folder
 
 
@@ -40,7 +40,7 @@ def enter(folder: Path) -> None:
     (folder / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def test_the_memory_limit_of_the_own_cgroup_counts_and_what_it_has_taken(told: Told) -> None:
+def test_memory_left_follows_from_the_limit_and_the_usage_of_the_cgroup(told: Told) -> None:
     def body() -> None:
         enter(folder)
         before = memory_left() or 0
@@ -55,7 +55,7 @@ def test_the_memory_limit_of_the_own_cgroup_counts_and_what_it_has_taken(told: T
     assert 0.9 * TAKEN < used < 1.2 * TAKEN
 
 
-def test_the_quota_of_the_own_cgroup_counts(told: Told) -> None:
+def test_the_cpu_quota_of_the_cgroup_is_read(told: Told) -> None:
     def body() -> None:
         enter(folder)
         told.say("read", str(cgroup_quota()))

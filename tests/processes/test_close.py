@@ -1,4 +1,4 @@
-"""Rule 10, and the ends of a pool: close, shutdown and stop, early, late, twice and by anybody."""
+"""Rule 10, and the other ways to end a pool: close, shutdown and stop, from anywhere and twice."""
 
 import os
 import select
@@ -15,17 +15,17 @@ from tests.support.deadlines import EXCHANGE, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
+    answer_pid,
     cpu_seconds,
     echo,
-    gone,
     idle_workers,
     pool_of,
     refuses,
     wait_for_turns,
-    who,
+    wait_until_gone,
 )
 from tests.support.programs import workers_here
 from tests.support.serving import serving, start_serving
@@ -33,7 +33,7 @@ from tests.support.serving import serving, start_serving
 
 def test_rule_10_a_server_that_never_served_can_be_closed_twice(strategy: str) -> None:
     """Error paths close what they have just built."""
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     address = server.server_address
     within(server.server_close)
     within(server.server_close)
@@ -43,22 +43,22 @@ def test_rule_10_a_server_that_never_served_can_be_closed_twice(strategy: str) -
 def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(strategy: str) -> None:
     """werkzeug and others close first and stop the loop later, or never.
 
-    The loop used to watch the number of a descriptor that was closed by then: 100 % CPU.
+    The loop used to watch the number of the closed descriptor, at 100 % CPU.
     """
     turns = threading.Semaphore(0)
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     server.service_actions = turns.release
     thread = start_serving(server, 0.05)
     ask(server.server_address)
     within(server.server_close)
     assert not server.active_children
     assert children() == set()
-    wait_for_turns(turns, 3)  # whatever was under way is over after some turns
+    wait_for_turns(turns, 3)  # the closing itself may take some turns
     before = cpu_seconds(os.getpid())
     wait_for_turns(turns, 10)
     used = cpu_seconds(os.getpid()) - before
-    turns_at_once = sum(turns.acquire(blocking=False) for _ in range(1000))
-    assert turns_at_once < 10, "the loop spins"
+    turns_since = sum(turns.acquire(blocking=False) for _ in range(1000))
+    assert turns_since < 10, "the loop spins"
     assert used < 0.3
     thread.shut_down()
     assert thread.raised is None
@@ -66,11 +66,11 @@ def test_rule_10_closing_before_shutdown_ends_the_workers_and_nothing_spins(stra
 
 
 @pytest.mark.parametrize("closed_already", [False, True])
-def test_rule_10_with_leaves_nothing_even_if_all_is_closed_already(
+def test_rule_10_a_with_block_leaves_nothing_even_if_all_is_closed_already(
     strategy: str, closed_already: bool
 ) -> None:
-    """The documented way to hold a server; some programs close it in the block as well."""
-    with pool_of(who, strategy=strategy) as server:
+    """This is the documented way to use a server; some programs also close it in the block."""
+    with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server)
         ask(server.server_address)
         thread.shut_down()
@@ -81,43 +81,43 @@ def test_rule_10_with_leaves_nothing_even_if_all_is_closed_already(
     assert server.prefork_status() == []
 
 
-def test_rule_10_the_object_may_be_built_anew_and_serve_again(strategy: str) -> None:
-    """Patroni re-initialises its server object when the configuration changes."""
-    server = pool_of(who, strategy=strategy)
+def test_rule_10_the_object_may_be_initialized_again_and_serve_again(strategy: str) -> None:
+    """Patroni calls `__init__` again when its configuration changes."""
+    server = pool_of(answer_pid, strategy=strategy)
     for _ in range(2):
         old = server.server_address
         with serving(server):
             ask(server.server_address)
         assert refuses(old)
-        PreforkTCPServer.__init__(server, LOOPBACK, who)
+        PreforkTCPServer.__init__(server, LOOPBACK, answer_pid)
     server.server_close()
 
 
 def test_rule_10_the_object_may_get_a_new_socket_and_serve_again(strategy: str) -> None:
-    """websocket servers replace `self.socket` between two runs."""
+    """Some websocket servers replace `self.socket` between two runs."""
 
     class Other(TCPServer):
-        allow_reuse_port = True  # what a pool server does by itself under reuseport
+        allow_reuse_port = True  # a pool server with reuseport sets this itself
 
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     with serving(server):
         ask(server.server_address)
-    with Other(LOOPBACK, who) as other:
+    with Other(LOOPBACK, answer_pid) as other:
         server.socket = other.socket
         server.server_address = other.server_address
         with serving(server):
             assert int(ask(server.server_address)) != os.getpid()
 
 
-def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy: str) -> None:
-    """Whoever takes a new port between two runs expects the old one to be free."""
-    server = pool_of(who, strategy=strategy)
+def test_rule_10_a_socket_replaced_between_runs_frees_the_old_port(strategy: str) -> None:
+    """A program that takes a new port between two runs expects the old one to be free."""
+    server = pool_of(answer_pid, strategy=strategy)
     old = server.server_address
     thread = start_serving(server)
     ask(old)
     thread.shut_down()
     server.socket.close()
-    TCPServer.__init__(server, LOOPBACK, who)
+    TCPServer.__init__(server, LOOPBACK, answer_pid)
     with serving(server):
         ask(server.server_address)
         eventually(lambda: refuses(old), what="end of the old listener")
@@ -125,9 +125,9 @@ def test_rule_10_a_socket_replaced_between_runs_lets_go_of_the_old_port(strategy
 
 @pytest.mark.one_queue
 def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: str) -> None:
-    """Explicit `HTTPServer.server_close(self)` skips the mix-in: still, nobody may be left
-    who keeps the port while no one answers on it."""
-    server = pool_of(who, strategy=strategy)
+    """`HTTPServer.server_close(self)` skips the mix-in: still, no worker may keep the port open
+    without serving it."""
+    server = pool_of(answer_pid, strategy=strategy)
     thread = start_serving(server)
     ask(server.server_address)
     thread.shut_down()
@@ -138,10 +138,10 @@ def test_rule_10_close_called_by_the_name_of_the_base_frees_the_port(strategy: s
         within(server.server_close)
 
 
-def test_closing_waits_for_what_is_being_served(
+def test_closing_waits_for_requests_in_flight(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """`block_on_close` is documented to mean that."""
+    """This is the documented meaning of `block_on_close`."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
@@ -149,8 +149,8 @@ def test_closing_waits_for_what_is_being_served(
         told.wait_for(b"entered")
         thread.shut_down()
         closing = Call(server.server_close)
-        # The listener closes first, so that new clients are told at once. Asked without a client,
-        # who might just be in time, and be served.
+        # The listener closes first, so that new clients are refused at once. The test does not
+        # probe it by connecting, because a client that is just in time is served.
         if strategy == "fork":
             eventually(lambda: server.fileno() < 0, what="closed listener")
             assert refuses(server.server_address)
@@ -179,7 +179,7 @@ def test_without_block_on_close_closing_returns_at_once(
     within(server.server_close)
 
 
-def test_grace_bounds_the_wait_and_kills_the_rest(
+def test_graceful_timeout_bounds_the_wait_and_kills_the_remaining_workers(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
     """A handler that hangs must not keep a service manager waiting."""
@@ -189,15 +189,15 @@ def test_grace_bounds_the_wait_and_kills_the_rest(
         pid = int(told.wait_for(b"entered"))
         thread.shut_down()
         within(server.server_close)
-        gone({pid})
+        wait_until_gone({pid})
         assert answer(client) == b""
     assert "graceful_timeout" in caplog.text
 
 
-def test_grace_bounds_the_wait_even_when_more_clients_wait(
+def test_graceful_timeout_bounds_the_wait_even_when_more_clients_wait(
     strategy: str, held: Handler, told: Told
 ) -> None:
-    """The next one from the backlog would hang as well: the graceful_timeout is for all of them."""
+    """The next request would hang as well: graceful_timeout limits all of them together."""
     server = pool_of(held, strategy=strategy, workers=1, settings={"graceful_timeout": 0.1})
     thread = start_serving(server)
     with connect(server.server_address), connect(server.server_address):
@@ -211,7 +211,7 @@ def test_grace_bounds_the_wait_even_when_more_clients_wait(
 
 
 def test_shutdown_from_a_handler_ends_the_server(strategy: str) -> None:
-    """A "quit" command calls `self.server.shutdown()`; in a worker that must reach the master."""
+    """A "quit" command calls `self.server.shutdown()` in a worker; that must reach the master."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         server.shutdown()
@@ -228,7 +228,7 @@ def test_shutdown_from_a_thread_of_a_handler_ends_the_server(strategy: str) -> N
     """The well-known recipe: `Thread(target=self.server.shutdown).start()`."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        within(server.shutdown)  # calls it in a thread
+        within(server.shutdown)  # within() calls it in a thread
         request.sendall(b"bye")
 
     with pool_of(handler, strategy=strategy) as server:
@@ -238,7 +238,7 @@ def test_shutdown_from_a_thread_of_a_handler_ends_the_server(strategy: str) -> N
 
 
 def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> None:
-    """Very common in the wild, for want of a documented way to stop from inside."""
+    """Many programs set it, since there is no documented way to stop from a handler."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         server._BaseServer__shutdown_request = True
@@ -251,10 +251,10 @@ def test_the_private_flag_set_by_a_handler_ends_the_server(strategy: str) -> Non
 
 
 @pytest.mark.one_queue
-def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
+def test_a_second_shutdown_from_a_handler_does_not_end_the_next_run(
     strategy: str, gate: Gate, told: Told
 ) -> None:
-    """Two clients say "quit" at the same time; then the program serves again."""
+    """Two clients send "quit" at the same time; then the program serves again."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         command = request.recv(10)
@@ -274,7 +274,7 @@ def test_a_second_handler_that_asks_for_the_end_does_not_end_the_next_run(
             thread.wait_until_it_ended()
             gate.let_through()
             assert receive_all(client) == b"done"
-            # The second demand has been sent by now: that worker's end shows it.
+            # When its worker has ended, the second request to shut down has been sent.
         eventually(lambda: len(workers_here()) < 2 or _all_zombies(), what="end of the worker")
         thread = start_serving(server)
         try:
@@ -290,8 +290,8 @@ def _all_zombies() -> bool:
 
 
 def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
-    """Signal handlers, watchdogs and `finally` blocks all call it."""
-    with pool_of(who, strategy=strategy) as server:
+    """Signal handlers, watchdogs and `finally` blocks all may call it."""
+    with pool_of(answer_pid, strategy=strategy) as server:
         thread = start_serving(server, None)
         ask(server.server_address)
         for call in [Call(server.shutdown) for _ in range(5)]:
@@ -299,21 +299,24 @@ def test_shutdown_may_be_called_by_any_number_of_threads(strategy: str) -> None:
         thread.wait_until_it_ended()
 
 
-def test_shutdown_answers_at_once_although_the_poll_interval_is_long(strategy: str) -> None:
-    """Test suites pay for the poll interval with each server they stop."""
-    with pool_of(who, strategy=strategy) as server:
-        thread = start_serving(server, None)  # for ever: only a wake-up can end it
+def test_shutdown_returns_at_once_even_if_the_poll_interval_is_long(strategy: str) -> None:
+    """Otherwise a test suite would wait for the poll interval with each server that it stops."""
+    with pool_of(answer_pid, strategy=strategy) as server:
+        thread = start_serving(server, None)  # without a poll interval, only a wake-up ends it
         ask(server.server_address)
         thread.shut_down()
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> None:
-    """A reloader or a service manager holds the same open socket: it must not stay non-blocking.
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_listener_shared_with_another_program_is_blocking_again_after_the_run(
+    strategy: str,
+) -> None:
+    """A reloader or a service manager may hold the same open socket: it must be blocking again.
 
-    While the pool serves it is: that one may take the client for whom a worker was woken.
+    It is non-blocking while the pool serves: the other program may take the client for which a
+    worker was woken.
     """
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     copy = os.dup(server.fileno())
     try:
         with serving(server):
@@ -325,7 +328,7 @@ def test_the_listener_of_another_program_gets_its_flags_back(strategy: str) -> N
         os.close(copy)
 
 
-def test_stop_asks_for_the_end_and_lets_workers_finish(
+def test_prefork_stop_lets_workers_finish(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy=strategy)
@@ -340,8 +343,8 @@ def test_stop_asks_for_the_end_and_lets_workers_finish(
         within(server.server_close)
 
 
-def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -> None:
-    """The second Ctrl-C."""
+def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, told: Told) -> None:
+    """The program does this at the second Ctrl-C."""
     server = pool_of(held, strategy=strategy)
     thread = start_serving(server)
     with connect(server.server_address) as client:
@@ -355,7 +358,7 @@ def test_kill_ends_everybody_at_once(strategy: str, held: Handler, told: Told) -
 def test_closing_in_a_worker_does_not_close_the_servers_listener(
     strategy: str, running: Any
 ) -> None:
-    """A handler that calls `server_close()` ends its own process's part, at the most."""
+    """A handler that calls `server_close()` closes no more than its own process's copy."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(request.recv(10))
@@ -368,8 +371,8 @@ def test_closing_in_a_worker_does_not_close_the_servers_listener(
             assert ask(server.server_address, b"x") == b"x"
 
 
-def test_nobody_is_left_when_the_server_was_never_closed() -> None:
-    """Django leaves by `sys.exit` without closing: the end of the loop lets the workers go."""
+def test_no_worker_is_left_when_the_server_was_never_closed() -> None:
+    """Django exits by `sys.exit` without closing: workers leave when the loop ends."""
     server = pool_of(echo)
     thread = start_serving(server)
     workers = idle_workers(server, 2)
@@ -379,10 +382,10 @@ def test_nobody_is_left_when_the_server_was_never_closed() -> None:
 
 
 @pytest.mark.parametrize("fork_from", ["auto", "master"])
-def test_the_port_of_a_server_that_begins_later_becomes_free(fork_from: str, running: Any) -> None:
-    """Both were made before either served: the processes of the first have a copy of both."""
-    second = pool_of(who)
-    with running(pool_of(who, settings={"fork_from": fork_from})) as first:
+def test_the_port_of_a_server_that_starts_later_becomes_free(fork_from: str, running: Any) -> None:
+    """Both servers exist before the first one serves, so its processes inherit both listeners."""
+    second = pool_of(answer_pid)
+    with running(pool_of(answer_pid, settings={"fork_from": fork_from})) as first:
         idle_workers(first, 2)
         with running(second):
             idle_workers(second, 2)

@@ -1,4 +1,4 @@
-"""Rules 16 and 17: workers that end in a handler, and what must not end with them."""
+"""Rules 16 and 17: workers that end inside a handler affect nothing else."""
 
 import faulthandler
 import os
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ask
-from tests.support.pools import STANDING, idle_workers, pool_of
+from tests.support.pools import PERSISTENT, idle_workers, pool_of
 from tests.support.programs import HOLDING, program
 
-# -- rule 16: what is no Exception -----------------------------------------------------------------
+# -- rule 16: exits, crashes, and exceptions that are not an Exception -----------------------------
 
 
 def leave_by_exit(request: Any, client_address: Any, server: Any) -> None:
@@ -28,7 +28,7 @@ def leave_at_once(request: Any, client_address: Any, server: Any) -> None:
 
 
 def crash(request: Any, client_address: Any, server: Any) -> None:
-    faulthandler.disable()  # pytest's would tell of a crash that is meant
+    faulthandler.disable()  # pytest's would report the intended crash
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
@@ -36,7 +36,7 @@ def crash(request: Any, client_address: Any, server: Any) -> None:
 def test_rule_16_a_worker_that_ends_in_a_handler_loses_that_request_only(
     strategy: str, running: Any, errors: Any, end: Any
 ) -> None:
-    """It is replaced; those being served and those waiting do not notice."""
+    """It is replaced; other clients, served or waiting, do not notice."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         command = request.recv(1)
@@ -46,17 +46,17 @@ def test_rule_16_a_worker_that_ends_in_a_handler_loses_that_request_only(
         request.sendall(b"%d" % os.getpid())
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         for _ in range(3):
             assert ask(server.server_address, b"!") == b"begun "
             words = ask(server.server_address, b"x").split()
             assert words[0] == b"begun"
             assert int(words[1]) != os.getpid()
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         assert server.fileno() > 0
-    if strategy in STANDING or end is crash:
+    if strategy in PERSISTENT or end is crash:
         assert len(errors()) == 3
     errors()
 
@@ -79,7 +79,7 @@ def test_rule_16_an_error_of_handle_error_itself_ends_the_worker_only(
     with running(server):
         assert ask(server.server_address, b"!") == b""
         assert ask(server.server_address, b"x") == b"fine"
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     errors()
 
@@ -87,7 +87,7 @@ def test_rule_16_an_error_of_handle_error_itself_ends_the_worker_only(
 def test_rule_16_a_worker_never_unwinds_into_the_callers_stack(
     strategy: str, elsewhere: Path
 ) -> None:
-    """No `finally`, no `with`, no `except` of the program around serve_forever may run in it."""
+    """No `finally`, `with` or `except` of the program around serve_forever() may run in it."""
     code = """
 import atexit
 master = os.getpid()
@@ -111,7 +111,7 @@ finally:
             assert ask(address, letter) == b""
         os.kill(it.pid, signal.SIGINT)
         assert it.ends() == 0
-        assert it.rest().splitlines() == [
+        assert it.remaining_output().splitlines() == [
             "KeyboardInterrupt in master",
             "finally in master",
             "atexit in master",
@@ -121,7 +121,7 @@ finally:
 def test_rule_17_workers_run_no_exit_handlers_and_wait_for_no_threads(
     strategy: str, elsewhere: Path
 ) -> None:
-    """They would remove the program's pid file, its temporary folders and its coverage data."""
+    """Exit handlers would remove the program's pid file, temporary folders and coverage data."""
     code = """
 import atexit, tempfile, threading
 folder = tempfile.TemporaryDirectory()
@@ -147,12 +147,12 @@ print("folder", os.path.isdir(folder.name))
         assert [ask(address) for _ in range(4)] == [b"1"] * 4
         os.kill(it.pid, signal.SIGUSR1)
         assert it.ends() == 0
-        assert it.rest() == "folder True\nexit handler\n"
+        assert it.remaining_output() == "folder True\nexit handler\n"
 
 
 def test_rule_17_what_is_printed_reaches_a_pipe_once(strategy: str, elsewhere: Path) -> None:
-    """Standard output is a pipe under every supervisor, and then buffered: a fork must not copy
-    what is in the buffer, the end of a worker must not lose it."""
+    """Under a supervisor, standard output is a pipe, and so it is buffered: a fork must not copy
+    what is in the buffer, and the end of a worker must not lose it."""
     code = """
 import io
 sys.stdout = io.TextIOWrapper(open(1, "wb", buffering=8192, closefd=False))
@@ -173,6 +173,6 @@ except KeyboardInterrupt:
             ask(address, b"%d" % number)
         it.signal_group(signal.SIGINT)
         assert it.ends() == 0
-        lines = it.rest().splitlines()
+        lines = it.remaining_output().splitlines()
         assert lines[0] == "printed before"
         assert sorted(lines[1:]) == [f"printed for {number}" for number in range(5)]

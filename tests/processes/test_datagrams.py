@@ -46,17 +46,17 @@ def kind(request: pytest.FixtureRequest, short_path: Path) -> Iterator[Kind]:
     kind.close()
 
 
-def answer_who(request: Any, client_address: Any, server: Any) -> None:
+def echo_with_pid(request: Any, client_address: Any, server: Any) -> None:
     data, sock = request
     sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
 
 
-def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind) -> None:
-    """The worker waited for that long in its next try, before it looked at its orders."""
+def test_a_timeout_that_a_handler_sets_on_the_socket_does_not_delay_orders(kind: Kind) -> None:
+    """The worker used to block for that long in its next receive, with its orders unread."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request[1].settimeout(stretched(HANG))
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, workers=1, base=kind.base, address=kind.address)
     thread = start_serving(server)
@@ -68,8 +68,8 @@ def test_a_timeout_that_a_handler_gives_the_socket_makes_nobody_deaf(kind: Kind)
 
 
 def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running: Any) -> None:
-    """DNS and syslog servers are the pools' best users: each datagram stands for itself."""
-    server = pool_of(answer_who, workers=3, base=kind.base, address=kind.address)
+    """Each datagram is a request of its own, as in DNS and syslog servers."""
+    server = pool_of(echo_with_pid, workers=3, base=kind.base, address=kind.address)
     with running(server):
         workers = idle_workers(server, 3)
         client = kind.client(server)
@@ -85,15 +85,15 @@ def test_datagrams_are_answered_from_all_workers_under_load(kind: Kind, running:
 
 
 @pytest.mark.one_queue
-def test_datagrams_are_served_side_by_side(
+def test_datagrams_are_served_concurrently(
     strategy: str, kind: Kind, running: Any, told: Told, gate: Gate
 ) -> None:
-    """A slow request holds up its own worker only."""
+    """A slow request occupies its own worker only."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered", os.getpid())
         gate.wait()
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, strategy=strategy, base=kind.base, address=kind.address)
     with running(server):
@@ -106,9 +106,11 @@ def test_datagrams_are_served_side_by_side(
         assert {int(client.recv(100).split()[1]) for _ in range(2)} == pids
 
 
-def test_rule_6_no_worker_waits_in_receiving(strategy: str, kind: Kind, running: Any) -> None:
-    """A datagram that another worker has taken must not leave anybody in a blocking receive."""
-    server = pool_of(answer_who, strategy=strategy, workers=4, base=kind.base, address=kind.address)
+def test_rule_6_no_worker_blocks_in_recvfrom(strategy: str, kind: Kind, running: Any) -> None:
+    """A worker must not block in receiving a datagram that another worker has taken."""
+    server = pool_of(
+        echo_with_pid, strategy=strategy, workers=4, base=kind.base, address=kind.address
+    )
     with running(server):
         client = kind.client(server)
         for _ in range(20):
@@ -119,12 +121,12 @@ def test_rule_6_no_worker_waits_in_receiving(strategy: str, kind: Kind, running:
 def test_datagrams_in_the_buffer_are_answered_when_the_server_ends(
     strategy: str, kind: Kind, told: Told, gate: Gate
 ) -> None:
-    """Stopping loses nobody: what had arrived before is served."""
+    """Stopping loses no request: datagrams that have arrived before are answered."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")
         gate.wait()
-        answer_who(request, client_address, server)
+        echo_with_pid(request, client_address, server)
 
     server = pool_of(handler, strategy=strategy, workers=1, base=kind.base, address=kind.address)
     thread = start_serving(server)
@@ -139,7 +141,7 @@ def test_datagrams_in_the_buffer_are_answered_when_the_server_ends(
 
 
 def block(sock: socket.socket) -> None:
-    """As it comes from the constructor."""
+    """Leave the socket blocking, as the constructor makes it."""
 
 
 def time_out(sock: socket.socket) -> None:
@@ -150,9 +152,9 @@ def time_out(sock: socket.socket) -> None:
 def test_a_blocking_sendto_in_a_handler_still_blocks(
     strategy: str, running: Any, short_path: Path, told: Told, prepare: Callable[[Any], None]
 ) -> None:
-    """A handler that answers with many datagrams waits for a slow client, as ever.
+    """A handler that sends many datagrams waits for a slow client.
 
-    A socket made non-blocking behind its back would raise BlockingIOError instead.
+    If the pool made the socket non-blocking, sendto() would raise BlockingIOError instead.
     """
     many = 2000
 
@@ -182,8 +184,8 @@ def test_a_blocking_sendto_in_a_handler_still_blocks(
     kind.close()
 
 
-def test_the_server_socket_of_a_worker_is_one_for_programs(kind: Kind, running: Any) -> None:
-    """Handlers look at `server.socket` and at the socket of the request: they are the same."""
+def test_the_server_socket_in_a_worker_is_an_ordinary_socket(kind: Kind, running: Any) -> None:
+    """Handlers use `server.socket` and the socket of the request: they are the same object."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         sock = request[1]
@@ -197,17 +199,19 @@ def test_the_server_socket_of_a_worker_is_one_for_programs(kind: Kind, running: 
         assert client.recv(10) == b"1"
 
 
-def test_a_get_request_of_the_programs_own_takes_datagrams(
-    strategy: str, kind: Kind, running: Any
-) -> None:
-    """Servers that want ancillary data or a larger buffer receive by themselves."""
+def test_an_overridden_get_request_takes_datagrams(strategy: str, kind: Kind, running: Any) -> None:
+    """Servers that need ancillary data or a larger buffer call recvmsg() themselves."""
 
     def get_request(self: Any) -> Any:
         data, _, _, address = self.socket.recvmsg(100, 100)
         return (data.upper(), self.socket), address
 
     server = pool_of(
-        answer_who, strategy=strategy, base=kind.base, address=kind.address, get_request=get_request
+        echo_with_pid,
+        strategy=strategy,
+        base=kind.base,
+        address=kind.address,
+        get_request=get_request,
     )
     with running(server):
         client = kind.client(server)
@@ -215,9 +219,11 @@ def test_a_get_request_of_the_programs_own_takes_datagrams(
         assert client.recv(100).split()[0] == b"X"
 
 
-def test_datagrams_under_load_from_many_clients(strategy: str, kind: Kind, running: Any) -> None:
-    """Nothing is answered twice, nothing to the wrong client."""
-    server = pool_of(answer_who, strategy=strategy, base=kind.base, address=kind.address)
+def test_each_client_gets_its_own_answers_under_load(
+    strategy: str, kind: Kind, running: Any
+) -> None:
+    """No answer is sent twice, and none to the wrong client."""
+    server = pool_of(echo_with_pid, strategy=strategy, base=kind.base, address=kind.address)
     with running(server):
         clients = [kind.client(server) for _ in range(4)]
 

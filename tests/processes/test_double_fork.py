@@ -1,4 +1,4 @@
-"""Forking a process that becomes somebody else's child, and taking it in."""
+"""`double_fork()`, and the subreaper attribute that makes the new process a child of the master."""
 
 import errno
 import os
@@ -16,15 +16,15 @@ from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 
 @pytest.fixture(autouse=True)
-def takes_in_none() -> Iterator[None]:
-    """The session's own attribute, which the leak check needs, is away for the test."""
+def takes_in_no_orphans() -> Iterator[None]:
+    """Clear the attribute of the test process, which the leak check needs, during the test."""
     set_taking_in_orphans(0)
     yield
     set_taking_in_orphans(1)
 
 
 class SecondForkFails(System):
-    """There is room for one more process, and no more."""
+    """A system with room for one more process only."""
 
     forks = 0
 
@@ -35,8 +35,8 @@ class SecondForkFails(System):
         return super().fork()
 
 
-def divided(body: Callable[[], object]) -> Callable[[], None]:
-    """What divides itself; `body` runs in the new process, which then ends with 7."""
+def double_forking(body: Callable[[], object]) -> Callable[[], None]:
+    """A function that forks twice; the new process runs *body* and exits with 7."""
 
     def run() -> None:
         if double_fork(lambda: None):
@@ -46,17 +46,17 @@ def divided(body: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
-def test_the_new_process_is_a_child_of_who_takes_in_orphans() -> None:
-    """And nobody is left in between."""
-    with taking_in_orphans(), child_running(divided(signal.pause)) as between:
-        assert between.exit_code() == 0
-        (newborn,) = children()
-        os.kill(newborn, signal.SIGKILL)
-        assert exit_code(newborn) == -signal.SIGKILL
+def test_the_new_process_is_a_child_of_the_subreaper() -> None:
+    """The intermediate process has ended by then."""
+    with taking_in_orphans(), child_running(double_forking(signal.pause)) as intermediate:
+        assert intermediate.exit_code() == 0
+        (new,) = children()
+        os.kill(new, signal.SIGKILL)
+        assert exit_code(new) == -signal.SIGKILL
 
 
-def test_its_first_act_comes_when_it_is() -> None:
-    """So whoever hears of it may wait for it, whatever becomes of the one that forked it."""
+def test_the_callback_runs_when_the_new_process_is_a_child_of_the_subreaper() -> None:
+    """So the master may wait for it, even if the process that forked it has died."""
     master = os.getpid()
 
     def prepare() -> None:
@@ -70,11 +70,11 @@ def test_its_first_act_comes_when_it_is() -> None:
 
     with taking_in_orphans(), child_running(run) as fork_server:
         assert fork_server.exit_code() == 0
-        (newborn,) = children()
-        assert exit_code(newborn) == 0
+        (new,) = children()
+        assert exit_code(new) == 0
 
 
-def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
+def test_an_error_of_the_second_fork_is_raised_by_double_fork() -> None:
     def run() -> None:
         with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
             double_fork(lambda: None, SecondForkFails())
@@ -84,8 +84,8 @@ def test_a_second_fork_that_fails_is_an_error_of_the_first() -> None:
         assert fork_server.exit_code() == 0
 
 
-def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:
-    """Two pools in two threads of a program, say."""
+def test_orphans_are_taken_in_until_the_last_block_ends() -> None:
+    """Two pools may run in two threads of a program."""
     first, second = taking_in_orphans(), taking_in_orphans()
     with first:
         with second:
@@ -98,8 +98,8 @@ def test_orphans_are_taken_in_for_as_long_as_anybody_wants_them() -> None:
     assert takes_in_orphans()
 
 
-def test_a_child_forked_meanwhile_begins_anew() -> None:
-    """The attribute is not inherited, so what is known of it must not be either."""
+def test_a_child_forked_meanwhile_starts_without_the_attribute() -> None:
+    """It does not inherit the attribute, and so must not inherit the count of open blocks."""
 
     def run() -> None:
         assert not takes_in_orphans()
@@ -111,10 +111,10 @@ def test_a_child_forked_meanwhile_begins_anew() -> None:
         assert child.exit_code() == 0
 
 
-def test_the_attribute_is_put_back_whenever_an_exception_comes(
+def test_the_attribute_is_restored_when_an_exception_interrupts_setting_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A signal handler's, while it is being set."""
+    """A signal handler may raise at any moment."""
     change = prctl.take_in_orphans
 
     def interrupted(flag: bool) -> None:

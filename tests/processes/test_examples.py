@@ -1,4 +1,4 @@
-"""Every example program, and those of the README, run as they stand, on ports of their own."""
+"""The example programs and those of the README, run unchanged except for their ports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def application(environ, start_response):
 
 
 def source_of(program: str) -> str:
-    """The text of an example, or of the Python block of the README that contains a text."""
+    """The text of an example, or of the Python block of the README that contains *program*."""
     if program.endswith(".py"):
         return (EXAMPLES / program).read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -60,7 +60,7 @@ def run(program: str, port: int, *args: str) -> str:
 
 @contextlib.contextmanager
 def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
-    """The server, and what is left of it when it is interrupted as by Ctrl-C: nothing."""
+    """Run an example server; at the end of the block, send it SIGINT and wait for its end."""
     port = free_port()
     server = start(program, port)
     try:
@@ -72,7 +72,7 @@ def serving(program: str, kind: socket.SocketKind) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """One that is free for streams and for datagrams."""
+    """A port that is free for TCP and for UDP."""
     while True:
         with socket.socket() as streams, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             streams.bind(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ def free_port() -> int:
 
 
 def is_served(port: int, kind: socket.SocketKind) -> bool:
-    """A connection without a word is a request like any other; a datagram port is only taken."""
+    """Whether a server has the port: by connecting to TCP, by failing to bind UDP."""
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
             return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -104,7 +104,9 @@ def is_served(port: int, kind: socket.SocketKind) -> bool:
         ("group_server.py", "udp_client.py", socket.SOCK_DGRAM),
     ],
 )
-def test_server_and_client_talk(server: str, client: str, kind: socket.SocketKind) -> None:
+def test_the_example_client_gets_answers_from_the_example_server(
+    server: str, client: str, kind: socket.SocketKind
+) -> None:
     with serving(server, kind) as port:
         assert "Received: HELLO WORLD WITH TCP" in run(client, port, "hello world with TCP")
         assert "Received: AND AGAIN" in run(client, port, "and again")

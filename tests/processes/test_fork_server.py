@@ -1,4 +1,4 @@
-"""Which process workers are forked from."""
+"""The process that workers are forked from: the master or its fork server."""
 
 import errno
 import logging
@@ -21,12 +21,12 @@ from tests.support.clients import ask
 from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
+    answer_pid,
     events,
     idle_workers,
     messages,
     pool_of,
-    who,
 )
 from tests.support.programs import (
     AT_ONCE,
@@ -41,8 +41,8 @@ from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
 
 
 @pytest.fixture
-def takes_in_none() -> Any:
-    """The session's own attribute, which the leak check needs, is away for the test."""
+def takes_in_no_orphans() -> Any:
+    """Clear the attribute of the test process, which the leak check needs, during the test."""
     set_taking_in_orphans(0)
     yield
     set_taking_in_orphans(1)
@@ -52,12 +52,12 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_a_master_with_threads_has_its_workers_forked_elsewhere_and_they_are_its_children(
-    strategy: str, running: Any, takes_in_none: None
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_workers_of_a_master_with_threads_are_forked_elsewhere_and_are_its_children(
+    strategy: str, running: Any, takes_in_no_orphans: None
 ) -> None:
-    """Otherwise nobody could wait for them, nor tell how they ended."""
-    with running(pool_of(who, strategy=strategy, workers=3)) as server:
+    """Otherwise the master could not wait for them or tell how they ended."""
+    with running(pool_of(answer_pid, strategy=strategy, workers=3)) as server:
         workers = idle_workers(server, 3)
         assert workers_here() == workers
         assert the_fork_server() not in server.active_children
@@ -66,17 +66,17 @@ def test_a_master_with_threads_has_its_workers_forked_elsewhere_and_they_are_its
     assert not fork_servers_here()
 
 
-def replaced(server: Any, victim: int) -> None:
-    eventually(lambda: victim not in server.active_children, what="its end")
+def wait_for_replacement(server: Any, victim: int) -> None:
+    eventually(lambda: victim not in server.active_children, what="end of the worker")
     idle_workers(server, 2)
 
 
 @pytest.mark.parametrize("flag", [0, 1])
-def test_whether_the_master_takes_in_orphans_is_as_it_was(running: Any, flag: int) -> None:
-    """A program may have set it itself; and nobody would collect what it did not ask for."""
+def test_the_subreaper_attribute_of_the_master_is_left_as_it_was(running: Any, flag: int) -> None:
+    """A program may have set it itself; one that has not does not reap orphans."""
     set_taking_in_orphans(flag)
     try:
-        with running(pool_of(who)) as server:
+        with running(pool_of(answer_pid)) as server:
             idle_workers(server, 2)
             the_fork_server()
             assert takes_in_orphans() is bool(flag)
@@ -87,14 +87,14 @@ def test_whether_the_master_takes_in_orphans_is_as_it_was(running: Any, flag: in
 def test_no_replacement_is_forked_with_threads_alive(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lock that one of them held would stay locked; Python 3.12 and later warn of it."""
-    with warnings.catch_warnings(record=True) as warned, running(pool_of(who)) as server:
+    """A lock held by one of them would stay locked; Python 3.12 and later warn of such forks."""
+    with warnings.catch_warnings(record=True) as warned, running(pool_of(answer_pid)) as server:
         warnings.simplefilter("always")
         for _ in range(3):
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGKILL)
-            replaced(server, min(workers))
-    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork_server
+            wait_for_replacement(server, min(workers))
+    assert sum("fork" in str(w.message) for w in warned) <= 1  # the fork of the fork server
     assert not events(caplog.records, "threads_at_fork")
     assert len(errors()) == 3
 
@@ -107,19 +107,19 @@ def test_a_master_with_one_thread_forks_its_workers_itself(elsewhere: Path) -> N
         eventually(lambda: all("worker" in command_of(pid) for pid in workers), what="titles")
 
 
-def test_spawn_fork_forks_from_the_master_and_names_its_threads(
+def test_fork_from_master_forks_from_the_master_and_names_its_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Workers then have its memory as it is, at the price that is in the log."""
-    with running(pool_of(who, settings={"fork_from": "master"})) as server:
+    """Workers then share its present memory; the log names the threads that are a risk."""
+    with running(pool_of(answer_pid, settings={"fork_from": "master"})) as server:
         idle_workers(server, 2)
         assert not fork_servers_here()
     named = {record.thread_name for record in events(caplog.records, "threads_at_fork")}
     assert "MainThread" in named
 
 
-def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
-    """Whatever the choice: this is what a process for each request is for."""
+def test_a_process_for_one_request_has_the_present_memory_of_the_master(running: Any) -> None:
+    """With the strategy `fork` this holds for every value of `fork_from`."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.word)
@@ -130,8 +130,8 @@ def test_a_request_is_forked_from_the_master_as_it_is_now(running: Any) -> None:
         assert not fork_servers_here()
 
 
-def test_spare_workers_come_from_the_fork_server(running: Any) -> None:
-    pool = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
+def test_workers_forked_ahead_come_from_the_fork_server(running: Any) -> None:
+    pool = pool_of(answer_pid, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(pool) as server:
         idle_workers(server, 2)
         the_fork_server()
@@ -139,19 +139,19 @@ def test_spare_workers_come_from_the_fork_server(running: Any) -> None:
         idle_workers(server, 2)
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_a_killed_fork_server_costs_nobody_anything(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_killed_fork_server_does_not_stop_the_pool(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From then on the master forks, and says so once."""
-    with running(pool_of(who, strategy=strategy)) as server:
+    """From then on the master forks the workers, and logs that once."""
+    with running(pool_of(answer_pid, strategy=strategy)) as server:
         workers = idle_workers(server, 2)
         killed = the_fork_server()
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: not fork_servers_here(), what="end of the fork server")
         assert idle_workers(server, 2) == workers
         os.kill(min(workers), signal.SIGKILL)
-        replaced(server, min(workers))
+        wait_for_replacement(server, min(workers))
         assert int(ask(server.server_address)) in server.active_children
     [exited] = events(caplog.records, "fork_server_exit")
     assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
@@ -159,41 +159,41 @@ def test_a_killed_fork_server_costs_nobody_anything(
     assert len(errors()) == 1
 
 
-def test_a_stuck_fork_server_does_not_hold_up_the_master(
+def test_a_stuck_fork_server_does_not_block_the_master(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         workers = idle_workers(server, 2)
         stuck = the_fork_server()
         monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.05)
         os.kill(stuck, signal.SIGSTOP)
         os.kill(min(workers), signal.SIGKILL)
-        replaced(server, min(workers))
+        wait_for_replacement(server, min(workers))
         assert state_of(stuck) == ""
     assert "has not forked a worker within 0.05 s" in caplog.text
     errors()
 
 
-def test_a_fork_server_without_room_for_a_process_is_asked_again_later(
+def test_a_fork_server_that_cannot_fork_is_used_again_later(
     running: Any, errors: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As the master itself would try again."""
+    """The master retries, as it does when its own fork fails."""
     full = tmp_path / "full"
 
-    def divide_if_there_is_room(prepare: Any) -> bool:
+    def fork_if_there_is_room(prepare: Any) -> bool:
         if full.exists():
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return double_fork(prepare)
 
-    monkeypatch.setattr(base, "double_fork", divide_if_there_is_room)
+    monkeypatch.setattr(base, "double_fork", fork_if_there_is_room)
     monkeypatch.setattr(restarts, "FACTOR", 0.1)
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         workers = idle_workers(server, 2)
         pid = the_fork_server()
         full.touch()
         os.kill(min(workers), signal.SIGKILL)
-        said = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
-        eventually(said, what="the reason in the log")
+        logged = lambda: any("No worker could be started" in text for text in errors())  # noqa: E731
+        eventually(logged, what="the reason in the log")
         full.unlink()
         assert max(workers) in idle_workers(server, 2)
         assert the_fork_server() == pid
@@ -201,7 +201,7 @@ def test_a_fork_server_without_room_for_a_process_is_asked_again_later(
 
 
 def test_a_second_run_has_a_fork_server_of_its_own(running: Any) -> None:
-    """Its workers see what the program has changed in between."""
+    """Its workers see what the program has changed between the runs."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.word)
@@ -230,19 +230,17 @@ threading.Event().wait()
     )
     with program(code.format(strategy="accept"), elsewhere) as it:
         it.address()
-        everybody = it.workers(2) | it.fork_servers()
-        assert len(everybody) == 3
+        processes = it.workers(2) | it.fork_servers()
+        assert len(processes) == 3
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
-        assert orphans_end(everybody, AT_ONCE)
+        assert orphans_end(processes, AT_ONCE)
 
 
-def test_the_fork_server_leaves_when_it_is_told_to_by_a_signal(
-    running: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    """SIGTERM to the whole group, say."""
+def test_the_fork_server_leaves_on_sigterm(running: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """SIGTERM may come to a whole process group; SIGINT is ignored."""
     caplog.set_level(logging.INFO, "prefork")
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         idle_workers(server, 2)
         pid = the_fork_server()
         os.kill(pid, signal.SIGINT)
@@ -257,10 +255,10 @@ def test_the_fork_server_leaves_when_it_is_told_to_by_a_signal(
 
 
 @pytest.mark.parametrize("moment", ["wait", "peek"])
-def test_an_interrupted_birth_leaves_nobody_behind(
-    moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_none: None
+def test_an_interrupted_fork_leaves_no_process(
+    moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_no_orphans: None
 ) -> None:
-    """Ctrl-C, say: where other threads live it cannot be held back, and the program may go on."""
+    """A master with several threads cannot block Ctrl-C, and the program may continue after it."""
     master, real, interruptions = os.getpid(), getattr(Channel, moment), [KeyboardInterrupt()]
 
     def interrupted(channel: Channel, *timeout: float) -> Any:
@@ -270,7 +268,7 @@ def test_an_interrupted_birth_leaves_nobody_behind(
         return answer
 
     monkeypatch.setattr(Channel, moment, interrupted)
-    with pool_of(who) as server:
+    with pool_of(answer_pid) as server:
         with pytest.raises(KeyboardInterrupt):
             within(lambda: server.serve_forever(0.01))
         assert not takes_in_orphans()

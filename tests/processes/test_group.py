@@ -1,4 +1,4 @@
-"""A group of servers: one pool of workers serves several listeners, of any kind."""
+"""A group of servers: one pool of workers serves several listeners, of all kinds."""
 
 import functools
 import os
@@ -19,29 +19,29 @@ from tests.support.groups import (
     member,
 )
 from tests.support.polling import eventually
-from tests.support.pools import STANDING, idle_workers, refuses
+from tests.support.pools import PERSISTENT, idle_workers, refuses
 from tests.support.serving import start_serving
 
 
-def say_who(kind: str, data: bytes) -> bytes:
+def answer_kind_and_pid(kind: str, data: bytes) -> bytes:
     return b"%b %d" % (kind.encode(), os.getpid())
 
 
 def held(told: Told, gate: Gate, kind: str, data: bytes) -> bytes:
-    """Say "entered KIND PID", wait at the gate, say "left", and answer with what was asked."""
+    """Announce "entered KIND PID", wait at the gate, announce "left", and echo the request."""
     told.say("entered", kind, os.getpid())
     gate.wait()
     told.say("left")
     return b"served " + data
 
 
-def one_of_each(strategy: str, folder: Path, say: Any) -> list[Any]:
-    """A member of each kind, whose own handler knows which it is."""
-    return [member(kind, folder, functools.partial(say, kind)) for kind in kinds_for(strategy)]
+def one_of_each(strategy: str, folder: Path, respond: Any) -> list[Any]:
+    """A member of each kind, each with a handler that knows its kind."""
+    return [member(kind, folder, functools.partial(respond, kind)) for kind in kinds_for(strategy)]
 
 
-def group_of_each(strategy: str, folder: Path, say: Any, **given: Any) -> Any:
-    return group_of(*one_of_each(strategy, folder, say), strategy=strategy, **given)
+def group_of_each(strategy: str, folder: Path, respond: Any, **given: Any) -> Any:
+    return group_of(*one_of_each(strategy, folder, respond), strategy=strategy, **given)
 
 
 def workers_of(group: Any) -> set[int]:
@@ -49,7 +49,7 @@ def workers_of(group: Any) -> set[int]:
 
 
 def history(told: Told) -> list[bytes]:
-    """All that was said until now, in order."""
+    """All announcements so far, in order."""
     told.so_far()
     return told.history
 
@@ -57,7 +57,7 @@ def history(told: Told) -> list[bytes]:
 def test_each_kind_is_served_by_its_own_handler_from_one_pool(
     strategy: str, short_path: Path, running: Any
 ) -> None:
-    group = group_of_each(strategy, short_path, say_who)
+    group = group_of_each(strategy, short_path, answer_kind_and_pid)
     pids = set()
     with running(group):
         for _ in range(5):
@@ -65,13 +65,13 @@ def test_each_kind_is_served_by_its_own_handler_from_one_pool(
                 kind, _, pid = ask(server).partition(b" ")
                 assert kind.decode() == kind_of(server)
                 pids.add(pid)
-    assert len(pids) <= 2 if strategy in STANDING else len(pids) == 20
+    assert len(pids) <= 2 if strategy in PERSISTENT else len(pids) == 20
 
 
 def test_workers_forked_ahead_serve_one_request_each_of_any_member(
     short_path: Path, running: Any
 ) -> None:
-    group = group_of_each("fork", short_path, say_who, workers=4, fork_ahead=2)
+    group = group_of_each("fork", short_path, answer_kind_and_pid, workers=4, fork_ahead=2)
     kinds = [kind_of(server) for server in group.members]
     with running(group):
         answers = [ask(server) for _ in range(3) for server in group.members]
@@ -79,7 +79,7 @@ def test_workers_forked_ahead_serve_one_request_each_of_any_member(
     assert len({text.split()[1] for text in answers}) == 12
 
 
-def test_there_are_never_more_workers_than_max_children_for_all_members(
+def test_a_group_never_has_more_workers_than_max_children(
     strategy: str, short_path: Path, running: Any, told: Told, gate: Gate
 ) -> None:
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=2)
@@ -96,10 +96,10 @@ def test_there_are_never_more_workers_than_max_children_for_all_members(
         assert 0 <= inside <= 2
 
 
-def test_a_flooded_member_keeps_nobody_waiting_at_the_others(
+def test_a_flooded_member_does_not_delay_clients_of_the_others(
     strategy: str, short_path: Path, running: Any, told: Told, gate: Gate
 ) -> None:
-    """One worker, 41 clients of one listener, and then one of each other."""
+    """One worker, 41 clients of one listener, and then one client of each other listener."""
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=1)
     flooded, *others = group.members
     with running(group), clients(1, flooded) as first:
@@ -114,7 +114,7 @@ def test_a_flooded_member_keeps_nobody_waiting_at_the_others(
         assert order.index(kind_of(server)) <= 1 + len(group.members), order
 
 
-def test_whoever_waits_at_any_member_is_served_before_it_closes(
+def test_clients_that_wait_at_any_member_are_served_before_it_closes(
     strategy: str, short_path: Path, told: Told, gate: Gate
 ) -> None:
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=1)
@@ -133,14 +133,14 @@ def test_whoever_waits_at_any_member_is_served_before_it_closes(
     assert all(server.fileno() == -1 for server in group.members)
 
 
-def test_whoever_waits_at_any_member_is_served_when_all_workers_have_been_killed(
+def test_clients_that_wait_at_any_member_are_served_after_all_workers_were_killed(
     strategy: str, short_path: Path, running: Any, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """But for those who were in a worker's hands."""
+    """Only requests in flight are lost."""
     group = group_of_each(strategy, short_path, functools.partial(held, told, gate), workers=2)
     streams = [server for server in group.members if server.socket_type == 1]
     with running(group):
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(group, 2)
         with clients(1, group.members[0]) as first:
             told.wait_for(b"entered")
@@ -155,10 +155,10 @@ def test_whoever_waits_at_any_member_is_served_when_all_workers_have_been_killed
     assert errors()
 
 
-def test_reuseport_a_listener_that_another_worker_inherits_is_still_its_member_s(
+def test_reuseport_a_listener_passed_to_another_worker_still_serves_its_member(
     short_path: Path, running: Any, told: Told, gate: Gate
 ) -> None:
-    """Two members with queues in four workers, of which three are given up."""
+    """Two members with listeners in four workers, of which three are retired."""
 
     def holding(kind: str, data: bytes) -> bytes:
         return kind.encode() + b" " + held(told, gate, kind, data)
@@ -184,8 +184,8 @@ def test_reuseport_a_listener_that_another_worker_inherits_is_still_its_member_s
             ] * 20
 
 
-def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_path: Path) -> None:
-    group = group_of_each("accept", short_path, say_who)
+def test_listeners_are_blocking_again_when_the_workers_have_left(short_path: Path) -> None:
+    group = group_of_each("accept", short_path, answer_kind_and_pid)
     thread = start_serving(group)
     ask(group.members[0])
     streams = [server for server in group.members if server.socket_type == 1]
@@ -197,7 +197,7 @@ def test_listeners_are_put_back_as_they_were_when_the_workers_are_gone(short_pat
 
 
 def test_with_lifo_few_workers_serve_all_members(short_path: Path, running: Any) -> None:
-    group = group_of_each("accept", short_path, say_who, workers=4)
+    group = group_of_each("accept", short_path, answer_kind_and_pid, workers=4)
     group.prefork_settings = Settings(idle_order="lifo")
     with running(group):
         idle_workers(group, 4)

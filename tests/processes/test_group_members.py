@@ -1,4 +1,4 @@
-"""What a member of a group may count on: its own hooks, and what it says to the program."""
+"""Members of a group: their hooks are called, and `shutdown()` of a member stops the group."""
 
 import os
 import signal
@@ -27,45 +27,43 @@ from tests.support.programs import program
 from tests.support.serving import start_serving
 
 
-def back(data: bytes) -> bytes:
+def echo_back(data: bytes) -> bytes:
     return data
 
 
-def two(strategy: str, folder: Path, say: Callable[[bytes], bytes] = back) -> list[Any]:
+def two(strategy: str, folder: Path, respond: Callable[[bytes], bytes] = echo_back) -> list[Any]:
     """Two members of different kinds."""
-    return [member(kind, folder, say) for kind in kinds_for(strategy)[:2]]
+    return [member(kind, folder, respond) for kind in kinds_for(strategy)[:2]]
 
 
 class SetsTheFlag(TCPServer):
-    """A program that stops its servers by the private flag, as some do."""
+    """A server that stops by setting the private flag, as in some programs."""
 
     def shutdown(self) -> None:
         self._BaseServer__shutdown_request = True
 
 
 @pytest.mark.parametrize("base", [TCPServer, PreforkTCPServer, ThreadingTCPServer, SetsTheFlag])
-def test_a_handler_stops_the_group_by_its_own_server(
+def test_shutdown_of_a_member_by_its_handler_stops_the_group(
     strategy: str, base: Any, short_path: Path
 ) -> None:
     def stop(request: Any, client_address: Any, server: Any) -> None:
         server.shutdown()
-        request.sendall(b"asked " + request.recv(10))
+        request.sendall(b"stopping " + request.recv(10))
 
     stopping = base(("127.0.0.1", 0), stop)
     group = group_of(*two(strategy, short_path), stopping, strategy=strategy)
     thread = start_serving(group)
-    assert ask(stopping, b"you") == b"asked you"
+    assert ask(stopping, b"now") == b"stopping now"
     thread.wait_until_it_ended()
     within(group.server_close)
 
 
 @pytest.mark.parametrize("base", [TCPServer, PreforkTCPServer])
-def test_the_program_stops_the_group_by_any_member(
-    strategy: str, base: Any, short_path: Path
-) -> None:
+def test_shutdown_of_any_member_stops_the_group(strategy: str, base: Any, short_path: Path) -> None:
     last = base(("127.0.0.1", 0), echo)
     group = group_of(*two(strategy, short_path), last, strategy=strategy)
-    thread = start_serving(group, poll_interval=None)  # so it must be woken
+    thread = start_serving(group, poll_interval=None)  # so only a wake-up ends the loop
     ask(last)
     within(last.shutdown)
     thread.wait_until_it_ended()
@@ -76,11 +74,11 @@ def test_a_request_goes_through_the_hooks_of_its_member(
     strategy: str, short_path: Path, running: Any, told: Told
 ) -> None:
     def hook(name: str) -> Callable[..., Any]:
-        def say_and_do(server: Any, *args: Any) -> Any:
+        def announce_and_call(server: Any, *args: Any) -> Any:
             told.say(name)
             return getattr(super(Hooked, server), name)(*args)
 
-        return say_and_do
+        return announce_and_call
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         assert server is hooked
@@ -95,9 +93,9 @@ def test_a_request_goes_through_the_hooks_of_its_member(
         assert ask(hooked, b"hello") == b"hello"
         group.shutdown()
         group.server_close()
-    heard = [line.decode() for line in told.so_far()]
-    assert [name for name in heard if name != "close_request"] == names[:-1]
-    assert "close_request" in heard
+    seen = [line.decode() for line in told.so_far()]
+    assert [name for name in seen if name != "close_request"] == names[:-1]
+    assert "close_request" in seen
 
 
 def test_a_member_refuses_its_own_requests_only(
@@ -115,7 +113,7 @@ def test_a_member_refuses_its_own_requests_only(
             assert ask(server, b"hello") == b"hello"
 
 
-def test_an_error_of_a_handler_is_its_member_s_and_the_worker_goes_on(
+def test_an_error_of_a_handler_goes_to_its_member_and_the_worker_keeps_serving(
     strategy: str, short_path: Path, running: Any, told: Told
 ) -> None:
     class Failing(TCPServer):
@@ -132,10 +130,10 @@ def test_an_error_of_a_handler_is_its_member_s_and_the_worker_goes_on(
     assert (first == second) is (strategy != "fork")
 
 
-def test_hooks_of_members_that_are_no_requests_are_called_beside_the_group_s(
+def test_worker_hooks_and_service_actions_of_members_are_called(
     strategy: str, short_path: Path, told: Told
 ) -> None:
-    class Told_(PreforkTCPServer):
+    class Announcing(PreforkTCPServer):
         def worker_started(self) -> None:
             told.say("started")
 
@@ -146,7 +144,7 @@ def test_hooks_of_members_that_are_no_requests_are_called_beside_the_group_s(
             turns.release()
 
     turns = threading.Semaphore(0)
-    server = Told_(("127.0.0.1", 0), echo)
+    server = Announcing(("127.0.0.1", 0), echo)
     group = group_of(*two(strategy, short_path), server, strategy=strategy, workers=1)
     thread = start_serving(group)
     assert ask(server, b"hello") == b"hello"
@@ -173,10 +171,10 @@ def test_members_with_threads_and_members_without_share_the_workers(
     group = group_of(threaded, *two(strategy, short_path), strategy=strategy, workers=1)
     at_a_time = 1 if strategy == "fork" else 3
     with running(group), clients(3, threaded) as waiting:
-        heard = {told.wait_for(b"entered") for _ in range(at_a_time)}
-        assert len(heard) == 1
+        seen = {told.wait_for(b"entered") for _ in range(at_a_time)}
+        assert len(seen) == 1
         if strategy != "fork":
-            assert heard.pop().endswith(b"False")
+            assert seen.pop().endswith(b"False")
             for server in group.members[1:]:
                 assert ask(server, b"hello") == b"hello"
         gate.open()
@@ -185,7 +183,7 @@ def test_members_with_threads_and_members_without_share_the_workers(
             assert ask(server, b"hello") == b"hello"
 
 
-def test_threads_of_members_are_finished_before_a_worker_leaves(
+def test_threads_of_members_finish_before_their_worker_leaves(
     strategy: str, short_path: Path, told: Told, gate: Gate
 ) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -204,9 +202,7 @@ def test_threads_of_members_are_finished_before_a_worker_leaves(
         assert [client.answer() for client in waiting] == [b"served"] * 2
 
 
-def test_one_request_is_served_whichever_member_it_comes_to(
-    strategy: str, short_path: Path
-) -> None:
+def test_handle_request_serves_a_request_to_any_member(strategy: str, short_path: Path) -> None:
     group = group_of(*two(strategy, short_path), strategy=strategy)
     with group:
         for server in group.members:
@@ -215,22 +211,22 @@ def test_one_request_is_served_whichever_member_it_comes_to(
                 assert client.answer() == b"0"
 
 
-def test_without_a_request_each_member_hears_that_none_came(short_path: Path) -> None:
+def test_handle_timeout_of_members_is_called_when_no_request_comes(short_path: Path) -> None:
     class Patient(TCPServer):
         def handle_timeout(self) -> None:
-            heard.append(self)
+            seen.append(self)
 
-    heard: list[Any] = []
+    seen: list[Any] = []
     patient = Patient(("127.0.0.1", 0), echo)
     with group_of(patient, *two("accept", short_path), timeout=0.01) as group:
         within(group.handle_request)
         patient.socket.settimeout(0.01)
         group.timeout = None
         within(group.handle_request)
-    assert heard == [patient, patient]
+    assert seen == [patient, patient]
 
 
-def test_members_are_closed_in_their_order_even_if_one_fails(short_path: Path) -> None:
+def test_members_are_closed_in_order_even_if_one_fails(short_path: Path) -> None:
     class Noted(TCPServer):
         def server_close(self) -> None:
             super().server_close()
@@ -247,10 +243,10 @@ def test_members_are_closed_in_their_order_even_if_one_fails(short_path: Path) -
     assert group.fileno() == -1
 
 
-def test_the_others_go_on_when_a_member_closes(
+def test_other_members_keep_serving_when_a_member_closes(
     strategy: str, short_path: Path, running: Any
 ) -> None:
-    """Workers that hold its listener go on with it; those that are forked later have none."""
+    """Workers that hold its listener keep serving it; those that are forked later do not."""
     group = group_of(*two(strategy, short_path), strategy=strategy, workers=1)
     first, second = group.members
     with running(group):
@@ -266,7 +262,7 @@ def test_the_others_go_on_when_a_member_closes(
         assert ask(second, b"hello") == b"hello"
 
 
-def test_what_cannot_be_a_member_is_refused_in_a_sentence(short_path: Path) -> None:
+def test_invalid_members_are_refused_with_a_reason(short_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one server"):
         PreforkGroup()
     with (
@@ -282,16 +278,16 @@ def test_what_cannot_be_a_member_is_refused_in_a_sentence(short_path: Path) -> N
 
 
 def test_reuseport_is_refused_when_a_member_is_a_unix_socket(short_path: Path) -> None:
-    with group_of(*two("reuseport", short_path), member("unix", short_path, back)) as group:
+    with group_of(*two("reuseport", short_path), member("unix", short_path, echo_back)) as group:
         group.prefork_settings = type(group.prefork_settings)(strategy="reuseport")
         with pytest.raises(SettingsError, match="reuseport needs a TCP or UDP port"):
             group.serve_forever()
 
 
-def test_reuseport_does_not_mind_clients_who_connect_before_the_start(
+def test_reuseport_starts_although_a_client_has_connected_before(
     short_path: Path, running: Any
 ) -> None:
-    """From its construction on, the ports may be shared; a client's connection shares its port."""
+    """A client's connection holds the port too, so the construction must set SO_REUSEPORT."""
     group = group_of(*two("reuseport", short_path), strategy="reuseport", workers=3)
     with clients(1, group.members[0]) as (client,), running(group):
         assert client.answer() == b"0"
@@ -329,7 +325,7 @@ with prefork.PreforkGroup(web, other) as group:
 """
 
 
-def test_servers_of_the_standard_library_s_own_classes_are_members(elsewhere: Path) -> None:
+def test_servers_of_the_standard_library_can_be_members(elsewhere: Path) -> None:
     with program(LIBRARY, elsewhere) as running:
         assert "forks a process for each request" in running.line()
         address = running.address()

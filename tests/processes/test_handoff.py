@@ -1,4 +1,4 @@
-"""`handoff` with real workers: what the master hands over, and what it takes back."""
+"""`handoff` with real workers: which requests the master hands to which worker."""
 
 import logging
 import os
@@ -20,20 +20,20 @@ from tests.support.pools import (
     Handler,
     Threaded,
     answer,
+    answer_pid,
     exhausting,
     idle_workers,
     messages,
     pool_of,
     served,
     waiting_clients,
-    who,
 )
 from tests.support.serving import start_serving
 from tests.support.tls import ask_securely, wrapped
 
 
 def handing(handler: Any, told: Told, **options: Any) -> Any:
-    """A pool whose master says "handed" when it has given a request away."""
+    """A pool whose master announces "handed" when it has handed a request over."""
     master = os.getpid()
 
     def close_request(self: Any, request: Any) -> None:
@@ -45,18 +45,18 @@ def handing(handler: Any, told: Told, **options: Any) -> Any:
 
 
 def stop(pid: int) -> None:
-    """Keep a worker from doing anything, as an overloaded machine would."""
+    """Stop a worker with SIGSTOP, as an overloaded machine would."""
     os.kill(pid, signal.SIGSTOP)
     eventually(lambda: state_of(pid) == "T", what="a stopped worker")
 
 
-# -- workers that end with requests in hand --------------------------------------------------------
+# -- workers that end with requests in flight ------------------------------------------------------
 
 
-def test_what_a_killed_worker_was_handed_is_all_that_is_lost(
+def test_a_killed_worker_loses_only_the_requests_it_was_handed(
     running: Any, held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """Its clients are told at once: nobody else holds their connections."""
+    """Their connections are closed at once: no other process holds them."""
     server = handing(held, told, base=Threaded, workers=1, settings={"threads": 3})
     with running(server), waiting_clients(server.server_address, 1) as [begun]:
         worker = int(told.wait_for(b"entered"))
@@ -72,10 +72,10 @@ def test_what_a_killed_worker_was_handed_is_all_that_is_lost(
     assert len(errors()) == 1
 
 
-def test_a_worker_killed_while_the_server_stops_does_not_hold_it_up(
+def test_a_worker_killed_while_the_server_stops_does_not_delay_the_end(
     held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """It was handed a request before, with which it never began."""
+    """It has been handed a request that it never begins."""
     gate.open()
     server = handing(held, told, workers=1)
     thread = start_serving(server)
@@ -93,8 +93,8 @@ def test_a_worker_killed_while_the_server_stops_does_not_hold_it_up(
 
 @pytest.mark.usefixtures("errors")
 def test_workers_that_serve_one_request_each_lose_none(running: Any) -> None:
-    """While one says that it leaves, the master may be handing it the next."""
-    server = pool_of(who, strategy="handoff", settings={"max_requests": 1})
+    """While a worker reports that it leaves, the master may be handing it the next request."""
+    server = pool_of(answer_pid, strategy="handoff", settings={"max_requests": 1})
     with running(server):
 
         def ask_often() -> list[int]:
@@ -106,8 +106,8 @@ def test_workers_that_serve_one_request_each_lose_none(running: Any) -> None:
         idle_workers(server, 2)
 
 
-def test_a_request_that_verify_request_has_closed_costs_nobody_else_anything(running: Any) -> None:
-    """No worker that stood ready was ever handed a request again."""
+def test_a_request_closed_by_verify_request_does_not_affect_other_requests(running: Any) -> None:
+    """Idle workers used to get no request any more after that."""
 
     def verify_request(self: Any, request: Any, client_address: Any) -> bool:
         if request.recv(1) == b"b":
@@ -115,22 +115,22 @@ def test_a_request_that_verify_request_has_closed_costs_nobody_else_anything(run
         return True
 
     hooks: dict[str, Any] = {"verify_request": verify_request, "handle_error": lambda *_: None}
-    with running(pool_of(who, strategy="handoff", **hooks)) as server:
+    with running(pool_of(answer_pid, strategy="handoff", **hooks)) as server:
         workers = idle_workers(server, 2)
         assert ask(server.server_address, b"b") == b""
         assert {int(ask(server.server_address, b"g")) for _ in range(4)} == workers
 
 
-# -- who is handed what ----------------------------------------------------------------------------
+# -- which worker gets which request ---------------------------------------------------------------
 
 
 def test_no_request_waits_behind_a_slow_one(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """One worker is busy: whoever comes now goes to the other, and to no queue."""
+    """While one worker is busy, all new clients go to the other one."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        (held if request.recv(1) == b"h" else who)(request, client_address, server)
+        (held if request.recv(1) == b"h" else answer_pid)(request, client_address, server)
 
     with running(pool_of(handler, strategy="handoff")) as server:
         workers = idle_workers(server, 2)
@@ -143,7 +143,7 @@ def test_no_request_waits_behind_a_slow_one(
             assert receive_all(slow) == b"served x"
 
 
-def test_threads_of_all_workers_are_used_and_no_more(
+def test_all_threads_of_all_workers_are_used(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy="handoff", base=Threaded, settings={"threads": 2})
@@ -159,7 +159,7 @@ def test_threads_of_all_workers_are_used_and_no_more(
             assert [receive_all(client) for client in clients] == served(5)
 
 
-def test_threads_finish_what_they_were_handed_when_their_worker_is_at_its_limit(
+def test_threads_finish_their_requests_when_their_worker_reaches_its_limit(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     settings = {"threads": 2, "max_requests": 2}
@@ -172,10 +172,10 @@ def test_threads_finish_what_they_were_handed_when_their_worker_is_at_its_limit(
         assert max(pids.count(pid) for pid in pids) <= 4
 
 
-def test_as_many_clients_as_a_channel_holds_are_served_side_by_side(
+def test_as_many_clients_as_a_channel_holds_are_served_concurrently(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """They stay for long, none of them is done, and the worker does not listen at first."""
+    """None of the requests finishes meanwhile, and the worker is stopped at first."""
     many = MAX_IN_CHANNEL
     server = pool_of(held, strategy="handoff", base=Threaded, workers=1, settings={"threads": 0})
     turns = threading.Semaphore(0)
@@ -189,19 +189,21 @@ def test_as_many_clients_as_a_channel_holds_are_served_side_by_side(
             os.kill(worker, signal.SIGCONT)
             for _ in range(many):
                 told.wait_for(b"entered")
-            assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop does not turn any more"
+            assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop has stopped turning"
             gate.open()
             assert [answer(client) for client in clients] == served(many)
 
 
-# -- whose connection it is ------------------------------------------------------------------------
+# -- which process holds a connection --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("base", [PreforkTCPServer, Threaded])
-def test_a_connection_that_is_only_closed_ends_for_the_client(running: Any, base: Any) -> None:
-    """Some servers say no goodbye: the end of file comes with the last copy, the master's."""
+def test_a_connection_closed_without_a_shutdown_ends_for_the_client(
+    running: Any, base: Any
+) -> None:
+    """Without shutdown(2), the client sees the end when the last copy of the socket is closed."""
     server = pool_of(
-        who,
+        answer_pid,
         strategy="handoff",
         base=base,
         shutdown_request=lambda self, request: self.close_request(request),
@@ -214,7 +216,7 @@ def test_a_connection_that_is_only_closed_ends_for_the_client(running: Any, base
 def test_a_connection_that_a_handler_closes_early_ends_at_once(
     running: Any, told: Told, gate: Gate
 ) -> None:
-    """It answers, hangs up, and goes on with its work: the client shall not wait for that."""
+    """It answers, closes, and keeps working: the client must not wait for that."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"accepted")
@@ -230,10 +232,10 @@ def test_a_connection_that_a_handler_closes_early_ends_at_once(
         assert receive_all(client) == b"accepted"
 
 
-def test_the_master_holds_no_copy_of_what_has_long_been_begun(
+def test_the_master_keeps_no_copy_of_connections_in_service(
     running: Any, held: Handler, told: Told
 ) -> None:
-    """Else the connections of all workers together would have to fit into one process."""
+    """Otherwise the connections of all workers would count against its descriptor limit."""
     server = pool_of(held, strategy="handoff", base=Threaded, workers=1, settings={"threads": 0})
     with running(server):
         idle_workers(server, 1)
@@ -250,7 +252,7 @@ def test_the_master_holds_no_copy_of_what_has_long_been_begun(
 def test_a_worker_out_of_descriptors_loses_one_request_and_is_replaced(
     running: Any, told: Told
 ) -> None:
-    """The kernel delivers the message without what it could not open."""
+    """The kernel then delivers the message without the descriptor."""
     with running(handing(exhausting(told), told, workers=1)) as server:
         [pid] = idle_workers(server, 1)
         assert ask(server.server_address, b"exhaust") == b"done"
@@ -262,10 +264,10 @@ def test_a_worker_out_of_descriptors_loses_one_request_and_is_replaced(
 # -- other kinds of requests -----------------------------------------------------------------------
 
 
-def test_tls_connections_are_served_as_under_fork_and_that_is_said_once(
+def test_tls_connections_are_served_by_forked_workers_which_is_logged_once(
     running: Any, certificate: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What TLS has agreed on is in the memory of the process that has accepted."""
+    """The state of the TLS session is in the memory of the process that has accepted."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(request.recv(1) + b"%d" % os.getpid())
@@ -282,8 +284,8 @@ def test_tls_connections_are_served_as_under_fork_and_that_is_said_once(
 
 
 @pytest.mark.parametrize("size", [0, 1, 8192, 65507 - 28, 65507])
-def test_datagrams_of_every_length_travel(running: Any, told: Told, size: int) -> None:
-    """65507 is the longest there is over IPv4."""
+def test_datagrams_of_every_length_are_handed_over(running: Any, told: Told, size: int) -> None:
+    """65507 bytes is the maximum over IPv4."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         data, sock = request
@@ -299,16 +301,18 @@ def test_datagrams_of_every_length_travel(running: Any, told: Told, size: int) -
 
 
 @pytest.mark.parametrize("hook", ["verify_request", "close_request"])
-def test_a_hook_of_the_programs_in_the_master_can_be_interrupted(running: Any, hook: str) -> None:
-    """Signals are held back while requests are handed over, but not from the program's own code."""
+def test_signals_are_not_blocked_while_the_master_calls_a_hook_of_the_program(
+    running: Any, hook: str
+) -> None:
+    """The master blocks signals while it hands requests over, but not around the program's code."""
     master, seen = os.getpid(), []
 
-    def look(self: Any, *request: Any) -> Any:
+    def note_mask(self: Any, *request: Any) -> Any:
         if os.getpid() == master:
             seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
         return getattr(PreforkTCPServer, hook)(self, *request)
 
-    hooks: dict[str, Any] = {hook: look}
-    with running(pool_of(who, strategy="handoff", **hooks)) as server:
+    hooks: dict[str, Any] = {hook: note_mask}
+    with running(pool_of(answer_pid, strategy="handoff", **hooks)) as server:
         ask(server.server_address)
     assert seen == [set()]

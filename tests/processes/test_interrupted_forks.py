@@ -1,6 +1,7 @@
-"""A process that is forked to be the master's child is forked twice. Whoever of the three that
-takes part is killed, at whatever point: the master keeps no zombie, and no child that it does not
-know, and nobody stays alive who serves nothing. It collects no child of the program's.
+"""Double forks that are interrupted: any of the three processes is killed, at any point.
+
+Afterwards the master has no zombie and no child that it does not know, and no process is left that
+serves nothing. The master reaps no child of the program.
 """
 
 import contextlib
@@ -31,9 +32,9 @@ from tests.support.children import (
 )
 from tests.support.clients import connections
 from tests.support.deadlines import Call, within
-from tests.support.molds import all_renewed, reforking_pool
+from tests.support.molds import reforking_pool, wait_until_renewed
 from tests.support.polling import eventually
-from tests.support.pools import Handler, answer, idle_workers, pool_of, waiting_clients, who
+from tests.support.pools import Handler, answer, answer_pid, idle_workers, pool_of, waiting_clients
 from tests.support.programs import fork_servers_among
 from tests.support.serving import start_serving
 from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
@@ -43,14 +44,14 @@ WARM = 5
 
 
 class Trap:
-    """Holds the next process that comes to a point of a birth, once the trap is set."""
+    """Once set, holds the next process that reaches a point of a double fork."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate, point: str) -> None:
         self._told = told
         self._gate = gate
         self._is_set = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
-        self.fork_server = self.between = self.newborn = 0
-        """Who takes part, once it is `sprung`."""
+        self.fork_server = self.intermediate = self.child = 0
+        """The pids of the processes that take part, once the trap is `sprung`."""
 
         def holding(call: Callable[..., Any]) -> Callable[..., Any]:
             def held(*arguments: Any) -> Any:
@@ -62,9 +63,9 @@ class Trap:
         owner, name = {
             "before the second fork": (fork, "_fork_and_end"),
             "after the second fork": (System, "exit"),
-            "before the first is collected": (fork, "_status_of"),
+            "before the first is reaped": (fork, "_status_of"),
         }[point]
-        self._is_between = name != "_status_of"
+        self._is_intermediate = name != "_status_of"
         monkeypatch.setattr(owner, name, holding(getattr(owner, name)))
 
     def _spring(self) -> None:
@@ -81,17 +82,22 @@ class Trap:
     @property
     def sprung(self) -> bool:
         for line in self._told.so_far():
-            held, above = map(int, line.split()[1:])
-            self.fork_server, self.between = (above, held) if self._is_between else (held, 0)
-            self.newborn = next(iter(children_of(self.between)), 0)
+            held, parent = map(int, line.split()[1:])
+            self.fork_server, self.intermediate = (
+                (parent, held) if self._is_intermediate else (held, 0)
+            )
+            self.child = next(iter(children_of(self.intermediate)), 0)
         return bool(self.fork_server)
 
     def pid_of(self, part: str) -> int:
-        parts = {"fork_server": self.fork_server, "between": self.between, "newborn": self.newborn}
-        return parts[part]
+        return {
+            "fork_server": self.fork_server,
+            "intermediate": self.intermediate,
+            "child": self.child,
+        }[part]
 
     def kill(self, part: str) -> None:
-        with contextlib.suppress(ProcessLookupError):  # the master was faster
+        with contextlib.suppress(ProcessLookupError):  # the master may have killed it already
             os.kill(self.pid_of(part), signal.SIGKILL)
 
     def close(self) -> None:
@@ -113,74 +119,74 @@ def trap_at(monkeypatch: pytest.MonkeyPatch, told: Told, gate: Gate) -> Iterator
 
 @pytest.fixture(autouse=True)
 def one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first mold is grown at once, another one not before the test is over."""
+    """The first mold is forked at once, and no other one during the test."""
     monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
     monkeypatch.setattr(promotion, "BACK_OFF", 1000.0)
 
 
 @pytest.fixture
 def own_child() -> Iterator[Child]:
-    """A child of the program's that has ended, which the program is to collect."""
+    """A child of the program that has ended and that the program has yet to reap."""
     child = Child(fork_and_run(lambda: os._exit(7)))
     peek_exit_code(child.pid)
     yield child
     child.dispose()
 
 
-def spring(server: Any, trap: Trap, birth: str) -> None:
-    """Have a birth begun, as far as to the trap."""
-    if birth == "by the mold":
-        all_renewed(server)
+def spring(server: Any, trap: Trap, fork_kind: str) -> None:
+    """Start a double fork and wait until a process is in the trap."""
+    if fork_kind == "by the mold":
+        wait_until_renewed(server)
     idle_workers(server, WORKERS)
     trap.set()
-    if birth != "of the mold":
+    if fork_kind != "of the mold":
         os.kill(min(server.active_children), signal.SIGKILL)
-        eventually(lambda: trap.sprung, what="a birth")
-    else:  # a client whom the worker that is held had seen waits until it comes back
+        eventually(lambda: trap.sprung, what="a fork")
+    else:  # a client that the held worker has been woken for waits until that worker returns
         with connections(server.server_address, WORKERS * WARM):
-            eventually(lambda: trap.sprung, what="a birth")
+            eventually(lambda: trap.sprung, what="a fork")
 
 
-def pool_with_births(birth: str) -> Any:
-    if birth == "by the fork_server":
-        return pool_of(who, workers=WORKERS)
-    return reforking_pool(who, after=WARM, workers=WORKERS)
+def pool_that_forks(fork_kind: str) -> Any:
+    if fork_kind == "by the fork_server":
+        return pool_of(answer_pid, workers=WORKERS)
+    return reforking_pool(answer_pid, after=WARM, workers=WORKERS)
 
 
-def nobody_else_is_left(server: Any, own: Child) -> None:
-    """Every child is a worker that the master knows, or forks workers for it, or is our own."""
+def wait_until_nothing_else_is_left(server: Any, own: Child) -> None:
+    """Wait until every child is a worker that the master knows, a fork server, or *own*."""
 
-    def strangers() -> list[tuple[int, str]]:
-        rest = children() - server.active_children - {own.pid}
-        return [(pid, state_of(pid)) for pid in rest - fork_servers_among(rest)]
+    def unknown_children() -> list[tuple[int, str]]:
+        others = children() - server.active_children - {own.pid}
+        return [(pid, state_of(pid)) for pid in others - fork_servers_among(others)]
 
     idle_workers(server, WORKERS)
-    eventually(lambda: not strangers(), what=f"end of {strangers()}")
+    eventually(lambda: not unknown_children(), what=f"end of {unknown_children()}")
 
 
-BIRTHS = ["by the fork_server", "by the mold", "of the mold"]
+FORKS = ["by the fork_server", "by the mold", "of the mold"]
 INTERRUPTIONS = [
     ("before the second fork", ["fork_server"]),
-    ("before the second fork", ["between"]),
-    ("before the second fork", ["fork_server", "between"]),
-    ("before the second fork", ["between", "fork_server"]),
+    ("before the second fork", ["intermediate"]),
+    ("before the second fork", ["fork_server", "intermediate"]),
+    ("before the second fork", ["intermediate", "fork_server"]),
     ("after the second fork", ["fork_server"]),
-    ("after the second fork", ["between"]),
-    ("after the second fork", ["newborn"]),
-    ("after the second fork", ["fork_server", "between"]),
-    ("after the second fork", ["fork_server", "newborn"]),
-    ("after the second fork", ["between", "newborn"]),
-    ("after the second fork", ["newborn", "between", "fork_server"]),
-    ("before the first is collected", ["fork_server"]),
+    ("after the second fork", ["intermediate"]),
+    ("after the second fork", ["child"]),
+    ("after the second fork", ["fork_server", "intermediate"]),
+    ("after the second fork", ["fork_server", "child"]),
+    ("after the second fork", ["intermediate", "child"]),
+    ("after the second fork", ["child", "intermediate", "fork_server"]),
+    ("before the first is reaped", ["fork_server"]),
 ]
 
 
-@pytest.mark.parametrize("birth", BIRTHS)
+@pytest.mark.parametrize("fork_kind", FORKS)
 @pytest.mark.parametrize(
     ("point", "killed"), INTERRUPTIONS, ids=[f"{p}-{' '.join(k)}" for p, k in INTERRUPTIONS]
 )
-def test_a_birth_that_is_interrupted_leaves_nobody(
-    birth: str,
+def test_killing_any_process_of_a_double_fork_leaves_no_process(
+    fork_kind: str,
     point: str,
     killed: list[str],
     trap_at: Callable[[str], Trap],
@@ -189,24 +195,24 @@ def test_a_birth_that_is_interrupted_leaves_nobody(
     errors: Any,
     own_child: Child,
 ) -> None:
-    """A zombie in the master used to stay: who is killed between two forks has no other parent."""
+    """An intermediate process that was killed used to stay as a zombie of the master."""
     trap = trap_at(point)
-    with running(pool_with_births(birth)) as server:
-        spring(server, trap, birth)
+    with running(pool_that_forks(fork_kind)) as server:
+        spring(server, trap, fork_kind)
         for part in killed:
             trap.kill(part)
             assert has_ended(trap.pid_of(part))
         gate.open()
-        nobody_else_is_left(server, own_child)
+        wait_until_nothing_else_is_left(server, own_child)
         assert own_child.exit_code() == 7
     errors()
 
 
 @pytest.mark.parametrize("killed", [[], ["fork_server"]], ids=["stuck", "fork_server killed"])
 @pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
-@pytest.mark.parametrize("birth", BIRTHS)
-def test_whoever_keeps_a_birth_from_its_end_is_ended(
-    birth: str,
+@pytest.mark.parametrize("fork_kind", FORKS)
+def test_a_process_that_holds_up_a_double_fork_is_killed(
+    fork_kind: str,
     point: str,
     killed: list[str],
     trap_at: Callable[[str], Trap],
@@ -215,45 +221,45 @@ def test_whoever_keeps_a_birth_from_its_end_is_ended(
     monkeypatch: pytest.MonkeyPatch,
     own_child: Child,
 ) -> None:
-    """The gate stays closed, so the one in between never ends by itself."""
+    """The gate stays closed, so the intermediate process never ends by itself."""
     trap = trap_at(point)
-    with running(pool_with_births(birth)) as server:
-        if birth == "by the mold":
-            all_renewed(server)
+    with running(pool_that_forks(fork_kind)) as server:
+        if fork_kind == "by the mold":
+            wait_until_renewed(server)
         idle_workers(server, WORKERS)
         monkeypatch.setattr(fork_server, "FORK_TIMEOUT", 0.3)
         monkeypatch.setattr(mold_promotion, "FORK_TIMEOUT", 0.3)
-        if birth == "of the mold":
+        if fork_kind == "of the mold":
             server.prefork_settings = dataclasses.replace(
                 server.prefork_settings, start_timeout=0.3
             )
-        spring(server, trap, birth)
+        spring(server, trap, fork_kind)
         for part in killed:
             trap.kill(part)
-        eventually(lambda: not state_of(trap.between), what="end of the one in between")
-        nobody_else_is_left(server, own_child)
+        eventually(lambda: not state_of(trap.intermediate), what="end of the intermediate process")
+        wait_until_nothing_else_is_left(server, own_child)
         assert own_child.exit_code() == 7
     errors()
 
 
 @pytest.mark.parametrize("point", ["before the second fork", "after the second fork"])
-def test_a_server_that_stops_while_a_mold_is_forked_leaves_nobody(
+def test_a_server_that_stops_while_a_mold_is_forked_leaves_no_process(
     point: str,
     trap_at: Callable[[str], Trap],
     told: Told,
     gate: Gate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mold that nobody wants any more is waited for, however long its fork takes."""
+    """The master waits for the mold that it no longer needs, however long its fork takes."""
     end = MoldPromotion.end
 
-    def told_end(self: MoldPromotion, *arguments: Any) -> None:
+    def announced_end(self: MoldPromotion, *arguments: Any) -> None:
         told.say("ending")
         end(self, *arguments)
 
-    monkeypatch.setattr(MoldPromotion, "end", told_end)
+    monkeypatch.setattr(MoldPromotion, "end", announced_end)
     trap = trap_at(point)
-    server = pool_with_births("of the mold")
+    server = pool_that_forks("of the mold")
     thread = start_serving(server)
     spring(server, trap, "of the mold")
     stopping = Call(server.shutdown)
@@ -268,7 +274,7 @@ def test_a_server_that_stops_while_a_mold_is_forked_leaves_nobody(
 def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
     trap_at: Callable[[str], Trap], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """It was busy when the order came, and asks before it obeys."""
+    """The worker was busy when the order came, and checks before it obeys."""
     trap = trap_at("before the second fork")
     server = reforking_pool(held, after=1000, workers=1)
     thread = start_serving(server)
@@ -277,7 +283,7 @@ def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
         gate.let_through()
         assert answer(clients[0]) == b"served 0"
         told.wait_for(b"entered")
-        tell_the_busy_worker_to_fork(server)
+        order_the_busy_worker_to_fork(server)
         trap.set()
         thread.shut_down()
         gate.open()
@@ -290,7 +296,7 @@ def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
 def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
     running: Any, told: Told, gate: Gate
 ) -> None:
-    """Those of what handlers start would stay with it, and nobody would collect them."""
+    """Orphans of processes that handlers start would become its children, and stay zombies."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")
@@ -303,14 +309,14 @@ def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
                 told.wait_for(b"entered")
                 gate.let_through()
                 told.wait_for(b"entered")
-                tell_the_busy_worker_to_fork(server)
+                order_the_busy_worker_to_fork(server)
                 assert not takes_in_orphans()
         finally:
             set_taking_in_orphans(1)
 
 
-def tell_the_busy_worker_to_fork(server: Any) -> None:
-    """It reads that when its request is done."""
+def order_the_busy_worker_to_fork(server: Any) -> None:
+    """Have the master send the order, which the worker reads when its request is done."""
     server.prefork_settings = dataclasses.replace(server.prefork_settings, refork_after=1)
     master: Any = master_of(server)
     origin = master._origin

@@ -1,7 +1,7 @@
-"""`kill -9` of workers at random, and of the master, under load.
+"""SIGKILL to workers at random, and to the master, under load.
 
-The first runs for some three seconds, or for as many as PREFORK_TEST_KILL_SECONDS says: 20 to see
-what the project promises.
+PREFORK_TEST_KILL_SECONDS (3 by default) is the duration of the first test; with 20, it checks what
+the project guarantees.
 """
 
 import contextlib
@@ -20,21 +20,21 @@ from tests.support.clients import connect
 from tests.support.deadlines import WHOLE_TEST, within
 from tests.support.groups import Tcp, group_of
 from tests.support.leaks import descriptors
-from tests.support.load import CLIENTS, LoadSample
+from tests.support.load import CLIENTS, ClientLoad
 from tests.support.polling import eventually
-from tests.support.pools import LOOPBACK, STANDING, answer, idle_workers, pool_of, refuses
+from tests.support.pools import LOOPBACK, PERSISTENT, answer, idle_workers, pool_of, refuses
 from tests.support.programs import AT_ONCE, HOLDING, first_word, orphans_end, program, workers_here
 from tests.support.serving import start_serving
 
 SECONDS = float(os.environ.get("PREFORK_TEST_KILL_SECONDS", "3"))
 ANSWERS_BETWEEN_KILLS = 30
-"""The rhythm of the kills: some ten in a second."""
+"""With this interval there are about ten kills in a second."""
 
 WORKERS = 4
 
 
-def slow_who(request: Any, client_address: Any, server: Any) -> None:
-    """Says who it is as soon as it is entered, works a little, and says that it has."""
+def work_and_answer_pid(request: Any, client_address: Any, server: Any) -> None:
+    """Sends its pid as soon as it is entered, computes for 5 ms, and sends "served"."""
     request.recv(1)
     request.sendall(b"%d " % os.getpid())
     end = time.monotonic() + 0.005
@@ -43,8 +43,8 @@ def slow_who(request: Any, client_address: Any, server: Any) -> None:
     request.sendall(b"served")
 
 
-def signal_somebody(server: Any, number: int) -> set[int]:
-    """Send a signal to a worker; nobody, if there is none just now."""
+def signal_random_worker(server: Any, number: int) -> set[int]:
+    """Send a signal to a random worker; return its pid, or nothing if there is no worker."""
     workers = sorted(server.active_children)
     for victim in random.sample(workers, min(len(workers), 1)):
         with contextlib.suppress(ProcessLookupError):
@@ -54,7 +54,7 @@ def signal_somebody(server: Any, number: int) -> set[int]:
 
 
 def kinds_of_descriptors() -> list[str]:
-    """What is open in this process, the master's: not which of them."""
+    """The kinds of open descriptors of this process, the master, without their identities."""
     return sorted(target.partition(":")[0] for _, target in descriptors())
 
 
@@ -65,31 +65,31 @@ def kinds_of_descriptors() -> list[str]:
 def test_workers_killed_at_random_cost_their_own_request_only(
     strategy: str, fork_from: str, errors: Any
 ) -> None:
-    """Nobody else notices, and nothing is left of the dead."""
-    if fork_from == "mold" and strategy not in STANDING:
-        pytest.skip("no worker gets warm")
+    """No other client notices, and the killed workers leave no process and no descriptor."""
+    if fork_from == "mold" and strategy not in PERSISTENT:
+        pytest.skip("workers serve one request each, so none becomes warm")
     settings = {"fork_from": fork_from, "refork_after": 100}
-    server = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    server = pool_of(work_and_answer_pid, strategy=strategy, workers=WORKERS, settings=settings)
     thread = start_serving(server)
-    if strategy in STANDING:
+    if strategy in PERSISTENT:
         idle_workers(server, WORKERS)
     before = kinds_of_descriptors()
     killed: set[int] = set()
-    load = LoadSample(server.server_address)
+    load = ClientLoad(server.server_address)
     with load.running():
         end = time.monotonic() + SECONDS
         while time.monotonic() < end or len(killed) <= SECONDS:
             load.wait_for_answers(ANSWERS_BETWEEN_KILLS)
-            killed |= signal_somebody(server, signal.SIGKILL)
+            killed |= signal_random_worker(server, signal.SIGKILL)
         assert thread.is_alive()
     assert load.refused == []
-    # A request that was lost was in the hands of one that was killed, and each had one.
+    # Each lost request was in flight in a killed worker, which had one.
     assert {int(text.split()[0]) for text in load.broken if text} <= killed
     assert len(load.broken) <= len(killed)
-    if strategy in STANDING:
-        whole = idle_workers(server, WORKERS)
-        assert len(whole) == WORKERS
-        eventually(lambda: workers_here() == whole, what="no zombie")
+    if strategy in PERSISTENT:
+        workers = idle_workers(server, WORKERS)
+        assert len(workers) == WORKERS
+        eventually(lambda: workers_here() == workers, what="no zombie")
     else:
         eventually(lambda: workers_here() == set(), what="no zombie")
     eventually(lambda: kinds_of_descriptors() == before, what="no descriptor left")
@@ -104,17 +104,17 @@ def test_workers_killed_at_random_cost_their_own_request_only(
 def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
     strategy: str, errors: Any
 ) -> None:
-    """Whichever member it came to."""
-    servers = [Tcp(LOOPBACK, slow_who) for _ in range(2)]
+    """The requests may come to any member."""
+    servers = [Tcp(LOOPBACK, work_and_answer_pid) for _ in range(2)]
     group = group_of(*servers, strategy=strategy, workers=WORKERS)
     thread = start_serving(group)
     killed: set[int] = set()
-    loads = [LoadSample(server.server_address) for server in servers]
+    loads = [ClientLoad(server.server_address) for server in servers]
     with loads[0].running(), loads[1].running():
         for _ in range(10):
             for load in loads:
                 load.wait_for_answers(ANSWERS_BETWEEN_KILLS // 2)
-            killed |= signal_somebody(group, signal.SIGKILL)
+            killed |= signal_random_worker(group, signal.SIGKILL)
         assert thread.is_alive()
     broken = [text for load in loads for text in load.broken]
     assert all(load.refused == [] for load in loads)
@@ -130,18 +130,18 @@ def test_workers_of_a_group_killed_at_random_cost_their_own_request_only(
 @pytest.mark.slow
 @pytest.mark.usefixtures("errors", "no_pauses")
 @pytest.mark.parametrize("fork_from", ["auto", "mold"])
-def test_workers_ended_politely_at_random_cost_nobody_anything(
+def test_sigterm_to_workers_at_random_costs_no_request(
     strategy: str, fork_from: str, running: Any
 ) -> None:
-    """SIGTERM means: finish. What a worker was given beyond that, another one serves."""
+    """On SIGTERM a worker finishes its request; others serve what it was handed beyond that."""
     settings = {"fork_from": fork_from, "refork_after": 10}
-    pool = pool_of(slow_who, strategy=strategy, workers=WORKERS, settings=settings)
+    pool = pool_of(work_and_answer_pid, strategy=strategy, workers=WORKERS, settings=settings)
     with running(pool) as server:
-        load = LoadSample(server.server_address)
+        load = ClientLoad(server.server_address)
         with load.running():
             for _ in range(20):
                 load.wait_for_answers(10)
-                signal_somebody(server, signal.SIGTERM)
+                signal_random_worker(server, signal.SIGTERM)
     assert load.refused == []
     assert load.broken == []
 
@@ -156,10 +156,10 @@ server.serve_forever()
 
 
 @pytest.mark.one_queue
-def test_a_killed_master_takes_its_idle_workers_along_and_frees_the_port(
+def test_idle_workers_of_a_killed_master_end_and_free_the_port(
     strategy: str, elsewhere: Path
 ) -> None:
-    """The idle ones go within a second, busy ones after their request, and the port is free."""
+    """Idle workers end within a second, busy ones after their request; then the port is free."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
         with connect(address) as one, connect(address) as two:
@@ -167,7 +167,7 @@ def test_a_killed_master_takes_its_idle_workers_along_and_frees_the_port(
             for client in (one, two):
                 client.sendall(b"h")
                 busy.add(first_word(client))
-            workers = it.workers(4 if strategy in STANDING else 2)
+            workers = it.workers(4 if strategy in PERSISTENT else 2)
             assert busy <= workers
             os.kill(it.pid, signal.SIGKILL)
             it.ends()
@@ -184,11 +184,11 @@ def test_a_killed_master_takes_its_idle_workers_along_and_frees_the_port(
 
 
 @pytest.mark.slow
-def test_a_master_killed_under_load_leaves_nobody(strategy: str, elsewhere: Path) -> None:
-    """In whatever state the workers are at that moment."""
+def test_a_master_killed_under_load_leaves_no_process(strategy: str, elsewhere: Path) -> None:
+    """The workers may be in any state at that moment."""
     with program(MASTER.format(strategy=strategy), elsewhere) as it:
         address = it.address()
-        load = LoadSample(address)
+        load = ClientLoad(address)
         with load.running():
             load.wait_for_answers(200)
             before = children()

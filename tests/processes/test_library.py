@@ -1,7 +1,7 @@
-"""The pool over the standard library's own servers, and rule 4 over its loop.
+"""The pool as a mix-in for servers of the standard library, and rule 4 for their loop.
 
-Each program runs in an interpreter of its own, twice: there `socketserver` is the standard
-library's, or ours.
+Each program runs twice, in an interpreter of its own: once with the standard library's
+`socketserver`, once with ours.
 """
 
 import http.client
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.clients import ask
 from tests.support.deadlines import EXCHANGE, stretched
-from tests.support.pools import STANDING
+from tests.support.pools import PERSISTENT
 from tests.support.programs import program
 
 BEGIN = """
@@ -91,25 +91,27 @@ server = Server(("127.0.0.1", 0), Handler)
 
 
 @pytest.mark.parametrize("base", ["http.server.HTTPServer", "http.server.ThreadingHTTPServer"])
-def test_http_server(serving_program: Any, base: str, strategy: str) -> None:
-    """The most common base class of all."""
+def test_an_http_server_may_have_a_pool(serving_program: Any, base: str, strategy: str) -> None:
+    """This is the most common base class of all."""
     with serving_program(HTTP.format(base=base, body="pass")) as it:
         address = it.address()
         pids = {int(body) for body in get(address, connections=8)}
         assert it.pid not in pids
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
         assert it.errors() == ""
 
 
 def test_rule_4_serve_forever_of_http_server_called_by_name(
     serving_program: Any, ours: bool, strategy: str
 ) -> None:
-    """`HTTPServer.serve_forever(self)`: over our module that is our loop with the whole pool; over
-    the standard library's it is its own loop, which takes each request to a worker."""
+    """With our module, `HTTPServer.serve_forever(self)` is our loop with the whole pool.
+
+    With the standard library's module it is the loop of that module, and workers serve requests.
+    """
     body = """
     def serve_forever(self, poll_interval=0.01):
         http.server.HTTPServer.serve_forever(self, poll_interval)
@@ -118,15 +120,15 @@ def test_rule_4_serve_forever_of_http_server_called_by_name(
         address = it.address()
         pids = {int(body) for body in get(address, connections=4)}
         assert it.pid not in pids
-        if ours and strategy in STANDING:
+        if ours and strategy in PERSISTENT:
             assert pids <= it.workers(2)
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
 
 
-def test_wsgi_server(serving_program: Any) -> None:
-    """The reference server; its environ says that there are many processes."""
+def test_a_wsgi_server_may_have_a_pool(serving_program: Any) -> None:
+    """The reference server of WSGI works with a pool."""
     code = """
 from wsgiref.simple_server import WSGIServer, WSGIRequestHandler, make_server
 
@@ -151,12 +153,12 @@ server = make_server("127.0.0.1", 0, application, server_class=Server, handler_c
         assert it.pid not in pids
         get(address, "/quit")
         assert it.ends() == 0, it.errors()
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
         assert it.errors() == ""
 
 
-def test_xmlrpc_server(serving_program: Any) -> None:
-    """Functions are registered after construction and before serving."""
+def test_an_xmlrpc_server_may_have_a_pool(serving_program: Any) -> None:
+    """Functions are registered between construction and serving."""
     code = """
 from xmlrpc.server import SimpleXMLRPCServer
 
@@ -181,7 +183,7 @@ server.register_function(quit)
         with xmlrpc.client.ServerProxy(f"http://{host}:{port}") as proxy:
             proxy.quit()
         assert it.ends() == 0, it.errors()
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
         assert it.errors() == ""
 
 
@@ -201,8 +203,8 @@ server = Server({address}, Handler)
 
 
 @pytest.mark.parametrize("base", ["TCPServer", "ThreadingTCPServer", "ForkingTCPServer"])
-def test_plain_servers(serving_program: Any, base: str) -> None:
-    """The pool in front of each documented combination."""
+def test_each_documented_server_may_have_a_pool(serving_program: Any, base: str) -> None:
+    """The pool as a mix-in for each documented combination."""
     code = STREAM.format(base=base, address=("127.0.0.1", 0))
     with serving_program(code) as it:
         address = it.address()
@@ -210,12 +212,12 @@ def test_plain_servers(serving_program: Any, base: str) -> None:
             assert int(ask(address, b"x\n")) != it.pid
         ask(address, b"quit\n")
         assert it.ends() == 0, it.errors()
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
         assert it.errors() == ""
 
 
 def test_a_live_http_connection_holds_its_worker(serving_program: Any) -> None:
-    """HTTP/1.1 with kept connections: one process for all requests of a connection."""
+    """With HTTP/1.1 keep-alive, one process serves all requests of a connection."""
     code = HTTP.format(base="http.server.HTTPServer", body="pass")
     code += 'Handler.protocol_version = "HTTP/1.1"\n'
     code = code.replace(

@@ -1,4 +1,4 @@
-"""Rules 6 and 7: whatever the listener is, no worker gets stuck in taking from it."""
+"""Rules 6 and 7: no worker blocks in taking a request, whatever the listener is."""
 
 import contextlib
 import os
@@ -19,20 +19,20 @@ from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
-    apart,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
+    serving_in_child,
     states,
     waiting_clients,
-    who,
 )
 from tests.support.serving import start_serving
 from tests.support.tls import ask_securely, wrapped
 
 
 def prepare_blocking(listener: socket.socket) -> None:
-    """As it comes from the constructor."""
+    """Leave the listener blocking, as the constructor makes it."""
 
 
 def prepare_timeout(listener: socket.socket) -> None:
@@ -51,13 +51,13 @@ LISTENERS = [prepare_blocking, prepare_timeout, prepare_non_blocking, prepare_re
 
 
 @pytest.mark.parametrize("prepare", LISTENERS)
-def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any, running: Any) -> None:
-    """After the selector says "ready" another worker may have taken the connection.
+def test_rule_6_no_worker_blocks_in_accept(strategy: str, prepare: Any, running: Any) -> None:
+    """After the selector says "ready", another worker may take the connection.
 
-    Whoever then blocks in accept() is deaf when the server ends. Many workers and few clients make
-    them lose the race often.
+    A worker that then blocks in accept() does not notice that the server ends. Many workers and few
+    clients make this race frequent.
     """
-    server = pool_of(who, strategy=strategy, workers=4)
+    server = pool_of(answer_pid, strategy=strategy, workers=4)
     prepare(server.socket)
     with running(server):
         for _ in range(20):
@@ -68,7 +68,7 @@ def test_rule_6_no_worker_waits_in_accept(strategy: str, prepare: Any, running: 
 def test_rule_6_connections_are_blocking_whatever_the_listener_is(
     strategy: str, prepare: Any, running: Any, told: Told
 ) -> None:
-    """A handler that reads at once must wait for its client and not see BlockingIOError."""
+    """A handler that reads at once must wait for its client instead of getting BlockingIOError."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered")
@@ -84,8 +84,8 @@ def test_rule_6_connections_are_blocking_whatever_the_listener_is(
 
 
 def test_rule_6_the_master_sees_the_timeout_it_has_set(running: Any) -> None:
-    """The listener's timeout is the program's own."""
-    server = pool_of(who)
+    """The timeout of the listener is the program's own; the pool leaves it alone."""
+    server = pool_of(answer_pid)
     server.socket.settimeout(HANG)
     with running(server):
         ask(server.server_address)
@@ -95,7 +95,7 @@ def test_rule_6_the_master_sees_the_timeout_it_has_set(running: Any) -> None:
 def test_rule_6_a_seqpacket_listener_serves_and_ends(
     strategy: str, short_path: Path, running: Any
 ) -> None:
-    """`socket_type` is a documented attribute; this kind listens and accepts like a stream."""
+    """`socket_type` is a documented attribute; SOCK_SEQPACKET listens and accepts like a stream."""
     server = pool_of(
         echo,
         strategy=strategy,
@@ -113,7 +113,7 @@ def test_rule_6_a_seqpacket_listener_serves_and_ends(
 
 
 class PipeServer(PreforkMixIn, BaseServer):
-    """Takes lines of a fixed length from a pipe: no socket anywhere."""
+    """Takes lines of a fixed length from a pipe, without any socket."""
 
     max_children = 2
 
@@ -129,7 +129,7 @@ class PipeServer(PreforkMixIn, BaseServer):
 
 
 @pytest.mark.one_queue
-def test_rule_6_requests_may_come_from_no_socket_at_all(
+def test_rule_6_requests_need_not_come_from_a_socket(
     strategy: str, told: Told, running: Any
 ) -> None:
     """Servers over serial lines, pipes and devices are derived from BaseServer."""
@@ -138,7 +138,7 @@ def test_rule_6_requests_may_come_from_no_socket_at_all(
         told.say("line", request, os.getpid())
 
     reader, writer = os.pipe()
-    os.set_blocking(reader, False)  # another worker may be faster
+    os.set_blocking(reader, False)  # another worker may read the line first
     server = PipeServer(reader, handler)
     server.prefork_settings = type(server.prefork_settings)(strategy=strategy)  # type: ignore[arg-type]
     try:
@@ -154,15 +154,13 @@ def test_rule_6_requests_may_come_from_no_socket_at_all(
         os.close(writer)
 
 
-def test_a_pool_that_is_no_socket_server_does_not_hurt_the_others(
-    strategy: str, running: Any
-) -> None:
-    """Workers let go of the sockets of all other pools: this one has none to let go of."""
+def test_a_pool_without_a_socket_does_not_harm_other_pools(strategy: str, running: Any) -> None:
+    """Workers close the sockets of all other pools, and this other pool has none."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
         other = PipeServer(reader, echo)
-        with running(other), running(pool_of(who, strategy=strategy)) as server:
+        with running(other), running(pool_of(answer_pid, strategy=strategy)) as server:
             for _ in range(3):
                 assert int(ask(server.server_address)) != os.getpid()
     finally:
@@ -170,33 +168,33 @@ def test_a_pool_that_is_no_socket_server_does_not_hurt_the_others(
         os.close(writer)
 
 
-# -- TLS: the handshake is in accept() ------------------------------------------------------------
+# -- TLS: accept() performs the handshake ----------------------------------------------------------
 
 
 def test_rule_7_a_listener_wrapped_in_tls_after_construction_is_served(
     strategy: str, certificate: tuple[str, str]
 ) -> None:
-    """werkzeug, prometheus and the recipe for `http.server` wrap it just before they serve."""
+    """werkzeug, prometheus and users of `http.server` wrap the socket just before serving."""
     server = wrapped(pool_of(echo, strategy=strategy), certificate)
-    with apart(server):
+    with serving_in_child(server):
         for _ in range(6):
             assert ask_securely(server.server_address, certificate, b"secret") == b"secret"
 
 
-def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
+def test_rule_7_a_silent_tls_client_occupies_one_worker_only(
     certificate: tuple[str, str],
 ) -> None:
-    """Its accept() waits for the handshake: no lock may be held meanwhile.
+    """accept() waits for the handshake, so no lock may be held meanwhile.
 
-    The standard library stops as a whole here.
+    The standard library's servers stop serving altogether in this situation.
     """
-    server = wrapped(pool_of(who, workers=2), certificate)
+    server = wrapped(pool_of(answer_pid, workers=2), certificate)
     address = server.server_address
-    with apart(server) as master:
+    with serving_in_child(server) as master:
         workers = eventually(lambda: children_of(master), what="workers")
         with connect(address):
             answers = [int(ask_securely(address, certificate, b"")) for _ in range(12)]
-            # One of both has the mute client from the moment on at which it met it.
+            # One of both workers accepts the silent client at some point, and is busy from then on.
             assert len(set(answers[-4:])) == 1
         workers = children_of(master)
         assert set(answers) <= workers
@@ -206,8 +204,8 @@ def test_rule_7_a_mute_tls_client_holds_up_one_worker_only(
 def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(
     certificate: tuple[str, str], running: Any
 ) -> None:
-    """It was idle, by its own word, while a mute client kept it for minutes."""
-    server = wrapped(pool_of(who, workers=2), certificate)
+    """It used to be shown as idle while a silent client occupied it for minutes."""
+    server = wrapped(pool_of(answer_pid, workers=2), certificate)
     with running(server):
         idle_workers(server, 2)
         with connect(server.server_address):
@@ -216,13 +214,13 @@ def test_rule_7_a_worker_in_a_handshake_is_shown_as_busy(
         assert [status.served for status in server.prefork_status()] == [0, 0]
 
 
-def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
+def test_rule_7_a_client_that_does_not_speak_tls_affects_no_other_client(
     strategy: str, certificate: tuple[str, str]
 ) -> None:
-    """Port scanners and browsers on the wrong scheme meet every TLS port."""
+    """Port scanners and browsers with the wrong scheme connect to every TLS port."""
     server = wrapped(pool_of(echo, strategy=strategy), certificate)
     address = server.server_address
-    with apart(server) as master:
+    with serving_in_child(server) as master:
         if strategy == "accept":
             eventually(lambda: len(children_of(master)) == 2, what="both workers")
         before = children_of(master)
@@ -235,10 +233,10 @@ def test_rule_7_a_client_that_talks_no_tls_costs_nobody_else_anything(
             assert children_of(master) == before
 
 
-def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anything(
+def test_rule_7_a_handshake_that_times_out_while_stopping_affects_no_other_client(
     held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A mute client in the backlog made the last worker leave without the ones behind it."""
+    """A silent client in the backlog used to make the last worker leave before those behind it."""
 
     def get_request(self: Any) -> Any:
         request, address = PreforkTCPServer.get_request(self)
@@ -255,8 +253,8 @@ def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anyt
     thread = start_serving(server)
     with waiting_clients(server.server_address, 1) as [first]:
         told.wait_for(b"entered")
-        mute = connect(server.server_address)
-        with mute, waiting_clients(server.server_address, 2) as others:
+        silent = connect(server.server_address)
+        with silent, waiting_clients(server.server_address, 2) as others:
             thread.shut_down()
             gate.open()
             within(server.server_close)
@@ -268,7 +266,7 @@ def test_rule_7_a_handshake_that_times_out_while_stopping_costs_nobody_else_anyt
 
 
 def test_ipv6_and_unix_listeners_are_served(strategy: str, running: Any, short_path: Path) -> None:
-    """The same pool over each family."""
+    """The same pool works with each address family."""
     with contextlib.suppress(OSError):
         server = pool_of(echo, strategy=strategy, address=("::1", 0))
         with running(server):
@@ -280,15 +278,15 @@ def test_ipv6_and_unix_listeners_are_served(strategy: str, running: Any, short_p
 
 
 def test_workers_take_turns(running: Any) -> None:
-    """One client after the other: no worker may do all the work while others sleep."""
-    with running(pool_of(who, workers=4)) as server:
+    """With one client at a time, no worker may do all the work while others stay idle."""
+    with running(pool_of(answer_pid, workers=4)) as server:
         workers = idle_workers(server, 4)
         answers = {int(ask(server.server_address)) for _ in range(200)}
         assert answers == workers
 
 
-def test_what_was_borrowed_stays_open_however_the_loan_ends() -> None:
-    """An exception that a signal handler raises may come before anybody can give it back."""
+def test_a_borrowed_descriptor_stays_open_when_its_borrower_is_deleted() -> None:
+    """An exception of a signal handler may interrupt the code that would detach the descriptor."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         borrowed = Borrowed(fileno=listener.fileno())
         del borrowed

@@ -1,4 +1,4 @@
-"""The load generator sends what its options say, and accepts no wrong answer."""
+"""The load generator sends what its options say, and counts wrong answers as errors."""
 
 import shutil
 import socket
@@ -35,7 +35,7 @@ def datagrams() -> Iterator[socket.socket]:
 def ask(
     load: Workload, server: socket.socket, requests: int = 1, clients: int = 1
 ) -> Call[LoadReport]:
-    """Send requests from a thread."""
+    """Run the load generator in a thread."""
     port = server.getsockname()[1]
     return Call(
         lambda: generate(
@@ -80,13 +80,15 @@ def test_an_answer_of_another_length_is_an_error(listener: socket.socket) -> Non
 @pytest.mark.parametrize(
     ("line", "good"), [(b"HTTP/1.0 200 OK", 1), (b"HTTP/1.1 200 OK", 1), (b"HTTP/1.1 500 No", 0)]
 )
-def test_http_is_answered_with_200(listener: socket.socket, line: bytes, good: int) -> None:
+def test_an_http_answer_without_status_200_is_an_error(
+    listener: socket.socket, line: bytes, good: int
+) -> None:
     asking = ask(Workload("http"), listener)
     answer_one(listener, line + b"\r\n\r\nbody")
     assert (asking.result().requests, asking.result().errors) == (good, 1 - good)
 
 
-def test_lines_come_on_a_new_connection_after_so_many(listener: socket.socket) -> None:
+def test_a_client_reconnects_after_the_given_number_of_lines(listener: socket.socket) -> None:
     asking = ask(Workload("lines", reconnect=3), listener, requests=6)
     for _ in range(2):
         connection, _ = listener.accept()
@@ -99,7 +101,7 @@ def test_lines_come_on_a_new_connection_after_so_many(listener: socket.socket) -
     assert asking.result().requests == 6
 
 
-def test_a_datagram_that_is_lost_is_sent_again_and_its_wait_counts_from_the_first(
+def test_a_lost_datagram_is_sent_again_and_its_latency_counts_from_the_first(
     datagrams: socket.socket,
 ) -> None:
     asking = ask(Workload("datagram"), datagrams)
@@ -126,8 +128,10 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_datagram(
     assert (report.requests, report.errors) == (2, 0)
 
 
-def test_under_a_pace_a_request_counts_from_when_it_was_due(listener: socket.socket) -> None:
-    # All are due at once, and there is one client: each waits for those before it.
+def test_with_a_pace_a_latency_counts_from_when_the_request_was_due(
+    listener: socket.socket,
+) -> None:
+    # All requests are due at once, and there is one client: each waits for those before it.
     asking = ask(Workload(every=1e-6), listener, requests=20)
     echo_one(listener)
     first_answered = time.monotonic()
@@ -139,7 +143,7 @@ def test_under_a_pace_a_request_counts_from_when_it_was_due(listener: socket.soc
     assert longest > all_but_one_answered - first_answered
 
 
-def test_at_given_times_there_are_as_many_requests_as_times(
+def test_with_given_times_there_is_a_request_for_each_time(
     listener: socket.socket, tmp_path: Path
 ) -> None:
     times = tmp_path / "times"

@@ -1,4 +1,4 @@
-"""Rules 11 to 15: what belongs to the program stays the program's."""
+"""Rules 11 to 15: the pool leaves alone what belongs to the program."""
 
 import os
 import signal
@@ -17,8 +17,9 @@ from tests.support.clients import ask, connect, receive_all
 from tests.support.deadlines import ENDING, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
+    answer_pid,
     cpu_seconds,
     exhausting,
     idle_workers,
@@ -26,14 +27,13 @@ from tests.support.pools import (
     pool_of,
     wait_for_turns,
     waiting_clients,
-    who,
 )
 from tests.support.programs import program
 from tests.support.serving import serving, start_serving
 
 
-def test_rule_11_servers_are_never_compared_nor_hashed(strategy: str, running: Any) -> None:
-    """pyserve3's servers define `__eq__` without `__hash__`; others are equal to everything."""
+def test_rule_11_servers_are_never_compared_or_hashed(strategy: str, running: Any) -> None:
+    """pyserve3's servers define `__eq__` without `__hash__`; others compare equal to everything."""
 
     class Odd(PreforkTCPServer):
         __hash__ = None  # type: ignore[assignment]
@@ -47,14 +47,14 @@ def test_rule_11_servers_are_never_compared_nor_hashed(strategy: str, running: A
         def __len__(self) -> int:
             raise AssertionError("counted")
 
-    with running(pool_of(who, strategy=strategy, base=Odd)) as server:
+    with running(pool_of(answer_pid, strategy=strategy, base=Odd)) as server:
         assert int(ask(server.server_address)) != os.getpid()
 
 
 def test_rule_11_two_servers_that_claim_to_be_equal_are_kept_apart(
     strategy: str, running: Any
 ) -> None:
-    """Nothing of one may end up at the other."""
+    """A request to one of them must not reach the other."""
 
     class Equal(PreforkTCPServer):
         def __eq__(self, other: object) -> bool:
@@ -74,19 +74,19 @@ def test_rule_11_two_servers_that_claim_to_be_equal_are_kept_apart(
             assert ask(server.server_address) == b"%d" % number
 
 
-def test_rule_12_children_of_the_program_are_never_collected(
+def test_rule_12_children_of_the_program_are_never_reaped(
     strategy: str, running: Any, gate: Gate
 ) -> None:
-    """`subprocess` and own forks need their exit statuses; waitpid(-1) would steal them."""
-    with running(pool_of(who, strategy=strategy)) as server:
-        if strategy in STANDING:
-            idle_workers(server, 2)  # a fork that meets Popen() would inherit its error pipe
+    """waitpid(-1) would take exit statuses that `subprocess` and forks of the program need."""
+    with running(pool_of(answer_pid, strategy=strategy)) as server:
+        if strategy in PERSISTENT:
+            idle_workers(server, 2)  # a worker forked during Popen() would inherit its error pipe
         program = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(7)"])
         own = fork_and_run(gate.wait)
         ended = fork_and_run(lambda: os._exit(5))
         for _ in range(5):
             ask(server.server_address)
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             os.kill(min(idle_workers(server, 2)), signal.SIGTERM)
         gate.open()
         within(lambda: server.collect_children(blocking=False))
@@ -95,15 +95,15 @@ def test_rule_12_children_of_the_program_are_never_collected(
     assert exit_code(ended) == 5
 
 
-def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(strategy: str, errors: Any) -> None:
-    """Then the kernel collects the children, and waiting for one fails with ECHILD."""
+def test_rule_12_a_program_that_ignores_sigchld_can_have_a_pool(strategy: str, errors: Any) -> None:
+    """The kernel then reaps the children, and waiting for one fails with ECHILD."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        server = pool_of(who, strategy=strategy)
+        server = pool_of(answer_pid, strategy=strategy)
         thread = start_serving(server)
         for _ in range(5):
             ask(server.server_address)
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             workers = idle_workers(server, 2)
             os.kill(min(workers), signal.SIGTERM)
             eventually(lambda: min(workers) not in idle_workers(server, 2), what="replacement")
@@ -112,15 +112,15 @@ def test_rule_12_a_program_that_ignores_sigchld_has_a_pool_too(strategy: str, er
         assert not server.active_children
     finally:
         signal.signal(signal.SIGCHLD, before)
-    assert errors() == [], "a worker that leaves as it was told is no error"
+    assert errors() == [], "a worker that leaves on order is not an error"
 
 
-def test_rule_12_a_program_that_collects_every_child_does_not_hurt_the_pool(
+def test_rule_12_a_program_that_reaps_every_child_does_not_harm_the_pool(
     strategy: str, running: Any, errors: Any
 ) -> None:
-    """Some programs, and every init, call waitpid(-1) in a loop."""
-    with running(pool_of(who, strategy=strategy)) as server:
-        if strategy in STANDING:
+    """Some programs call waitpid(-1) in a loop, as every init does."""
+    with running(pool_of(answer_pid, strategy=strategy)) as server:
+        if strategy in PERSISTENT:
             victim = min(idle_workers(server, 2))
             os.kill(victim, signal.SIGKILL)
             assert has_ended(victim)
@@ -133,21 +133,21 @@ def test_rule_12_a_program_that_collects_every_child_does_not_hurt_the_pool(
                 break
         for _ in range(5):
             assert int(ask(server.server_address)) != os.getpid()
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             eventually(lambda: victim not in idle_workers(server, 2), what="replacement")
     errors()
 
 
-def test_rule_13_service_actions_runs_in_the_master_with_the_usual_rhythm(
+def test_rule_13_service_actions_runs_in_the_master_at_the_usual_interval(
     strategy: str, running: Any, told: Told
 ) -> None:
-    """Reloaders, timers and Radicale's clean-up hang on it, even while workers do all the work."""
+    """Reloaders, timers and Radicale's clean-up rely on it, even while workers serve everything."""
 
     def service_actions(self: Any) -> None:
         PreforkMixIn.service_actions(self)
         told.say("turn", os.getpid())
 
-    with running(pool_of(who, strategy=strategy, service_actions=service_actions)) as server:
+    with running(pool_of(answer_pid, strategy=strategy, service_actions=service_actions)) as server:
         for _ in range(5):
             ask(server.server_address)
             assert int(told.wait_for(b"turn")) == os.getpid()
@@ -155,29 +155,30 @@ def test_rule_13_service_actions_runs_in_the_master_with_the_usual_rhythm(
 
 
 def test_rule_13_handle_timeout_runs_in_the_master(strategy: str, told: Told) -> None:
-    """handle_request() calls it when nobody came."""
+    """handle_request() calls it when no client came in time."""
 
     def handle_timeout(self: Any) -> int:
         told.say("timeout", os.getpid())
         return 42
 
-    with pool_of(who, strategy=strategy, handle_timeout=handle_timeout, timeout=0.01) as server:
+    with pool_of(
+        answer_pid, strategy=strategy, handle_timeout=handle_timeout, timeout=0.01
+    ) as server:
         assert server.handle_request() == 42
     assert int(told.wait_for(b"timeout")) == os.getpid()
 
 
-def test_rule_14_a_pool_is_a_forking_server_and_no_threading_one() -> None:
-    """Mercurial and Trac tell WSGI by that whether processes are many, Django keeps connections
-    alive by it."""
-    server = pool_of(who)
+def test_rule_14_a_pool_is_a_forking_server_and_not_a_threading_one() -> None:
+    """Mercurial and Trac set `wsgi.multiprocess` by it; Django decides on keep-alive by it."""
+    server = pool_of(answer_pid)
     kinds = [kind for kind in (ForkingMixIn, ThreadingMixIn) if isinstance(server, kind)]
     assert kinds == [ForkingMixIn]
     server.server_close()
 
 
 def test_rule_14_active_children_are_the_workers(running: Any) -> None:
-    """What programs look at to see whether anybody is at work."""
-    server = pool_of(who)
+    """Programs read it to see whether any worker is running."""
+    server = pool_of(answer_pid)
     before = server.active_children
     assert before is None
     with running(server):
@@ -199,7 +200,7 @@ def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
             states = [worker.state for worker in server.prefork_status()]
             assert states == ["busy", "busy"]
             gate.let_through()
-            # Only now somebody is free for the third one.
+            # Only now is a worker free for the third client.
             told.wait_for(b"entered")
             gate.open()
             assert {receive_all(client) for client in clients} == {
@@ -211,24 +212,24 @@ def test_rule_15_a_worker_is_held_for_as_long_as_its_connection(
 
 
 def test_threads_that_are_alive_at_the_fork_are_named(caplog: Any, gate: Gate) -> None:
-    """A lock that one of them holds is locked in the workers for ever: say who it may be."""
+    """A lock held by one of them stays locked in the workers, so the log names the suspects."""
     clock = Call(gate.wait, "the program's own clock")
     try:
-        with serving(pool_of(who, settings={"fork_from": "master"})) as server:
+        with serving(pool_of(answer_pid, settings={"fork_from": "master"})) as server:
             ask(server.server_address)
     finally:
         gate.open()
         clock.result()
     warnings = [text for text in messages(caplog.records) if "Thread" in text]
     assert any("the program's own clock" in text for text in warnings)
-    assert not any("serve_forever" in text for text in warnings), "the forking thread lives on"
+    assert not any("serve_forever" in text for text in warnings), "the forking thread continues"
 
 
 def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
     running: Any, told: Told
 ) -> None:
-    """accept() that fails for want of a descriptor leaves the listener readable: trying again at
-    once, for ever, would eat a core."""
+    """When accept() fails with EMFILE, the listener stays readable: retrying at once would use a
+    whole core."""
     turns = threading.Semaphore(0)
     with running(pool_of(exhausting(told), workers=1)) as server:
         [pid] = idle_workers(server, 1)
@@ -244,13 +245,15 @@ def test_a_worker_out_of_descriptors_leaves_clients_waiting_and_does_not_spin(
             assert int(receive_all(client)) == pid
 
 
-def test_the_master_alone_may_run_out_of_descriptors(strategy: str, elsewhere: Path) -> None:
-    """No loop may spin, nothing may be lost: when there is room again everybody is served."""
+def test_a_master_out_of_descriptors_loses_no_client_and_does_not_spin(
+    strategy: str, elsewhere: Path
+) -> None:
+    """While no descriptor is free no loop may spin; afterwards all clients are served."""
     code = f"""
     import os, resource, threading
     from prefork import PreforkTCPServer, Settings
 
-    def who(request, client_address, server):
+    def answer_pid(request, client_address, server):
         request.sendall(b"%d" % os.getpid())
 
     def ready(server):
@@ -264,8 +267,8 @@ def test_the_master_alone_may_run_out_of_descriptors(strategy: str, elsewhere: P
 
         def service_actions(self):
             super().service_actions()
-            if not self.turns and {strategy in STANDING} and not ready(self):
-                return  # a worker that is forked later would inherit what is taken here
+            if not self.turns and {strategy in PERSISTENT} and not ready(self):
+                return  # a worker that is forked later would inherit the descriptors taken here
             self.turns += 1
             if self.turns == 3:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -279,7 +282,7 @@ def test_the_master_alone_may_run_out_of_descriptors(strategy: str, elsewhere: P
                     os.close(self.taken.pop())
                 print("room again")
 
-    server = Server(("127.0.0.1", 0), who)
+    server = Server(("127.0.0.1", 0), answer_pid)
     print("serving on", server.server_address[1])
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     sys = __import__("sys")

@@ -1,4 +1,4 @@
-"""What cannot be forked from a warm worker, and what happens then."""
+"""Promotions that fail, molds that die, and how the pool continues without them."""
 
 import _thread
 import logging
@@ -16,14 +16,14 @@ from tests.support.announcements import Told
 from tests.support.children import child_running, state_of
 from tests.support.clients import ask, connect
 from tests.support.deadlines import PATIENCE
-from tests.support.molds import all_renewed, generations, reforking_pool
+from tests.support.molds import generations, reforking_pool, wait_until_renewed
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     answer,
+    answer_pid,
     events,
     idle_workers,
-    who,
 )
 from tests.support.programs import (
     AT_ONCE,
@@ -36,10 +36,10 @@ from tests.support.programs import (
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
-def test_a_worker_with_a_thread_of_its_own_is_not_forked_from(
+def test_no_mold_is_forked_from_a_worker_with_threads(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lock that it holds would stay locked: all stays as it is, and that is said once."""
+    """A lock held by the thread would stay locked: the workers stay, and that is logged once."""
     started: list[threading.Thread] = []
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -53,7 +53,7 @@ def test_a_worker_with_a_thread_of_its_own_is_not_forked_from(
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and "it has 2 threads" in caplog.text  # noqa: E731
         eventually(refused, what="the reason in the log")
-        eventually(lambda: ask(server.server_address) and _failures(caplog) > 2, what="attempts")
+        eventually(lambda: ask(server.server_address) and _failures(caplog) > 2, what="retries")
         assert server.active_children == workers
         assert set(generations(server)) == {0}
     failed = events(caplog.records, "promotion_failed")
@@ -65,11 +65,13 @@ def _failures(caplog: pytest.LogCaptureFixture) -> int:
     return len(events(caplog.records, "promotion_failed"))
 
 
-def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hook_that_raises_fails_the_promotion(
+    running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def worker_promoted(self: Any) -> None:
         raise ValueError("the connection cannot be shared")
 
-    with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
+    with running(reforking_pool(answer_pid, worker_promoted=worker_promoted)) as server:
         workers = idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
@@ -81,24 +83,26 @@ def test_a_hook_that_raises_refuses(running: Any, caplog: pytest.LogCaptureFixtu
     assert "Traceback" in traceback
 
 
-def test_a_hook_that_starts_threads_refuses(running: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """They would be alive at every birth."""
+def test_a_hook_that_starts_threads_fails_the_promotion(
+    running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They would be alive at every fork of a worker."""
 
     def worker_promoted(self: Any) -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
-    with running(reforking_pool(who, worker_promoted=worker_promoted)) as server:
+    with running(reforking_pool(answer_pid, worker_promoted=worker_promoted)) as server:
         idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
     assert "it has left 2 threads; a mold may have only one" in caplog.text
 
 
-def test_a_mold_that_does_not_get_ready_is_given_up(
+def test_a_mold_that_does_not_become_ready_is_given_up(
     running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = reforking_pool(
-        who,
+        answer_pid,
         worker_promoted=lambda self: threading.Event().wait(),
         settings={"start_timeout": 0.5 * PATIENCE},
     )
@@ -109,22 +113,22 @@ def test_a_mold_that_does_not_get_ready_is_given_up(
         assert server.active_children == workers
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_a_killed_mold_costs_nobody_anything(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_killed_mold_does_not_stop_the_pool(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Workers are forked as at the start until there is another one."""
-    with running(reforking_pool(who, after=30, strategy=strategy)) as server:
+    """Until there is another mold, workers are forked as at the start."""
+    with running(reforking_pool(answer_pid, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
-        all_renewed(server)
+        wait_until_renewed(server)
         mold = the_fork_server()
         os.kill(mold, signal.SIGKILL)
         eventually(lambda: not state_of(mold), what="end of the mold")
         victim = min(idle_workers(server, 2))
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda: victim not in server.active_children, what="its end")
+        eventually(lambda: victim not in server.active_children, what="end of the worker")
         idle_workers(server, 2)
-        all_renewed(server, 2)
+        wait_until_renewed(server, 2)
     lost = [(r.pid, r.reason) for r in events(caplog.records, "mold_exit")]
     assert lost == [(mold, "was killed by SIGKILL")]
     assert len(errors()) == 1
@@ -133,7 +137,7 @@ def test_a_killed_mold_costs_nobody_anything(
 def test_a_mold_whose_workers_cannot_start_is_given_up(
     running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is wrong in its memory would be wrong in each of them."""
+    """A defect in the memory of the mold would be in each of its workers."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         warm.append(True)
@@ -159,16 +163,16 @@ def test_the_mold_ends_with_its_killed_master(elsewhere: Path) -> None:
     with program(code + "server.serve_forever(0.01)\n", elsewhere) as it:
         address = it.address()
         eventually(lambda: ask(address) and len(it.fork_servers()) == 1, what="a mold")
-        everybody = it.workers(2) | it.fork_servers()
+        processes = it.workers(2) | it.fork_servers()
         os.kill(it.pid, signal.SIGKILL)
         it.ends()
-        assert orphans_end(everybody, AT_ONCE)
+        assert orphans_end(processes, AT_ONCE)
 
 
-def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
+def test_a_worker_that_dies_before_it_has_forked_fails_the_promotion(
     running: Any, told: Told, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was told to while it was busy."""
+    """The worker was busy when the order to fork came."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         if request.recv(1) == b"h":
@@ -186,7 +190,7 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
             server.prefork_settings = type(server.prefork_settings)(
                 fork_from="mold", refork_after=4
             )
-            eventually(lambda: is_growing(server), what="an attempt")
+            eventually(lambda: promotion_is_under_way(server), what="a promotion")
             os.kill(pid, signal.SIGKILL)
             assert answer(client) == b""
         eventually(lambda: "it exited before it was ready" in caplog.text, what="the reason")
@@ -194,13 +198,13 @@ def test_a_worker_that_dies_before_it_has_forked_fails_the_attempt(
     errors()
 
 
-def is_growing(server: Any) -> bool:
+def promotion_is_under_way(server: Any) -> bool:
     master: Any = master_of(server)
     return master._origin._promotion is not None
 
 
-def test_a_thread_that_python_does_not_know_counts_as_well() -> None:
-    """Those of numerical libraries hold locks, too."""
+def test_threads_that_python_does_not_know_are_counted() -> None:
+    """Threads of numerical libraries hold locks, too."""
 
     def run() -> None:
         assert threads.count() == 1

@@ -1,4 +1,4 @@
-"""Workers that are forked from a warm one, generation after generation."""
+"""Molds: workers forked from a warm worker, and rollouts from one generation to the next."""
 
 import gc
 import inspect
@@ -18,18 +18,18 @@ from tests.support.children import command_of
 from tests.support.clients import ask, connect, datagram_socket
 from tests.support.deadlines import EXCHANGE, stretched, within
 from tests.support.groups import Tcp, group_of
-from tests.support.load import LoadSample
-from tests.support.molds import all_renewed, generations, reforking_pool
+from tests.support.load import ClientLoad
+from tests.support.molds import generations, reforking_pool, wait_until_renewed
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
-    STANDING,
+    PERSISTENT,
     Threaded,
     answer,
+    answer_pid,
     events,
     idle_workers,
     states,
-    who,
 )
 from tests.support.programs import (
     fork_servers_here,
@@ -41,11 +41,11 @@ from tests.support.serving import start_serving
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_the_next_generation_shares_what_one_worker_has_loaded(
     strategy: str, running: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This is what it is for: caches, connections' metadata, compiled code."""
+    """Caches, metadata of connections and compiled code are then loaded once."""
     caplog.set_level(logging.INFO, "prefork")
     loaded: list[int] = []
 
@@ -57,7 +57,7 @@ def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
     server = reforking_pool(handler, strategy=strategy, workers=3)
     with running(server):
         first = idle_workers(server, 3)
-        all_renewed(server)
+        wait_until_renewed(server)
         loaders = {int(ask(server.server_address)) for _ in range(12)}
         assert len(loaders) == 1
         assert loaders <= first
@@ -68,11 +68,9 @@ def test_what_one_worker_has_loaded_all_of_the_next_generation_have(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STANDING)
-def test_nobody_is_lost_while_generations_follow_each_other_under_load(
-    strategy: str, running: Any
-) -> None:
-    """And never are more workers out, nor more processes there, than allowed."""
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_no_client_is_lost_during_rollouts_under_load(strategy: str, running: Any) -> None:
+    """At most `max_unavailable` workers are missing, and at most `max_children` exist."""
     least, most = 99, 0
 
     def count(self: Any) -> None:
@@ -90,7 +88,7 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
     server = reforking_pool(handler, strategy=strategy, workers=4, service_actions=count)
     with running(server):
         idle_workers(server, 4)
-        load = LoadSample(server.server_address)
+        load = ClientLoad(server.server_address)
         with load.running():
             while min(generations(server), default=0) < 3:
                 load.wait_for_answers(50)
@@ -100,8 +98,8 @@ def test_nobody_is_lost_while_generations_follow_each_other_under_load(
     assert most == 4
 
 
-def test_as_many_are_out_as_max_unavailable_says(running: Any, gate: Gate) -> None:
-    """New ones that do not get ready stop the rolling there."""
+def test_at_most_max_unavailable_workers_are_missing(running: Any, gate: Gate) -> None:
+    """New workers that do not become ready halt the rollout."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         warm.append(True)
@@ -117,22 +115,22 @@ def test_as_many_are_out_as_max_unavailable_says(running: Any, gate: Gate) -> No
     with running(server):
         idle_workers(server, 4)
 
-        def two_are_out() -> bool:
+        def two_are_starting() -> bool:
             ask(server.server_address)
-            now = states(server)
-            return len(now) == 4 and now.count("starting") == 2
+            found = states(server)
+            return len(found) == 4 and found.count("starting") == 2
 
-        eventually(two_are_out, what=f"two who are starting ({states(server)} now)")
+        eventually(two_are_starting, what=f"two workers that start ({states(server)} now)")
         for _ in range(10):
-            assert two_are_out()
+            assert two_are_starting()
         gate.open()
-        all_renewed(server)
+        wait_until_renewed(server)
 
 
 def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) -> None:
-    """The mold closes what must not be shared, and each worker opens its own."""
+    """The mold closes what must not be shared, and each worker opens its own copy."""
     server = reforking_pool(
-        who,
+        answer_pid,
         after=50,
         worker_started=lambda self: told.say("started", os.getpid()),
         worker_promoted=lambda self: told.say("promoted", os.getpid()),
@@ -140,40 +138,40 @@ def test_the_hooks_run_in_the_mold_and_in_each_worker(running: Any, told: Told) 
     )
     with running(server):
         first = idle_workers(server, 2)
-        all_renewed(server)
+        wait_until_renewed(server)
         mold = the_fork_server()
         assert command_of(mold) == "prefork: mold"
         assert mold not in server.active_children
         workers = idle_workers(server, 2)
         assert workers_here() == workers
-    story = told.so_far()
-    assert b"promoted %d" % mold in story
-    assert {b"started %d" % pid for pid in first | workers} <= set(story)
-    assert {b"leaving %d" % pid for pid in first | workers} <= set(story)
-    assert b"leaving %d" % mold not in story
+    announced = told.so_far()
+    assert b"promoted %d" % mold in announced
+    assert {b"started %d" % pid for pid in first | workers} <= set(announced)
+    assert {b"leaving %d" % pid for pid in first | workers} <= set(announced)
+    assert b"leaving %d" % mold not in announced
 
 
-def test_one_mold_replaces_another_and_nothing_piles_up(running: Any) -> None:
-    """Neither frames on the stack nor descriptors, however many generations there have been."""
+def test_one_mold_replaces_another_and_nothing_accumulates(running: Any) -> None:
+    """Neither stack frames nor descriptors accumulate over the generations."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         descriptors = len(os.listdir("/proc/self/fd"))
         request.sendall(b"%d %d" % (len(inspect.stack(0)), descriptors))
 
     with running(reforking_pool(handler, after=3, workers=1)) as server:
-        all_renewed(server, 1)
+        wait_until_renewed(server, 1)
         before = ask(server.server_address)
-        all_renewed(server, 5)
+        wait_until_renewed(server, 5)
         the_fork_server()
         assert ask(server.server_address) == before
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_workers_with_threads_are_renewed_between_two_requests(strategy: str, running: Any) -> None:
-    """Each counts its requests once, in its own place."""
-    server = reforking_pool(who, base=Threaded, strategy=strategy)
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_workers_with_threads_are_replaced_between_requests(strategy: str, running: Any) -> None:
+    """Each worker counts its requests once."""
+    server = reforking_pool(answer_pid, base=Threaded, strategy=strategy)
     with running(server):
-        all_renewed(server, 2)
+        wait_until_renewed(server, 2)
         workers = idle_workers(server, 2)
         served = sum(worker.served for worker in server.prefork_status())
         for _ in range(4):
@@ -184,9 +182,9 @@ def test_workers_with_threads_are_renewed_between_two_requests(strategy: str, ru
             assert sum(w.served for w in server.prefork_status()) == served + 4
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) -> None:
-    """Each member serves on, with threads or without."""
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_rollout_replaces_the_workers_of_a_group(strategy: str, running: Any, told: Told) -> None:
+    """Each member keeps serving, with threads or without."""
 
     def count_threads(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(b"%d" % threading.active_count())
@@ -211,7 +209,7 @@ def test_a_group_is_renewed_as_a_whole(strategy: str, running: Any, told: Told) 
 
 
 def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
-    """`max_requests` goes on as before, in every generation."""
+    """`max_requests` applies in every generation."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         loaded.append(os.getpid())
@@ -220,23 +218,23 @@ def test_recycled_workers_are_replaced_from_the_mold(running: Any) -> None:
     loaded: list[int] = []
     pool = reforking_pool(handler, after=5, workers=1, settings={"max_requests": 8})
     with running(pool) as server:
-        all_renewed(server)
+        wait_until_renewed(server)
         seen = [ask(server.server_address).split() for _ in range(30)]
     assert {loader for loader, _ in seen} == {seen[0][0]}
     assert len({pid for _, pid in seen}) >= 3
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_a_server_may_close_while_a_mold_grows(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_a_server_may_close_during_a_promotion(
     strategy: str, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """It is no worker: nobody waits for it."""
+    """The mold is not a worker, so closing does not wait for it."""
 
     def worker_promoted(self: Any) -> None:
         told.say("promoted", os.getpid())
         gate.wait()
 
-    server = reforking_pool(who, strategy=strategy, worker_promoted=worker_promoted)
+    server = reforking_pool(answer_pid, strategy=strategy, worker_promoted=worker_promoted)
     thread = start_serving(server)
     eventually(lambda: ask(server.server_address) and told.so_far(), what="a mold")
     thread.shut_down()
@@ -245,12 +243,12 @@ def test_a_server_may_close_while_a_mold_grows(
     assert not workers_here() | fork_servers_here()
 
 
-@pytest.mark.parametrize("strategy", STANDING)
+@pytest.mark.parametrize("strategy", PERSISTENT)
 def test_a_server_may_close_while_workers_are_replaced(
     strategy: str, told: Told, gate: Gate
 ) -> None:
     server = reforking_pool(
-        who, strategy=strategy, workers=3, worker_promoted=lambda self: told.say("promoted")
+        answer_pid, strategy=strategy, workers=3, worker_promoted=lambda self: told.say("promoted")
     )
     thread = start_serving(server)
     eventually(lambda: ask(server.server_address) and told.so_far(), what="a mold")
@@ -262,7 +260,7 @@ def test_a_server_may_close_while_workers_are_replaced(
     assert not workers_here() | fork_servers_here()
 
 
-def test_datagram_servers_are_renewed_as_well(running: Any) -> None:
+def test_a_rollout_replaces_the_workers_of_a_datagram_server(running: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         _, sock = request
         loaded.append(os.getpid())
@@ -281,7 +279,7 @@ def test_datagram_servers_are_renewed_as_well(running: Any) -> None:
         assert len({loader() for _ in range(10)}) == 1
 
 
-def test_what_is_shared_is_kept_from_the_garbage_collector(running: Any) -> None:
+def test_a_mold_freezes_what_its_workers_share(running: Any) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         kept.append([[] for _ in range(1000)])
         request.sendall(b"%d" % gc.get_freeze_count())
@@ -290,5 +288,5 @@ def test_what_is_shared_is_kept_from_the_garbage_collector(running: Any) -> None
     with running(reforking_pool(handler, workers=1)) as server:
         idle_workers(server, 1)
         before = int(ask(server.server_address))
-        all_renewed(server)
+        wait_until_renewed(server)
         assert int(ask(server.server_address)) > before + 5000

@@ -1,4 +1,4 @@
-"""handle_request() on pool servers: one request each, given to a worker."""
+"""handle_request() of a pool server: each call has one request served by a worker."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from tests.support.clients import ask, connect, datagram_socket, receive_all
 from tests.support.deadlines import EXCHANGE, HANG, Call, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
+    answer_pid,
     idle_workers,
     pool_of,
     waiting_clients,
-    who,
 )
 from tests.support.serving import serving, start_serving
 
@@ -27,7 +27,7 @@ from tests.support.serving import serving, start_serving
 def test_each_call_serves_one_request_in_a_worker(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The loop is the program's own: it takes exactly as many as it asks for."""
+    """The loop is the program's own: each call takes exactly one request."""
     server = pool_of(held, strategy=strategy, timeout=stretched(EXCHANGE))
     with server, waiting_clients(server.server_address, 3) as clients:
         for _ in range(2):
@@ -42,13 +42,13 @@ def test_each_call_serves_one_request_in_a_worker(
             early = clients[2].recv(1)
         except BlockingIOError:
             early = b""
-        assert early == b"", "nobody asked for the third one"
+        assert early == b"", "the third request was served without a call"
 
 
-def test_no_more_than_max_children_at_a_time(
+def test_handle_request_never_exceeds_max_children(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The full pool leaves the request in the backlog until there is a place, or time is over."""
+    """A full pool leaves the request in the backlog until a worker is free or the time is up."""
     server = pool_of(held, strategy=strategy, workers=1, timeout=stretched(EXCHANGE))
     with server, waiting_clients(server.server_address, 2) as clients:
         within(server.handle_request)
@@ -67,24 +67,24 @@ def test_no_more_than_max_children_at_a_time(
         assert [receive_all(client) for client in clients] == [b"served 0", b"served 1"]
 
 
-def test_the_shorter_of_both_timeouts_counts(strategy: str) -> None:
-    """`timeout` and the socket's own."""
+def test_the_shorter_of_both_timeouts_applies(strategy: str) -> None:
+    """Both the server's `timeout` and that of its socket limit the wait."""
     for own, of_socket in ((0.02, None), (None, 0.02), (0.02, HANG), (HANG, 0.02)):
-        with pool_of(who, strategy=strategy, timeout=own) as server:
+        with pool_of(answer_pid, strategy=strategy, timeout=own) as server:
             server.handle_timeout = lambda: "timed out"
             server.socket.settimeout(of_socket)
             assert within(server.handle_request) == "timed out"
 
 
 def test_the_default_timeout_is_the_documented_one() -> None:
-    """ForkingMixIn's 300 seconds."""
-    with pool_of(who) as server:
+    """It is the 300 seconds of ForkingMixIn."""
+    with pool_of(answer_pid) as server:
         assert server.timeout == 300
 
 
-def test_a_program_may_serve_one_request_first_and_then_for_ever(strategy: str) -> None:
-    """And once more in the end."""
-    server = pool_of(who, strategy=strategy, timeout=stretched(EXCHANGE))
+def test_handle_request_may_be_called_before_and_after_serve_forever(strategy: str) -> None:
+    """All three requests are served by workers."""
+    server = pool_of(answer_pid, strategy=strategy, timeout=stretched(EXCHANGE))
 
     def one() -> int:
         with connect(server.server_address) as client:
@@ -102,9 +102,9 @@ def test_a_program_may_serve_one_request_first_and_then_for_ever(strategy: str) 
 
 @contextlib.contextmanager
 def serving_only(server: Any) -> Iterator[None]:
-    """Serve for a while and do not close.
+    """Serve during the block without closing the server.
 
-    As long as a worker of the run is there, it may take what comes: it is waited for.
+    Then wait for the end of all workers of this run, since they may still take a request.
     """
     thread = start_serving(server)
     try:
@@ -112,13 +112,15 @@ def serving_only(server: Any) -> Iterator[None]:
     finally:
         thread.shut_down()
     assert thread.raised is None
-    eventually(lambda: server.collect_children() or not server.active_children, what="rest")
+    eventually(
+        lambda: server.collect_children() or not server.active_children, what="end of all workers"
+    )
 
 
-def test_grace_is_counted_from_the_close(
+def test_graceful_timeout_is_counted_from_the_close(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A worker of handle_request() has that long to finish, too; it used to have no time at all."""
+    """A worker of handle_request() used to be killed without any time to finish."""
     server = pool_of(
         held,
         strategy=strategy,
@@ -138,10 +140,10 @@ def test_grace_is_counted_from_the_close(
         closing.result()
 
 
-def test_grace_also_bounds_what_came_after_a_first_run(
+def test_graceful_timeout_also_bounds_a_request_taken_after_a_first_run(
     strategy: str, held: Handler, told: Told, caplog: Any
 ) -> None:
-    """The rule for the end is the same whatever was before."""
+    """The rule for the end does not depend on earlier runs."""
     server = pool_of(
         held,
         strategy=strategy,
@@ -149,7 +151,7 @@ def test_grace_also_bounds_what_came_after_a_first_run(
         settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     with connect(server.server_address) as client:
         client.sendall(b"x")
@@ -160,10 +162,10 @@ def test_grace_also_bounds_what_came_after_a_first_run(
     assert "graceful_timeout" in caplog.text
 
 
-def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
+def test_the_end_of_an_earlier_run_does_not_shorten_the_time_of_a_later_request(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The graceful_timeout of a run that has ended says nothing about a request taken after it."""
+    """The graceful_timeout of a run does not apply to a request that is taken after it."""
     server = pool_of(
         held,
         strategy=strategy,
@@ -171,20 +173,20 @@ def test_an_earlier_end_does_not_shorten_the_time_of_a_later_request(
         settings={"graceful_timeout": stretched(0.2)},
     )
     with serving_only(server):
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
     with server, connect(server.server_address) as client:
         client.sendall(b"x")
         within(server.handle_request)
         told.wait_for(b"entered")
         server.timeout = 0.2
-        within(server.handle_request)  # times out, and looks at the deadlines
+        within(server.handle_request)  # times out, and checks the deadlines
         within(server.handle_request)
         gate.open()
         assert answer(client) == b"served x"
 
 
-def test_datagrams_one_by_one(strategy: str) -> None:
+def test_handle_request_serves_one_datagram(strategy: str) -> None:
     def handler(request: Any, client_address: Any, server: Any) -> None:
         data, sock = request
         sock.sendto(b"%s %d" % (data, os.getpid()), client_address)
@@ -199,8 +201,8 @@ def test_datagrams_one_by_one(strategy: str) -> None:
             assert int(pid) != os.getpid()
 
 
-def test_a_stop_asked_by_the_handler_does_not_end_a_later_run(strategy: str) -> None:
-    """In ForkingMixIn it has no effect under handle_request() either."""
+def test_a_shutdown_under_handle_request_does_not_end_a_later_run(strategy: str) -> None:
+    """With ForkingMixIn, shutdown() has no effect under handle_request() either."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         if request.recv(10) == b"quit":

@@ -1,4 +1,4 @@
-"""What a pool says of itself: status, labels, process titles, and a sentence for each death."""
+"""What a pool reports: status, labels, process titles, and a sentence for each death."""
 
 import faulthandler
 import logging
@@ -15,21 +15,21 @@ from tests.support.children import command_of
 from tests.support.clients import ask, connect, receive_all
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
+    answer_pid,
     echo,
     idle_workers,
     messages,
     pool_of,
     states,
-    who,
 )
 
 
 def test_status_says_what_each_worker_does(
     strategy: str, running: Any, told: Told, gate: Gate
 ) -> None:
-    """Operators ask: who is busy, since when, with whom, with what."""
+    """Operators need to know which worker is busy, since when, with which client and request."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         prefork.label("GET /index.html")
@@ -37,7 +37,7 @@ def test_status_says_what_each_worker_does(
         gate.wait()
 
     with running(pool_of(handler, strategy=strategy)) as server:
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
         with connect(server.server_address) as client:
             pid = int(told.wait_for(b"entered"))
@@ -51,7 +51,7 @@ def test_status_says_what_each_worker_does(
             assert busy.slot in (0, 1)
             gate.open()
             receive_all(client)
-        if strategy in STANDING:
+        if strategy in PERSISTENT:
             idle_workers(server, 2)
             [after] = [worker for worker in server.prefork_status() if worker.pid == pid]
             assert after.served == 1
@@ -60,7 +60,7 @@ def test_status_says_what_each_worker_does(
 
 
 def test_a_label_is_forgotten_with_its_request(running: Any, told: Told, gate: Gate) -> None:
-    """The next request must not be reported under the name of the one before."""
+    """The next request must not be reported with the label of the one before."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         command = request.recv(10)
@@ -81,12 +81,12 @@ def test_a_label_is_forgotten_with_its_request(running: Any, told: Told, gate: G
 
 
 def test_a_label_outside_of_a_worker_is_ignored() -> None:
-    """A handler may run under any server."""
-    prefork.label("nobody hears this")
+    """Handlers that use labels also run in servers without a pool."""
+    prefork.label("ignored")
 
 
-def test_long_and_strange_labels_do_no_harm(running: Any, told: Told, gate: Gate) -> None:
-    """They come from clients, in the end."""
+def test_long_and_strange_labels_are_harmless(running: Any, told: Told, gate: Gate) -> None:
+    """Labels may contain what a client has sent."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         prefork.label("ä\0\udcff" * 200)
@@ -101,7 +101,7 @@ def test_long_and_strange_labels_do_no_harm(running: Any, told: Told, gate: Gate
 
 
 def test_status_of_a_server_that_does_not_serve_is_empty() -> None:
-    with pool_of(who) as server:
+    with pool_of(answer_pid) as server:
         assert server.prefork_status() == []
     assert server.prefork_status() == []
 
@@ -109,7 +109,7 @@ def test_status_of_a_server_that_does_not_serve_is_empty() -> None:
 def test_a_retiring_worker_is_shown_as_such(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Asked to leave, still busy with its last request."""
+    """A retiring worker is still busy with its last request."""
     with running(pool_of(held, workers=2)) as server:
         idle_workers(server, 2)
         with connect(server.server_address) as one, connect(server.server_address) as two:
@@ -125,7 +125,7 @@ def test_a_retiring_worker_is_shown_as_such(
 def test_titles_show_what_a_worker_does(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """`ps` is the first thing that people look at."""
+    """`ps` is the first thing that an operator looks at."""
     pytest.importorskip("setproctitle")
     with running(pool_of(held, workers=1, settings={"name": "shop"})) as server:
         [pid] = idle_workers(server, 1)
@@ -142,7 +142,7 @@ def test_titles_show_what_a_worker_does(
 def test_the_title_of_a_long_request_says_busy(
     strategy: str, running: Any, told: Told, gate: Gate
 ) -> None:
-    """Who hangs, and with whom, is what one looks for."""
+    """The title shows which worker hangs, and with which client."""
     pytest.importorskip("setproctitle")
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -159,7 +159,7 @@ def test_the_title_of_a_long_request_says_busy(
 
 
 def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:
-    """Programs that set their own."""
+    """Programs may set titles of their own."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(command_of(os.getpid()).encode())
@@ -169,23 +169,23 @@ def test_titles_may_be_switched_off(strategy: str, running: Any) -> None:
         assert ask(server.server_address).decode() == command_of(os.getpid())
 
 
-def test_the_masters_title_is_the_programs_own(running: Any) -> None:
-    """A library renames nobody else's process."""
+def test_the_title_of_the_master_is_left_to_the_program(running: Any) -> None:
+    """A library must not rename the process of its program."""
     before = command_of(os.getpid())
-    with running(pool_of(who)) as server:
+    with running(pool_of(answer_pid)) as server:
         ask(server.server_address)
         assert command_of(os.getpid()) == before
     assert command_of(os.getpid()) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_death_is_told_in_one_sentence(
+def test_a_death_is_reported_in_one_sentence(
     strategy: str, running: Any, told: Told, gate: Gate, errors: Any, number: signal.Signals
 ) -> None:
-    """Which slot and process, how, what it was serving and for how long, what happens next."""
+    """It says which slot and process, how, what it was serving for how long, what happens next."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
-        faulthandler.disable()  # pytest's would tell of a crash that is meant
+        faulthandler.disable()  # pytest's would report the intended crash
         prefork.label("GET /big")
         told.say("entered", os.getpid())
         gate.wait()
@@ -197,7 +197,7 @@ def test_a_death_is_told_in_one_sentence(
             assert receive_all(client) == b""
             port = client.getsockname()[1]
         [sentence] = eventually(errors, what="a sentence")
-    next_step = "replaced now" if strategy in STANDING else "not replaced"
+    next_step = "replaced now" if strategy in PERSISTENT else "not replaced"
     assert re.fullmatch(
         rf"Worker 0 \(pid {pid}\) was killed by {number.name} while serving "
         rf"127\.0\.0\.1:{port} and GET /big for \d+\.\d+ s; it is {next_step}\.",
@@ -205,21 +205,23 @@ def test_a_death_is_told_in_one_sentence(
     ), sentence
 
 
-def test_an_exit_in_the_middle_of_a_request_is_told_whatever_the_code(
+def test_an_exit_during_a_request_is_reported_whatever_the_exit_code(
     strategy: str, running: Any, errors: Any
 ) -> None:
-    """`os._exit(0)` in a handler looks like a clean end, and is none: a request was lost."""
+    """`os._exit(0)` in a handler looks like a clean exit, but loses a request."""
     with running(pool_of(lambda *_: os._exit(0), strategy=strategy, workers=1)) as server:
         assert ask(server.server_address) == b""
         [sentence] = eventually(errors, what="a sentence")
     assert "exited with code 0 while serving 127.0.0.1:" in sentence
 
 
-def test_a_quiet_life_is_a_quiet_log(strategy: str, running: Any, caplog: Any) -> None:
-    """Nothing above DEBUG is said of workers that come and go as they should."""
+def test_normal_operation_logs_nothing_above_debug(
+    strategy: str, running: Any, caplog: Any
+) -> None:
+    """Workers that start and leave as planned are not reported."""
     caplog.set_level(logging.DEBUG, "prefork")
     with running(pool_of(echo, strategy=strategy)) as server:
         for _ in range(5):
             ask(server.server_address, b"x")
-    told_of = [text for text in messages(caplog.records, logging.INFO) if "Thread" not in text]
-    assert told_of == []
+    logged = [text for text in messages(caplog.records, logging.INFO) if "Thread" not in text]
+    assert logged == []

@@ -12,7 +12,7 @@ from prefork.simulation import Given, Scenario, Service, simulate
 from tests.support.children import state_of
 from tests.support.clients import ask
 from tests.support.polling import eventually
-from tests.support.pools import idle_workers, pool_of, who
+from tests.support.pools import answer_pid, idle_workers, pool_of
 
 WORKERS = 3
 REQUESTS = 60
@@ -20,16 +20,18 @@ REQUESTS = 60
 
 def served_in_reality(order: IdleOrder, running: Any) -> list[int]:
     """Requests of each worker, when each request is sent after all workers are idle again."""
-    server = pool_of(who, workers=WORKERS, settings={"idle_order": order, "process_titles": False})
+    server = pool_of(
+        answer_pid, workers=WORKERS, settings={"idle_order": order, "process_titles": False}
+    )
     served: Counter[int] = Counter()
     with running(server):
         for _ in range(REQUESTS):
-            workers = sleeping_workers(server)
+            workers = waiting_workers(server)
             served[int(ask(server.server_address))] += 1
     return sorted(served[pid] for pid in workers)
 
 
-def sleeping_workers(server: Any) -> set[int]:
+def waiting_workers(server: Any) -> set[int]:
     """Wait until all workers are idle and asleep in the kernel; return their pids."""
     workers = idle_workers(server, WORKERS)
     eventually(lambda: all(state_of(pid) == "S" for pid in workers), what="all workers to sleep")

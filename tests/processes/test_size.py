@@ -1,4 +1,4 @@
-"""How large the pool is: its bound, its changes, its replacements, its limits."""
+"""The size of a pool: its bound, changes of it, replacement and recycling of workers."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ from tests.support.deadlines import HANG, Call, stretched
 from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
     states,
     wait_for_turns,
     waiting_clients,
-    who,
 )
 from tests.support.programs import program, workers_here
 
@@ -32,7 +32,7 @@ from tests.support.programs import program, workers_here
 def test_there_are_never_more_processes_than_max_children(
     strategy: str, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The bound is a promise about memory and database connections."""
+    """Programs rely on the bound for their memory and database connections."""
     most = 0
 
     def count(self: Any) -> None:
@@ -56,7 +56,7 @@ def test_there_are_never_more_processes_than_max_children(
 def test_a_larger_max_children_takes_effect_at_once(
     strategy: str, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Somebody raises it because clients are waiting."""
+    """An operator raises it because clients are waiting."""
     server = pool_of(held, strategy=strategy, workers=1)
     with running(server), waiting_clients(server.server_address, 3) as clients:
         told.wait_for(b"entered")
@@ -69,10 +69,10 @@ def test_a_larger_max_children_takes_effect_at_once(
             receive_all(client)
 
 
-def test_a_smaller_max_children_retires_the_idle_ones_first(
+def test_a_smaller_max_children_retires_idle_workers_first(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A busy worker is never ended for it: its client gets the whole answer."""
+    """A busy worker is never interrupted: its client gets the whole answer."""
     server = pool_of(held, workers=3)
     with running(server):
         workers = idle_workers(server, 3)
@@ -80,7 +80,7 @@ def test_a_smaller_max_children_retires_the_idle_ones_first(
             client.sendall(b"x")
             busy = int(told.wait_for(b"entered"))
             server.max_children = 1
-            eventually(lambda: server.active_children == {busy}, what="the idle ones' end")
+            eventually(lambda: server.active_children == {busy}, what="end of the idle workers")
             assert states(server) == ["busy"]
             gate.open()
             assert receive_all(client) == b"served x"
@@ -88,10 +88,10 @@ def test_a_smaller_max_children_retires_the_idle_ones_first(
         assert busy in workers
 
 
-def test_busy_workers_that_are_too_many_leave_after_what_they_hold(
+def test_surplus_busy_workers_leave_after_their_request(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """All are busy: the surplus goes one request later, and nobody is cut off."""
+    """All workers are busy: the surplus leaves one request later, and no client is cut off."""
     server = pool_of(held, workers=3)
     with running(server):
         idle_workers(server, 3)
@@ -110,14 +110,14 @@ def test_busy_workers_that_are_too_many_leave_after_what_they_hold(
 
 
 def test_max_children_below_one_still_serves(strategy: str, running: Any) -> None:
-    """The documented class would never serve anybody with 0."""
+    """With 0, the documented class would never serve any request."""
     with running(pool_of(echo, strategy=strategy, workers=0)) as server:
         assert ask(server.server_address, b"x") == b"x"
 
 
 def test_a_worker_that_dies_is_replaced_within_100_ms(running: Any, told: Told) -> None:
-    """By the wake-up of its death, not at the next look around: the poll interval is for ever."""
-    server = pool_of(who, worker_started=lambda self: told.say("started", os.getpid()))
+    """Its death wakes the loop, which has no poll interval here."""
+    server = pool_of(answer_pid, worker_started=lambda self: told.say("started", os.getpid()))
     with running(server, poll_interval=None):
         workers = {int(told.wait_for(b"started")) for _ in range(2)}
         delays = []
@@ -136,8 +136,8 @@ def test_a_worker_that_dies_is_replaced_within_100_ms(running: Any, told: Told) 
 
 @pytest.mark.usefixtures("errors")
 def test_workers_are_recycled_without_losing_a_request(running: Any) -> None:
-    """Against leaks: after so many requests a worker makes room for a fresh one."""
-    server = pool_of(who, settings={"max_requests": 5, "max_requests_jitter": 3})
+    """Recycling limits leaks: after `max_requests` requests a worker is replaced."""
+    server = pool_of(answer_pid, settings={"max_requests": 5, "max_requests_jitter": 3})
     with running(server):
 
         def ask_often() -> list[int]:
@@ -151,8 +151,8 @@ def test_workers_are_recycled_without_losing_a_request(running: Any) -> None:
         idle_workers(server, 2)
 
 
-def test_recycling_one_worker_at_a_time_uses_the_jitter() -> None:
-    """Not all workers may leave at the same time."""
+def test_jitter_gives_workers_different_limits() -> None:
+    """Otherwise all workers would leave at the same time."""
     settings = Settings(max_requests=100, max_requests_jitter=50)
     drawn = {settings.drawn_max_requests() for _ in range(200)}
     assert min(drawn) >= 100
@@ -160,45 +160,47 @@ def test_recycling_one_worker_at_a_time_uses_the_jitter() -> None:
     assert len(drawn) > 10
 
 
-def test_a_crash_loop_is_slowed_down_and_the_server_lives(running: Any, errors: Any) -> None:
-    """Workers that die young are replaced later and later, and not a thousand times a second."""
-    births = Told()
+def test_a_crash_loop_is_slowed_down_and_the_server_survives(running: Any, errors: Any) -> None:
+    """Workers that die before serving are replaced after a growing wait, not in a busy loop."""
+    starts = Told()
 
     def worker_started(self: Any) -> None:
-        births.say("born")
+        starts.say("started")
         if self.broken:
             os._exit(9)
 
-    server = pool_of(who, worker_started=worker_started, workers=1)
+    server = pool_of(answer_pid, worker_started=worker_started, workers=1)
     server.broken = False
     try:
         with running(server):
             [worker] = idle_workers(server, 1)
-            births.wait_for(b"born")
+            starts.wait_for(b"started")
             server.broken = True
             os.kill(worker, signal.SIGTERM)
-            births.wait_for(b"born")
+            starts.wait_for(b"started")
             assert has_ended(worker)
             turns = threading.Semaphore(0)
             server.service_actions = turns.release
             wait_for_turns(turns, 30)
-            assert len(births.so_far()) <= 1
+            assert len(starts.so_far()) <= 1
             server.broken = False
     finally:
-        births.close()
+        starts.close()
     errors()
 
 
 def test_the_request_queue_of_a_pool_is_long() -> None:
-    """Clients wait in the backlog while workers are busy; 5 places would refuse them."""
-    server = pool_of(who)
+    """Clients wait in the backlog while workers are busy; the documented 5 would be too few."""
+    server = pool_of(answer_pid)
     assert server.request_queue_size == 1024
     server.server_close()
 
 
 def test_memory_is_frozen_in_workers_and_not_in_the_program(elsewhere: Path) -> None:
-    """A collection in a worker would copy what it shares with the master; in the program itself
-    nothing may stay frozen, or its garbage would grow for ever."""
+    """A collection in a worker would copy memory that it shares with the master.
+
+    In the program itself nothing may stay frozen, or its garbage would grow without limit.
+    """
     code = """
     import gc, signal, threading
     from prefork import PreforkTCPServer, Settings
@@ -234,7 +236,7 @@ def test_memory_is_frozen_in_workers_and_not_in_the_program(elsewhere: Path) -> 
 
 
 def test_the_pool_serves_in_the_main_thread_of_a_program(strategy: str, elsewhere: Path) -> None:
-    """The documented main program, no thread anywhere: no warning, a clean end."""
+    """The documented main program, without threads, runs without a warning and ends cleanly."""
     code = f"""
     import os, signal, warnings
     warnings.simplefilter("error")
@@ -259,5 +261,5 @@ def test_the_pool_serves_in_the_main_thread_of_a_program(strategy: str, elsewher
         assert int(ask(address, b"x")) == it.pid
         assert int(ask(address, b"quit")) == it.pid
         assert it.ends() == 0
-        assert it.rest() == "ended\n"
+        assert it.remaining_output() == "ended\n"
         assert it.errors() == ""

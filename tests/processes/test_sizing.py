@@ -22,19 +22,19 @@ from tests.support import groups
 from tests.support.announcements import Gate, Told
 from tests.support.clients import ask, datagram_socket
 from tests.support.deadlines import HANG, stretched, within
-from tests.support.load import LoadSample as Clients
+from tests.support.load import ClientLoad
 from tests.support.polling import eventually
 from tests.support.pools import (
-    STANDING,
+    PERSISTENT,
     Handler,
     Threaded,
     answer,
+    answer_pid,
     messages,
     pool_of,
     served,
     states,
     waiting_clients,
-    who,
 )
 from tests.support.serving import start_serving
 
@@ -43,7 +43,7 @@ LOOK = 0.02
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Policies look often, and the machine has CPU to spare, whatever else runs on it."""
+    """Policies look often, and see a machine with CPU to spare, whatever else runs on it."""
     for module in (load, ondemand):
         monkeypatch.setattr(module, "LOOK_INTERVAL", LOOK)
         monkeypatch.setattr(module, "REST_INTERVAL", LOOK)
@@ -51,8 +51,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CpuMeter, "left", lambda self: 1.0)
 
 
-def pool_by(name: str, handler: Any = who, *, workers: int = 4, **more: Any) -> Any:
-    """A pool with that sizing, of so many workers at most; *more* as for `pool_of()`."""
+def pool_by(name: str, handler: Any = answer_pid, *, workers: int = 4, **more: Any) -> Any:
+    """A pool with the sizing *name* and at most *workers* workers; *more* as for `pool_of()`."""
     settings = {"sizing": name, "idle_timeout": 0.2, **more.pop("settings", {})}
     return pool_of(handler, workers=workers, settings=settings, **more)
 
@@ -62,7 +62,7 @@ def size_becomes(server: Any, size: int) -> None:
 
 
 @pytest.mark.usefixtures("soon", "errors")
-@pytest.mark.parametrize("strategy", STANDING)
+@pytest.mark.parametrize("strategy", PERSISTENT)
 @pytest.mark.parametrize(("name", "least"), [("load", 1), ("ondemand", 0), ("spare", 2)])
 def test_a_pool_grows_when_clients_wait_and_shrinks_when_they_are_gone(
     name: str, least: int, strategy: str, running: Any, held: Handler, gate: Gate
@@ -87,7 +87,7 @@ def test_a_pool_grows_when_clients_wait_and_shrinks_when_they_are_gone(
 
 
 class UpAndDown(Sizing):
-    """From one to four workers and back, whatever they do."""
+    """From one to four workers and back, whatever the load."""
 
     interval = LOOK
 
@@ -99,8 +99,8 @@ class UpAndDown(Sizing):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("errors")
-@pytest.mark.parametrize("strategy", STANDING)
-def test_fifty_changes_of_size_under_load_lose_nobody_and_disturb_no_busy_worker(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_fifty_changes_of_size_under_load_lose_no_client_and_disturb_no_busy_worker(
     strategy: str, running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose = Shrinking.choose
@@ -128,7 +128,7 @@ def test_fifty_changes_of_size_under_load_lose_nobody_and_disturb_no_busy_worker
 
     server = pool_by("spare", handler, strategy=strategy, service_actions=count)
     with running(server):
-        clients = Clients(server.server_address)
+        clients = ClientLoad(server.server_address)
         with clients.running():
             assert changed.acquire(timeout=stretched(HANG)), (
                 f"only {len(seen)} workers were retired"
@@ -140,8 +140,8 @@ def test_fifty_changes_of_size_under_load_lose_nobody_and_disturb_no_busy_worker
     assert most == 4
 
 
-def one_at_each(kind: str, folder: Path) -> tuple[Any, Callable[[], bytes]]:
-    """A pool with `ondemand`, and somebody who asks it for the number of a process."""
+def empty_pool(kind: str, folder: Path) -> tuple[Any, Callable[[], bytes]]:
+    """A pool with `ondemand`, and a function that asks it for the pid of a worker."""
     unix = str(folder / "s")
     if kind == "unix":
         server = pool_by("ondemand", base=PreforkUnixStreamServer, address=unix)
@@ -163,20 +163,20 @@ def datagram(address: Any) -> bytes:
         return client.recv(100)
 
 
-@pytest.mark.parametrize("kind", [*STANDING, "unix", "udp"])
-def test_the_first_client_has_a_worker_at_once_where_there_was_none(
+@pytest.mark.parametrize("kind", [*PERSISTENT, "unix", "udp"])
+def test_the_first_client_of_an_empty_pool_is_served_at_once(
     kind: str, running: Any, tmp_path: Path
 ) -> None:
-    """The loop sleeps for ever and no look is due: the client itself wakes the master."""
-    server, asked = one_at_each(kind, tmp_path)
+    """The loop has no poll interval and no policy is due to look: the client wakes the master."""
+    server, ask_for_pid = empty_pool(kind, tmp_path)
     with running(server, poll_interval=None):
         for _ in range(2):
             size_becomes(server, 0)
-            assert int(asked()) > 0
+            assert int(ask_for_pid()) > 0
             assert len(states(server)) == 1
 
 
-def test_the_first_client_of_any_member_of_a_group_has_a_worker(
+def test_the_first_client_of_any_member_of_an_empty_group_is_served(
     running: Any, short_path: Path
 ) -> None:
     kinds = ["tcp", "udp", "unix", "unixgram"]
@@ -189,8 +189,8 @@ def test_the_first_client_of_any_member_of_a_group_has_a_worker(
             assert groups.ask(member, b"x") == b"x"
 
 
-@pytest.mark.parametrize("strategy", STANDING)
-def test_who_comes_when_the_loop_has_ended_is_served_though_nobody_stands_ready(
+@pytest.mark.parametrize("strategy", PERSISTENT)
+def test_clients_that_come_after_the_loop_are_served_although_there_is_no_worker(
     strategy: str,
 ) -> None:
     server = pool_by("ondemand", strategy=strategy)
@@ -201,7 +201,7 @@ def test_who_comes_when_the_loop_has_ended_is_served_though_nobody_stands_ready(
 
 
 @pytest.mark.usefixtures("soon")
-def test_memory_for_three_workers_is_for_three_and_the_log_says_so(
+def test_no_more_workers_are_started_than_fit_into_memory_and_the_log_says_so(
     running: Any,
     held: Handler,
     gate: Gate,
@@ -217,8 +217,8 @@ def test_memory_for_three_workers_is_for_three_and_the_log_says_so(
         return messages(caplog.records, logging.WARNING)
 
     with running(server), waiting_clients(server.server_address, 6) as clients:
-        (said,) = eventually(warnings, what="a warning")
-        assert said.startswith("Staying at 3 workers: no more workers fit into memory")
+        (warning,) = eventually(warnings, what="a warning")
+        assert warning.startswith("Staying at 3 workers: no more workers fit into memory")
         assert len(states(server)) == 3
         gate.open()
         assert [answer(client) for client in clients] == served(6)
@@ -226,7 +226,7 @@ def test_memory_for_three_workers_is_for_three_and_the_log_says_so(
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("strategy", ["accept", "handoff"])
-def test_workers_with_threads_are_as_many_as_there_is_room_needed(
+def test_workers_with_threads_are_started_until_all_clients_are_served(
     strategy: str, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     settings = {"threads": 2, "min_children": 1}
@@ -241,7 +241,7 @@ def test_workers_with_threads_are_as_many_as_there_is_room_needed(
 
 @pytest.mark.usefixtures("soon", "no_pauses")
 @pytest.mark.parametrize("fork_from", ["master", "mold"])
-def test_workers_come_from_wherever_they_are_wanted_from(fork_from: str, running: Any) -> None:
+def test_a_sized_pool_forks_its_workers_as_fork_from_says(fork_from: str, running: Any) -> None:
     settings = {"fork_from": fork_from, "refork_after": 2, "min_children": 1}
     server = pool_by("ondemand", settings=settings)
 

@@ -1,4 +1,4 @@
-"""Rules 1 to 5: how a pool is built, when and where it forks, and which hooks it calls where."""
+"""Rules 1 to 5: how a pool is made, when and where it forks, and which hooks it calls where."""
 
 import functools
 import os
@@ -13,18 +13,18 @@ from tests.documented.kit import traced
 from tests.support.announcements import Told
 from tests.support.children import children
 from tests.support.clients import ask
-from tests.support.pools import LOOPBACK, echo, idle_workers, pool_of, who
+from tests.support.pools import LOOPBACK, answer_pid, echo, idle_workers, pool_of
 from tests.support.serving import start_serving
 
 
 def test_rule_1_a_pool_needs_no_init_of_the_mix_in(strategy: str, running: Any) -> None:
-    """Half of all programs call the server's own constructor by name and skip the mix-in's."""
+    """Half of all programs call the constructor of the server by name and skip the mix-in's."""
 
     class Server(PreforkMixIn, TCPServer):
         prefork_settings = Settings(strategy=strategy)  # type: ignore[arg-type]
 
         def __init__(self) -> None:
-            TCPServer.__init__(self, LOOPBACK, who)
+            TCPServer.__init__(self, LOOPBACK, answer_pid)
 
     assert "__init__" not in vars(PreforkMixIn)
     with running(Server()) as server:
@@ -32,8 +32,8 @@ def test_rule_1_a_pool_needs_no_init_of_the_mix_in(strategy: str, running: Any) 
 
 
 def test_rule_2_nothing_is_forked_before_the_loop_runs(strategy: str, running: Any) -> None:
-    """Programs become daemons, give up root or wrap the socket between construction and serving."""
-    server = pool_of(who, strategy=strategy)
+    """Programs daemonize, drop root or wrap the socket between construction and serving."""
+    server = pool_of(answer_pid, strategy=strategy)
     assert children() == set()
     assert server.active_children is None
     assert server.prefork_status() == []
@@ -44,7 +44,7 @@ def test_rule_2_nothing_is_forked_before_the_loop_runs(strategy: str, running: A
 def test_rule_2_what_is_set_after_construction_reaches_the_workers(
     strategy: str, running: Any
 ) -> None:
-    """DNS and OSC libraries attach their resolver or dispatcher to the finished server object."""
+    """DNS and OSC libraries attach their resolver or dispatcher after construction."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.zone)
@@ -57,8 +57,8 @@ def test_rule_2_what_is_set_after_construction_reaches_the_workers(
 
 
 def test_rule_2_max_children_may_be_set_on_the_instance(running: Any) -> None:
-    """werkzeug sets it after the constructor has run, roundup on the class."""
-    server = pool_of(who, workers=1)
+    """werkzeug sets it after construction, roundup on the class."""
+    server = pool_of(answer_pid, workers=1)
     server.max_children = 3
     with running(server):
         idle_workers(server, 3)
@@ -72,7 +72,7 @@ def test_rule_3_serving_in_a_second_thread_leaves_every_signal_alone(
     The handlers, the mask and the wake-up descriptor belong to the program.
     """
     before = {n: signal.getsignal(n) for n in signal.valid_signals() if n != signal.SIGALRM}
-    with running(pool_of(who, strategy=strategy)) as server:
+    with running(pool_of(answer_pid, strategy=strategy)) as server:
         assert int(ask(server.server_address)) != os.getpid()
         after = {n: signal.getsignal(n) for n in before}
         assert after == before
@@ -80,8 +80,8 @@ def test_rule_3_serving_in_a_second_thread_leaves_every_signal_alone(
 
 
 def test_rule_3_replacements_are_forked_in_the_second_thread_too(running: Any) -> None:
-    """Forking may not lean on the main thread at any time, not even for the later workers."""
-    with running(pool_of(who)) as server:
+    """Forking must not depend on the main thread, not even for later workers."""
+    with running(pool_of(answer_pid)) as server:
         for _ in range(3):
             first = idle_workers(server, 2)
             ask(server.server_address)
@@ -91,7 +91,7 @@ def test_rule_3_replacements_are_forked_in_the_second_thread_too(running: Any) -
                 second = idle_workers(server, 2)
 
 
-def test_rule_3_the_worker_takes_the_forking_thread_for_its_main_thread(running: Any) -> None:
+def test_rule_3_the_forking_thread_is_the_main_thread_of_the_worker(running: Any) -> None:
     """Handlers that use signals or `threading.main_thread()` must work in a worker."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
@@ -113,13 +113,13 @@ def test_rule_4_a_loop_bound_under_another_name_still_serves_with_the_pool(runni
         def serve_forever(self, poll_interval: float | None = 0.5) -> None:
             self.serve(0.01)
 
-    with running(Server(LOOPBACK, who)) as server:
+    with running(Server(LOOPBACK, answer_pid)) as server:
         workers = idle_workers(server, 2)
         assert int(ask(server.server_address)) in workers
 
 
 def test_rule_4_a_loop_called_by_its_class_serves_with_the_pool(running: Any) -> None:
-    """A subclass that prints something first often goes on with `TCPServer.serve_forever(self)`."""
+    """A subclass that prints something first often calls `TCPServer.serve_forever(self)` then."""
 
     class Server(PreforkTCPServer):
         max_children = 2
@@ -127,7 +127,7 @@ def test_rule_4_a_loop_called_by_its_class_serves_with_the_pool(running: Any) ->
         def serve_forever(self, poll_interval: float | None = 0.5) -> None:
             TCPServer.serve_forever(self, 0.01)
 
-    with running(Server(LOOPBACK, who)) as server:
+    with running(Server(LOOPBACK, answer_pid)) as server:
         assert int(ask(server.server_address)) in idle_workers(server, 2)
 
 
@@ -143,15 +143,15 @@ SERVING_HOOKS = {"finish_request", "shutdown_request", "close_request"}
 
 
 def announcing(told: Told) -> Any:
-    """A pool class that tells which hook is called, and in which process."""
+    """A pool class that announces each hook that is called, and in which process."""
     return traced(PreforkTCPServer, lambda name: told.say(name, os.getpid()))
 
 
 def test_rule_5_every_hook_is_called_on_the_server_and_in_its_process(
     strategy: str, running: Any, told: Told
 ) -> None:
-    """Overridden hooks are everywhere: get_request that wraps in TLS, verify_request with a list
-    of addresses, shutdown_request that says goodbye. A pool that skips one breaks its program."""
+    """Programs override hooks: get_request() to add TLS, verify_request() to filter addresses,
+    shutdown_request() to send a last message. A pool that skips a hook breaks them."""
     base = announcing(told)
     with running(pool_of(echo, strategy=strategy, base=base)) as server:
         assert ask(server.server_address, b"x") == b"x"
@@ -192,7 +192,7 @@ def test_rule_5_the_hooks_of_a_request_come_in_the_documented_order(
 def test_rule_5_an_error_goes_to_handle_error_in_the_worker(
     strategy: str, running: Any, told: Told
 ) -> None:
-    """Error reporters override handle_error; the worker goes on with the next request."""
+    """Error reporters override handle_error(), which runs in the worker."""
 
     def report(self: Any, request: Any, client_address: Any) -> None:
         told.say("error", os.getpid(), client_address[1])
@@ -211,9 +211,9 @@ def test_rule_5_a_get_request_of_the_instance_is_used(strategy: str, running: An
     """Test suites and wrappers replace the method on the object, not on the class."""
     server = pool_of(lambda request, address, server: request.sendall(address), strategy=strategy)
     original = server.get_request
-    server.get_request = lambda: (original()[0], b"somebody")
+    server.get_request = lambda: (original()[0], b"replaced")
     with running(server):
-        assert ask(server.server_address) == b"somebody"
+        assert ask(server.server_address) == b"replaced"
 
 
 def test_rule_5_a_refused_request_is_closed_unserved(strategy: str, running: Any) -> None:
@@ -223,7 +223,7 @@ def test_rule_5_a_refused_request_is_closed_unserved(strategy: str, running: Any
 
 
 class Answering:
-    """Has a method that can be a request handler."""
+    """Has a method that can serve as a request handler."""
 
     def answer(self, word: bytes, request: Any, client_address: Any, server: Any) -> None:
         request.sendall(word)
@@ -241,13 +241,13 @@ class Answering:
 def test_rule_5_handlers_that_cannot_be_pickled_are_fine(
     strategy: str, running: Any, handler: Any
 ) -> None:
-    """`http.server` itself passes a partial, tests pass lambdas, others bound methods."""
+    """`http.server` passes a partial, tests pass lambdas, other programs bound methods."""
     with running(pool_of(handler, strategy=strategy)) as server:
         assert ask(server.server_address) == b"hello"
 
 
 def test_rule_5_the_client_address_may_hold_anything(strategy: str, running: Any) -> None:
-    """Radicale puts the very socket into the client's address."""
+    """Radicale puts the socket itself into the client's address."""
 
     def get_request(self: Any) -> Any:
         request, address = TCPServer.get_request(self)
@@ -261,11 +261,11 @@ def test_rule_5_the_client_address_may_hold_anything(strategy: str, running: Any
 
 
 def test_a_pool_serves_again_after_a_first_run(strategy: str) -> None:
-    """Restarting a server on the same object is what reloading programs do.
+    """Programs that reload serve again with the same object.
 
-    The second run used to take the leaving workers of the first for a failed start.
+    The second run used to mistake the leaving workers of the first run for a failed start.
     """
-    server = pool_of(who, strategy=strategy)
+    server = pool_of(answer_pid, strategy=strategy)
     for _ in range(3):
         thread = start_serving(server)
         assert int(ask(server.server_address)) != os.getpid()

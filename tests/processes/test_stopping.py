@@ -1,4 +1,4 @@
-"""Stopping loses nobody: whoever waits in the backlog when the server ends is served first."""
+"""Stopping loses no client: those that wait in the backlog are served before the server ends."""
 
 import os
 import signal
@@ -15,16 +15,16 @@ from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
-    STANDING,
+    PERSISTENT,
     Handler,
     answer,
     answers_if_stopped,
-    gone,
     idle_workers,
     pool_of,
     refuses,
     served,
     states,
+    wait_until_gone,
     waiting_clients,
 )
 from tests.support.serving import start_serving
@@ -32,7 +32,7 @@ from tests.support.serving import start_serving
 
 @pytest.fixture(params=[PreforkTCPServer, PreforkUnixStreamServer])
 def kind(request: pytest.FixtureRequest, short_path: Path) -> dict[str, Any]:
-    """The arguments for a pool over TCP, and over Unix sockets."""
+    """The arguments for a pool with a TCP socket, and with a Unix socket."""
     unix = request.param is PreforkUnixStreamServer
     return {"base": request.param, "address": str(short_path / "s") if unix else LOOPBACK}
 
@@ -41,7 +41,7 @@ def kind(request: pytest.FixtureRequest, short_path: Path) -> dict[str, Any]:
 def test_clients_in_the_backlog_are_served_before_the_listener_closes(
     strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """gunicorn serves 2 of 20 in this situation."""
+    """gunicorn serves 2 of 20 clients in this situation."""
     server = pool_of(held, strategy=strategy, workers=2, **kind)
     assert answers_if_stopped(server, told, gate, clients=20, entered=2) == served(20)
     assert refuses(server.server_address)
@@ -50,14 +50,14 @@ def test_clients_in_the_backlog_are_served_before_the_listener_closes(
 def test_clients_that_come_after_shutdown_are_served_before_the_listener_closes(
     strategy: str, kind: dict[str, Any], held: Handler, gate: Gate
 ) -> None:
-    """Between the end of the loop and server_close() the port still takes them in."""
+    """Between the end of the loop and server_close() the port still accepts connections."""
     gate.open()
     server = pool_of(held, strategy=strategy, workers=2, **kind)
     thread = start_serving(server)
-    if strategy in STANDING:
+    if strategy in PERSISTENT:
         workers = idle_workers(server, 2)
     thread.shut_down()
-    if strategy in STANDING:
+    if strategy in PERSISTENT:
         eventually(lambda: all(_ended(pid) for pid in workers), what="end of the idle workers")
     with waiting_clients(server.server_address, 5) as clients:
         within(server.server_close)
@@ -71,7 +71,7 @@ def _ended(pid: int) -> bool:
 def test_a_worker_that_dies_while_stopping_loses_its_own_request_only(
     strategy: str, kind: dict[str, Any], told: Told, gate: Gate, errors: Any
 ) -> None:
-    """The others in the backlog waited for it in vain: the pool has to go on without it."""
+    """Clients in the backlog used to wait for the dead worker; the pool must replace it."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         number = request.recv(100)
@@ -86,21 +86,21 @@ def test_a_worker_that_dies_while_stopping_loses_its_own_request_only(
     errors()
 
 
-def test_a_worker_at_its_limit_does_not_leave_those_behind_who_wait(
+def test_a_worker_at_its_limit_still_serves_the_backlog_when_the_server_stops(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """The only worker had its last request in hand when the server ended.
+    """The only worker serves its last request when the server ends.
 
-    It used to leave as worn out, with the order to empty the backlog unread.
+    It used to leave because of `max_requests`, with the order to drain the backlog unread.
     """
     server = pool_of(held, workers=1, settings={"max_requests": 1}, **kind)
     assert answers_if_stopped(server, told, gate, clients=4) == served(4)
 
 
-def test_sigterm_to_a_worker_while_stopping_loses_nobody(
+def test_sigterm_to_a_worker_while_stopping_loses_no_client(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A service manager signals the master and its workers alike."""
+    """A service manager may signal the workers together with the master."""
     server = pool_of(held, workers=1, **kind)
 
     def signal_the_worker() -> None:
@@ -111,37 +111,37 @@ def test_sigterm_to_a_worker_while_stopping_loses_nobody(
     assert answers == served(4)
 
 
-def test_clients_that_keep_coming_cannot_hold_the_server_up_for_ever(
+def test_clients_that_keep_connecting_cannot_delay_the_end_without_limit(
     strategy: str, kind: dict[str, Any]
 ) -> None:
-    """Those who come later are left out at some point: the end must be reached."""
+    """At some point later clients are refused, so that the server ends."""
     server = pool_of(
         lambda request, address, server: request.sendall(b"x"), strategy=strategy, **kind
     )
     thread = start_serving(server)
     address = server.server_address
 
-    def come_again_and_again() -> None:
-        server.socket.close()  # this process is a client only
+    def connect_in_a_loop() -> None:
+        server.socket.close()  # this process is only a client
         while True:
             try:
                 ask(address)
             except OSError:
                 os._exit(0)
 
-    with child_running(come_again_and_again):
+    with child_running(connect_in_a_loop):
         eventually(lambda: server.prefork_status() or strategy == "fork", what="a worker")
         thread.shut_down()
         within(server.server_close)
-        # The clients' last connections are refused or cut off by now, so they end.
-        if strategy in STANDING:
+        # The client's last connection has been refused or reset by now, so the child ends.
+        if strategy in PERSISTENT:
             assert states(server) == []
 
 
-def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
+def test_without_block_on_close_the_backlog_is_served_as_well(
     kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """With `block_on_close = False` nobody waits for them, yet they empty the backlog."""
+    """With `block_on_close = False` closing returns at once, and the workers drain the backlog."""
     server = pool_of(held, workers=1, block_on_close=False, **kind)
     thread = start_serving(server)
     with waiting_clients(server.server_address, 4) as clients:
@@ -151,15 +151,15 @@ def test_what_is_left_when_the_workers_may_run_on_is_served_as_well(
         gate.open()
         assert [answer(client) for client in clients] == served(4)
     within(lambda: server.collect_children(blocking=True))
-    gone({pid})
+    wait_until_gone({pid})
     within(server.server_close)
 
 
 @pytest.mark.one_queue
-def test_sigterm_handled_by_the_program_drains_everybody(
+def test_sigterm_handled_by_the_program_drains_the_pool(
     strategy: str, kind: dict[str, Any], held: Handler, told: Told, gate: Gate
 ) -> None:
-    """As a service manager ends it: the main thread serves, the handler only asks for the end."""
+    """A service manager sends SIGTERM; the program's signal handler only calls shutdown()."""
     server = pool_of(held, strategy=strategy, workers=2, **kind)
 
     def serve() -> None:
@@ -171,7 +171,7 @@ def test_sigterm_handled_by_the_program_drains_everybody(
         with waiting_clients(server.server_address, 10) as clients:
             for _ in range(2):
                 told.wait_for(b"entered")
-            server.socket.close()  # this process has no part in it
+            server.socket.close()  # this process must not hold the listener
             master.signal(signal.SIGTERM)
             gate.open()
             assert [answer(client) for client in clients] == served(10)

@@ -1,4 +1,4 @@
-"""What one strategy promises and the others do not."""
+"""Guarantees of single strategies."""
 
 import os
 import signal
@@ -16,23 +16,23 @@ from tests.support.polling import eventually
 from tests.support.pools import (
     Handler,
     answer,
+    answer_pid,
     echo,
     idle_workers,
     pool_of,
     waiting_clients,
-    who,
 )
 
 
 def served_by(server: Any, count: int) -> list[int]:
-    """How many of so many requests, one after the other, each worker has served; most first."""
+    """Send *count* requests, one at a time; how many each worker has served, in falling order."""
     workers = Counter(int(ask(server.server_address)) for _ in range(count))
     return sorted(workers.values(), reverse=True)
 
 
 @pytest.mark.parametrize("strategy", ["accept", "handoff"])
 def test_with_fifo_idle_workers_take_turns(strategy: str, running: Any) -> None:
-    server = pool_of(who, strategy=strategy, workers=4)
+    server = pool_of(answer_pid, strategy=strategy, workers=4)
     with running(server):
         idle_workers(server, 4)
         shares = served_by(server, 400)
@@ -40,20 +40,20 @@ def test_with_fifo_idle_workers_take_turns(strategy: str, running: Any) -> None:
     assert shares[0] < 2 * shares[-1]
 
 
-# A client has its answer before the worker is idle: then a second one is next, or even a third.
+# A client gets its answer before the worker is idle: the next request may go to a second or third.
 @pytest.mark.parametrize(("strategy", "few", "least"), [("accept", 1, 90), ("handoff", 2, 120)])
 def test_with_lifo_few_workers_serve_most_requests(
     strategy: str, few: int, least: int, running: Any
 ) -> None:
-    """So that the others can be retired; of 200, a fair share is 50 for each."""
-    server = pool_of(who, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
+    """So the others can be retired. An even share of 200 requests would be 50 for each."""
+    server = pool_of(answer_pid, strategy=strategy, workers=4, settings={"idle_order": "lifo"})
     with running(server):
         idle_workers(server, 4)
         assert sum(served_by(server, 200)[:few]) >= least
 
 
 def unused_workers(server: Any, count: int) -> set[int]:
-    """Wait until so many workers wait for their first request; their pids."""
+    """Wait until *count* workers wait for their first request; return their pids."""
 
     def unused() -> set[int]:
         status = server.prefork_status()
@@ -63,8 +63,8 @@ def unused_workers(server: Any, count: int) -> set[int]:
     return eventually(unused, what=f"{count} workers that have served nothing")
 
 
-def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: Any) -> None:
-    server = pool_of(who, strategy="fork", workers=4, settings={"fork_ahead": 2})
+def test_fork_ahead_each_request_has_a_process_that_existed_before_it(running: Any) -> None:
+    server = pool_of(answer_pid, strategy="fork", workers=4, settings={"fork_ahead": 2})
     with running(server):
         seen: set[int] = set()
         for _ in range(20):
@@ -75,19 +75,19 @@ def test_forked_ahead_each_request_has_a_process_that_was_there_before(running: 
             seen.add(pid)
 
 
-def test_forked_ahead_there_are_never_more_than_max_children(
+def test_fork_ahead_there_are_never_more_than_max_children(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy="fork", workers=3, settings={"fork_ahead": 2})
     with running(server), waiting_clients(server.server_address, 7) as clients:
         pids = {told.wait_for(b"entered") for _ in range(3)}
         assert len(pids) == 3
-        eventually(lambda: len(server.active_children) == 3, what="the master to know of all")
+        eventually(lambda: len(server.active_children) == 3, what="all workers in active_children")
         gate.open()
         assert [answer(client) for client in clients] == [b"served %d" % n for n in range(7)]
 
 
-def test_forked_ahead_what_waits_at_the_end_is_served_in_processes_of_its_own(
+def test_fork_ahead_each_request_in_the_backlog_has_its_own_process_at_the_end(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
     server = pool_of(held, strategy="fork", workers=2, settings={"fork_ahead": 2})
@@ -99,8 +99,8 @@ def test_forked_ahead_what_waits_at_the_end_is_served_in_processes_of_its_own(
             server.shutdown()
             server.server_close()
             assert [answer(client) for client in waiting] == [b"served %d" % n for n in range(6)]
-    heard = told.history + told.so_far()
-    assert len({line for line in heard if line.startswith(b"entered")}) == 6
+    announced = told.history + told.so_far()
+    assert len({line for line in announced if line.startswith(b"entered")}) == 6
 
 
 REUSEPORT = 4
@@ -110,7 +110,7 @@ QUEUED = 200
 def test_reuseport_clients_in_the_queue_of_a_worker_that_is_killed_are_served(
     running: Any, held: Handler, told: Told, gate: Gate, errors: Any
 ) -> None:
-    """Its listener lives on in the master; the next worker of the slot inherits it."""
+    """The master keeps its listener open; the next worker of the slot inherits it."""
     server = pool_of(held, strategy="reuseport", workers=REUSEPORT)
     with running(server):
         workers = idle_workers(server, REUSEPORT)
@@ -121,14 +121,14 @@ def test_reuseport_clients_in_the_queue_of_a_worker_that_is_killed_are_served(
             os.kill(victim, signal.SIGKILL)
             gate.open()
             answers = [answer(client) for client in clients]
-    assert sum(not text for text in answers) == 1, "the one in the victim's hands"
+    assert sum(not text for text in answers) == 1, "the request in flight in the killed worker"
     assert len(errors()) == 1
 
 
 def test_reuseport_clients_in_the_queues_of_slots_that_are_given_up_are_served(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """A worker that stays adopts the listener; clients that come later are served, too."""
+    """A worker that stays gets the listener; clients that come later are served, too."""
     server = pool_of(held, strategy="reuseport", workers=REUSEPORT)
     with running(server):
         idle_workers(server, REUSEPORT)
@@ -144,7 +144,7 @@ def test_reuseport_clients_in_the_queues_of_slots_that_are_given_up_are_served(
 
 
 def test_reuseport_a_pool_that_grows_again_uses_all_its_listeners(running: Any) -> None:
-    server = pool_of(who, strategy="reuseport", workers=3)
+    server = pool_of(answer_pid, strategy="reuseport", workers=3)
     with running(server):
         idle_workers(server, 3)
         server.max_children = 1
@@ -160,7 +160,7 @@ def test_reuseport_a_pool_that_grows_again_uses_all_its_listeners(running: Any) 
         assert idle_workers(server, 3) == workers
 
 
-def test_reuseport_is_refused_where_there_is_no_such_thing(short_path: Path) -> None:
+def test_reuseport_is_refused_for_a_unix_socket(short_path: Path) -> None:
     address = str(short_path / "socket")
     server = pool_of(echo, base=PreforkUnixStreamServer, address=address)
     server.prefork_settings = type(server.prefork_settings)(strategy="reuseport")

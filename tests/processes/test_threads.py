@@ -17,18 +17,18 @@ from tests.support.pools import (
     Threaded,
     answer,
     answers_if_stopped,
-    gone,
     idle_workers,
     pool_of,
     served,
     states,
+    wait_until_gone,
     waiting_clients,
 )
 from tests.support.serving import start_serving
 
 
 class OwnThread(PreforkMixIn, ThreadingMixIn, TCPServer):
-    """Replaces what a thread does, as several libraries do, without calling what it replaces."""
+    """Replaces the method that a thread runs without calling it, as several libraries do."""
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         self.finish_request(request, client_address)
@@ -36,21 +36,21 @@ class OwnThread(PreforkMixIn, ThreadingMixIn, TCPServer):
 
 
 class NamedThread(PreforkMixIn, ThreadingMixIn, TCPServer):
-    """Calls the method of the base by its name, past every other class."""
+    """Calls the method of `ThreadingMixIn` by name, which bypasses all other classes."""
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         ThreadingMixIn.process_request_thread(self, request, client_address)
 
 
 class Legacy(ThreadingMixIn, TCPServer):
-    """A threaded server that was there before the pool."""
+    """A threaded server without a pool."""
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         super().process_request_thread(request, client_address)
 
 
 class OverLegacy(PreforkMixIn, Legacy):
-    """The pool put in front of it."""
+    """The pool as a mix-in for a threaded server."""
 
 
 class OwnQueue(PreforkMixIn, ThreadingMixIn, TCPServer):
@@ -67,10 +67,10 @@ def base(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_a_worker_serves_side_by_side_in_threads(
+def test_a_worker_serves_concurrently_in_threads(
     base: Any, running: Any, told: Told, gate: Gate
 ) -> None:
-    """Slow clients occupy threads and not whole workers."""
+    """Slow clients occupy threads instead of whole workers."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered", os.getpid(), threading.get_ident())
@@ -94,7 +94,7 @@ def test_a_worker_serves_side_by_side_in_threads(
 def test_accepting_stops_at_the_bound(
     base: Any, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """`threads` bounds what one worker has in hand; the next client waits in the backlog."""
+    """`threads` bounds the requests in flight in a worker; the next client waits in the backlog."""
     server = pool_of(held, base=base, workers=1, settings={"threads": 2})
     with running(server), waiting_clients(server.server_address, 4) as clients:
         for _ in range(2):
@@ -112,7 +112,7 @@ def test_accepting_stops_at_the_bound(
 def test_a_full_worker_leaves_clients_to_the_others(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Two workers with two threads each: four clients at a time, wherever they come in."""
+    """Two workers with two threads each serve four clients at once, in any distribution."""
     server = pool_of(held, base=Threaded, workers=2, settings={"threads": 2})
     with running(server):
         idle_workers(server, 2)
@@ -124,10 +124,10 @@ def test_a_full_worker_leaves_clients_to_the_others(
             assert all(receive_all(client).startswith(b"served") for client in clients)
 
 
-def test_without_a_bound_there_are_as_many_as_clients(
+def test_without_a_bound_there_are_as_many_threads_as_clients(
     running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """`threads = 0`, as the documented mix-in does it."""
+    """`threads = 0` means no bound, as in the documented mix-in."""
     server = pool_of(held, base=Threaded, workers=1, settings={"threads": 0})
     with running(server), waiting_clients(server.server_address, 80) as clients:
         for _ in range(80):
@@ -139,7 +139,7 @@ def test_without_a_bound_there_are_as_many_as_clients(
 def test_threads_finish_when_the_server_ends(
     base: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Those in hand and those in the backlog, beyond the bound."""
+    """Requests in flight and clients in the backlog beyond the bound are served."""
     server = pool_of(held, base=base, workers=1, settings={"threads": 2})
     assert answers_if_stopped(server, told, gate, clients=5, entered=2) == served(5)
 
@@ -147,7 +147,7 @@ def test_threads_finish_when_the_server_ends(
 def test_threads_finish_when_their_worker_is_retired(
     base: Any, running: Any, held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Recycling and shrinking lose nothing either."""
+    """Recycling a worker loses no request."""
     server = pool_of(held, base=base, workers=1, settings={"max_requests": 3})
     with running(server), waiting_clients(server.server_address, 6) as clients:
         pids = [told.wait_for(b"entered") for _ in range(3)]
@@ -168,13 +168,13 @@ def test_threads_finish_when_a_worker_gets_sigterm(
         os.kill(pid, signal.SIGTERM)
         gate.open()
         assert [receive_all(client) for client in clients] == served(3)
-        gone({pid})
+        wait_until_gone({pid})
 
 
-def test_an_error_in_a_thread_is_reported_and_counted_out(
+def test_an_error_in_a_thread_is_reported_and_frees_its_place(
     base: Any, running: Any, told: Told
 ) -> None:
-    """The place of a request that failed is free again."""
+    """A request that failed no longer counts towards the bound."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         raise SystemExit if request.recv(10) == b"exit" else ValueError
@@ -190,7 +190,7 @@ def test_an_error_in_a_thread_is_reported_and_counted_out(
     try:
         with running(server):
             for number in range(3):
-                # Whether the connection is closed after an error is up to the thread's own code.
+                # Whether the connection is closed after an error depends on the class.
                 with connect(server.server_address) as client:
                     client.sendall(b"exit" if number == 1 else b"x")
                     wait_until_served(server, number + 1)
@@ -207,21 +207,23 @@ def wait_until_served(server: Any, count: int) -> None:
     eventually(all_served, what=f"{count} served requests")
 
 
-def test_a_program_that_brings_requests_to_threads_itself_is_counted_too(
+def test_requests_in_threads_that_the_program_starts_itself_are_counted(
     held: Handler, told: Told, gate: Gate
 ) -> None:
-    """Pools of threads are bolted on in process_request, with process_request_thread as the job."""
+    """Some programs run process_request_thread() in their own threads, from process_request()."""
     server = pool_of(held, base=OwnQueue, workers=1)
 
-    def look() -> None:
+    def check_in_flight() -> None:
         assert server.prefork_status()[0].in_flight == 3
 
-    answers = answers_if_stopped(server, told, gate, clients=3, entered=3, meanwhile=look)
+    answers = answers_if_stopped(
+        server, told, gate, clients=3, entered=3, meanwhile=check_in_flight
+    )
     assert answers == served(3)
 
 
-def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told) -> None:
-    """As documented: the end of the program does not wait for them."""
+def test_daemon_threads_are_not_waited_for_at_the_end(held: Handler, told: Told) -> None:
+    """As documented for `daemon_threads`, the end does not wait for them."""
     server = pool_of(held, base=Threaded, workers=1, daemon_threads=True)
     thread = start_serving(server)
     with waiting_clients(server.server_address, 1) as [client]:
@@ -231,10 +233,10 @@ def test_daemon_threads_may_be_cut_off_at_the_end(held: Handler, told: Told) -> 
         assert answer(client) == b""
 
 
-def test_a_server_that_only_defines_the_method_has_no_threads(
+def test_a_server_that_only_defines_process_request_thread_has_no_threads(
     running: Any, held: Handler, gate: Gate
 ) -> None:
-    """Mix-ins and proxies define everything; what serves a request decides."""
+    """Mix-ins and proxies may define it; the method that serves a request decides."""
 
     class NoThreads(PreforkTCPServer):
         def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -248,8 +250,8 @@ def test_a_server_that_only_defines_the_method_has_no_threads(
         assert states(server) == ["idle", "idle"]
 
 
-def test_with_the_strategy_fork_there_is_a_process_and_no_thread(running: Any) -> None:
-    """Each request has a whole process: the thread in it would only cost."""
+def test_with_the_strategy_fork_a_request_has_a_process_and_no_thread(running: Any) -> None:
+    """Each request has a process of its own, in which a thread would only add cost."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         main = threading.current_thread() is threading.main_thread()
@@ -261,8 +263,8 @@ def test_with_the_strategy_fork_there_is_a_process_and_no_thread(running: Any) -
         assert {line.split()[1] for line in answers} == {b"1"}
 
 
-def test_datagrams_in_threads(running: Any, told: Told, gate: Gate) -> None:
-    """Slow datagrams side by side within one worker."""
+def test_a_worker_serves_datagrams_in_threads(running: Any, told: Told, gate: Gate) -> None:
+    """A worker serves slow datagrams concurrently."""
 
     class ThreadedUDP(PreforkMixIn, ThreadingMixIn, UDPServer):
         pass

@@ -1,4 +1,4 @@
-"""How workers are born: starts that fail, hooks, and what a forked request sees."""
+"""How workers start: failures, hooks, and what a forked request sees."""
 
 import os
 import signal
@@ -16,21 +16,21 @@ from tests.support.clients import ask
 from tests.support.deadlines import within
 from tests.support.polling import eventually
 from tests.support.pools import (
+    answer_pid,
     idle_workers,
     pool_of,
     refuses,
-    who,
 )
 from tests.support.serving import start_serving
 
 
 def test_a_pool_that_cannot_start_says_why_and_leaves_nothing(errors: Any) -> None:
-    """A wrong password in worker_started() must not become a silent loop of restarts."""
+    """A wrong password in worker_started() must not cause a silent loop of restarts."""
 
     def worker_started(self: Any) -> None:
         raise ValueError("the database is not there")
 
-    server = pool_of(who, worker_started=worker_started)
+    server = pool_of(answer_pid, worker_started=worker_started)
     address = server.server_address
     with server, pytest.raises(StartError) as raised:
         within(lambda: server.serve_forever(0.01))
@@ -45,37 +45,40 @@ def test_a_pool_that_cannot_start_says_why_and_leaves_nothing(errors: Any) -> No
 
 
 @pytest.mark.parametrize("end", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
-def test_a_start_that_raises_what_is_no_exception_fails_as_well(
+def test_a_start_that_raises_a_base_exception_fails_as_well(
     end: BaseException, errors: Any
 ) -> None:
-    """Configuration code likes to call `sys.exit()`."""
+    """Configuration code often calls `sys.exit()`."""
 
     def worker_started(self: Any) -> None:
         raise end
 
-    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+    with (
+        pool_of(answer_pid, worker_started=worker_started) as server,
+        pytest.raises(StartError) as raised,
+    ):
         within(lambda: server.serve_forever(0.01))
     assert type(end).__name__ in str(raised.value)
     errors()
 
 
 def test_a_start_that_ends_the_process_fails_as_well(errors: Any) -> None:
-    """C libraries call exit() or crash."""
-    server = pool_of(who, worker_started=lambda self: os._exit(0))
+    """C libraries may call exit() or crash."""
+    server = pool_of(answer_pid, worker_started=lambda self: os._exit(0))
     with server, pytest.raises(StartError):
         within(lambda: server.serve_forever(0.01))
     errors()
 
 
-def test_a_start_that_hangs_is_ended_and_fails(caplog: Any, errors: Any) -> None:
-    """Both may be killed in one moment: none may be forgotten, or closing would wait for ever."""
+def test_a_start_that_hangs_is_killed_and_fails(caplog: Any, errors: Any) -> None:
+    """Both workers may be killed at once: the master must reap both, or closing would hang."""
 
     def service_actions(self: Any) -> None:
         killed = [w.pid for w in self.prefork_status() if w.state == "killed"]
         assert all(has_ended(pid) for pid in killed)
 
     server = pool_of(
-        who,
+        answer_pid,
         worker_started=lambda self: threading.Event().wait(),
         service_actions=service_actions,
         settings={"start_timeout": 0.05},
@@ -89,14 +92,14 @@ def test_a_start_that_hangs_is_ended_and_fails(caplog: Any, errors: Any) -> None
 
 
 def test_a_server_that_could_not_start_may_try_again(errors: Any) -> None:
-    """The second time the database is there."""
+    """The second time, the database is available."""
     broken = [True]
 
     def worker_started(self: Any) -> None:
         if broken:
             raise ValueError("not yet")
 
-    server = pool_of(who, worker_started=worker_started)
+    server = pool_of(answer_pid, worker_started=worker_started)
     with pytest.raises(StartError):
         within(lambda: server.serve_forever(0.01))
     broken.clear()
@@ -111,7 +114,7 @@ def test_a_server_that_could_not_start_may_try_again(errors: Any) -> None:
 def test_a_later_worker_that_cannot_start_does_not_end_the_server(
     running: Any, errors: Any, told: Told
 ) -> None:
-    """Only the first generation is a reason to give up: the others still serve."""
+    """Only a failure of the first workers ends the server; here another worker still serves."""
     broken: list[bool] = []
 
     def worker_started(self: Any) -> None:
@@ -119,9 +122,9 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
             told.say("failed")
             raise ValueError("broken by now")
 
-    # From the master, as it is by then.
+    # Forked from the master, a later worker sees its present memory.
     settings = {"fork_from": "master"}
-    with running(pool_of(who, worker_started=worker_started, settings=settings)) as server:
+    with running(pool_of(answer_pid, worker_started=worker_started, settings=settings)) as server:
         workers = idle_workers(server, 2)
         ask(server.server_address)
         broken.append(True)
@@ -129,8 +132,8 @@ def test_a_later_worker_that_cannot_start_does_not_end_the_server(
         told.wait_for(b"failed")
         for _ in range(5):
             assert int(ask(server.server_address)) == max(workers)
-        told_why = lambda: any("broken by now" in text for text in errors())  # noqa: E731
-        eventually(told_why, what="the reason in the log")
+        logged = lambda: any("broken by now" in text for text in errors())  # noqa: E731
+        eventually(logged, what="the reason in the log")
     errors()
 
 
@@ -139,34 +142,34 @@ def test_the_hooks_run_in_each_worker_before_and_after_its_requests(
 ) -> None:
     """worker_started() opens the database connection, worker_leaving() closes it."""
 
-    def say(word: str) -> Any:
+    def announce(word: str) -> Any:
         return lambda self: told.say(word, os.getpid())
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("request", os.getpid())
 
     server = pool_of(
-        handler, worker_started=say("started"), worker_leaving=say("leaving"), workers=2
+        handler, worker_started=announce("started"), worker_leaving=announce("leaving"), workers=2
     )
     with running(server):
         workers = idle_workers(server, 2)
         for _ in range(6):
             ask(server.server_address)
-    story: dict[int, list[bytes]] = {pid: [] for pid in workers}
+    announced: dict[int, list[bytes]] = {pid: [] for pid in workers}
     for line in told.so_far():
         word, pid = line.split()
-        story[int(pid)].append(word)
-    for words in story.values():
+        announced[int(pid)].append(word)
+    for words in announced.values():
         assert words[0] == b"started"
         assert words[-1] == b"leaving"
         assert set(words[1:-1]) <= {b"request"}
-    assert sum(words.count(b"request") for words in story.values()) == 6
+    assert sum(words.count(b"request") for words in announced.values()) == 6
 
 
 def test_the_hooks_run_for_a_forked_request_too(running: Any, told: Told) -> None:
-    """The strategy may change, the program does not."""
+    """A program may change the strategy without other changes."""
     server = pool_of(
-        who,
+        answer_pid,
         strategy="fork",
         worker_started=lambda self: told.say("started", os.getpid()),
         worker_leaving=lambda self: told.say("leaving", os.getpid()),
@@ -177,16 +180,16 @@ def test_the_hooks_run_for_a_forked_request_too(running: Any, told: Told) -> Non
         assert told.wait_for(b"leaving") == pid
 
 
-def test_what_is_forked_for_each_request_has_a_process_of_its_own(running: Any) -> None:
-    """What a handler does to its process is undone by the end of it."""
-    with running(pool_of(who, strategy="fork", workers=3)) as server:
+def test_with_the_strategy_fork_each_request_has_a_process_of_its_own(running: Any) -> None:
+    """What a handler changes in its process ends with the request."""
+    with running(pool_of(answer_pid, strategy="fork", workers=3)) as server:
         pids = {int(ask(server.server_address)) for _ in range(10)}
         assert len(pids) == 10
         assert os.getpid() not in pids
 
 
-def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any) -> None:
-    """The difference to workers that stand ready."""
+def test_a_forked_request_sees_what_the_master_has_just_changed(running: Any) -> None:
+    """Persistent workers do not see such changes."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         request.sendall(server.word)
@@ -197,26 +200,31 @@ def test_a_forked_request_sees_what_the_master_changed_a_moment_ago(running: Any
             assert ask(server.server_address) == word
 
 
-def test_the_last_words_of_a_worker_are_heard_although_it_left_an_order_unread() -> None:
-    """Its start failed just as it was told to leave: the kernel reports the unread order first,
-    and that used to pass for the end of all news."""
+def test_the_last_messages_of_a_worker_are_read_although_it_left_an_order_unread() -> None:
+    """A failed start while a RETIRE order was unread used to lose its reason.
+
+    The kernel reports the unread order (ECONNRESET) before the messages, which looked like the end.
+    """
     master, worker = Channel.pair()
     master.send(Message(Kind.RETIRE))
     worker.send(Message(Kind.FAILED, b"the reason"))
     worker.send(Message(Kind.STOP))
     worker.close()
-    heard = [master.receive() for _ in range(3)]
+    received = [master.receive() for _ in range(3)]
     master.close()
-    assert heard == [Message(Kind.FAILED, b"the reason"), Message(Kind.STOP), None]
+    assert received == [Message(Kind.FAILED, b"the reason"), Message(Kind.STOP), None]
 
 
 def test_the_traceback_of_a_failed_start_may_contain_anything(errors: Any) -> None:
-    """Half a character, as in the name of a file that is no UTF-8."""
+    """For example half of a character, from a file name that is not valid UTF-8."""
 
     def worker_started(self: Any) -> None:
         raise ValueError("no such file: \udcff")
 
-    with pool_of(who, worker_started=worker_started) as server, pytest.raises(StartError) as raised:
+    with (
+        pool_of(answer_pid, worker_started=worker_started) as server,
+        pytest.raises(StartError) as raised,
+    ):
         within(lambda: server.serve_forever(0.01))
     assert "no such file: \\udcff" in str(raised.value)
     errors()

@@ -1,4 +1,4 @@
-"""Groups of servers under test: a member of each kind, and clients that ask each."""
+"""Groups of servers under test: a member of each kind, and clients for each."""
 
 import contextlib
 import os
@@ -19,28 +19,28 @@ from prefork import (
 from tests.support.clients import connect, datagram_socket, receive_all
 from tests.support.pools import LOOPBACK
 
-Say = Callable[[bytes], bytes]
-"""What a handler does: from the request's bytes to the answer's."""
+Respond = Callable[[bytes], bytes]
+"""What a handler does: it makes the bytes of the answer from those of the request."""
 
 
 def kind_of(server: Any) -> str:
-    """`tcp`, `udp`, `unix`, `unixgram`."""
+    """The kind of a server: `tcp`, `udp`, `unix` or `unixgram`."""
     unix = server.address_family == socket.AF_UNIX
     streams = server.socket_type == socket.SOCK_STREAM
     return {(0, 1): "tcp", (0, 0): "udp", (1, 1): "unix", (1, 0): "unixgram"}[unix, streams]
 
 
-def handler_that(say: Say) -> type[BaseRequestHandler]:
-    """A handler class for requests of any kind."""
+def handler_with(respond: Respond) -> type[BaseRequestHandler]:
+    """Make a handler class for requests of any kind."""
 
     class Handler(BaseRequestHandler):
         def handle(self) -> None:
             if isinstance(self.request, tuple):
                 data, sock = self.request
-                if (answer := say(data)) and self.client_address:
+                if (answer := respond(data)) and self.client_address:
                     sock.sendto(answer, self.client_address)
             else:
-                self.request.sendall(say(self.request.recv(1000)))
+                self.request.sendall(respond(self.request.recv(1000)))
 
     return Handler
 
@@ -56,14 +56,14 @@ class Unix(UnixStreamServer):
 BASES: dict[str, Any] = {"tcp": Tcp, "udp": UDPServer, "unix": Unix, "unixgram": UnixDatagramServer}
 
 
-def member(kind: str, folder: Path, say: Say, base: Any = None) -> Any:
-    """A server of that kind, which listens."""
+def member(kind: str, folder: Path, respond: Respond, base: Any = None) -> Any:
+    """Make a server of that kind, which listens."""
     address = LOOPBACK if kind in ("tcp", "udp") else str(folder / kind)
-    return (base or BASES[kind])(address, handler_that(say))
+    return (base or BASES[kind])(address, handler_with(respond))
 
 
 def kinds_for(strategy: str) -> list[str]:
-    """The kinds of socket that go together under a strategy."""
+    """The kinds of server that a group may have under a strategy."""
     return ["tcp", "udp"] if strategy == "reuseport" else list(BASES)
 
 
@@ -74,14 +74,14 @@ def group_of(
     fork_ahead: int = 0,
     **attributes: Any,
 ) -> Any:
-    """A group with these members; *attributes* are those of its class."""
+    """Make a group with these members; *attributes* become those of its class."""
     attributes["prefork_settings"] = Settings(strategy=strategy, fork_ahead=fork_ahead)  # type: ignore[arg-type]
     attributes["max_children"] = workers
     return type("Group", (PreforkGroup,), attributes)(*members)
 
 
 class Client:
-    """Somebody with one request to one server."""
+    """A client with one request to one server."""
 
     def __init__(self, server: Any, request: bytes) -> None:
         self.kind = kind_of(server)
@@ -95,7 +95,7 @@ class Client:
         self.socket.sendall(request)
 
     def answer(self) -> bytes:
-        """All that the server has to say; nothing, if it cuts the connection off."""
+        """The whole answer of the server; empty if it resets the connection."""
         if self.socket.type == socket.SOCK_DGRAM:
             return self.socket.recv(1000)
         try:
@@ -106,7 +106,7 @@ class Client:
 
 @contextlib.contextmanager
 def clients(count: int, *servers: Any) -> Iterator[list[Client]]:
-    """So many of each server, who all wait; the request of each is its number."""
+    """Clients that wait, *count* for each server; the request of each is its number."""
     with contextlib.ExitStack() as stack:
         waiting = []
         for server in servers:
@@ -117,7 +117,7 @@ def clients(count: int, *servers: Any) -> Iterator[list[Client]]:
 
 
 def ask(server: Any, request: bytes = b"?") -> bytes:
-    """What a server answers to one client."""
+    """Send one request to a server and return the answer."""
     client = Client(server, request)
     with client.socket:
         return client.answer()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.children import exit_code, fork_and_run, peek_exit_code
-from tests.support.pools import pool_of, who
+from tests.support.pools import answer_pid, pool_of
 from tests.support.serving import start_serving
 
 
@@ -50,7 +50,7 @@ def wakeup_descriptor() -> None:
 
 def pool() -> None:
     """It forks a worker for each that the search for leaks kills, until it is ended itself."""
-    start_serving(pool_of(who))
+    start_serving(pool_of(answer_pid))
 
 
 class Helper:

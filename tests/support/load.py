@@ -1,4 +1,4 @@
-"""Clients in numbers, for tests of what happens under load."""
+"""Many clients at once, for tests under load."""
 
 import contextlib
 import threading
@@ -12,8 +12,8 @@ from tests.support.pools import answer
 CLIENTS = 8
 
 
-class LoadSample:
-    """Clients that ask again and again; whatever was no complete answer is noted."""
+class ClientLoad:
+    """Clients that send requests in a loop and note each answer that is incomplete."""
 
     def __init__(self, address: Any) -> None:
         self.broken: list[bytes] = []
@@ -23,13 +23,13 @@ class LoadSample:
         self._answers = threading.Semaphore(0)
 
     def wait_for_answers(self, count: int) -> None:
-        """Return when so many more requests have been served."""
+        """Wait until *count* more requests have been served."""
         for _ in range(count):
-            assert self._answers.acquire(timeout=stretched(HANG)), "nobody is served any more"
+            assert self._answers.acquire(timeout=stretched(HANG)), "no client is served any more"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        clients = [Call(self._ask_again_and_again, "a client") for _ in range(CLIENTS)]
+        clients = [Call(self._ask_in_a_loop, "a client") for _ in range(CLIENTS)]
         try:
             yield
         finally:
@@ -37,7 +37,7 @@ class LoadSample:
             for client in clients:
                 client.result(HANG)
 
-    def _ask_again_and_again(self) -> None:
+    def _ask_in_a_loop(self) -> None:
         while not self._stop.is_set():
             try:
                 with connect(self._address) as client:

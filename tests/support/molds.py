@@ -1,4 +1,4 @@
-"""Pools whose workers are forked from a warm one, for the tests of that."""
+"""Pools whose workers are forked from a mold."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ def generations(server: Any) -> list[int]:
     return [status.generation for status in server.prefork_status()]
 
 
-def all_renewed(server: Any, generation: int = 1) -> None:
-    """Keep asking until every worker is of this generation at least."""
+def wait_until_renewed(server: Any, generation: int = 1) -> None:
+    """Send requests until every worker is of this generation or a later one."""
 
     def renewed() -> bool:
         for _ in range(10):
             ask(server.server_address)
-        now = generations(server)
-        return len(now) == server.max_children and min(now) >= generation
+        found = generations(server)
+        return len(found) == server.max_children and min(found) >= generation
 
     eventually(renewed, what=f"generation {generation} ({generations(server)} now)")

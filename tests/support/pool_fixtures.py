@@ -1,4 +1,4 @@
-"""Fixtures for tests of the pool; `tests/conftest.py` makes them known to pytest."""
+"""Fixtures for tests of the pool; `tests/conftest.py` registers them."""
 
 import logging
 import os
@@ -18,16 +18,16 @@ from tests.support.pools import Handler, messages
 
 @pytest.fixture(params=["accept", "fork", "handoff", "reuseport"])
 def strategy(request: pytest.FixtureRequest) -> str:
-    """The name of each strategy, one after the other."""
+    """The name of a strategy; the test runs once for each."""
     name: str = request.param
     if name == "reuseport" and request.node.get_closest_marker("one_queue"):
-        pytest.skip("a client waits for one worker from the moment it connects")
+        pytest.skip("each worker has a queue of its own")
     return name
 
 
 @pytest.fixture
 def pool_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakePool]:
-    """Makes masters on a fake system, with so many cores."""
+    """Makes masters on a fake system with that number of cores."""
     pools: list[FakePool] = []
 
     def make(cores: int = 8) -> FakePool:
@@ -46,14 +46,14 @@ def pool(pool_of: MakePool) -> FakePool:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """with `mold`, one generation follows the other at once."""
+    """With `mold`, the next generation follows at once."""
     monkeypatch.setattr(promotion, "LOOK_INTERVAL", 0.01)
     monkeypatch.setattr(promotion, "BACK_OFF", 0.05)
 
 
 @pytest.fixture
 def held(told: Told, gate: Gate) -> Handler:
-    """A handler that says "entered PID", waits at the gate, and answers with what it was sent."""
+    """A handler that announces "entered PID", waits at the gate and echoes what it receives."""
 
     def handler(request: Any, client_address: Any, server: Any) -> None:
         told.say("entered", os.getpid())
@@ -65,21 +65,21 @@ def held(told: Told, gate: Gate) -> Handler:
 
 @pytest.fixture
 def errors(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
-    """What the master has logged as an error until now; taking it says that it was expected.
+    """A function that returns the errors that were logged since its last call.
 
-    What nobody took fails the test.
+    The test expects what it takes in this way; errors that it does not take fail it.
     """
     taken = 0
 
     def take() -> list[str]:
         nonlocal taken
-        everything = messages(caplog.get_records("call"), logging.ERROR)
-        news = everything[taken:]
-        taken = len(everything)
-        return news
+        logged = messages(caplog.get_records("call"), logging.ERROR)
+        new = logged[taken:]
+        taken = len(logged)
+        return new
 
     yield take
-    assert take() == [], "errors in the log that nobody expected"
+    assert take() == [], "unexpected errors in the log"
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A self-signed certificate and its key, made by the openssl program."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("there is no openssl program to make a certificate with")
+        pytest.skip("making a certificate needs the program openssl")
     folder = tmp_path_factory.mktemp("tls")
     names = str(folder / "cert.pem"), str(folder / "key.pem")
     command = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {names[0]}"

@@ -1,4 +1,4 @@
-"""Small parts that the tests with real workers share."""
+"""Helpers that the tests with real workers share."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ from tests.support.deadlines import ENDING, EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.serving import start_serving
 
-STANDING = ("accept", "handoff", "reuseport")
-"""The strategies under which workers stand ready; under the other a request gets its own."""
+PERSISTENT = ("accept", "handoff", "reuseport")
+"""The strategies with persistent workers; `fork` has a process for each request instead."""
 
 Handler = Callable[[Any, Any, Any], None]
 
@@ -29,7 +29,7 @@ LOOPBACK = ("127.0.0.1", 0)
 
 
 class Threaded(PreforkMixIn, ThreadingMixIn, TCPServer):
-    """A pool with threads, combined as it is documented."""
+    """A pool with threads, combined in the documented way."""
 
 
 def pool_of(
@@ -42,28 +42,28 @@ def pool_of(
     settings: dict[str, Any] | None = None,
     **attributes: Any,
 ) -> Any:
-    """A pool server that listens; *attributes* are those of its class."""
+    """Make a pool server that listens; *attributes* become those of its class."""
     if strategy == "reuseport" and base.address_family == socket.AF_UNIX:
-        pytest.skip("a Unix socket has no siblings")
+        pytest.skip("Unix sockets have no SO_REUSEPORT groups")
     attributes.setdefault("max_children", workers)
     attributes["prefork_settings"] = Settings(strategy=strategy, **(settings or {}))  # type: ignore[arg-type]
     return type("Pool", (base,), attributes)(address, handler)
 
 
-def who(request: Any, client_address: Any, server: Any) -> None:
-    """A request handler that answers with the number of its process."""
+def answer_pid(request: Any, client_address: Any, server: Any) -> None:
+    """A request handler that answers with the pid of its process."""
     request.sendall(b"%d" % os.getpid())
 
 
 def echo(request: Any, client_address: Any, server: Any) -> None:
-    """A request handler that sends back the first thing it receives."""
+    """A request handler that sends back the first data it receives."""
     request.sendall(request.recv(65536))
 
 
 def exhausting(told: Told) -> Handler:
-    """A request handler that says who it is, but for the request "exhaust".
+    """Make a request handler that answers with its pid, except to the request "exhaust".
 
-    That takes all descriptors of its process, until SIGUSR1; then "released" is told.
+    That one takes all descriptors of its process, until SIGUSR1; then it announces "released".
     """
     taken: list[int] = []
 
@@ -97,7 +97,7 @@ def states(server: Any) -> list[str]:
 
 
 def idle_workers(server: Any, count: int) -> set[int]:
-    """Wait until the pool has exactly *count* workers, all idle; their pids."""
+    """Wait until the pool has exactly *count* workers, all idle; return their pids."""
 
     def all_idle() -> set[int]:
         status = server.prefork_status()
@@ -108,25 +108,25 @@ def idle_workers(server: Any, count: int) -> set[int]:
     return eventually(all_idle, what=f"{count} idle workers ({states(server)} now)")
 
 
-def gone(pids: set[int], seconds: float = ENDING) -> None:
-    """Wait until no process with one of these numbers is left, not even a zombie."""
+def wait_until_gone(pids: set[int], seconds: float = ENDING) -> None:
+    """Wait until none of these processes is left, not even as a zombie."""
     eventually(lambda: not any(state_of(pid) for pid in pids), seconds, what="end of all workers")
 
 
 def refuses(address: Any) -> bool:
-    """Whether nobody listens there any more."""
+    """Whether no process listens at this address any more."""
     try:
         connect(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
     except ConnectionResetError:
-        return False  # somebody was closing it just then
+        return False  # the listener was closed during the attempt
     return False
 
 
 @contextlib.contextmanager
 def waiting_clients(address: Any, count: int) -> Iterator[list[socket.socket]]:
-    """Connections that are in the backlog, each with its number already sent as a request."""
+    """Connections in the backlog, each of which has sent its number as a request."""
     with contextlib.ExitStack() as stack:
         clients = []
         for number in range(count):
@@ -138,7 +138,7 @@ def waiting_clients(address: Any, count: int) -> Iterator[list[socket.socket]]:
 
 
 def answer(client: socket.socket) -> bytes:
-    """All that the server has to say to a client; nothing, if it cuts the connection off."""
+    """The whole answer of the server; empty if it resets the connection."""
     try:
         return receive_all(client)
     except ConnectionError:
@@ -146,7 +146,7 @@ def answer(client: socket.socket) -> bytes:
 
 
 def served(count: int) -> list[bytes]:
-    """What so many `waiting_clients` are answered by the handler `held`."""
+    """The answers of the handler `held` to *count* `waiting_clients`."""
     return [b"served %d" % number for number in range(count)]
 
 
@@ -159,9 +159,9 @@ def answers_if_stopped(
     entered: int = 1,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[bytes]:
-    """What clients are answered if the server ends while some are being served and the rest waits.
+    """Stop a server while it serves some clients and others wait; return the answers to all.
 
-    `entered` of them are in the handler, which waits at the gate; the gate opens when the loop has
+    *entered* of them are in the handler, which waits at the gate; the gate opens after the loop has
     ended.
     """
     thread = start_serving(server)
@@ -176,16 +176,16 @@ def answers_if_stopped(
 
 
 def wait_for_turns(turns: threading.Semaphore, count: int) -> None:
-    """Let the loop go round so often; `turns.release` is the server's `service_actions`."""
+    """Wait for *count* turns of the loop; `turns.release` is the server's `service_actions`."""
     for _ in range(count):
-        assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop does not turn any more"
+        assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop has stopped turning"
 
 
 @contextlib.contextmanager
-def apart(server: Any) -> Iterator[int]:
-    """Serve in the main thread of a process of its own, in which no client has left its traces.
+def serving_in_child(server: Any) -> Iterator[int]:
+    """Serve in the main thread of a child process, which no client of the test shares.
 
-    Its number is the value of the block; at the end it is asked to drain and must leave with 0.
+    The value of the block is its pid; at the end it gets SIGTERM, drains and must exit with 0.
     """
 
     def serve() -> None:
@@ -207,16 +207,16 @@ def apart(server: Any) -> Iterator[int]:
 
 
 def messages(records: Any, level: int = 0) -> list[str]:
-    """What was logged by the project, as text."""
+    """The messages that the project has logged at *level* or above."""
     return [r.getMessage() for r in records if r.name == "prefork" and r.levelno >= level]
 
 
 def events(records: Any, name: str) -> list[Any]:
-    """The records of one event, by its name."""
+    """The log records of the event *name*."""
     return [r for r in records if r.name == "prefork" and getattr(r, "event", "") == name]
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has used until now."""
+    """The CPU time that a process has used so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -34,20 +34,20 @@ class Server(PreforkTCPServer):
 server = Server(("127.0.0.1", 0), handler)
 print("serving on", server.server_address[1])
 """
-"""A program that holds a request "h" until it gets a second byte from the client.
+"""The start of a program whose handler holds a request "h" until the client sends a second byte.
 
-What follows says how it serves and ends.
+The test appends how it serves and ends.
 """
 
 AT_ONCE = 1.0
-"""An idle worker whose master is gone needs no more time than this to leave."""
+"""Seconds within which an idle worker leaves after its master has ended."""
 
 
 class Program:
-    """A running program. It says one thing on each line of its standard output."""
+    """A running program that reports to the test in lines on its standard output."""
 
     def __init__(self, code: str, folder: Path) -> None:
-        # As if prefork was installed: the folder of the test comes first on the path.
+        # Like an installed prefork: the current folder, that of the test, is first on the path.
         self.process = subprocess.Popen(
             [sys.executable, "-E", "-u", "-c", textwrap.dedent(code)],
             cwd=folder,
@@ -61,7 +61,7 @@ class Program:
         self.output: list[str] = []
 
     def line(self, seconds: float = HANG) -> str:
-        """The next line that it prints."""
+        """Wait for the next line that it prints."""
         assert self.process.stdout is not None
         deadline = Deadline(seconds)
         while b"\n" not in self._text:
@@ -75,13 +75,13 @@ class Program:
         return self.output[-1]
 
     def address(self) -> tuple[str, int]:
-        """Wait for the line "serving on PORT"."""
+        """Wait for the line "serving on PORT"; return the address."""
         words = self.line().split()
         assert words[:2] == ["serving", "on"], words
         return "127.0.0.1", int(words[2])
 
     def workers(self, count: int) -> set[int]:
-        """Wait until it has so many children that serve; their pids."""
+        """Wait until *count* of its children are workers; return their pids."""
 
         def pids() -> set[int]:
             found = children_of(self.pid) - self.fork_servers()
@@ -90,24 +90,24 @@ class Program:
         return eventually(pids, HANG, what=f"{count} workers")
 
     def fork_servers(self) -> set[int]:
-        """Those of its children that fork workers."""
+        """Those of its children that fork workers, by pid."""
         return fork_servers_among(children_of(self.pid))
 
     def signal_group(self, number: int) -> None:
-        """What a terminal does on Ctrl-C: everybody in the foreground group gets the signal."""
+        """Signal all processes of its group, as a terminal does on Ctrl-C."""
         os.killpg(self.pid, number)
 
     def ends(self, seconds: float = ENDING) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end; return the exit code."""
         return self.process.wait(stretched(seconds))
 
-    def rest(self, seconds: float = EXCHANGE) -> str:
-        """What it and its workers print until all of them are gone."""
+    def remaining_output(self, seconds: float = EXCHANGE) -> str:
+        """What it and its workers print until all of them have ended."""
         assert self.process.stdout is not None
         deadline = Deadline(seconds)
         while True:
             if not select.select([self.process.stdout], [], [], deadline.remaining())[0]:
-                deadline.demand("whoever still holds the program's output")
+                deadline.demand("the end of all processes that hold the program's output")
                 continue
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
@@ -115,7 +115,7 @@ class Program:
             self._text += data
 
     def errors(self) -> str:
-        """All that was written on standard error, by it and by its workers."""
+        """Everything that it and its workers have written to standard error."""
         assert self.process.stderr is not None
         text = b""
         deadline = Deadline(EXCHANGE)
@@ -128,7 +128,7 @@ class Program:
 
 
 def fork_servers_among(pids: set[int]) -> set[int]:
-    """Those that fork workers, by their titles, and do not serve."""
+    """Those that fork workers instead of serving, by their process titles."""
     return {
         pid for pid in pids if command_of(pid).startswith(("prefork: fork server", "prefork: mold"))
     }
@@ -140,23 +140,23 @@ def fork_servers_here() -> set[int]:
 
 
 def the_fork_server() -> int:
-    """The one of them, once there is one and no more: a newborn worker is called like it, too."""
+    """Wait until there is exactly one; a new worker has the same title for a moment."""
 
     def only() -> int:
-        now = fork_servers_here()
-        return now.pop() if len(now) == 1 else 0
+        found = fork_servers_here()
+        return found.pop() if len(found) == 1 else 0
 
     return eventually(only, what="one fork server")
 
 
 def workers_here() -> set[int]:
-    """The children of this process that serve."""
-    now = children()
-    return now - fork_servers_among(now)
+    """The children of this process that are workers."""
+    found = children()
+    return found - fork_servers_among(found)
 
 
 def first_word(client: socket.socket) -> int:
-    """The number of the worker that has taken this client; the rest of its answer is to come."""
+    """The pid with which the answer begins: that of the worker that has taken this client."""
     text = b""
     while not text.endswith(b" "):
         text += client.recv(1)
@@ -165,7 +165,7 @@ def first_word(client: socket.socket) -> int:
 
 @contextlib.contextmanager
 def program(code: str, folder: Path) -> Iterator[Program]:
-    """Run a program; at the end of the block nothing of it is left, whatever happened."""
+    """Run a program; kill what is left of it at the end of the block."""
     before = children()
     running = Program(code, folder)
     try:
@@ -177,12 +177,12 @@ def program(code: str, folder: Path) -> Iterator[Program]:
         for stream in (running.process.stdout, running.process.stderr):
             assert stream is not None
             stream.close()
-        for orphan in children() - before:  # we are their parent now
+        for orphan in children() - before:  # orphans become children of the test process
             kill_and_reap(orphan)
 
 
 def orphans_end(pids: set[int], seconds: float = ENDING) -> bool:
-    """Whether workers whose master is gone end in time; they are collected, being ours now."""
+    """Whether workers whose master has ended end in time; the test process reaps them."""
     deadline = Deadline(seconds)
     ended = all(has_ended(pid, deadline.remaining()) for pid in pids)
     for pid in pids:

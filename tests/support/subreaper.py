@@ -1,4 +1,4 @@
-"""The attribute by which a process takes in orphans (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+"""The subreaper attribute of this process (prctl(2), PR_SET_CHILD_SUBREAPER)."""
 
 import ctypes
 
@@ -6,7 +6,7 @@ _SET, _GET = 36, 37
 
 
 def takes_in_orphans() -> bool:
-    """Whether this process does now."""
+    """Whether this process is a subreaper now."""
     flag = ctypes.c_int()
     assert ctypes.CDLL(None).prctl(_GET, ctypes.byref(flag), 0, 0, 0) == 0
     return bool(flag.value)

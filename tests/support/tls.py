@@ -1,4 +1,4 @@
-"""Both sides of TLS connections to a pool; `certificate` is the fixture."""
+"""Both sides of TLS connections to a pool; *certificate* is the value of that fixture."""
 
 import contextlib
 import ssl
@@ -9,7 +9,7 @@ from tests.support.clients import connect
 
 
 def wrapped(server: Any, certificate: tuple[str, str]) -> Any:
-    """The recipe of `http.server`'s users: wrap the listener of the finished server."""
+    """Wrap the listener of a server in TLS after construction, as users of `http.server` do."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
