@@ -27,7 +27,7 @@ FOUND = {
     "handler": r"the handler of SIGUSR1 is now .+",
     "mask": r"the signal mask is now \[.+\]",
     "pool": r"child \d+ is left behind .+; descriptor .+; thread 'serve_forever' still runs",
-    "latecomer": r"child \d+ was left behind \(running .+\), and came later",
+    "latecomer": r"child \d+ was left behind \(running .+\) and was found later",
     "wakeup_descriptor": r"descriptor .+; the signal wake-up descriptor is now \d+",
 }
 """What is said of each test in `leaking`."""
