@@ -29,8 +29,13 @@ _epoch = 0
 def begin_epoch() -> int:
     """Note the start of a test; return it in clock ticks since the boot."""
     global _epoch
-    _epoch = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
+    _epoch = ticks()
     return _epoch
+
+
+def ticks() -> int:
+    """Return the clock ticks since the boot, in which the kernel counts starts of processes."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
 
 
 def children() -> set[int]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.children import exit_code, fork_and_run, peek_exit_code
+from tests.support.children import exit_code, fork_and_run, peek_exit_code, started, ticks
+from tests.support.polling import eventually
 from tests.support.pools import answer_pid, pool_of
 from tests.support.serving import start_serving
 
@@ -66,9 +67,9 @@ class Helper:
         orders.sendall(b"%d" % fork_and_run(signal.pause))
         orders.recv(1)
 
-    def fork(self) -> None:
+    def fork(self) -> int:
         self._orders.sendall(b"f")
-        self._orders.recv(10)
+        return int(self._orders.recv(10))
 
     def end(self) -> None:
         self._orders.sendall(b"e")
@@ -87,7 +88,9 @@ _helper: Helper
 
 
 def latecomer() -> None:
-    _helper.fork()
+    """End in a later clock tick: the next test must not have begun when the child was forked."""
+    forked = started(_helper.fork())
+    eventually(lambda: ticks() > forked, what="clock tick after the fork")
 
 
 def nothing() -> None:
