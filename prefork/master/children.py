@@ -108,6 +108,8 @@ class Children:
 
     def forget(self, record: WorkerRecord) -> None:
         """Close the channel of a worker that is gone."""
+        if record.sigkill_sent:
+            self.kill(record, "forced shutdown")  # reports it, if that was not done yet
         self._hang_up(record)
         record.channel.close()
 
@@ -136,7 +138,13 @@ class Children:
         return self.send_kill(record)
 
     def send_kill(self, record: WorkerRecord) -> int:
-        """Send SIGKILL to a worker; return how many requests in progress are aborted."""
+        """Send SIGKILL to a worker, unless that was done before; change no table.
+
+        Return how many requests in progress are aborted by that.
+        """
+        if record.sigkill_sent:
+            return 0
+        record.sigkill_sent = True
         self._reaper.send_signal(record.pid, signal.SIGKILL)
         return self.reading(record).in_flight
 

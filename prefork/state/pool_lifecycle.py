@@ -24,8 +24,7 @@ class PoolLifecycle:
     def __init__(self) -> None:
         self.state = PoolState.NEW
         self.stop_reason: StopReason | None = None
-        self.keeps_workers = False
-        """Whether missing workers are started, and dead ones replaced. (Read for each request.)"""
+        self._was_forced = False  # by a signal handler; never cleared by an event it interrupted
         self._drain_began = 0.0
         self._backlog_may_wait = False
 
@@ -34,7 +33,7 @@ class PoolLifecycle:
     def start(self) -> None:
         """Note that the loop begins."""
         self._enter(PoolEvent.START, None)
-        self._backlog_may_wait = False
+        self._backlog_may_wait = self._was_forced = False
 
     def note_ready(self) -> None:
         """Note that a worker is ready, or that none is wanted."""
@@ -73,8 +72,7 @@ class PoolLifecycle:
 
         It may have interrupted any other event, so the state follows with the next event only.
         """
-        self.stop_reason = StopReason.FORCED
-        self.keeps_workers = False
+        self._was_forced = True
 
     def note_empty(self) -> bool:
         """Note that no worker is left; return whether the pool is closed by that."""
@@ -93,7 +91,12 @@ class PoolLifecycle:
     @property
     def is_forced(self) -> bool:
         """Whether the workers of the present run were killed."""
-        return self.stop_reason is StopReason.FORCED
+        return self._was_forced or self.stop_reason is StopReason.FORCED
+
+    @property
+    def keeps_workers(self) -> bool:
+        """Whether missing workers are started, and dead ones replaced."""
+        return self.state in (PoolState.BOOTING, PoolState.RUNNING) and not self._was_forced
 
     @property
     def needs_drainers(self) -> bool:
@@ -113,4 +116,3 @@ class PoolLifecycle:
             name = reason.name if reason else "no reason"
             raise LifecycleError(f"A pool cannot be in state {state.name} with {name} to stop.")
         self.state, self.stop_reason = state, reason
-        self.keeps_workers = state in (PoolState.BOOTING, PoolState.RUNNING)

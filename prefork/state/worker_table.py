@@ -20,7 +20,8 @@ class WorkerRecord:
     `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
     `persistent` is false for a worker that serves one request and then exits; `proved` is true once
     its start has proved to be sound. `may_stop` says whether its handlers may stop the server,
-    `may_fork` whether it was told to fork a mold. `failure` is the traceback of a failed start.
+    `may_fork` whether it was told to fork a mold. `sigkill_sent` is true as soon as the master has
+    killed it. `failure` is the traceback of a failed start.
     """
 
     slot: int
@@ -34,6 +35,7 @@ class WorkerRecord:
     proved: bool = False
     may_stop: bool = True
     may_fork: bool = False
+    sigkill_sent: bool = False
     failure: str = ""
 
     @property

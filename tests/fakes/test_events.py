@@ -154,6 +154,27 @@ def test_a_kill_by_a_signal_handler_counts_them_too(pool: FakePool) -> None:
     assert pool.master.is_forced
 
 
+def test_a_forced_stop_counts_each_request_once_and_reports_each_kill(
+    pool: FakePool, caplog: Any
+) -> None:
+    """A second call, and the master's own kill after the first one, used to count again."""
+    pool.start()
+    pids = sorted(pool.server.workers)
+    for pid in pids:
+        pool.shows(pid, State.BUSY)
+    pool.master.force_stop()
+    pool.master.force_stop()
+    pool.dies(pids[0], -signal.SIGKILL)
+    pool.master.begin_drain()
+    for pid in pids[1:]:
+        pool.dies(pid, -signal.SIGKILL)
+    assert pool.master.aborted == len(pids)
+    killed = [r.pid for r in caplog.records if getattr(r, "event", "") == "worker_killed"]
+    assert sorted(killed) == pids
+    exits = [r.levelname for r in caplog.records if getattr(r, "event", "") == "worker_exit"]
+    assert exits == ["WARNING"] * len(pids)
+
+
 def calls_of_loggers(path: Path) -> Iterator[ast.Call]:
     for node in ast.walk(ast.parse(path.read_text())):
         match node:

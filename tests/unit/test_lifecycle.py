@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -188,6 +189,29 @@ def test_a_forced_stop_by_a_signal_handler_shows_in_the_state_after_the_next_eve
     pool.note_forced()
     pool.drain(StopReason.CLOSING, 101.0)
     assert (pool.state, pool.stop_reason) == (PoolState.STOPPING, StopReason.FORCED)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        PoolLifecycle.note_ready,
+        lambda pool: pool.drain(StopReason.LOOP_ENDED, 101.0),
+        PoolLifecycle.kill,
+        PoolLifecycle.note_unfinished_drain,
+        PoolLifecycle.note_empty,
+    ],
+)
+def test_no_event_but_the_next_start_undoes_a_forced_stop(
+    event: Callable[[PoolLifecycle], object],
+) -> None:
+    """A worker that became ready while the pool was booting used to undo it."""
+    pool = PoolLifecycle()
+    pool.start()
+    pool.note_forced()
+    event(pool)
+    assert (pool.is_forced, pool.keeps_workers) == (True, False)
+    pool.start()
+    assert (pool.is_forced, pool.keeps_workers) == (False, True)
 
 
 def test_the_graceful_timeout_counts_from_the_first_request_to_drain() -> None:
