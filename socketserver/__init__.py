@@ -104,9 +104,9 @@ else:
         if name.startswith("Prefork") and name in __all__:
             from prefork.socketserver import pool
 
-            public = pool.public_names()
-            globals().update(public)
-            return public[name]
+            for public, value in pool.public_names().items():
+                globals().setdefault(public, value)  # a program may have replaced some
+            return globals()[name]
         if name == "__version__":
             from warnings import warn
 

@@ -105,8 +105,7 @@ class BaseServer:
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the exception that is being handled to standard error; the server continues."""
-        import traceback  # as documented; most programs never need it
-
+        error = sys.exc_info()
         rule = "-" * 40
         print(rule, file=sys.stderr)
         print(
@@ -114,7 +113,12 @@ class BaseServer:
             client_address,
             file=sys.stderr,
         )
-        traceback.print_exc()
+        try:
+            import traceback  # loaded late: most programs never need it
+        except (ImportError, OSError):  # no descriptor left, or another root directory
+            sys.excepthook(*error)
+        else:
+            traceback.print_exception(*error)
         print(rule, file=sys.stderr)
 
     def __enter__(self) -> Self:

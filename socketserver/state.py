@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class ServerState:
     """What this package knows of one server; each part is `None` while it does not apply.
 
-    `run` is the loop that is running. `reaper` watches the children of a `ForkingMixIn`. `master`
+    `owner` is the `id()` of the server: a shallow copy of a server gets a record of its own. `run`
+    is the loop that is running. `reaper` watches the children of a `ForkingMixIn`. `master`
     keeps the pool of a `PreforkMixIn`. `worker` is set in a worker process of such a pool.
     `aborted` is how many requests were aborted when the workers of the last run were killed, `None`
     if they were not. `one_request_threads` are the threads that are in `handle_request()` of a
@@ -33,13 +34,15 @@ class ServerState:
         "aborted",
         "master",
         "one_request_threads",
+        "owner",
         "reaper",
         "replaced_methods",
         "run",
         "worker",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, owner: int) -> None:
+        self.owner = owner
         self.run: Run | None = None
         self.reaper: Reaper | None = None
         self.master: Master | None = None
@@ -67,8 +70,11 @@ class WorkerState:
 
 def state_of(server: Any) -> ServerState:
     """The record of a server; made when it is first asked for."""
-    state: ServerState | None = vars(server).get("_prefork_state")
+    attributes, owner = vars(server), id(server)
+    state: ServerState | None = attributes.get("_prefork_state")
+    if state is not None and state.owner != owner:  # of the server that this one is a copy of
+        state = attributes["_prefork_state"] = ServerState(owner)
     if state is None:
         # Two threads may ask at the same time: both must get the same record.
-        state = vars(server).setdefault("_prefork_state", ServerState())
+        state = attributes.setdefault("_prefork_state", ServerState(owner))
     return state

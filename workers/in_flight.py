@@ -54,14 +54,12 @@ class InFlight:
     def enter(self, key: int, client_address: object) -> None:
         """Count in the request known by `key`, unless it has been counted in already."""
         with self._lock:
-            if key not in self._requests:
-                self._requests[key] = Request(client_address)
-                self._slot.take(self._oldest().client_address, len(self._requests))
+            self._enter(key, client_address)
 
     def serve(self, key: int, client_address: object) -> None:
         """Note that the calling thread serves the request; count it in if need be."""
-        self.enter(key, client_address)
-        self._requests[key].thread = threading.get_ident()
+        with self._lock:
+            self._enter(key, client_address).thread = threading.get_ident()
 
     def leave(self, key: int) -> None:
         """Count out a request that was served."""
@@ -70,7 +68,9 @@ class InFlight:
                 return
             if self._requests:
                 oldest = self._oldest()
-                self._slot.done_of_many(len(self._requests), oldest.client_address, oldest.label)
+                self._slot.done_of_many(
+                    len(self._requests), oldest.client_address, oldest.started, oldest.label
+                )
             else:
                 self._slot.done()
         os.eventfd_write(self._finished, 1)
@@ -109,6 +109,13 @@ class InFlight:
     @property
     def full(self) -> bool:
         return 0 < self._bound <= len(self._requests)
+
+    def _enter(self, key: int, client_address: object) -> Request:
+        request = self._requests.get(key)
+        if request is None:
+            request = self._requests[key] = Request(client_address)
+            self._slot.take(self._oldest().client_address, len(self._requests))
+        return request
 
     def _oldest(self) -> Request:
         return next(iter(self._requests.values()))

@@ -58,7 +58,8 @@ def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     The new process returns from here, too. It must return to the bottom of its stack what it will
     run from now on: see `ProcessMain`.
 
-    If any of the three processes is killed in here, the ancestor can find the others: see `strays`.
+    If any of the three processes is killed in here, the ancestor can find the others: see
+    `stray_children`.
 
     Errors: `OSError` when no process can be forked (fork(2): EAGAIN, ENOMEM), or EINTR when the
     intermediate process was killed; the new one may exist all the same.

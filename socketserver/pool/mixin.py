@@ -128,8 +128,11 @@ class PreforkMixIn(ForkingMixIn):
         """Ask a running loop to end, and return at once; the workers finish as after `shutdown()`.
 
         With `force`, every worker is killed (SIGKILL) at once, whatever it is serving. May be
-        called in a signal handler.
+        called in a signal handler. In a worker, the master is asked to stop, as by `shutdown()`.
         """
+        if (worker := state_of(self).worker) is not None:
+            worker.ask_stop()
+            return
         if (run := state_of(self).run) is not None:
             self._BaseServer__shutdown_request = True
             run.wakeup.notify()

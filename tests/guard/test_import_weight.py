@@ -75,3 +75,30 @@ def test_without_logging_a_warning_is_written_to_standard_error(elsewhere: Path)
         "assert 'logging' not in sys.modules"
     )
     assert fresh(code, folder=elsewhere) == "no descriptor left"
+
+
+def test_loading_the_pool_keeps_the_names_that_a_program_has_replaced(elsewhere: Path) -> None:
+    code = (
+        "import prefork.socketserver as api\n"
+        "api.PreforkTCPServer = 'mine'\n"
+        "api.PreforkMixIn\n"
+        "assert api.PreforkTCPServer == 'mine'"
+    )
+    fresh(code, folder=elsewhere)
+
+
+def test_an_error_is_reported_where_no_module_can_be_loaded(elsewhere: Path) -> None:
+    """Out of descriptors, or in another root directory; the loop used to end with this error."""
+    code = (
+        "import sys, prefork\n"
+        "server = prefork.BaseServer(('', 0), None)\n"
+        "assert 'traceback' not in sys.modules\n"
+        "sys.meta_path.clear()\n"
+        "try:\n"
+        "    raise ValueError('out of cheese')\n"
+        "except ValueError:\n"
+        "    server.handle_error(None, ('client', 1))"
+    )
+    printed = fresh(code, folder=elsewhere)
+    assert "Exception occurred during processing of request from ('client', 1)" in printed
+    assert "ValueError: out of cheese" in printed

@@ -1,7 +1,6 @@
 """Rule 10, and the other ways to end a pool: close, shutdown and stop, from anywhere and twice."""
 
 import os
-import select
 import threading
 from typing import Any
 
@@ -11,7 +10,7 @@ from prefork import PreforkTCPServer, TCPServer
 from tests.support.announcements import Gate, Told
 from tests.support.children import children, reap_orphans, state_of
 from tests.support.clients import ask, connect, receive_all
-from tests.support.deadlines import EXCHANGE, Call, stretched, within
+from tests.support.deadlines import Call, within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
@@ -326,33 +325,6 @@ def test_a_listener_shared_with_another_program_is_blocking_again_after_the_run(
         assert os.get_blocking(copy)
     finally:
         os.close(copy)
-
-
-def test_prefork_stop_lets_workers_finish(
-    strategy: str, held: Handler, told: Told, gate: Gate
-) -> None:
-    server = pool_of(held, strategy=strategy)
-    thread = start_serving(server)
-    with connect(server.server_address) as client:
-        client.sendall(b"last")
-        told.wait_for(b"entered")
-        server.prefork_stop()
-        within(thread.join)
-        gate.open()
-        assert receive_all(client) == b"served last"
-        within(server.server_close)
-
-
-def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, told: Told) -> None:
-    """The program does this at the second Ctrl-C."""
-    server = pool_of(held, strategy=strategy)
-    thread = start_serving(server)
-    with connect(server.server_address) as client:
-        told.wait_for(b"entered")
-        server.prefork_stop(force=True)
-        assert select.select([client], [], [], stretched(EXCHANGE))[0]
-        thread.shut_down()
-        within(server.server_close)
 
 
 def test_closing_in_a_worker_does_not_close_the_servers_listener(

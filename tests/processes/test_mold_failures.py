@@ -1,9 +1,11 @@
 """Promotions that fail, molds that die, and how the pool continues without them."""
 
 import _thread
+import dataclasses
 import logging
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,20 @@ def test_no_mold_is_forked_from_a_worker_with_threads(
 
 def _failures(caplog: pytest.LogCaptureFixture) -> int:
     return len(events(caplog.records, "promotion_failed"))
+
+
+def test_a_worker_that_can_load_no_module_can_fork_a_mold(running: Any) -> None:
+    """After chroot(2), say; the worker used to crash when it was told to fork."""
+
+    def worker_started(self: Any) -> None:
+        sys.modules.pop("ctypes", None)
+        sys.meta_path.clear()
+
+    pool = reforking_pool(answer_pid, worker_started=worker_started)
+    pool.prefork_settings = dataclasses.replace(pool.prefork_settings, process_titles=False)
+    with running(pool):
+        idle_workers(pool, 2)
+        wait_until_renewed(pool)
 
 
 def test_a_hook_that_raises_fails_the_promotion(

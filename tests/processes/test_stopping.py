@@ -1,6 +1,7 @@
 """Stopping loses no client: those that wait in the backlog are served before the server ends."""
 
 import os
+import select
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from prefork import PreforkTCPServer, PreforkUnixStreamServer
 from tests.support.announcements import Gate, Told
 from tests.support.children import child_running, state_of
-from tests.support.clients import ask
-from tests.support.deadlines import within
+from tests.support.clients import ask, connect, receive_all
+from tests.support.deadlines import EXCHANGE, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
     LOOPBACK,
@@ -176,3 +177,45 @@ def test_sigterm_handled_by_the_program_drains_the_pool(
             gate.open()
             assert [answer(client) for client in clients] == served(10)
         assert master.exit_code() == 0
+
+
+def test_prefork_stop_lets_workers_finish(
+    strategy: str, held: Handler, told: Told, gate: Gate
+) -> None:
+    server = pool_of(held, strategy=strategy)
+    thread = start_serving(server)
+    with connect(server.server_address) as client:
+        client.sendall(b"last")
+        told.wait_for(b"entered")
+        server.prefork_stop()
+        within(thread.join)
+        gate.open()
+        assert receive_all(client) == b"served last"
+        within(server.server_close)
+
+
+def test_a_forced_stop_ends_all_workers_at_once(strategy: str, held: Handler, told: Told) -> None:
+    """The program does this at the second Ctrl-C."""
+    server = pool_of(held, strategy=strategy)
+    thread = start_serving(server)
+    with connect(server.server_address) as client:
+        told.wait_for(b"entered")
+        server.prefork_stop(force=True)
+        assert select.select([client], [], [], stretched(EXCHANGE))[0]
+        thread.shut_down()
+        within(server.server_close)
+
+
+def test_a_stop_from_a_handler_ends_the_server(strategy: str) -> None:
+    """It used to do nothing in a worker, while `shutdown()` asked the master."""
+
+    def handler(request: Any, client_address: Any, server: Any) -> None:
+        server.prefork_stop()
+        request.sendall(b"stopping")
+
+    server = pool_of(handler, strategy=strategy)
+    thread = start_serving(server)
+    with connect(server.server_address) as client:
+        assert receive_all(client) == b"stopping"
+    within(thread.join)
+    within(server.server_close)

@@ -38,6 +38,20 @@ def test_the_scoreboard_shows_the_oldest_request(in_flight: InFlight, slot: Slot
     assert (slot.read().state, slot.read().served) == (State.IDLE, 3)
 
 
+def test_the_scoreboard_shows_since_when_the_oldest_request_is_served(
+    in_flight: InFlight, slot: Slot
+) -> None:
+    """It used to show since when the worker was busy, beside the client of a later request."""
+    in_flight.enter(1, FIRST)
+    in_flight.enter(2, SECOND)
+    first = slot.read()
+    in_flight.leave(1)
+    second = slot.read()
+    assert second.since > first.since
+    assert second.busy == pytest.approx(second.since - first.since, abs=1e-6)
+    in_flight.leave(2)
+
+
 def test_a_label_belongs_to_the_request_of_the_calling_thread(
     in_flight: InFlight, slot: Slot
 ) -> None:

@@ -65,9 +65,12 @@ def test_a_worker_with_several_requests_is_busy_since_the_first_of_them() -> Non
     slot.take(("127.0.0.1", 2), in_flight=2)
     both = slot.read()
     assert (both.since, both.peer, both.label) == (first.since, "127.0.0.1:2", "page 7")
-    slot.done_of_many(1, ("127.0.0.1", 2), "page 8")
+    started = int(first.since * 1e9) + 5_000_000
+    slot.done_of_many(1, ("127.0.0.1", 2), started, "page 8")
     one = slot.read()
-    assert (one.since, one.peer, one.label) == (first.since, "127.0.0.1:2", "page 8")
+    assert (one.peer, one.label) == ("127.0.0.1:2", "page 8")
+    assert one.since == pytest.approx(first.since + 0.005, abs=1e-6)
+    assert one.busy == pytest.approx(0.005, abs=1e-6)
     slot.done()
     idle = slot.read()
     assert idle.served == 2

@@ -45,15 +45,17 @@ def test_no_strategy_derives_from_another() -> None:
     assert {kind.__mro__[1] for kind in KINDS} == {Strategy}
 
 
-def test_the_settings_know_what_each_strategy_needs() -> None:
-    for name, kind in STRATEGIES.items():
-        assert Settings(strategy=name).forks_per_request is kind.forks_per_request
-        assert Settings(strategy=name).needs_ip_port is kind.needs_ip_port
-
-
 def test_only_the_strategy_with_several_listeners_needs_a_port() -> None:
-    assert [kind for kind in KINDS if kind.needs_ip_port] == [STRATEGIES["reuseport"]]
-    assert [kind for kind in KINDS if kind.has_siblings] == [STRATEGIES["reuseport"]]
+    """The settings say it, so that a command can refuse an address before a pool exists."""
+    for name, kind in STRATEGIES.items():
+        assert Settings(strategy=name).needs_ip_port is kind.has_siblings
+
+
+def test_only_the_strategy_fork_keeps_no_persistent_worker(server: FakeServer) -> None:
+    for name, kind in STRATEGIES.items():
+        made = kind(server, WorkerTable())
+        assert Settings(strategy=name).forks_per_request is (made.persistent(4) == 0)
+        made.close()
 
 
 def test_the_master_takes_a_request_only_if_a_worker_can_serve_it(

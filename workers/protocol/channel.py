@@ -100,11 +100,6 @@ class Channel:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
 
-    def say_no_more(self) -> None:
-        """Make the other side see the end of file; its messages can still be received."""
-        with contextlib.suppress(OSError):  # ENOTCONN: it has exited
-            self._sock.shutdown(socket.SHUT_WR)
-
     def hang_up(self) -> None:
         """Make this side see the end of file, as if the other had exited; for signal handlers."""
         self.hung_up = True

@@ -93,12 +93,16 @@ class Slot:
         _pack_work(self._memory, self._at, _IDLE, now, self.served, self._busy, 0)
         return now
 
-    def done_of_many(self, in_flight: int, oldest_address: Any, label: str) -> None:
+    def done_of_many(self, in_flight: int, oldest_address: Any, started: int, label: str) -> None:
         """Note that a thread has served one of several requests; `in_flight` are left, at least 1.
 
-        The client's address and the label are those of the oldest that is left.
+        The slot shows the oldest of these: its client, its label, and since when it is served,
+        `started` (nanoseconds of the monotonic clock). The time before that counts as busy.
         """
         self.served += 1
+        started = max(started, self._began)
+        self._busy += started - self._began
+        self._began = started
         work = (self._memory, self._at, _BUSY, self._began, self.served, self._busy, in_flight)
         try:
             _pack_taken(*work, oldest_address[1], oldest_address[0].encode())

@@ -132,12 +132,12 @@ class SharedDatagramSource(SharedSource):
             raise
 
 
-def say_taken(take: Taker, channel: Channel) -> Taker:
+def report_taken(take: Taker, channel: Channel) -> Taker:
     """Return a taker that also tells the master; for a worker that serves a single request."""
 
-    def take_and_say() -> tuple[Any, Any]:
+    def take_and_report() -> tuple[Any, Any]:
         request = take()
         channel.send(Message(Kind.TAKEN))
         return request
 
-    return take_and_say
+    return take_and_report

@@ -12,6 +12,9 @@ from prefork.advice.noise import Estimate, completed, is_clearly_above, preferre
 from prefork.advice.phrasing import shown
 from prefork.cli.bench.candidates import Candidate, CandidateResult
 from prefork.loadtest.machine import BUSY
+from prefork.settings import Settings
+
+DEFAULT = Settings().strategy
 
 UNEVEN = 1.5
 """A p99 that is more than this many times another's is mentioned."""
@@ -85,8 +88,8 @@ def _against_more_workers(taken: CandidateResult, served: Results, cores: int) -
 
 def _against_accept(taken: CandidateResult, served: Results) -> list[str]:
     """Why it is worth leaving the default strategy, and what that costs."""
-    accepts = [r for r in served if r.candidate.strategy == "accept"]
-    if taken.candidate.strategy == "accept" or not accepts:
+    accepts = [r for r in served if r.candidate.strategy == DEFAULT]
+    if taken.candidate.strategy == DEFAULT or not accepts:
         return []
     accept = max(accepts, key=lambda r: _rate(r).value)
     more = 100 * (_rate(taken).value / _rate(accept).value - 1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prefork.advice.phrasing import counted
+from prefork.cli.addresses import Address
 from prefork.loadtest.trials import Summary
+from prefork.settings import Settings
 
 STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "accept": lambda workers: {},
@@ -84,6 +87,11 @@ def default_counts(cores: int) -> list[int]:
     return sorted({1, max(1, cores // 2), cores, 2 * cores, 4 * cores})
 
 
+def needs_ip_port(strategy: str) -> bool:
+    settings: Any = PLAIN | STRATEGIES[strategy](1)
+    return Settings(**settings).needs_ip_port
+
+
 def candidates_of(
     strategies: Sequence[str], counts: Sequence[int], scheme: str
 ) -> tuple[list[Candidate], str]:
@@ -91,7 +99,8 @@ def candidates_of(
 
     The references come last; no candidate at all if no strategy fits the kind of server.
     """
-    fitting = [name for name in strategies if name != "reuseport" or scheme in ("tcp", "udp")]
+    is_ip = Address(scheme).is_ip
+    fitting = [name for name in strategies if is_ip or not needs_ip_port(name)]
     candidates = [Candidate(name, workers) for name in fitting for workers in counts]
     if candidates:
         candidates += [Candidate(f"{mixin}{KINDS[scheme]}") for mixin in REFERENCES]

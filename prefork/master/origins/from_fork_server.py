@@ -6,6 +6,7 @@ import functools
 import logging
 import threading
 
+from prefork.linux import prctl
 from prefork.linux.listening_sockets import Identity, identity
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
@@ -89,6 +90,7 @@ class FromForkServer(FromMaster):
     def _new_fork_server(self) -> ForkServer | None:
         if self._has_given_up or self.system.threads() == 1:
             return None
+        prctl.load()
         fork_server = self._fork_server = self.children.start_fork_server(
             self.factory(), self.server.settings()
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from prefork.linux import prctl
 from prefork.linux.syscalls import System
 from prefork.master.children import Children
 from prefork.master.fork_server import ForkServer, ForkServerError
@@ -38,6 +39,7 @@ class FromMold(FromForkServer):
         system: System,
     ) -> None:
         super().__init__(server, strategy, children, rollout, system)
+        prctl.load()  # before the workers are forked, which will fork the molds
         self._state = PromotionState.IDLE
         self._backoff = PromotionBackoff()
         self._mold: ForkServer | None = None
@@ -70,9 +72,10 @@ class FromMold(FromForkServer):
         return None if self.rollout.is_rolling else self._backoff.next_timeout(now)
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
-        if death.is_violent and self._promotion is not None and self._promotion.parent is record:
-            self._promotion.note_exit_of_parent()
-        super().note_death(record, death)
+        if self._promotion is None or self._promotion.parent is not record:
+            super().note_death(record, death)
+        elif death.is_violent:
+            self._promotion.note_exit_of_parent()  # spares a mold that is recorded already
         failed = record.persistent and not record.was_ready
         if failed and self._mold is not None and not self.rollout.is_outdated(record):
             # The mold's memory may be the reason, and all workers forked from it would fail.

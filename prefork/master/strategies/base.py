@@ -23,14 +23,8 @@ class Strategy:
     `last_order()` and `source()` are to be defined; the attributes below, where they differ.
     """
 
-    needs_ip_port = False
-    """Whether it serves at TCP and UDP ports only."""
-
     has_siblings = False
     """Whether other sockets are bound to the server's port, which must allow it from the start."""
-
-    forks_per_request = False
-    """Whether each request has a worker of its own, so that the number of workers is the load's."""
 
     workers_take = False
     """Whether workers take requests from the backlog, and empty it at the end. Otherwise the master

@@ -14,13 +14,11 @@ from prefork.workers.main import WorkerContext
 from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import PassedFds
 from prefork.workers.sources.base import Source
-from prefork.workers.sources.shared import say_taken
+from prefork.workers.sources.shared import report_taken
 
 
 class Fork(Strategy):
     """The master takes each request and forks a worker for it; none is persistent."""
-
-    forks_per_request = True
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         super().__init__(server, pool)
@@ -46,7 +44,6 @@ class ForkAhead(Strategy):
     would leave after one request, so the master takes what is left in the backlog at the end.
     """
 
-    forks_per_request = True
     requests_at_most = 1
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
@@ -64,5 +61,5 @@ class ForkAhead(Strategy):
         self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
     ) -> Source:
         source = shared_source(self.server, context, in_flight)
-        source.take = say_taken(source.take, context.channel)
+        source.take = report_taken(source.take, context.channel)
         return source

@@ -17,7 +17,6 @@ from prefork.workers.sources.reuseport import ReuseportSource
 
 
 class Reuseport(Strategy):
-    needs_ip_port = True
     has_siblings = True
     workers_take = True
 
