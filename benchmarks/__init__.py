@@ -1,4 +1,4 @@
-"""Measurements of what a request costs, beside a C server, the standard library and others.
+"""Measurements of what a request costs, compared with a C server, the standard library and others.
 
 `python -m benchmarks` runs them; `python -m benchmarks echo` runs one of them.
 
@@ -6,5 +6,5 @@
 - `harness/` starts servers and load generators, and makes rounds of them.
 - `servers/` and `peers/` are the programs that are measured, prefork's and others; `c/` is the
   load generator and the C server.
-- `report/` makes tables, plots and texts of what was found; `results/` holds it.
+- `report/` makes tables, plots and the report; `results/` holds them, with the figures.
 """

@@ -1,7 +1,7 @@
 """The command line: `python -m benchmarks` for all, `python -m benchmarks echo lines` for some.
 
-A run of all ends within a quarter of an hour: the seconds below, measured on two cores, are its
-budget.
+A run of all measurements ends within a quarter of an hour: the seconds below, measured on two
+cores, are its budget.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ BUDGET = {
     "recycling": 15,
     "memory": 110,
 }
-"""The measurements of a run of all, and the seconds that each takes. Each is a module of
-`measurements/` with this name."""
+"""The measurements that run by default, and the seconds that each takes. Each is a module of
+`measurements/` with that name."""
 
 APART = {"simulator": 410, "sizing": 190, "tune": 570}
-"""Measurements that run only when they are named: a quarter of an hour is too short for them."""
+"""Measurements that run only when they are named, because they do not fit into a quarter of an
+hour, and the seconds that each takes."""
 
 ALL = BUDGET | APART
 
@@ -63,12 +64,12 @@ MOST_SECONDS = 15 * 60
 
 
 class UnknownMeasurement(ValueError):
-    """No measurement has this name; the message has the names that exist."""
+    """No measurement has this name; the message suggests one or lists all."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measurement that was found by its name."""
+    """A measurement, looked up by its name."""
 
     name: str
     measure: Callable[[Plan], Finding]
@@ -76,11 +77,13 @@ class Measurement:
 
     @classmethod
     def named(cls, name: str) -> Measurement:
-        """Errors: `UnknownMeasurement`."""
+        """Return the measurement with this name. Errors: `UnknownMeasurement`."""
         if name not in ALL:
             near = difflib.get_close_matches(name, ALL, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ALL)}."
-            raise UnknownMeasurement(f"There is no measurement {name!r}; {hint}")
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"the measurements are {', '.join(ALL)}."
+            )
+            raise UnknownMeasurement(f"unknown measurement {name!r}; {hint}")
         module = importlib.import_module(f"benchmarks.measurements.{name}")
         return cls(name, module.measure, module.PLAN)
 
@@ -88,8 +91,8 @@ class Measurement:
 app = App(
     name="python -m benchmarks",
     version_flags=[],
-    help="Measure what a request costs, beside other servers. The exit code is 1 if a goal is "
-    "missed, and 2 if a measurement failed. Measurements: "
+    help="Measure what a request costs, compared with other servers. The exit code is 1 if a goal "
+    "is missed, and 2 if a measurement failed. Measurements: "
     f"{', '.join(BUDGET)}; and, only when they are named, {', '.join(APART)}.",
 )
 
@@ -105,7 +108,7 @@ def run(
     Parameters
     ----------
     names
-        Which measurements to run; by default all that run together.
+        The measurements to run; by default those with a budget in the quarter of an hour.
     rounds
         Rounds for each server; by default the number of each measurement.
     seconds
@@ -132,9 +135,10 @@ def run(
 
 
 def measured(each: Measurement, plan: Plan, share: float) -> int:
-    """Run one measurement, then show and store its finding. `share` is its part of the bar.
+    """Run one measurement, then show and store its finding. `share` is its share of the
+    progress bar.
 
-    Return 0, 1 if a goal is missed, or 2 if the measurement failed; others can run all the same.
+    Return 0, 1 if a goal is missed, or 2 if the measurement failed; the others run anyway.
     """
     began = time.monotonic()
     try:
@@ -142,11 +146,11 @@ def measured(each: Measurement, plan: Plan, share: float) -> int:
             bar.at(0, each.name)
             finding = each.measure(plan)
     except (BuildError, LoadFailed, ServerFailed) as error:
-        console.print(f"\nThe measurement {each.name} failed: {error}", markup=False)
+        console.print(f"\nMeasurement {each.name!r} failed: {error}", markup=False)
         return 2
     show_finding(each.name, finding)
     store(each.name, finding)
-    console.print(f"It took {time.monotonic() - began:.0f} s of {ALL[each.name]} expected.")
+    console.print(f"It took {time.monotonic() - began:.0f} s of the expected {ALL[each.name]} s.")
     return 0 if finding.all_met else 1
 
 
@@ -161,7 +165,7 @@ def report(*, readme: bool = False) -> int:
     Parameters
     ----------
     readme
-        Also write the table of README.md, between its two marks.
+        Also write the table of README.md, between its two markers.
     """
     plots = plot_all(ALL)
     written = [*plots, write_report(ALL, plots)]

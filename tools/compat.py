@@ -1,14 +1,14 @@
-"""Runs CPython's own test modules with our module in the place of `socketserver`.
+"""Runs CPython's own test modules with our module in place of `socketserver`.
 
     python tools/compat.py            all modules on each Python from 3.11 upwards that is found
     python tools/compat.py 3.12       the same on 3.12 alone
 
 Each test module runs in its own interpreter, which imports `socketserver` with the checkout first
 on its path, like a program that is started at the root of the checkout. A module fails when a test
-fails, when a process or thread is left at its end, and when anything has loaded the standard
+fails, when a process or thread is left at its end, and when any module has loaded the standard
 library's `socketserver`. It also fails when fewer tests pass than with the standard library's
-module; both are tested at the same time. A Python without CPython's tests is skipped with a
-message, which is a failure if it is the running one or was named. All traffic is on loopback.
+module; both are tested concurrently. A Python without CPython's tests is skipped with a
+message, which is a failure if it is the running Python or was named. All traffic is on loopback.
 """
 
 from __future__ import annotations
@@ -364,7 +364,7 @@ def line_of(result: Result, python: Interpreter) -> str:
 
 
 def run_versions(named_versions: list[str]) -> list[str]:
-    """Run all versions that are found at once: most of their time they wait."""
+    """Run all versions that are found, concurrently: they wait most of the time."""
     paths = candidates()
     required = named_versions or [RUNNING]
     found, wrong = [], []
@@ -386,9 +386,7 @@ def main(arguments: list[str]) -> int:
         Path(answer).write_text(json.dumps(asdict(run_module(module, side))))
         return 0
     if not all(minor_number(version) >= OLDEST for version in arguments):
-        print(
-            f"Arguments are versions such as 3.12, from 3.{OLDEST} upwards; none means all found."
-        )
+        print(f"Arguments are versions such as 3.12, from 3.{OLDEST} upwards (default: all found).")
         return 2
     wrong = run_versions(arguments)
     for sentence in wrong:

@@ -1,4 +1,4 @@
-"""Breaks our module in known ways, one at a time; the tests of the documented API must notice each.
+"""Breaks our module in known ways, one by one; the tests of the documented API must notice each.
 
     python tools/mutants.py             all that mutants.toml lists
     python tools/mutants.py 12 13       only these numbers
@@ -6,7 +6,7 @@
 
 Each defect is put into a copy of the tree, and the tests of our module run there until the first
 failure. A run that hangs counts as noticed. The exit status is 1 if a defect survives, and 2 if the
-list does not match the source any more or the tests fail without a defect. On a busy machine,
+list no longer matches the source or the tests fail without a defect. On a busy machine,
 `PREFORK_TEST_PATIENCE` multiplies all deadlines.
 """
 
@@ -45,18 +45,18 @@ TIME_FOR_ALL_TESTS = 120.0 * PATIENCE
 TIME_FOR_ONE_TEST = 20
 
 PATIENCE_WITH_DEFECT = 0.5 * PATIENCE
-"""Many defects show as a wait in vain, so the deadlines inside the tests are halved."""
+"""Many defects show as a wait without an end, so the deadlines inside the tests are halved."""
 
 PASSED, FAILED = 0, 1  # pytest's exit codes; all others mean that the tests did not run
 
 
 class Unfit(Exception):
-    """A defect does not match the source, or the tests fail without one; the text says which."""
+    """A defect does not match the source, or the tests fail without one; the message says which."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A text that occurs in a file `times` times, and its replacement."""
+    """A string that occurs `times` times in a file, and its replacement."""
 
     file: str
     old: str
@@ -66,7 +66,9 @@ class Edit:
     def check(self, tree: Path) -> None:
         found = (tree / self.file).read_text().count(self.old)
         if found != self.times:
-            raise Unfit(f"{self.file} has this text {found} times, not {self.times}:\n{self.old}")
+            raise Unfit(
+                f"{self.file} contains this string {found} times, not {self.times}:\n{self.old}"
+            )
 
     def apply(self, tree: Path) -> None:
         self.check(tree)
@@ -165,7 +167,7 @@ def run_for(seconds: float, tree: Path) -> tuple[int | None, str]:
     command += [f"--timeout={TIME_FOR_ONE_TEST}", "-k", "ours", TESTS]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PREFORK_TEST_PATIENCE"] = str(PATIENCE_WITH_DEFECT)
-    environment.pop("PYTHONPATH", None)  # or the original would be tested instead of the copy
+    environment.pop("PYTHONPATH", None)  # otherwise the original would be tested, not the copy
     with tempfile.TemporaryFile("w+") as output:
         # The output goes to a file: a child that was left behind could keep a pipe open forever.
         process = subprocess.Popen(
@@ -228,7 +230,7 @@ def chosen(numbers: list[int]) -> list[Mutant]:
     mutants = {mutant.number: mutant for mutant in read_table()}
     if unknown := [number for number in numbers if number not in mutants]:
         named = ", ".join(map(str, unknown))
-        raise Unfit(f"There is no defect {named}; the numbers are 1 to {len(mutants)}.")
+        raise Unfit(f"unknown defect {named}; the numbers are 1 to {len(mutants)}.")
     return [mutants[number] for number in numbers or mutants]
 
 

@@ -5,7 +5,7 @@
 
 Each way is tried on a copy of the checkout in a temporary folder, with its own virtual environment.
 A program then uses prefork from another folder: it imports every module of the checkout, serves
-with two servers, and runs the command. A line is printed for each way; the exit status is 1 when
+with two servers, and runs the command. It prints a line for each way; the exit status is 1 if
 one has failed.
 """
 
@@ -83,7 +83,7 @@ print(importlib.metadata.version("prefork"), Path(prefork.socketserver.__file__)
 
 
 class Failure(Exception):
-    """A command failed; the text says which, and what it printed."""
+    """A command failed; the message says which, and what it printed."""
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -5,7 +5,7 @@
 A room is a folder at the top of the tree (`benchmarks`, `socketserver`, ...) or, in `prefork/`, a
 folder or a module (`prefork/cli`, `prefork/settings`). The program reads all import statements of
 every module, also those inside of functions. Imports for type checkers (below `if TYPE_CHECKING:`)
-count for the rooms, but not for circles of modules, because they are never executed.
+are included for the rooms, but not for circles of modules, because they are never executed.
 
 The exit status is 1 when
 
@@ -14,7 +14,7 @@ The exit status is 1 when
 - modules import each other in a circle,
 - there are more than `MOST_ROOMS` rooms.
 
-One kind of import does not count: a module may import a package that contains it, as in
+One kind of import is not included: a module may import a package that contains it, as in
 `import prefork.socketserver as api` inside of `socketserver/`. Programs replace names in that
 package (such as `socketserver.socket`), so its modules must look them up there at the moment of
 use. The package imports its modules before it is complete; that works because none of them uses a

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 COSTS = Path("tests/support/costs.json")
-"""For each file, its seconds when nothing else runs and its seconds of CPU; see `--measure`."""
+"""The seconds of each file when nothing else runs, and its seconds of CPU; see `--measure`."""
 
 UNKNOWN = (2.0, 1.0)
 
@@ -45,7 +45,7 @@ class Outcome:
     passed: int = 0
     skipped: int = 0
     bad: list[tuple[str, str, str]] = field(default_factory=list)
-    """Failures and errors: the kind, the test, the text."""
+    """Failures and errors: the kind, the test, the report."""
     reasons: Counter[str] = field(default_factory=Counter)
     costs: dict[str, tuple[float, float]] = field(default_factory=dict)
     tests: Counter[str] = field(default_factory=Counter)

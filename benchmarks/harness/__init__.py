@@ -1,1 +1,1 @@
-"""What the measurements share: C programs, servers, the load generator, rounds and clients."""
+"""Code shared by the measurements: C programs, servers, the load generator, rounds and clients."""

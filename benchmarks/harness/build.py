@@ -14,7 +14,7 @@ DEADLINE = 60.0
 
 
 class BuildError(RuntimeError):
-    """A C program could not be built; the message has what the compiler printed."""
+    """A C program could not be built; the message contains the compiler's output."""
 
 
 def program(name: str) -> Path:
@@ -27,7 +27,7 @@ def program(name: str) -> Path:
     if built.exists() and built.stat().st_mtime >= newest:
         return built
     PROGRAMS.mkdir(parents=True, exist_ok=True)
-    # Built under another name: a second run at the same time never sees half a program.
+    # Built under another name, so that a concurrent run never sees half a program.
     fresh = built.with_suffix(f".{os.getpid()}")
     sources = map(str, sorted(folder.glob("*.c")))
     command = [os.environ.get("CC", "cc"), *FLAGS, "-o", str(fresh), *sources, *LIBRARIES]

@@ -1,4 +1,4 @@
-"""How fast this machine computes."""
+"""Measures how fast this machine computes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TRIES = 9
 
 
 def loops_for(seconds: float) -> int:
-    """Return how many loops `work()` makes in this time.
+    """Return the number of loops that `work()` makes in `seconds`.
 
-    The fastest of several tries counts, since other processes can only slow it down.
+    The fastest of several tries is used, since other processes can only slow one down.
     """
     best = float("inf")
     for _ in range(TRIES):

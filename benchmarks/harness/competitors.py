@@ -24,8 +24,8 @@ STOP_DEADLINE = 10.0
 
 
 class ServerFailed(RuntimeError):
-    """A server did not start, or answered no request. The server's own messages are on standard
-    error."""
+    """A server did not start, or did not answer any request. The server's own messages are on
+    standard error."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Competitor:
     name: str
     command: tuple[str, ...]
     missing: str = ""
-    """What has to be installed before the server can run; empty when nothing has."""
+    """What must be installed before the server can run; empty if nothing is missing."""
 
 
 def c_server(
@@ -46,7 +46,7 @@ def c_server(
 
 
 def own_server(file: str, handler: str, *words: str, name: str, **options: object) -> Competitor:
-    """Return a program of servers/ with its options, which are written without dashes here."""
+    """Return a program of servers/ with its options, which are passed without dashes."""
     flags = (f"--{flag}={value}" for flag, value in options.items())
     return Competitor(name, (*_isolated(SERVERS / file), handler, *words, *flags))
 
@@ -94,10 +94,9 @@ def _isolated(file: Path) -> tuple[str, ...]:
 
 
 class RunningServer:
-    """A competitor that runs from the beginning of a `with` block to its end. All its processes
-    are gone afterwards.
+    """A competitor that runs during a `with` block. All its processes have ended afterwards.
 
-    Errors: `ServerFailed` when it has not printed its port within `START_DEADLINE` seconds.
+    Errors: `ServerFailed` if it does not print its port within `START_DEADLINE` seconds.
     """
 
     def __init__(self, competitor: Competitor) -> None:
@@ -137,7 +136,10 @@ class RunningServer:
         ready, _, _ = select.select([self._process.stdout], [], [], START_DEADLINE)
         line = self._process.stdout.readline() if ready else b""
         if not line.strip().isdigit():
-            raise ServerFailed(f"The server {self.name!r} did not start: it printed no port.")
+            raise ServerFailed(
+                f"The server {self.name!r} did not start: it did not print its port within "
+                f"{START_DEADLINE:.0f} s."
+            )
         return int(line)
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The terminal that a run reports to; 100 columns where standard output is a file or a pipe."""
+"""The terminal that a run reports to; 100 columns wide if standard output is a file or a pipe."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """Latencies, kept in an HdrHistogram and corrected for coordinated omission.
 
-A client that waits for a slow answer sends nothing meanwhile. Few requests therefore see a slow
-moment that many would have met: coordinated omission. With a pace, a request counts from the moment
-when it was due, which is exact. Without one, each client has a usual interval, the median latency
-plus its pause. For each longer interval the histogram gets the requests that the client would have
-begun meanwhile: one after each interval, with the rest of the wait as its latency.
+A client that waits for a slow answer sends nothing in the meantime. Few requests therefore meet a
+slow moment that many would have met: coordinated omission. If the requests have a pace, the latency
+is counted from the moment when the request was due, which is exact. If they have none, each client
+has a usual interval: the median latency plus its pause. For each longer interval, the requests that
+the client would have begun during the wait are added to the histogram: one after each usual
+interval, with the rest of the wait as its latency.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Counts = Iterable[tuple[int, int]]
 
 
 class Latencies:
-    """The latencies of a series of requests. Quantiles are in microseconds, 0 without a request."""
+    """The latencies of a series of requests. Quantiles are in microseconds; 0 if there are none."""
 
     def __init__(self, counts: Counts = ()) -> None:
         self._histogram = HdrHistogram(1, LONGEST, SIGNIFICANT_DIGITS)
@@ -36,7 +37,7 @@ class Latencies:
 
     @property
     def count(self) -> int:
-        """How many requests were recorded."""
+        """The number of recorded requests."""
         return int(self._histogram.get_total_count())
 
     @property
@@ -49,11 +50,11 @@ class Latencies:
         return float(self._histogram.get_value_at_percentile(100 * share)) / 1e3
 
     def add(self, other: Latencies) -> None:
-        """Record the requests of another series too."""
+        """Add the requests of another series."""
         self._histogram.add(other._histogram)
 
     def corrected(self, pause: float = 0.0) -> Latencies:
-        """Return the histogram with the requests that waiting clients left out.
+        """Return the histogram with the requests added that waiting clients did not send.
 
         `pause` is a client's usual pause after an answer, in seconds. The correction of
         HdrHistogram itself also adds the last part of a wait, which is shorter than any request

@@ -1,4 +1,4 @@
-"""Runs the load generator and reads its report: how many requests a server answered, how fast."""
+"""Runs the load generator and reads its report: answered requests, rate and latencies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from benchmarks.harness.paths import PEERS
 
 RPYC_CLIENT = PEERS / "rpyc_client.py"
 GENERATORS = max(1, len(os.sched_getaffinity(0)) // 2)
-"""Processes that share the clients, where each client sends again as soon as it is answered."""
+"""Number of processes that share the clients if each sends again as soon as it is answered."""
 END_DEADLINE = 60.0
-"""Seconds beyond the planned ones that the load generator has to end."""
+"""Seconds that the load generator is given to end, in addition to the planned ones."""
 
 
 class LoadFailed(RuntimeError):
@@ -34,7 +34,7 @@ class Workload:
     size: int = 32
     """Bytes of the request; for `large`, of the answer."""
     reconnect: int = 0
-    """With `lines`: requests for each connection; 0 for no limit."""
+    """Number of requests on each connection (`lines`); 0 for no limit."""
     think: float = 0.0
     """The mean pause after an answer; its length is random."""
     uneven: bool = False
@@ -42,7 +42,7 @@ class Workload:
     every: float = 0.0
     """A pace: the interval at which requests are due, answered or not; 0 for no pace."""
     times: str = ""
-    """A pace of given times: a file with one time a line, in seconds from the beginning."""
+    """A pace of given times: a file with one time per line, in seconds from the beginning."""
 
     @property
     def paced(self) -> bool:
@@ -82,17 +82,17 @@ class LoadReport:
     """How a load ended. Times in seconds."""
 
     requests: int
-    """Requests that were answered."""
+    """The number of answered requests."""
     errors: int
     resent: int
-    """Datagrams that were sent again."""
+    """The number of datagrams that were sent again."""
     seconds: float
     rate: float
     """Requests per second, without those that were answered after the end."""
     cpu: float
     """CPU time of the load generator."""
     latencies: Latencies
-    """As they were measured, without a correction."""
+    """The measured latencies, not corrected."""
 
     @classmethod
     def of(cls, text: bytes) -> LoadReport:
@@ -104,7 +104,7 @@ class LoadReport:
 def generate(
     workload: Workload, port: int, *, clients: int, seconds: float, requests: int | None = None
 ) -> LoadReport:
-    """Put a server under load for some seconds, or until `requests` requests were begun.
+    """Put a server under load for some seconds, or until `requests` requests have begun.
 
     Errors: `LoadFailed`, `BuildError`.
     """
@@ -121,12 +121,12 @@ def generate(
             each.kill()
             each.wait()
     if any(each.returncode for each in generators):
-        raise LoadFailed(f"The load generator failed at requests of the kind {workload.kind!r}.")
+        raise LoadFailed(f"The load generator failed; the kind of request was {workload.kind!r}.")
     return _sum(list(map(LoadReport.of, printed)))
 
 
 def corrected(report: LoadReport, workload: Workload) -> Latencies:
-    """Return the latencies of a load, corrected for coordinated omission where it has no pace."""
+    """Return the latencies of a load, corrected for coordinated omission if it has no pace."""
     if workload.paced:
         return report.latencies
     return report.latencies.corrected(workload.think)

@@ -1,4 +1,4 @@
-"""Where the parts of the benchmarks lie in the checkout."""
+"""The paths of the parts of the benchmarks in the checkout."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ PEERS = ROOT / "benchmarks" / "peers"
 SERVERS = ROOT / "benchmarks" / "servers"
 RESULTS = ROOT / "benchmarks" / "results"
 PROGRAMS = ROOT / "build" / "benchmarks"
-"""The C programs that were built; git ignores this folder."""
+"""The folder of the built C programs; git ignores it."""

@@ -23,7 +23,7 @@ from prefork.loadtest.process_tree import children, tree
 
 DEADLINE = 60.0
 SETTLED = 1.0
-"""Seconds after a start or a request in which each worker has written its state in its title."""
+"""Seconds after a start or a request until each worker has written its state in its title."""
 _POLL = 0.005
 
 
@@ -35,7 +35,7 @@ def fault_server(
     settings: dict[str, Any] | None = None,
     **options: object,
 ) -> Competitor:
-    """Return a pool of servers/fault_server.py, with options of that program."""
+    """Return a pool of servers/fault_server.py, with that program's options."""
     given = {"workers": workers, "settings": json.dumps(settings or {}), **options}
     return own_server("fault_server.py", handler, name=name, **given)
 
@@ -54,9 +54,9 @@ def wait_for_workers(server: RunningServer, count: int) -> list[int]:
 
 
 def times_woken(pid: int) -> int:
-    """Return how often a process with a single thread has blocked, and so was woken.
+    """Return how often a process with a single thread has blocked and then been woken.
 
-    Preemptions do not count (proc(5), voluntary_ctxt_switches).
+    Preemptions are not included (proc(5), voluntary_ctxt_switches).
     """
     return int(psutil.Process(pid).num_ctx_switches().voluntary)
 
@@ -68,7 +68,7 @@ def pool_memory(server: RunningServer) -> int:
 
 @dataclass
 class Usage:
-    """What a server and other processes used of the machine; complete when `using()` ends."""
+    """The CPU that a server and other processes used; complete when `using()` ends."""
 
     cpu: float = 0.0
     """CPU seconds of the server, all its processes together."""

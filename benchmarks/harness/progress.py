@@ -28,7 +28,7 @@ class ProgressSpan:
         return ProgressSpan(begin, share * self.width)
 
     def at(self, done: float) -> float:
-        """Where the whole bar is when `done` of this stretch is complete."""
+        """Return the position of the whole bar when `done` of this stretch is complete."""
         return self.start + done * self.width
 
 

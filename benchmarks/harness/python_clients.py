@@ -1,4 +1,4 @@
-"""Clients in Python, for measurements that must know which process served each request.
+"""Clients in Python, for measurements that need to know which process served each request.
 
 All other measurements use the load generator, which is written in C.
 """
@@ -37,7 +37,7 @@ def ask(port: int, due: float) -> Reply:
 
 
 def one_after_another(port: int, count: int, pause: float) -> Iterator[Reply]:
-    """Send `count` requests, each one `pause` seconds after the answer to the one before."""
+    """Send `count` requests, each `pause` seconds after the previous answer."""
     for _ in range(count):
         time.sleep(pause)
         yield ask(port, time.monotonic())
@@ -46,8 +46,8 @@ def one_after_another(port: int, count: int, pause: float) -> Iterator[Reply]:
 def paced(port: int, count: int, interval: float) -> Iterator[Reply]:
     """Send `count` requests, one every `interval` seconds.
 
-    A request that is sent late because the one before it took too long counts from the moment when
-    it was due: the client that it stands for would not have waited.
+    If a request is sent late because the previous one took too long, its time is counted from the
+    moment when it was due: an independent client would not have waited.
     """
     began = time.monotonic()
     for number in range(count):

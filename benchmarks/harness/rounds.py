@@ -1,9 +1,10 @@
-"""Rounds in which servers take turns, and the figures made of them.
+"""Rounds of several servers in alternation, and the figures computed from them.
 
 Other work on the machine disturbs every figure, and differently from minute to minute. The servers
-therefore take turns in short rounds, forwards and back (A B, B A, A B ...), and a ratio is taken
-within one turn, between rounds that are seconds apart. The median of the ratios tolerates a
-disturbed round; the middle half says how far the median can be trusted.
+therefore alternate in short rounds, forwards and back (A B, B A, A B ...). A cycle has one round of
+each server, and a ratio is taken within one cycle, between rounds that are seconds apart. The
+median of the ratios tolerates a disturbed round; the middle half shows how far the median can be
+trusted.
 """
 
 from __future__ import annotations
@@ -21,37 +22,37 @@ from benchmarks.harness.progress import bar
 from prefork.loadtest.machine import busy_seconds
 
 TRIES = 2
-"""How many times the planned number of turns may be made to find enough quiet ones."""
+"""Maximum number of cycles, as a multiple of the planned number, to find enough quiet ones."""
 QUIET = 0.1
-"""Cores that other work may take before a report says so."""
+"""Cores that other work may use before a report mentions it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many rounds each server has, and what happens in a round."""
+    """The number of rounds of each server, and what happens in a round."""
 
     rounds: int
     seconds: float
     clients: int
     workload: Workload = ECHO
     warm_up: int = 200
-    """Requests before the first round. They are not counted."""
+    """Number of requests before the first round. They are not counted."""
     quiet: float = math.inf
-    """Cores that other work may take in a turn, for figures that need all cores of the machine. A
-    turn with more is repeated, up to `TRIES` times `rounds` turns in all; the quietest are kept."""
+    """Cores that other work may use in a cycle, for figures that need all cores of the machine. A
+    cycle with more is repeated, up to `TRIES * rounds` cycles in all; the quietest are kept."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """One server under load for a while. Times in seconds, latencies in microseconds."""
+    """The figures of one server under load. Times in seconds, latencies in microseconds."""
 
     requests: int
     errors: int
     resent: int
-    """Datagrams that were sent again."""
+    """The number of datagrams that were sent again."""
     seconds: float
     rate: float
-    """Requests per second, without those that were answered after the end of the round."""
+    """Requests per second, not including those that were answered after the end of the round."""
     cpu: float
     """CPU time of the server: the master and all its descendants."""
     load: float
@@ -82,7 +83,7 @@ class Spread:
     low: float
     high: float
     count: int
-    """How many values the series has."""
+    """The number of values in the series."""
 
     @property
     def relative(self) -> float:
@@ -91,7 +92,7 @@ class Spread:
 
     @property
     def margin(self) -> float:
-        """How far off the median may be: the notch of a box plot, about 95 % sure."""
+        """The uncertainty of the median, at a confidence of about 95 %: the notch of a box plot."""
         return 1.57 * (self.high - self.low) / math.sqrt(self.count)
 
     @classmethod
@@ -107,61 +108,61 @@ class Spread:
 
 
 Rounds = dict[str, list[Round]]
-"""The rounds of each competitor, by its name. Rounds with the same index belong to one turn."""
+"""The rounds of each competitor, by its name. Rounds with the same index belong to one cycle."""
 
 Part = tuple[str, RunningServer, Plan]
-"""What has its rounds under a name: a server, and the load on it."""
+"""The name of a series of rounds, the server, and the load on it."""
 
 
 def alternate(competitors: Sequence[Competitor], plan: Plan) -> Rounds:
-    """Measure all competitors in turns. All run all the time, and are idle between their turns.
+    """Measure all competitors in alternation; each is idle between its rounds.
 
-    Errors: `ServerFailed`, also when there is no competitor.
+    Errors: `ServerFailed`, also if there is no competitor.
     """
     if not competitors:
-        raise ServerFailed("None of its servers is installed.")
+        raise ServerFailed("None of the servers of this measurement is installed.")
     with ExitStack() as stack:
         servers = [stack.enter_context(RunningServer(competitor)) for competitor in competitors]
-        return _in_turns([(server.name, server, plan) for server in servers], plan)
+        return _in_cycles([(server.name, server, plan) for server in servers], plan)
 
 
 def under_each(competitor: Competitor, plans: Mapping[str, Plan]) -> Rounds:
-    """Measure one competitor under several loads in turns. The rounds have the plans' names."""
+    """Measure one competitor under several loads in alternation; `plans` names the loads."""
     first = next(iter(plans.values()))
     with RunningServer(competitor) as server:
-        return _in_turns([(name, server, plan) for name, plan in plans.items()], first)
+        return _in_cycles([(name, server, plan) for name, plan in plans.items()], first)
 
 
-def _in_turns(parts: Sequence[Part], plan: Plan) -> Rounds:
-    """Make as many rounds of each part as the plan says."""
+def _in_cycles(parts: Sequence[Part], plan: Plan) -> Rounds:
+    """Make the planned number of rounds of each part."""
     for _, server, own_plan in parts:
         _put_under_load(server, own_plan, requests=own_plan.warm_up)
-    turns: list[list[Round]] = []
+    cycles: list[list[Round]] = []
     quiet = 0
-    while quiet < plan.rounds and len(turns) < plan.rounds * TRIES:
-        turns.append(_turn(parts, forwards=len(turns) % 2 == 0))
-        quiet += _disturbance(turns[-1]) <= plan.quiet
+    while quiet < plan.rounds and len(cycles) < plan.rounds * TRIES:
+        cycles.append(_cycle(parts, forwards=len(cycles) % 2 == 0))
+        quiet += _disturbance(cycles[-1]) <= plan.quiet
         bar.at(quiet / plan.rounds)
-    kept = sorted(turns, key=_disturbance)[: plan.rounds]
+    kept = sorted(cycles, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
 
 def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], float]) -> Spread:
-    """Return the ratio of one competitor's figure to another's, turn by turn."""
+    """Return the ratio of one competitor's figure to another's, cycle by cycle."""
     pairs = zip(rounds[name], rounds[reference], strict=True)
     return Spread.of(of(one) / of(other) for one, other in pairs)
 
 
-def _turn(parts: Sequence[Part], forwards: bool) -> list[Round]:
+def _cycle(parts: Sequence[Part], forwards: bool) -> list[Round]:
     """Make a round of each part, forwards or back; return the rounds in the order of the parts."""
     if forwards:
         return [one_round(server, plan) for _, server, plan in parts]
     return [one_round(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
-def _disturbance(turn: Iterable[Round]) -> float:
-    return max(one.others for one in turn)
+def _disturbance(cycle: Iterable[Round]) -> float:
+    return max(one.others for one in cycle)
 
 
 def one_round(server: RunningServer, plan: Plan) -> Round:
@@ -193,5 +194,5 @@ def _put_under_load(server: RunningServer, plan: Plan, requests: int | None = No
         plan.workload, server.port, clients=plan.clients, seconds=plan.seconds, requests=requests
     )
     if not report.requests:
-        raise ServerFailed(f"The server {server.name!r} answered no request.")
+        raise ServerFailed(f"The server {server.name!r} did not answer any request.")
     return report

@@ -1,4 +1,4 @@
-"""A pool that works through a script: which work each request has to do is known beforehand."""
+"""A pool that works through a script: the work of each request is known beforehand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.servers.scripted_server import ITEM, RECORD, WorkItem, WorkRecor
 
 
 class Script:
-    """Writes the work items of a running scripted server, and reads what each has taken."""
+    """Writes the work items of a running scripted server, and reads the record of each."""
 
     def __init__(self, server: RunningServer, folder: Path) -> None:
         self.server = server
@@ -23,7 +23,7 @@ class Script:
         self._first = 0
 
     def write(self, items: Sequence[WorkItem]) -> None:
-        """Make these the next work items. Earlier ones that no request has taken are dropped."""
+        """Set the next work items. Earlier ones that no request has taken are dropped."""
         self._first = self._records.stat().st_size // RECORD.size
         with self._items.open("r+b") as file:
             file.truncate(ITEM.size * self._first)
@@ -31,8 +31,7 @@ class Script:
             file.write(b"".join(ITEM.pack(*item) for item in items))
 
     def records(self) -> list[WorkRecord]:
-        """Return what each request since the last `write()` has taken, in the order of their
-        ends."""
+        """Return the records of the requests since the last `write()`, as they ended."""
         everything = RECORD.iter_unpack(self._records.read_bytes())
         return [WorkRecord(*fields) for fields in everything][self._first :]
 
@@ -48,7 +47,7 @@ def paths(folder: Path) -> tuple[Path, Path, Path]:
 
 @contextmanager
 def scripted(name: str, workers: int) -> Iterator[Script]:
-    """Run a scripted server, and give its script."""
+    """Run a scripted server, and yield its script."""
     with tempfile.TemporaryDirectory() as folder:
         items, records, _ = paths(Path(folder))
         items.touch()

@@ -1,10 +1,10 @@
 """What a second worker adds for a handler that keeps a core busy for 1, 5 or 20 ms.
 
 Twice the throughput is out of reach while the load generator runs on the same two cores: four
-hundred connections a second take some hundredths of a core, and a handler of 1 ms has five times as
-many. The cores of a virtual machine also change their speed by a third and more from one moment to
-the next, hence many short rounds. The column `cores` does not depend on that: it says whether the
-cores were kept busy.
+hundred connections per second take a few hundredths of a core, and a handler of 1 ms serves five
+times as many. The cores of a virtual machine also change their speed by a third and more from one
+moment to the next, hence many short rounds. The column `cores` does not depend on that: it shows
+whether the cores were kept busy.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def measure(plan: Plan = PLAN) -> Finding:
     gains = {each: ratios(rounds, name(each, 2), name(each, 1), RATE.of) for each in MILLISECONDS}
     gain, two = gains[OF_GOAL], rounds[name(OF_GOAL, 2)]
     load = Spread.of(each.load for each in two).median
-    remarks = [f"The load generator took {load:.3f} cores beside {name(OF_GOAL, 2)}."]
+    remarks = [f"The load generator used {load:.3f} cores during the rounds of {name(OF_GOAL, 2)}."]
     enough_cores = len(os.sched_getaffinity(0)) >= 2
     if not enough_cores:
         remarks.append("This machine has one core: a second worker adds nothing.")
     quiet = Spread.of(each.others for each in two).median <= plan.quiet
     if not quiet:
-        remarks.append("Other work used the cores, and both are needed: measure again.")
+        remarks.append("Other work used the cores, but the measurement needs both: measure again.")
     columns = (RATE, CORES, *LATENCIES)
     return Finding(
         question=f"throughput of a handler of {', '.join(map(str, MILLISECONDS))} ms pure Python, "

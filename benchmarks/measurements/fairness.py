@@ -1,8 +1,8 @@
-"""Which idle worker gets the next request, and which workers are woken without one.
+"""Which idle worker gets the next request, and how often workers are woken without a request.
 
 One client makes one connection after another, with a pause in which all workers block again. The
 handler answers without reading, so a worker blocks only where it waits for the next request. The
-kernel counts how often each worker was woken; each time beyond its requests is wasted.
+kernel counts how often each worker was woken; each wake-up beyond its number of requests is wasted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS = {"fifo": "prefork", "lifo": "lifo"}
 
 @dataclass(frozen=True)
 class FairnessRound:
-    """What each worker served, and how often it was woken; the worker with most requests first."""
+    """What each worker served, and how often it was woken; the busiest worker first."""
 
     served: tuple[int, ...]
     woken: tuple[int, ...]
@@ -44,7 +44,7 @@ class FairnessRound:
 
     @property
     def wasted(self) -> int:
-        """Wake-ups without a request. A worker may also serve two requests after one wake-up."""
+        """The number of wake-ups without a request; one wake-up may also bring two requests."""
         pairs = zip(self.woken, self.served, strict=True)
         return sum(max(0, woken - served) for woken, served in pairs)
 
@@ -66,7 +66,7 @@ def measure(plan: Plan = PLAN) -> Finding:
     ]
     if others > QUIET:
         remarks.append(
-            f"Other work took {others:.2f} cores during the rounds: workers may have been idle for "
+            f"Other work used {others:.2f} cores during the rounds: workers may have been idle for "
             "50 ms in these rounds too."
         )
     return Finding(
@@ -105,8 +105,8 @@ def measure(plan: Plan = PLAN) -> Finding:
 
 
 def wasted(order: str, series: list[FairnessRound], others: float) -> Goal:
-    """Return the goal for wasted wake-ups; void when missed on a busy machine, which can only add
-    some."""
+    """Return the goal for wasted wake-ups; void if it is missed on a busy machine, because other
+    work can only add some."""
     requests = sum(sum(one.served) for one in series)
     percent = 100 * sum(one.wasted for one in series) / requests
     return Goal(
@@ -118,7 +118,7 @@ def wasted(order: str, series: list[FairnessRound], others: float) -> Goal:
 
 
 def rounds_of(order: str, count: int, connections: int, pause: float) -> list[FairnessRound]:
-    """Make `count` rounds on one server."""
+    """Make `count` rounds with one server."""
     rounds = []
     with RunningServer(python_server(KINDS[order], "pid", WORKERS, name=order)) as server:
         workers = wait_for_workers(server, WORKERS)

@@ -1,4 +1,4 @@
-"""What `fork_ahead` saves one client, when each request has a process of its own.
+"""What `fork_ahead` saves one client if each request has a process of its own.
 
 The goal is for the paced client: both servers keep up with its pace, and its request meets a
 process that is ready. In a closed loop the next request comes while the master still forks, so no
@@ -42,9 +42,9 @@ class ForkAheadRound:
     """Milliseconds."""
     p99: float
     cpu: float
-    """Milliseconds of all the server's processes, for each request."""
+    """Milliseconds for each request, of all the server's processes."""
     processes: int
-    """How many processes served."""
+    """The number of processes that served requests."""
     others: float
     """Cores that were used by neither the server nor the client."""
 
@@ -60,7 +60,7 @@ def measure(plan: Plan = PLAN) -> Finding:
     ]
     if others > QUIET:
         remarks.append(
-            f"Other work took {others:.2f} cores during the rounds. The request needs one core, "
+            f"Other work used {others:.2f} cores during the rounds. The request needs one core, "
             "and the master that forks ahead another: measure again."
         )
     return Finding(
@@ -107,13 +107,13 @@ def measure(plan: Plan = PLAN) -> Finding:
 
 
 def times(series: dict[tuple[str, str], list[ForkAheadRound]], client: str) -> Spread:
-    """Return how many times longer the p50 is without `fork_ahead`, round by round."""
+    """Return the ratio of the p50 without `fork_ahead` to the p50 with it, round by round."""
     pairs = zip(series[client, FORKING], series[client, AHEAD], strict=True)
     return Spread.of(forking.p50 / ahead.p50 for forking, ahead in pairs)
 
 
 def rounds_of_both(count: int) -> dict[tuple[str, str], list[ForkAheadRound]]:
-    """Measure both servers in turns, with each kind of client."""
+    """Measure both servers in alternation, with each kind of client."""
     with ExitStack() as stack:
         ahead, forking = (
             stack.enter_context(

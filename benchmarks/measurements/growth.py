@@ -2,8 +2,8 @@
 
 The pools of all sizes run all the time, so each is measured beside the idle workers of the others.
 In the order fifo the requests go round all workers, and each meets a worker whose memory is no
-longer in the caches. The C server goes round its workers too, and shows what that alone costs; the
-order lifo does not.
+longer in the caches. The C server also goes round its workers, and shows what that alone costs;
+with the order lifo, requests do not go round.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class IdleCost:
     """What an idle pool uses."""
 
     master_percent: float
-    """Of a core."""
+    """Percentage of a core."""
     wake_ups: float
-    """Per second, of all workers together."""
+    """Wake-ups per second, of all workers together."""
 
 
 def measure(plan: Plan = PLAN) -> Finding:
@@ -76,7 +76,7 @@ def measure(plan: Plan = PLAN) -> Finding:
         table=servers(rounds, few),
         goals=[
             Goal(
-                f"{many} cost {{:.2f}} times what {few} do",
+                f"{many} cost {{:.2f}} times as much as {few}",
                 growth.median,
                 growth.margin,
                 at_most=MOST_GROWTH,
@@ -93,8 +93,8 @@ def measure(plan: Plan = PLAN) -> Finding:
             ),
         ],
         remarks=[
-            f"In the order lifo, {many} cost {others[LIFO]:.2f} times what {few} do; those of {C} "
-            f"cost {others[C]:.2f} times as much."
+            f"In the order lifo, {many} cost {others[LIFO]:.2f} times as much as {few}; with {C}, "
+            f"they cost {others[C]:.2f} times as much."
         ],
         figures={"idle": vars(idle)},
     )
@@ -105,7 +105,7 @@ def named(count: int, what: str) -> str:
 
 
 def measure_idle(count: int) -> IdleCost:
-    """Observe a pool that has had no request, once its workers have settled."""
+    """Observe a pool that has not had any request, once its workers have settled."""
     with RunningServer(
         python_server("prefork", "echo", count, name=f"{count} idle workers")
     ) as server:

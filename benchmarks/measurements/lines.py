@@ -30,5 +30,5 @@ def measure(plan: Plan = PLAN) -> Finding:
         rounds=rounds,
         table=servers(rounds, C),
         goals=goals.cost(rounds, PREFORK, C, at_most=1.5),
-        remarks=["Handlers read rfile and write to wfile, unless the name says otherwise."],
+        remarks=["Handlers read rfile and write to wfile, unless the name indicates otherwise."],
     )

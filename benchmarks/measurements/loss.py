@@ -1,4 +1,4 @@
-"""Which clients are lost with `reuseport` when a worker ends and clients wait at its listener.
+"""Which clients are lost with `reuseport` when a worker exits while clients wait at its listener.
 
 Each worker has a listener of its own, and the kernel has already put the waiting clients into the
 queues of these listeners. All workers are busy behind a gate, so the waiting clients can be counted
@@ -50,15 +50,15 @@ EVENTS: dict[str, Callable[[RunningServer, int], None]] = {
 
 @dataclass(frozen=True)
 class LossRound:
-    """What became of the clients of one round."""
+    """What happened to the clients of one round."""
 
     queued: int
     answered: int
-    """Of the queued clients."""
+    """The number of queued clients that were answered."""
     held: int
     """Clients that a worker held at the moment of the event."""
     finished: int
-    """Of the held clients."""
+    """The number of held clients whose answer was complete."""
 
 
 def measure(plan: Plan = PLAN) -> Finding:
@@ -124,16 +124,16 @@ def one_round(act: Callable[[RunningServer, int], None]) -> LossRound:
 
 @contextmanager
 def closed_gate() -> Iterator[IO[bytes]]:
-    """Give a locked file."""
+    """Yield a locked file."""
     with tempfile.NamedTemporaryFile() as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         yield gate
 
 
 def holders(clients: list[socket.socket], count: int) -> dict[socket.socket, int]:
-    """Wait until `count` workers hold a client each, and return the worker of each such client.
+    """Wait until `count` workers each hold a client, and return the worker of each such client.
 
-    Errors: `ServerFailed` after `DEADLINE` seconds without a further one.
+    Errors: `ServerFailed` if no further worker has a client within `DEADLINE` seconds.
     """
     held: dict[socket.socket, int] = {}
     with selectors.DefaultSelector() as selector:
@@ -151,7 +151,7 @@ def holders(clients: list[socket.socket], count: int) -> dict[socket.socket, int
 
 
 def read_to_end(client: socket.socket) -> bytes:
-    """Return the rest of an answer, or what came of it before the connection was lost."""
+    """Return the rest of an answer, or the part received before the connection was lost."""
     answer = b""
     try:
         while more := client.recv(64):

@@ -1,4 +1,4 @@
-"""How much memory a pool takes whose workers need a large object graph, by where it is built.
+"""The memory of a pool whose workers need a large object graph, by where the graph is built.
 
 Each worker builds its own graph, or inherits the master's, or inherits that of another worker,
 which built it while it served and then became the mold of all others. The figure is the PSS of the
@@ -38,7 +38,7 @@ REFORK = {"fork_from": "mold", "refork_after": 50, "max_unavailable": 2, "idle_o
 LOADERS = 4
 """Clients that send requests all the time while a pool reforks."""
 PAUSE = 0.2
-"""Seconds between two checks of whether a pool has reforked. Clients are served meanwhile."""
+"""Seconds between two checks of whether a pool has reforked. Clients are served in between."""
 
 PoolSizes = dict[int, dict[int, float]]
 """Megabytes of a pool, by the number of workers and the percentage that is touched."""
@@ -59,11 +59,11 @@ class HeldWorker:
     connection: socket.socket
 
     def touch(self, percent: float, how: str) -> None:
-        """Tell it to touch a part of its graph that lies `together`, or `apart`."""
+        """Tell it to touch a part of its graph that is located `together`, or `apart`."""
         self.connection.sendall(f"{percent} {how}\n".encode())
 
     def answer(self) -> tuple[int, int]:
-        """Wait until it has, and return its process ID and that of the graph's builder."""
+        """Wait until it has done so; return its process ID and that of the graph's builder."""
         received = b""
         while not received.endswith(b"\n"):
             if not (more := self.connection.recv(64)):
@@ -142,7 +142,7 @@ def pool(size: int, built: str, settings: dict[str, Any] | None = None) -> Compe
 
 @contextmanager
 def holding(server: RunningServer, size: int) -> Iterator[list[HeldWorker]]:
-    """Give all workers, each held by a connection."""
+    """Yield all workers, each held by a connection."""
     workers: list[HeldWorker] = []
     try:
         for _ in range(size):
@@ -177,9 +177,9 @@ def megabytes_apart() -> float:
 
 @contextmanager
 def reforked(size: int, counts: RequestCounts) -> Iterator[RunningServer]:
-    """Give a pool that was under load until each worker had inherited another's graph.
+    """Yield a pool that was under load until each worker had inherited another's graph.
 
-    Errors: `ServerFailed` after `DEADLINE` seconds.
+    Errors: `ServerFailed` if that takes longer than `DEADLINE` seconds.
     """
     with RunningServer(pool(size, "request", REFORK)) as server:
         deadline = time.monotonic() + DEADLINE
@@ -201,7 +201,7 @@ def all_have_inherited(server: RunningServer, size: int) -> bool:
 
 @contextmanager
 def loading(server: RunningServer, counts: RequestCounts) -> Iterator[None]:
-    """Send requests from several clients during the block, with a connection for each."""
+    """Send requests from several clients during the block, each request on its own connection."""
     ended = threading.Event()
     lock = threading.Lock()
 

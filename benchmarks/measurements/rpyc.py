@@ -1,4 +1,4 @@
-"""One rpyc service under rpyc's own servers and on a pool: connect, one call, close."""
+"""An rpyc service under rpyc's own servers and on a pool: connect, one call, close."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What share of an echo the scoreboard takes.
+"""The share of an echo that the scoreboard takes.
 
-A server with a scoreboard differs from one without by less than two rounds of the same server do.
+A server with a scoreboard differs from a server without it by less than two rounds of the same
+server differ.
 The calls that a worker makes for each request are therefore timed alone, many in a row, and
 compared with the CPU time of a whole request. In a row they find their code and data in the nearest
 cache, which they do not in a server. On the other hand they include two readings of the clock,
@@ -55,7 +56,7 @@ def measure(plan: Plan = PLAN) -> Finding:
 
 
 def calls_of_a_request() -> Spread:
-    """Return the microseconds of what `prefork.workers.loop` calls on its slot for a request."""
+    """Return the microseconds of the calls on a slot that a worker's loop makes per request."""
     slot = Scoreboard().slot(0)
     client_address = ("127.0.0.1", 40_000)
 

@@ -1,23 +1,23 @@
 """Whether the simulation predicts what a pool does on this machine.
 
 There are three handlers: one computes, one waits, one does both for times that differ. First a
-single client sends requests. That gives the *profile*: what each kind of request takes of its
-worker, and what its client takes. From the profile the simulation predicts the maximum that the
-pool serves. Then it predicts, for given arrival times, how long requests take. The real pool gets
-requests at the same times, and both take the same work items, from one script.
+single client sends requests. That gives the *profile*: the time that each kind of request takes in
+its worker, and the CPU time of its client. From the profile the simulation predicts the maximum
+that the pool serves. Then it predicts, for given arrival times, how long the requests take. The
+real pool gets requests at the same times, and both take the same work items, from one script.
 
 What happens at 95 % of the maximum depends on small things: if requests take 1 % longer, the queue
 is a fifth longer. The cores of a virtual machine change more than that from one second to the next,
 and a request costs less among others than alone, when nothing of it is in the caches. The CPU of
 the profile is therefore corrected by what requests took under full load a moment before: one factor
 for all items, from a round that ends before the next one is predicted. The levels are shares of
-what that round served. Everything is measured in turns of a profile, the maximum and the levels,
-with full load before each; the table has the medians over the turns.
+what that round served. Everything is measured in cycles of a profile, the maximum and the levels,
+with full load before each; the table has the medians over the cycles.
 
 What this shows, and what it does not: the maximum is predicted, from what single requests take. At
-the levels the arrivals are given, and as many requests are answered as arrive; what is predicted
-there is how long they take. How busy the cores are is hardly predicted: a level is a share of what
-was served a moment before, and the CPU of a request was measured with it.
+the levels the arrivals are given, and all requests that arrive are answered; the prediction is how
+long they take. The load of the cores is hardly predicted: a level is a share of what was served a
+moment before, and the CPU of a request was measured with it.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ from prefork.simulation import Closed, Given, Poisson, Scenario, Service, simula
 CORES = len(os.sched_getaffinity(0))
 LEVELS = (0.5, 0.8, 0.95)
 LONGER = 3
-"""How many times longer the compared rounds are than those of full load: at half of the maximum,
-too, the slowest hundredth should be about ten requests."""
+"""The length of the compared rounds, as a multiple of those of full load: even at half of the
+maximum, the slowest hundredth should be about ten requests."""
 
 MAXIMUM = "maximum"
-"""The name of a round with as many requests as the pool serves."""
+"""The name of a round with as many requests as the pool can serve."""
 
 PROFILED = 3
-"""How often each item is measured, at least, for the profile."""
+"""Minimum number of measurements of each item for the profile."""
 
 MOST_SECONDS = 60.0
-"""For a simulated hour."""
+"""Maximum number of seconds for a simulated hour."""
 
 FULL_LOAD = 4
 """Clients for each worker that find the maximum."""
 
 RATE_WITHIN, P99_WITHIN = 5.0, 20.0  # percent
 MOST_CLIENTS = 500
-"""Concurrent requests. Further ones are sent late, and that counts as latency."""
+"""Maximum number of concurrent requests. Further ones are sent late, which adds to latency."""
 
 SCRIPTED = 20_000
 """Work items for rounds whose number of requests is not known beforehand."""
@@ -103,7 +103,7 @@ def cases() -> list[HandlerCase]:
 
 @dataclass(frozen=True)
 class PredictedRound:
-    """A round, and what was predicted of it. Times in seconds."""
+    """A round, and what was predicted for it. Times in seconds."""
 
     real: Round
     rate: float
@@ -117,13 +117,13 @@ def measure(plan: Plan = PLAN) -> Finding:
     for case in cases():
         with bar.part(1 / 3), scripted(case.name, case.workers) as script:
             for seed in range(plan.rounds):
-                turn = PredictionTrial(case, case.items(per_ms), script, plan, seed)
-                for name, one in turn.rounds().items():
+                trial = PredictionTrial(case, case.items(per_ms), script, plan, seed)
+                for name, one in trial.rounds().items():
                     found.setdefault(name, []).append(one)
                 bar.at((seed + 1) / plan.rounds)
     rounds: Rounds = {name: [one.real for one in series] for name, series in found.items()}
     return Finding(
-        question="what the simulation predicts of a pool, from what single requests take, "
+        question="what the simulation predicts for a pool, from what single requests take, "
         "corrected by their CPU under full load.",
         rounds=rounds,
         table=table(found),
@@ -154,7 +154,7 @@ def speed() -> Goal:
 
 
 class PredictionTrial:
-    """One turn of one handler: its profile, the maximum, and all levels."""
+    """One cycle of one handler: its profile, the maximum, and all levels."""
 
     def __init__(
         self, case: HandlerCase, items: list[WorkItem], script: Script, plan: Plan, seed: int
@@ -254,7 +254,7 @@ class PredictionTrial:
 
 def calmest(measure: Callable[[], PredictedRound], quiet: float) -> PredictedRound:
     """Return the first round that other work did not disturb; after some tries, the one that it
-    disturbed least. What was predicted of a round must not matter here."""
+    disturbed least. The prediction for a round must not matter here."""
     tried: list[PredictedRound] = []
     while len(tried) < TRIES:
         tried.append(measure())
@@ -289,7 +289,7 @@ def table(found: dict[str, list[PredictedRound]]) -> Table:
     return listing(
         ("handler, load", *rate, *p50, *p99),
         ((name, *row(series, counts_latencies(name))) for name, series in found.items()),
-        caption="Medians of the turns; errors in percent.",
+        caption="Medians of the cycles; errors in percent.",
     )
 
 
@@ -318,8 +318,8 @@ def counts_latencies(name: str) -> bool:
 
 
 def goals(found: dict[str, list[PredictedRound]], plan: Plan) -> Iterator[Goal]:
-    """Give the goals for the absolute errors: too much in one turn does not make up for too little
-    in another."""
+    """Yield the goals for the absolute errors, so that an overestimate in one cycle does not
+    compensate for an underestimate in another."""
     for name, series in found.items():
         quiet = median(one.real.others for one in series) <= plan.quiet
         figures = [("requests per second", rate_errors(series), RATE_WITHIN)]

@@ -1,7 +1,7 @@
-"""How a pool follows the load: how soon, how often, how far, and whether a client notices.
+"""How a pool follows the load: how soon, how often, how far, and whether clients notice.
 
 All servers log their decisions, and keep a journal of their number of processes. In the first part
-a pool meets all its clients at once, and loses them at once; the handler waits, as for a database.
+all clients of a pool come at once, and leave at once; the handler waits, as for a database.
 In the second part the load is constant for a minute. In the third, the handler computes on two
 cores. In the last, clients come and go fifty times while one stays, under each strategy.
 """
@@ -34,10 +34,10 @@ COMPUTE = 0.05
 CORES = 2
 IDLE_TIMEOUT = 5.0
 START = 1.5
-"""Seconds after its start in which a pool without clients has reached its least size."""
+"""Seconds after its start within which a pool without clients reaches its minimum size."""
 
 LOADED, CONSTANT, SETTLED, COMPUTING = 4.0, 60.0, 15.0, 8.0
-"""Seconds of clients in each part. Of a constant load, the `SETTLED` first seconds do not count."""
+"""Seconds of load in each part. The first `SETTLED` seconds of a constant load are not counted."""
 WAVES, CREST, TROUGH = 50, 0.4, 0.8
 STRATEGIES = "accept", "handoff", "reuseport"
 QUICK = {"sizing": "ondemand", "idle_timeout": 0.25, "min_children": 1}
@@ -49,7 +49,7 @@ MOST_CHANGES = 2
 PLAN = Plan(rounds=3, seconds=0, clients=CLIENTS)
 
 RANDOM_PAUSES = Workload(think=0.4)
-"""A constant load on average, of clients that pause at random."""
+"""A load of clients that pause at random, constant on average."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class SizeJournal:
 
     sizes: list[tuple[float, int]] = field(default_factory=list)
     log: list[tuple[float, str, str]] = field(default_factory=list)
-    """Moments, events and messages."""
+    """The time, event and message of each decision."""
     retired: list[str] = field(default_factory=list)
     """The states of workers when they were chosen to leave."""
 
@@ -80,11 +80,11 @@ class SizeJournal:
         return max(size for _, size in self.sizes)
 
     def decisions(self, since: float, until: float) -> int:
-        """Return how often the wanted size changed."""
+        """Return the number of changes of the wanted size."""
         return sum(event == SCALED and since <= at < until for at, event, _ in self.log)
 
     def seconds_to(self, size: int, since: float) -> float:
-        """Return how long it took from a moment until the pool had this size."""
+        """Return the seconds from a moment until the pool had this size."""
         for at, reached in self.sizes:
             if at >= since and reached == size:
                 return at - since
@@ -92,7 +92,7 @@ class SizeJournal:
 
     @property
     def times_saturated(self) -> int:
-        """How often the master has logged that more workers would not help."""
+        """The number of log messages that more workers would not help."""
         return sum(event == SATURATED for _, event, _ in self.log)
 
 
@@ -100,7 +100,7 @@ class SizeJournal:
 def pool(
     name: str, handler: str, **options: Any
 ) -> Iterator[tuple[RunningServer, Callable[[], SizeJournal]]]:
-    """Run a sizing server, and give it with a function that reads its journal."""
+    """Run a sizing server, and yield it with a function that reads its journal."""
     with tempfile.NamedTemporaryFile() as file:
         options = {"journal": file.name, "workers": WORKERS, **options}
         options["settings"] = json.dumps(options["settings"])
@@ -111,7 +111,7 @@ def pool(
 
 @dataclass(frozen=True)
 class LoadStep:
-    """How a pool met all its clients at once: the seconds until it was large, and small again."""
+    """How a pool followed clients that came and left at once: seconds until it had its size."""
 
     grown: float
     shrunk: float
@@ -135,8 +135,8 @@ def load_step() -> LoadStep:
 
 
 def constant(workload: Workload, clients: int) -> tuple[int, int]:
-    """Return the changes of the wanted size in a minute of constant load, and the size at its
-    end."""
+    """Return the changes of the wanted size in a minute of constant load, and the final
+    size."""
     settings = {"sizing": "load"}
     with pool("constant", "wait", settings=settings, seconds=WAIT) as (server, journal):
         generate(workload, server.port, clients=clients, seconds=SETTLED + CONSTANT)
@@ -154,7 +154,7 @@ def computing() -> SizeJournal:
 
 @dataclass(frozen=True)
 class Waves:
-    """What happened while clients came and went, and one stayed."""
+    """What happened while clients came and went and one stayed."""
 
     requests: int
     failed: int
@@ -193,10 +193,10 @@ class SizingFigures:
 
     steps: list[LoadStep]
     constant: dict[str, tuple[int, int]]
-    """By the load: changes of the wanted size, and the size at the end."""
+    """The changes of the wanted size and the final size, by the load."""
     computing: SizeJournal
     waves: dict[str, Waves]
-    """By the strategy."""
+    """The figures of each strategy."""
 
     @property
     def grown(self) -> float:
@@ -239,7 +239,7 @@ class SizingFigures:
             at_most=MOST_CHANGES,
         )
         yield Goal(
-            f"grows to {{}} workers where they compute on {CORES} cores",
+            f"grows to {{}} workers if they compute on {CORES} cores",
             self.computing.largest,
             at_most=CORES + 1,
             at_least=CORES + 1,
@@ -256,11 +256,15 @@ class SizingFigures:
             min(one.changes for one in waves),
             at_least=2 * WAVES,
         )
-        yield Goal("{} requests failed meanwhile", sum(one.failed for one in waves), at_most=0)
+        yield Goal(
+            "{} requests failed during the waves", sum(one.failed for one in waves), at_most=0
+        )
         disturbed = sum(state != "IDLE" for one in waves for state in one.retired)
         yield Goal("{} busy workers were chosen to leave", disturbed, at_most=0)
         yield Goal(
-            "at most {} processes meanwhile", max(one.largest for one in waves), at_most=WORKERS
+            "at most {} processes during the waves",
+            max(one.largest for one in waves),
+            at_most=WORKERS,
         )
 
     def figures(self) -> dict[str, Any]:
@@ -299,7 +303,7 @@ def measure(plan: Plan = PLAN) -> Finding:
     remarks = []
     if found.others > QUIET:
         remarks.append(
-            f"Other work took {found.others:.2f} cores: with little CPU left, a pool grows slowly "
+            f"Other work used {found.others:.2f} cores: with little CPU left, a pool grows slowly "
             "or not at all. Measure again."
         )
     return Finding(

@@ -33,7 +33,7 @@ def measure(plan: Plan = PLAN) -> Finding:
         table=servers(rounds, accept),
         goals=[
             Goal(
-                "handoff costs {:.2f} times accept",
+                "handoff costs {:.2f} times as much as accept",
                 handoff.median,
                 handoff.margin,
                 at_most=MOST_OF_ACCEPT,

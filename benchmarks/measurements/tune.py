@@ -1,8 +1,8 @@
-"""Whether `prefork tune` recommends a number of workers that serves as much as any other.
+"""Whether `prefork tune` recommends a number of workers that serves as much as any other number.
 
 The same command also measures an exhaustive list of numbers. Among many equally good ones, the best
-of such a sweep is the luckiest. It is therefore measured once more, in turns with the recommended
-number; only these turns are compared.
+of such a sweep is the luckiest. It is therefore measured again, in rounds with the recommended
+number; only these rounds are compared.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ class TuneComparison:
 
     name: str
     took: float
-    """Seconds of the whole command."""
+    """Seconds that the whole command took."""
     recommended: int
     best: int
-    """Of the exhaustive sweep."""
+    """The best number of the exhaustive sweep."""
     share: float
     """The rate of the recommended number, as a share of the best number's."""
     error: float
-    """The standard error of that."""
+    """The standard error of `share`."""
     law: tuple[str, str, str]
     """Sigma, kappa and R² of the fitted curve."""
     others: float
-    """Percent of the machine that other work took meanwhile."""
+    """Percentage of the machine that other work used during the command."""
 
 
 def measure(plan: Plan = PLAN) -> Finding:
-    """Compare for each handler. `plan.seconds` is the `--seconds` of each run of the command."""
+    """Compare the numbers for each handler; `plan.seconds` is the `--seconds` of the command."""
     found = []
     os.environ[LOOPS] = str(loops_for(0.001))
     for name, numbers in HANDLERS.items():
@@ -97,7 +97,7 @@ def measure(plan: Plan = PLAN) -> Finding:
                 )
                 for one in found
             ),
-            "Numbers of workers. Rates: medians of the undisturbed turns; ± is a standard error.",
+            "Numbers of workers. Rates: medians of the undisturbed trials; ± is a standard error.",
         ),
         goals=[
             goal
@@ -122,7 +122,7 @@ def measure(plan: Plan = PLAN) -> Finding:
 
 
 def compare(name: str, numbers: tuple[int, ...], seconds: float) -> TuneComparison:
-    """Let the command recommend a number, sweep all, then measure the best two in turns."""
+    """Let the command recommend a number, sweep all, then compare it with the best one."""
     began = time.monotonic()
     advised = run(name, "--seconds", str(seconds))
     took = time.monotonic() - began
@@ -160,7 +160,7 @@ def rates_of(record: dict[str, Any]) -> dict[int, Estimate]:
 
 
 def law_of(record: dict[str, Any]) -> tuple[str, str, str]:
-    """Return sigma, kappa and R² as text. So little that it costs nothing is written as 0."""
+    """Return sigma, kappa and R² as text. Values too small to matter are written as 0."""
     if (fit := record["law"]) is None:
         return "-", "-", "-"
     sigma, kappa = round(fit["law"]["sigma"], 5), round(fit["law"]["kappa"], 8)

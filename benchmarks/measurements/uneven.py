@@ -1,7 +1,7 @@
 """How long clients wait under each strategy when some send more often than others.
 
-The handler computes for 10 ms. The clients pause after an answer at random: the first never, the
-last for long.
+The handler computes for 10 ms. The clients pause at random after an answer: the first never, the
+last the longest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many clients are served by a handler that waits for 10 ms, as for a database."""
+"""How many clients are served by a handler that waits 10 ms, as for a database."""
 
 from __future__ import annotations
 

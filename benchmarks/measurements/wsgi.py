@@ -1,7 +1,7 @@
-"""One small WSGI application under three servers.
+"""A small WSGI application under three servers.
 
-prefork's takes the HTTP of wsgiref, which is pure Python; gunicorn has its own in Python, and uWSGI
-in C. Each request has a connection of its own.
+prefork uses the HTTP of wsgiref, which is pure Python; gunicorn has its own in Python, and uWSGI
+has its own in C. Each request has a connection of its own.
 """
 
 from __future__ import annotations

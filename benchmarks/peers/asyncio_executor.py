@@ -30,7 +30,8 @@ async def serve(workers: int) -> None:
         await writer.wait_closed()
 
     with ProcessPoolExecutor(workers) as pool:
-        # Forked at the first task, the processes would inherit connections and keep them open.
+        # If the processes were forked at the first task, they would inherit connections and keep
+        # them open.
         await loop.run_in_executor(pool, answer, b"")
         server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=BACKLOG)
         print(server.sockets[0].getsockname()[1], flush=True)

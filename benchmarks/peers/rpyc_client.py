@@ -3,7 +3,7 @@
     python -I rpyc_client.py PORT [--clients N] [--seconds S] [--requests N]
 
 Its clients are threads. It limits the requests per second; the server's cost of a request can be
-measured all the same.
+measured anyway.
 """
 
 from __future__ import annotations

@@ -26,6 +26,6 @@ def command(listener: int, workers: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    # It prints forty lines at its start to standard error.
+    # uWSGI prints forty lines to standard error when it starts.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     become(command)

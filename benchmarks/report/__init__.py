@@ -1,1 +1,1 @@
-"""What a measurement has found: tables, goals, stored results, plots, and the report."""
+"""The outcome of a measurement: tables, goals, stored results, plots, and the report."""

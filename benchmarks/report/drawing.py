@@ -1,4 +1,4 @@
-"""The chart style: the elements of which all plots are made.
+"""The chart style: the elements of all plots.
 
 No other module chooses a colour, a font size or an offset.
 """
@@ -31,7 +31,7 @@ SMALL = 8.5
 GROUP = 0.84
 """The share of its place that a group of vertical bars takes."""
 FEW_TICKS = 50
-"""From this ratio of the largest to the least value on, ticks at powers of ten are enough."""
+"""The ratio of the largest to the smallest value at which ticks at powers of ten are enough."""
 APART = 0.07
 """The distance that the names of two curves need, as a share of the chart's height."""
 BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": "left"}
@@ -46,7 +46,7 @@ class BarRow:
     value: Spread
     is_prefork: bool
     note: str = ""
-    """A text behind the figure, such as a ratio."""
+    """A string behind the figure, such as a ratio."""
 
 
 def sheet(height: float, width: float = WIDE) -> Figure:
@@ -63,7 +63,7 @@ def save(made: Figure, result: MeasurementResult, file: Path) -> None:
 
 
 def titled(axes: Axes, title: str, unit: str) -> None:
-    """Set the title and the unit of the x axis, and remove the frame. To be called first."""
+    """Set the title and the unit of the x axis, and remove the frame. Call it first."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.set_xlabel(unit, fontsize=SMALL, color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
@@ -78,8 +78,8 @@ def unit_at_left(axes: Axes, unit: str) -> None:
 def bars(axes: Axes, rows: Sequence[BarRow], places: int = 0) -> None:
     """Draw horizontal bars on a logarithmic scale, the first row on top, the middle half as a line.
 
-    `places`, if more than the rows, leaves room below them: bars of two charts side by side then
-    have the same height.
+    `places`, if larger than the number of rows, leaves room below them, so that the bars of two
+    charts side by side have the same height.
     """
     for place, row in enumerate(rows):
         value = row.value
@@ -148,7 +148,7 @@ def curve(axes: Axes, points: Mapping[float, Spread], colour: str) -> None:
 
 
 def thin_curve(axes: Axes, points: Mapping[float, float], colour: str) -> None:
-    """Draw a thin curve to compare with."""
+    """Draw a thin curve, for comparison."""
     axes.plot(list(points), list(points.values()), "o--", color=colour, linewidth=1, markersize=4)
 
 
@@ -166,8 +166,8 @@ def name_above(axes: Axes, points: Mapping[float, Spread], colour: str, name: st
 
 
 def name_ends(axes: Axes, place: float, ends: Iterable[tuple[float, str, str]]) -> None:
-    """Write a text behind the last point of each curve, for (height, text, colour), so that no text
-    covers another. To be called when the limits are set."""
+    """Write a label behind the last point of each curve, given as (height, text, colour), so that
+    the labels do not overlap. Call it after the limits are set."""
     low, high = axes.get_ylim()
     free = low
     for value, text, colour in sorted(ends):
@@ -202,7 +202,7 @@ def logarithmic(axes: Axes, values: Sequence[float]) -> None:
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Write the numbers of a logarithmic axis without exponents, and no ticks between them."""
+    """Write the numbers of a logarithmic axis without exponents, and remove its minor ticks."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axis.set_minor_locator(NullLocator())
 

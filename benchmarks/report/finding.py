@@ -1,4 +1,4 @@
-"""What a measurement has found: a table, a verdict on each goal, and all figures behind them."""
+"""The outcome of a measurement: a table, a verdict on each goal, and all figures behind them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MEDIANS = ("cost", "cores", "rate", "p50", "p99", "p999")
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one measurement. Texts may have rich's markup."""
+    """The outcome of one measurement. Strings may contain rich's markup."""
 
     question: str
     rounds: Rounds
     table: Table
     goals: list[Goal]
     remarks: list[str] = field(default_factory=list)
-    """Remarks of the measurement; `all_remarks` adds those that the rounds give rise to."""
+    """Remarks of the measurement; `all_remarks` adds those about the rounds."""
     figures: dict[str, Any] = field(default_factory=dict)
-    """What was measured beside the rounds."""
+    """The figures that were measured in addition to the rounds."""
 
     @property
     def all_met(self) -> bool:
@@ -39,7 +39,7 @@ class Finding:
         return [*self.remarks, *_remarks_on(self.rounds)]
 
     def content(self, name: str) -> dict[str, Any]:
-        """Return everything as it is stored in JSON: the texts, and the figures behind them."""
+        """Return everything as it is stored in JSON: the sentences, and the figures behind them."""
         return {
             "measurement": name,
             "date": datetime.now(UTC).date().isoformat(),
@@ -55,7 +55,7 @@ class Finding:
 
 
 def plain(table: Table) -> dict[str, Any]:
-    """Return a table as texts: column titles, which columns are flush right, rows, and caption."""
+    """Return a table as strings: titles, whether each column is flush right, rows, and caption."""
     columns = [list(map(_plain, column.cells)) for column in table.columns]
     return {
         "columns": [_plain(column.header) for column in table.columns],
@@ -95,14 +95,14 @@ def _short(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _remarks_on(rounds: Rounds) -> list[str]:
-    """Return what a reader has to know before believing the figures."""
+    """Return remarks on conditions that make the figures less reliable."""
     everything = [one for series in rounds.values() for one in series]
     if not everything:
         return []
     remarks = []
     if errors := sum(one.errors for one in everything):
-        remarks.append(f"[red]{errors} requests failed[/red]: the figures mean little.")
+        remarks.append(f"[red]{errors} requests failed[/red]: the figures are unreliable.")
     others = sum(one.others for one in everything) / len(everything)
     if others > QUIET:
-        remarks.append(f"Other work took {others:.2f} cores during the rounds and disturbed them.")
+        remarks.append(f"Other work used {others:.2f} cores during the rounds and disturbed them.")
     return remarks

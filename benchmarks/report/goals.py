@@ -1,4 +1,4 @@
-"""Goals: a figure, what it has to be, and the verdict."""
+"""Goals: a figure, its bounds, and the verdict."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Goal:
     sentence: str
     value: float
     margin: float = 0.0
-    """How far off the figure may be; 0 for a count."""
+    """The uncertainty of the measured figure; 0 for a count."""
     at_most: float | None = None
     at_least: float | None = None
     valid: bool = True
-    """Whether the conditions of the measurement were met. Without them the figure means nothing."""
+    """Whether the conditions of the measurement were met. If false, the figure means nothing."""
 
     @property
     def verdict(self) -> str:
-        """`met` or `missed`; `void` where the figure means nothing."""
+        """`met` or `missed`; `void` if the figure means nothing."""
         if not self.valid:
             return VOID
         return MET if self._is_within_bounds else MISSED
@@ -60,10 +60,10 @@ def cost(
     at_most: float | None = None,
     at_least: float | None = None,
 ) -> list[Goal]:
-    """Return a goal for the CPU time of a request, as a multiple of another server's; no goal when
-    one of the two was not measured."""
+    """Return a goal for the CPU time of a request, as a multiple of another server's; an
+    empty list if one of the two was not measured."""
     if name not in rounds or reference not in rounds:
         return []
     times = ratios(rounds, name, reference, COST.of)
-    sentence = f"{name} costs {{:.2f}} times {reference}"
+    sentence = f"{name} costs {{:.2f}} times as much as {reference}"
     return [Goal(sentence, times.median, times.margin, at_most, at_least)]

@@ -16,7 +16,7 @@ VERDICTS = {MET: "met", MISSED: "**missed**", VOID: "void"}
 
 
 class ReadmeError(RuntimeError):
-    """The table of README.md cannot be written; the message says what is missing."""
+    """The table of README.md cannot be written; the message states what is missing."""
 
 
 def write_report(names: Iterable[str], plots: Iterable[Path]) -> Path:
@@ -31,7 +31,7 @@ def report(results: Results, plots: Sequence[str]) -> str:
     of_one = {plot for plot in plots if plot.removesuffix(".png") in results}
     parts = [
         "# Benchmarks",
-        "Written by `make bench`. Figures are medians of rounds in which the servers take turns.",
+        "Written by `make bench`. Figures are medians of rounds in which the servers alternate.",
         table(("measurement", "goal", "verdict"), (False, False, False), verdicts(results)),
         *(image(plot) for plot in plots if plot not in of_one),
         *(section(result, of_one) for result in results.values()),
@@ -68,7 +68,7 @@ def image(plot: str) -> str:
 
 
 def table(columns: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table. `right` says which columns are flush right."""
+    """Return a table. `right` tells which columns are flush right."""
     rules = ("---:" if flush_right else "---" for flush_right in right)
     lines = [columns, list(rules), *rows]
     return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
@@ -83,27 +83,29 @@ def capitalized(text: str) -> str:
 
 
 def write_readme(names: Iterable[str]) -> Path:
-    """Replace the table of README.md, between its two marks.
+    """Replace the table of README.md, between its two markers.
 
-    Errors: `ReadmeError` without the marks, or without a result to show.
+    Errors: `ReadmeError` if a marker or the stored result of `echo` is missing.
     """
-    README.write_text(between_marks(README.read_text(), readme_part(stored(names))))
+    README.write_text(between_markers(README.read_text(), readme_part(stored(names))))
     return README
 
 
-def between_marks(text: str, part: str) -> str:
-    """Return the text with `part` between its two marks."""
+def between_markers(text: str, part: str) -> str:
+    """Return the text with `part` between its two markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ReadmeError(f"README.md needs a line {BEGIN} and a line {END} around the table.")
+        raise ReadmeError(
+            f"README.md is unchanged: the table must be between a line {BEGIN} and a line {END}."
+        )
     return f"{before}{begin}\n{part}\n{end}{after}"
 
 
 def readme_part(results: Results) -> str:
     """Return what README.md shows: date and machine, the main plot, each server's figures."""
     if (echo := results.get("echo")) is None:
-        raise ReadmeError("README.md is unchanged: the measurement echo has no stored result.")
+        raise ReadmeError("README.md is unchanged: measurement 'echo' has no stored result.")
     found = echo_costs(results)
     cheapest = found[0].cost.median
     rows = [

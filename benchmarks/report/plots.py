@@ -29,7 +29,7 @@ COSTS = {
     "waiting": "Handler that waits 10 ms",
     "rpyc": "rpyc: connect and one call",
 }
-"""The measurements with a chart of the cost of each server, and what a request is in them."""
+"""The measurements with a chart of the cost of each server, and the title of each chart."""
 
 
 def plot_all(names: Iterable[str]) -> list[Path]:
@@ -45,11 +45,11 @@ def plot_all(names: Iterable[str]) -> list[Path]:
 
 
 Drawn = tuple[Figure, MeasurementResult] | None
-"""A sheet and the result that it is signed with; `None` where a result is missing."""
+"""A sheet and the result whose date and machine it shows; `None` if a result is missing."""
 
 
 def main_plot(results: Results) -> Drawn:
-    """What an echo costs every server, and how data in the master changes that."""
+    """Draw what an echo costs every server, and how data in the master changes that."""
     if "echo" not in results or "heap" not in results:
         return None
     sheet = drawing.sheet(1.4 + BAR * max(len(echo_costs(results)), 8))
@@ -60,7 +60,7 @@ def main_plot(results: Results) -> Drawn:
 
 
 def strategies_plot(results: Results) -> Drawn:
-    """Cost and latency of each strategy, beside those of the other servers."""
+    """Draw the cost and latency of each strategy, beside those of the other servers."""
     if "strategies" not in results:
         return None
     found = echo_costs(results)
@@ -80,7 +80,7 @@ def strategies_plot(results: Results) -> Drawn:
 
 
 def costs_plot(results: Results) -> Drawn:
-    """The cost of other requests, with a chart for each kind."""
+    """Draw the cost of other requests, with a chart for each kind."""
     shown = {name: title for name, title in COSTS.items() if name in results}
     if not shown:
         return None
@@ -99,7 +99,7 @@ def costs_plot(results: Results) -> Drawn:
 
 
 def growth_plot(results: Results) -> Drawn:
-    """Cost by the number of workers, and by the number of clients."""
+    """Draw the cost by the number of workers, and by the number of clients."""
     if (growth := results.get("growth")) is None:
         return None
     sheet = drawing.sheet(3.6)
@@ -137,7 +137,7 @@ def by_count(growth: MeasurementResult, unit: str, prefix: str = "") -> dict[flo
 
 
 def heap_plot(results: Results) -> Drawn:
-    """Cost by the memory of the master."""
+    """Draw the cost by the memory of the master."""
     if (heap := results.get("heap")) is None:
         return None
     sheet = drawing.sheet(3.8, drawing.WIDE * 0.6)
@@ -146,7 +146,7 @@ def heap_plot(results: Results) -> Drawn:
 
 
 def memory_plot(results: Results) -> Drawn:
-    """PSS of a pool by its size, by the touched share, and by where the objects are built."""
+    """Draw the PSS of a pool by its size, by the touched share, and by where objects are built."""
     if (memory := results.get("memory")) is None:
         return None
     pss: dict[str, dict[str, dict[str, float]]] = memory.content["pss_mb"]

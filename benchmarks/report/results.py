@@ -1,6 +1,6 @@
 """The stored results, `results/NAME.json`: the source of the report and the plots.
 
-A measurement that runs alone replaces its own file only, so each file has its own date.
+A measurement that runs alone replaces only its own file, so each file has its own date.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Results = dict[str, MeasurementResult]
 
 
 def store(name: str, finding: Finding) -> None:
-    """Write `results/NAME.json`, with a line for each part; it replaces the last result."""
+    """Write `results/NAME.json`, with a line for each part, in place of the previous result."""
     RESULTS.mkdir(exist_ok=True)
     content = finding.content(name)
     lines = ",\n".join(f" {_json(key)}: {_json(content[key])}" for key in content)
@@ -83,10 +83,10 @@ class EchoCost:
 
 
 PREFORK = "prefork"
-"""How the names of prefork's servers begin where there are others."""
+"""The prefix of the names of prefork's servers in a comparison with others."""
 
 ASIDE = ("stdlib path looped", "C with shutdown()")
-"""Servers that only explain another server's figures. They are not for use, and not compared."""
+"""Servers that only explain another server's figures. They are not meant for use or comparison."""
 
 
 def is_prefork(server: str) -> bool:

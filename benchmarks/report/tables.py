@@ -1,4 +1,4 @@
-"""The tables: the one of servers, which all measurements under load share, and any other."""
+"""The tables: one of servers, for all measurements under load, and one of any rows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The servers that are measured, each a program that prints its port."""
+"""The measured servers; each is a program that prints its port."""

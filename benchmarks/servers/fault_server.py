@@ -45,7 +45,7 @@ class Weighed:
     """Touches a part of an object graph for each line from the client: `5 together` or `5 apart`,
     in percent.
 
-    Each answer has two process IDs: that of the worker, and that of the process which built the
+    Each answer has two process IDs: that of the worker, and that of the process that built the
     graph.
     """
 
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--built", choices=("master", "start", "request"), default="request")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    # The measurement kills workers itself, so their deaths need no report.
+    # The measurement kills workers itself, so their deaths need not be logged.
     logging.getLogger("prefork").setLevel(logging.CRITICAL)
     graph = ObjectGraph(options.graph)
     if options.built == "master":

@@ -1,5 +1,5 @@
 """The handlers of the measured servers, as mix-ins: the base class is the standard library's or
-prefork's. Only the standard library is imported here."""
+prefork's. This module imports only the standard library."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Wait:
 
 
 class LargeAnswer:
-    """Answer a short request at length."""
+    """Answer a short request with a large answer."""
 
     request: socket.socket
     answer: bytes

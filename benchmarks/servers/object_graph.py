@@ -18,17 +18,17 @@ def ballast(megabytes: int) -> list[object]:
 
 
 def peak_memory() -> int:
-    """Return the largest resident memory so far, in bytes. Importing psutil for the present one
-    would add to the memory that is measured."""
+    """Return the largest resident memory so far, in bytes. Importing psutil to get the current
+    size would add to the memory that is measured."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class ObjectGraph:
     """Records that are built on demand.
 
-    To touch a record is to read it. That alone writes reference counts, so the kernel copies the
-    page for the process. Records that are used together may lie together; touching records that
-    lie apart costs a page for each.
+    Touching a record means reading it. That alone writes reference counts, so the kernel copies the
+    page for the process. Records that are used together may be on the same pages; touching records
+    that are apart costs a page for each.
     """
 
     def __init__(self, megabytes: int) -> None:

@@ -1,11 +1,11 @@
-"""A pool whose requests are known beforehand, and whose workers record what each has taken.
+"""A pool whose requests are known beforehand, and whose workers record the time that each takes.
 
     python -I scripted_server.py ITEMS RECORDS [--workers N]
 
 The program prints its port. Each request takes the next `WorkItem` of the file ITEMS. Reading
 advances an offset that all workers share (open(2) on open file descriptions), so no item is taken
-twice. What the request has taken is appended to the file RECORDS, one `WorkRecord` for each item,
-in the order in which the requests end.
+twice. The time that the request took is appended to the file RECORDS, one `WorkRecord` for each
+item, in the order in which the requests end.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class WorkItem(NamedTuple):
 
 
 class WorkRecord(NamedTuple):
-    """What one request has taken, in seconds."""
+    """The time that one request took, in seconds."""
 
     cpu: float
-    """CPU time of its worker, from the end of the request before."""
+    """CPU time of its worker, from the end of the previous request."""
     wait: float
-    """Time in its handler without a core."""
+    """Time in its handler during which it did not use a core."""
 
 
 class ScriptedHandler(BaseRequestHandler):

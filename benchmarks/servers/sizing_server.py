@@ -3,9 +3,9 @@
     python -I sizing_server.py HANDLER --journal FILE [--workers N] [--settings JSON] [...]
 
 The program prints its port. Each line of the journal is a JSON object: `at`, in seconds of the
-monotonic clock, and one of `size`, the number of processes from then on; `event`, what the
-master has logged, with its message as `log`; `retired`, the state of a worker that was chosen to
-leave.
+monotonic clock, and one of `size`, the number of processes from then on; `event`, the
+event that the master logged, with its message as `log`; `retired`, the state of a worker that was
+chosen to leave.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from prefork.policies.sizing.steps import Shrinking
 
 
 class JournalWriter(logging.Handler):
-    """Writes the journal in the master. Workers inherit it, and write nothing."""
+    """The journal, which the master writes. Workers inherit it, but write nothing."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(logging.INFO)

@@ -27,12 +27,12 @@ from benchmarks.servers.handlers import HANDLERS, HandlerSpec
 from benchmarks.servers.object_graph import ballast
 
 BACKLOG = 1024
-"""For every server. With the documented 5, clients would wait for the kernel to retransmit."""
+"""The backlog of every server; with the documented 5, clients would wait for retransmissions."""
 
 
 @dataclass(frozen=True)
 class ServerTask:
-    """What to serve, with how many workers."""
+    """What to serve, and the number of workers."""
 
     spec: HandlerSpec
     attributes: dict[str, Any]
@@ -74,13 +74,13 @@ def threaded_server(task: ServerTask) -> None:
 
 
 def standard_server(task: ServerTask, prefix: str) -> None:
-    """Serve with the standard library: a process or a thread for each request, or neither."""
+    """Serve with the standard library: with a process or a thread for each request, or neither."""
     serve(task.server(socketserver, prefix))
 
 
 def looped_server(task: ServerTask) -> None:
     """Loop over the standard library's path of one request in forked processes, and do nothing
-    else: no messages, limits or scoreboard. The difference to this is what a pool adds."""
+    else: no messages, limits or scoreboard. The difference from this is what a pool adds."""
     with task.server(socketserver, "") as server:
         one_request: Callable[[], None] = vars(socketserver.BaseServer)[
             "_handle_request_noblock"

@@ -1,4 +1,4 @@
-"""The master's log records have an event and its fields, so that programs parse no sentences."""
+"""The master's log records have an event and its fields: programs need not parse sentences."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Pool:
         return record
 
     def retire(self) -> list[int]:
-        """Retire the workers that the rollout names now; return their slots."""
+        """Retire the workers that the rollout selects; return their slots."""
         retired = self.rollout.tick(WANTED)
         for record in retired:
             self.table.note(record, WorkerEvent.RETIRED)

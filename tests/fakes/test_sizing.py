@@ -58,7 +58,7 @@ def port(pool: FakePool) -> None:
 
 
 def clients_connect(pool: FakePool, clients: contextlib.ExitStack, count: int) -> None:
-    """Let `count` clients connect and wait in the backlog."""
+    """Connect `count` clients, which wait in the backlog."""
     for _ in range(count):
         clients.enter_context(socket.create_connection(pool.server.listener.getsockname()))
 
@@ -300,7 +300,7 @@ def test_where_requests_cannot_be_handed_over_the_policy_has_nothing_to_decide(
 ) -> None:
     begin(pool, 4, sizing="load", strategy="handoff")
     pool.tick(seconds=5)
-    pool.master.dispatch(object(), ("127.0.0.1", 1))  # a TLS connection, say
+    pool.master.dispatch(object(), ("127.0.0.1", 1))  # for example a TLS connection
     pool.tick(seconds=5)
     assert pool.states().count("retiring") == 1
     for pid in list(pool.server.workers):
@@ -320,7 +320,7 @@ def test_a_min_children_above_max_children_is_refused_when_the_loop_begins(pool:
 def test_reuseport_listeners_that_are_opened_in_a_later_run_are_passed_to_workers(
     pool: FakePool,
 ) -> None:
-    """They used to count as passed on since the former run, and their clients were not served."""
+    """They used to be taken as passed on in the earlier run, and their clients were not served."""
     begin(pool, 3, strategy="reuseport", sizing="spare")
     (pid,) = pool.server.workers
     assert orders(pool, pid) == [Kind.ADD_LISTENER] * 2

@@ -52,7 +52,8 @@ def compare(found: Iterable[str], left: Mapping[str, str]) -> str:
     """Return what breaks a rule and is not in `left`, and what is in `left` but breaks none.
 
     Each entry of `left` has the reason why it is still there. The list may only become shorter, so
-    an entry that is out of date fails the test as well. The text is empty when there is neither.
+    an entry that is out of date fails the test as well. The returned string is empty when there is
+    neither.
     """
     found = set(found)
     new = [f"new: {one}" for one in sorted(found - left.keys())]

@@ -29,7 +29,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken_links(page: Path) -> Iterator[str]:
-    """Yield the links of a page that lead nowhere; links to other sites are not tried."""
+    """Yield the broken links of a page; links to other sites are not checked."""
     for target in LINK.findall(FENCED.sub("", page.read_text())):
         if "://" in target:
             continue

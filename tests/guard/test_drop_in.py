@@ -1,4 +1,4 @@
-"""`import socketserver` finds our module at the root of a checkout, elsewhere the library's."""
+"""`import socketserver` finds our module at the root of a checkout, the library's elsewhere."""
 
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def test_the_front_door_offers_every_name_of_the_api(elsewhere: Path) -> None:
 
 
 def test_none_of_our_modules_loads_the_standard_librarys(elsewhere: Path) -> None:
-    """Otherwise http.server and others would get that one, at the root and after `install()`.
+    """Otherwise http.server and others would get that module, at the root and after `install()`.
 
     The command line is excluded: it may import both modules.
     """

@@ -1,4 +1,4 @@
-"""No retired word is used: `docs/glossary.md` lists them with their replacements."""
+"""Retired words are not used; `docs/glossary.md` lists them with their replacements."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ FOLDERS = {"prefork", "socketserver", "workers", "benchmarks", "tests", "tools"}
 """The folders in which names are checked."""
 
 USER_FACING = {"prefork", "socketserver", "workers"}
-"""The folders in which texts are checked: users read them."""
+"""The folders in which string literals are checked too, because users read them."""
 
 ROW = re.compile(
     r'^\| [`"](?P<word>[^`"]+)[`"] \| (?P<kind>part|name|setting|phrase) \| (?P<better>.+) \|$'
@@ -36,7 +36,7 @@ class Retired:
     """The words of the table, by kind."""
 
     parts: dict[tuple[str, ...], str]
-    """By a sequence of words in a name, in lower case: the replacement."""
+    """The replacement of each sequence of words in a name, in lower case."""
     names: dict[str, str]
     settings: dict[str, str]
     phrases: dict[str, str]
@@ -74,7 +74,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def names_in(tree: ast.AST) -> Iterator[str]:
-    """Yield the names that a module defines, and not those that it only uses."""
+    """Yield the names that a module defines, but not those that it only uses."""
     for node in ast.walk(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
@@ -92,13 +92,13 @@ def settings_in(tree: ast.AST) -> Iterator[str]:
             for field in node.body:
                 if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                     yield field.target.id
-    for text in texts_in(tree):
+    for text in strings_in(tree):
         if match := FLAG.fullmatch(text):
             yield (match[1] or match[2]).lower().replace("-", "_")
 
 
-def texts_in(tree: ast.AST) -> Iterator[str]:
-    """Yield the texts of a module, except for docstrings, which are not shown to users."""
+def strings_in(tree: ast.AST) -> Iterator[str]:
+    """Yield the string literals of a module except docstrings, which are not shown to users."""
     unseen = {
         id(node.value)
         for node in ast.walk(tree)
@@ -116,7 +116,7 @@ def texts_in(tree: ast.AST) -> Iterator[str]:
 def uses(retired: Retired, path: Path, source: str) -> set[str]:
     """Return the retired words that a module uses, as `PATH: WORD`.
 
-    Flags in tests do not count: a test may try one to see that it is refused.
+    Flags in tests are not checked: a test may use a retired one to see that it is refused.
     """
     tree = ast.parse(source)
     names = {*path.with_suffix("").parts, *names_in(tree)}
@@ -124,7 +124,7 @@ def uses(retired: Retired, path: Path, source: str) -> set[str]:
     if path.parts[0] != "tests":
         words |= set(settings_in(tree)) & retired.settings.keys()
     if path.parts[0] in USER_FACING:
-        words |= {word for text in texts_in(tree) for word in retired.in_text(text)}
+        words |= {word for text in strings_in(tree) for word in retired.in_text(text)}
     return {f"{path}: {word}" for word in words}
 
 

@@ -1,4 +1,4 @@
-"""The modules that the documented API loads: a program without a pool should not pay for one."""
+"""The modules that the documented API loads: a program without a pool should not pay for a pool."""
 
 from pathlib import Path
 

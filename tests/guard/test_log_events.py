@@ -15,7 +15,7 @@ PAGE = (
 )
 
 RESERVED = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
-"""Attributes of every log record, which `extra` must not replace (`logging` raises KeyError)."""
+"""The attributes of every record, which `extra` must not replace (`logging` raises KeyError)."""
 
 
 def trees() -> Iterator[ast.AST]:

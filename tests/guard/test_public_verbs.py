@@ -1,4 +1,4 @@
-"""The command and the benchmarks use the pool only by its public names, like any program."""
+"""The command and the benchmarks use the pool only by its public names, as any program does."""
 
 import ast
 import re

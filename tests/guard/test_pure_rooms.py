@@ -40,7 +40,7 @@ ALLOWED = {
     "prefork.workers.protocol.scoreboard.Reading": "a tuple",
     "prefork.workers.protocol.scoreboard.State": "an enum",
 }
-"""What a pure room may import besides other pure rooms, and why."""
+"""The modules that a pure room may import besides other pure rooms, with the reason."""
 
 ALLOWED_NAMES = {
     "random": {"Random", "randint"},
@@ -55,7 +55,7 @@ LEFT: dict[str, str] = {}
 
 
 def impure(path: Path, name: str) -> Iterator[str]:
-    """Yield what a module imports or calls although a pure one may not, as `PATH: WHAT`."""
+    """Yield what a module imports or calls that a pure one must not, as `PATH: WHAT`."""
     tree = ast.parse((ROOT / path).read_text() if not path.is_absolute() else path.read_text())
     statements = rooms.imports_of(tree, path)
     imported = [statement.name for statement in statements if statement.is_executed]
@@ -75,7 +75,7 @@ def impure(path: Path, name: str) -> Iterator[str]:
 def allowed(imported: str) -> bool:
     """Return whether a pure room may import this name.
 
-    Of a module in `ALLOWED_NAMES`, only the names listed there are allowed. `import random` is
+    Only the listed names of a module in `ALLOWED_NAMES` are allowed. `import random` is
     allowed; the names that the module then uses are checked.
     """
     package, _, attribute = imported.partition(".")
@@ -93,7 +93,7 @@ def test_pure_rooms_make_no_system_call_and_read_no_clock() -> None:
 
 
 def test_every_allowed_name_is_used() -> None:
-    """An exception for a name that no pure room imports has no reason."""
+    """An exception for a name that no pure room imports is not needed."""
     modules = [each for each in rooms.House().modules.values() if each.room in PURE]
     imported = {each.name for module in modules for each in module.imports}
     unused = [name for name in ALLOWED if not any(rooms.is_within(one, name) for one in imported)]

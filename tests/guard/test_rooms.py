@@ -23,7 +23,7 @@ def house() -> rooms.House:
 
 
 def make_tree(root: Path, **files: str) -> rooms.House:
-    """Write a checkout of a few modules; `prefork__cli__serve` is `prefork/cli/serve.py`."""
+    """Write a checkout with a few modules; `prefork__cli__serve` is `prefork/cli/serve.py`."""
     for name, text in files.items():
         path = root / (name.replace("__", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ class Told:
             self._receive(deadline, f"{fact!r}")
 
     def next(self, seconds: float = EXCHANGE) -> bytes:
-        """Wait for the next announcement, remove it and return the whole line: shows an order."""
+        """Wait for the next announcement, remove it and return its line, to check an order."""
         deadline = Deadline(seconds)
         while not self._lines:
             self._receive(deadline, "an announcement")
@@ -84,15 +84,15 @@ class Told:
 class Gate:
     """A gate at which a handler waits until the test lets it pass.
 
-    It is closed at first. "The worker is busy" is then a fact that the test has established, and
-    not a moment that it hopes to hit.
+    It is closed at first. "The worker is busy" is then a fact that the test has established, not
+    a moment that it hopes to hit.
     """
 
     def __init__(self) -> None:
         self._counter = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def wait(self, seconds: float = HANG) -> None:
-        """Block until let through; raise `DeadlinePassed` if the test does not do that in time."""
+        """Block until the gate opens; raise `DeadlinePassed` if that takes too long."""
         deadline = Deadline(seconds)
         while True:
             try:

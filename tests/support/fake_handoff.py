@@ -28,7 +28,7 @@ class PackedRequestServer(FakeServer):
 
 
 class Worker:
-    """A record in the worker table; the test says what the worker does."""
+    """A record in the worker table; the test determines what the worker does."""
 
     def __init__(self, handoff: HandoffDispatcher, pool: WorkerTable, pid: int) -> None:
         self._handoff = handoff

@@ -170,7 +170,7 @@ class FakeServer:
 
 
 class FakePool:
-    """A master on a fake system; the test acts for all of its workers."""
+    """A master on a fake system; the test acts on behalf of all its workers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int = 8) -> None:
         self.system = FakeSystem()

@@ -20,7 +20,7 @@ from tests.support.clients import connect, datagram_socket, receive_all
 from tests.support.pools import LOOPBACK
 
 Respond = Callable[[bytes], bytes]
-"""What a handler does: it makes the bytes of the answer from those of the request."""
+"""What a handler does: compute the bytes of the answer from those of the request."""
 
 
 def kind_of(server: Any) -> str:

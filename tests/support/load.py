@@ -13,7 +13,7 @@ CLIENTS = 8
 
 
 class ClientLoad:
-    """Clients that send requests in a loop and note each answer that is incomplete."""
+    """Clients that send requests in a loop and record each incomplete answer."""
 
     def __init__(self, address: Any) -> None:
         self.broken: list[bytes] = []
@@ -25,7 +25,7 @@ class ClientLoad:
     def wait_for_answers(self, count: int) -> None:
         """Wait until *count* more requests have been served."""
         for _ in range(count):
-            assert self._answers.acquire(timeout=stretched(HANG)), "no client is served any more"
+            assert self._answers.acquire(timeout=stretched(HANG)), "clients are no longer served"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

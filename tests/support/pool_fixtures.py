@@ -67,7 +67,7 @@ def held(told: Told, gate: Gate) -> Handler:
 def errors(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """A function that returns the errors that were logged since its last call.
 
-    The test expects what it takes in this way; errors that it does not take fail it.
+    The test expects the errors that it takes; any other logged error fails it.
     """
     taken = 0
 

@@ -1,4 +1,4 @@
-"""Helpers that the tests with real workers share."""
+"""Helpers for the tests with real workers."""
 
 import contextlib
 import os
@@ -114,7 +114,7 @@ def wait_until_gone(pids: set[int], seconds: float = ENDING) -> None:
 
 
 def refuses(address: Any) -> bool:
-    """Whether no process listens at this address any more."""
+    """Whether no process listens at this address."""
     try:
         connect(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
@@ -176,9 +176,9 @@ def answers_if_stopped(
 
 
 def wait_for_turns(turns: threading.Semaphore, count: int) -> None:
-    """Wait for *count* turns of the loop; `turns.release` is the server's `service_actions`."""
+    """Wait for *count* passes of the loop; `turns.release` is the server's `service_actions`."""
     for _ in range(count):
-        assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop has stopped turning"
+        assert turns.acquire(timeout=stretched(EXCHANGE)), "the loop has stopped"
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ class Program:
         return eventually(pids, HANG, what=f"{count} workers")
 
     def fork_servers(self) -> set[int]:
-        """Those of its children that fork workers, by pid."""
+        """The pids of those of its children that fork workers."""
         return fork_servers_among(children_of(self.pid))
 
     def signal_group(self, number: int) -> None:
@@ -98,7 +98,7 @@ class Program:
         os.killpg(self.pid, number)
 
     def ends(self, seconds: float = ENDING) -> int:
-        """Wait for its end; return the exit code."""
+        """Wait until it exits; return the exit code."""
         return self.process.wait(stretched(seconds))
 
     def remaining_output(self, seconds: float = EXCHANGE) -> str:
@@ -128,7 +128,7 @@ class Program:
 
 
 def fork_servers_among(pids: set[int]) -> set[int]:
-    """Those that fork workers instead of serving, by their process titles."""
+    """The processes that fork workers instead of serving, by their process titles."""
     return {
         pid for pid in pids if command_of(pid).startswith(("prefork: fork server", "prefork: mold"))
     }

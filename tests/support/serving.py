@@ -11,7 +11,7 @@ POLL_INTERVAL = 0.01
 
 
 class ServingThread(threading.Thread):
-    """Runs ``serve_forever`` and keeps what it raised."""
+    """Runs ``serve_forever`` and keeps the exception that it raised."""
 
     def __init__(self, server: Any, poll_interval: float | None) -> None:
         super().__init__(name="serve_forever", daemon=True)

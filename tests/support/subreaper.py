@@ -6,7 +6,7 @@ _SET, _GET = 36, 37
 
 
 def takes_in_orphans() -> bool:
-    """Whether this process is a subreaper now."""
+    """Whether this process is a subreaper."""
     flag = ctypes.c_int()
     assert ctypes.CDLL(None).prctl(_GET, ctypes.byref(flag), 0, 0, 0) == 0
     return bool(flag.value)

@@ -1,1 +1,1 @@
-"""No process and no socket but where a descriptor itself is tested; the clock is an argument."""
+"""No processes, and sockets only in tests of descriptors themselves; the clock is an argument."""

@@ -12,7 +12,7 @@ from benchmarks.report.markdown import (
     BEGIN,
     END,
     ReadmeError,
-    between_marks,
+    between_markers,
     readme_part,
     report,
     table,
@@ -122,15 +122,15 @@ def test_the_readme_shows_all_servers_sorted_by_cost_with_those_of_prefork_in_bo
     ]
 
 
-def test_only_the_text_between_the_marks_is_replaced() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert between_marks(text, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert between_markers(text, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END} {BEGIN}"])
-def test_a_readme_without_both_marks_is_an_error(text: str) -> None:
-    with pytest.raises(ReadmeError, match=r"around the table"):
-        between_marks(text, "new")
+def test_a_readme_without_both_markers_is_an_error(text: str) -> None:
+    with pytest.raises(ReadmeError, match=r"README.md is unchanged"):
+        between_markers(text, "new")
 
 
 def test_the_bar_fills_part_by_part() -> None:

@@ -1,4 +1,4 @@
-"""Stored results: what is written is read back, and texts and plots are made from it."""
+"""Stored results: what is written is read back, and the report and the plots are made from it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from benchmarks.harness.paths import RESULTS
 from benchmarks.harness.rounds import Round, Spread
 from benchmarks.report import results
 from benchmarks.report.finding import Finding
-from benchmarks.report.markdown import README, between_marks, readme_part, report
+from benchmarks.report.markdown import README, between_markers, readme_part, report
 from benchmarks.report.plots import PLOTS
 from benchmarks.report.results import store, stored
 
@@ -45,7 +45,7 @@ def test_the_report_and_the_readme_show_the_stored_results() -> None:
     found = stored(ALL)
     assert (RESULTS / "report.md").read_text() == report(found, list(PLOTS))
     readme = README.read_text()
-    assert readme == between_marks(readme, readme_part(found))
+    assert readme == between_markers(readme, readme_part(found))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,4 +1,4 @@
-"""Rounds in which servers take turns."""
+"""Rounds in which servers alternate."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from benchmarks.harness.rounds import Plan, Spread, alternate
 
 
 def test_a_measurement_without_any_server_says_so() -> None:
-    with pytest.raises(ServerFailed, match=r"^None of its servers is installed\.$"):
+    with pytest.raises(ServerFailed, match=r"^None of the servers .* is installed\.$"):
         alternate([], Plan(rounds=1, seconds=1, clients=1))
 
 

@@ -1,4 +1,4 @@
-"""When a prediction of the simulation counts as correct."""
+"""When a prediction of the simulation is considered correct."""
 
 from __future__ import annotations
 

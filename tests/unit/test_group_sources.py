@@ -1,4 +1,4 @@
-"""A group without processes: the order of its listeners, and the packing of its requests."""
+"""A group, tested without processes: the order of its listeners, the packing of its requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.groups import BASES, Client, member
 
 
 class Queue:
-    """A listener whose requests are bytes, made of a socket pair."""
+    """A listener whose requests are bytes, made from a socket pair."""
 
     def __init__(self, name: bytes) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The dispatcher of `handoff`: which worker is handed a request, and which no longer is."""
+"""The dispatcher of `handoff`: which workers are handed requests, and which no longer are."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_request_in_transit_is_known_before_the_scoreboard_shows_it(
     assert not pool.handoff.has_request_in_transit(worker.record)
 
 
-def test_with_lifo_the_worker_that_was_done_last_is_next() -> None:
+def test_with_lifo_the_worker_that_finished_last_is_next() -> None:
     pool = HandoffPool(order="lifo")
     first, second = pool.add_worker(), pool.add_worker()
     for name in (b"a", b"b", b"c"):
@@ -57,7 +57,7 @@ def test_with_lifo_the_worker_that_was_done_last_is_next() -> None:
     pool.close()
 
 
-def test_with_lifo_and_threads_the_worker_that_was_done_last_is_next() -> None:
+def test_with_lifo_and_threads_the_worker_that_finished_last_is_next() -> None:
     pool = HandoffPool(bound=3, order="lifo")
     first, second = pool.add_worker(), pool.add_worker()
     assert pool.place(b"a", b"b", b"c", b"d")
@@ -160,7 +160,7 @@ def test_a_worker_whose_channel_is_full_is_skipped_until_it_reads(pool: HandoffP
 def test_after_a_request_that_cannot_be_sent_every_idle_worker_is_still_used(
     pool: HandoffPool,
 ) -> None:
-    """As with ETOOMANYREFS (too many descriptors in transit); here the descriptor is invalid."""
+    """Like ETOOMANYREFS (too many descriptors in transit); here the descriptor is invalid."""
     first, second = pool.add_worker(), pool.add_worker()
     assert not pool.handoff.place((b"bad", -1), None)
     assert pool.wants_more()

@@ -76,7 +76,7 @@ def test_a_wait_ends_with_a_request_or_an_order(at_work: AtWork) -> None:
         source.next_order()
 
 
-def test_an_order_is_found_behind_requests_which_are_kept(at_work: AtWork) -> None:
+def test_an_order_is_found_behind_requests_that_are_kept(at_work: AtWork) -> None:
     """A worker that is retired first serves what it was handed: no other process can."""
     source = at_work.source
     at_work.send(A, B, RETIRE)

@@ -22,7 +22,7 @@ def worker(pid: int, **figures: Any) -> WorkerReading:
 def pool(
     now: float, workers: Sequence[WorkerReading], idle: float = 0.0, **figures: Any
 ) -> PoolReading:
-    """A pool on two cores that were idle for a share of the time before `now`."""
+    """A pool on two cores that were idle for a given share of the time before `now`."""
     core = CoreTimes(int(100 * now * idle), int(100 * now))
     rest = {
         "depth": Depth(0, 1024, 0),
@@ -58,7 +58,7 @@ def readings(
 
 
 COMPUTING: dict[str, Any] = {"count": 8, "served": 250, "busy": 10.0, "cpu": 2.5, "delayed": 7.4}
-"""Figures of 8 workers on 2 cores, each with a quarter of one: a request takes 10 ms of CPU."""
+"""The figures of 8 workers on 2 cores, a quarter of a core each: a request takes 10 ms of CPU."""
 
 
 def test_what_happened_between_two_readings_follows_from_the_counters() -> None:

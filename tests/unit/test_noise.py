@@ -1,4 +1,4 @@
-"""What counts as a difference between two figures, and which candidate is preferred."""
+"""What is considered a difference between two figures, and which candidate is preferred."""
 
 import math
 import random
@@ -62,7 +62,7 @@ def test_a_difference_is_clear_beyond_the_floor_and_the_errors(
         ([an_estimate(100, 1), an_estimate(104, 9)], math.inf, 0),  # the best may be chance
     ],
 )
-def test_of_candidates_as_good_as_the_best_the_cheapest_is_preferred(
+def test_the_cheapest_candidate_as_good_as_the_best_is_preferred(
     rates: list[Estimate], most_lost: float, taken: int
 ) -> None:
     places = range(len(rates))

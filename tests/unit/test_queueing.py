@@ -31,7 +31,7 @@ def test_erlangs_formula_holds_for_many_servers() -> None:
 
 
 def mean_of(queue: Queue) -> float:
-    """The mean of an exponential tail: the quantile beyond which 1 / e of it lies."""
+    """The mean of an exponential tail: the quantile beyond which 1 / e of the distribution is."""
     return queue.waits * queue.wait(1 - queue.waits / math.e)
 
 

@@ -1,4 +1,4 @@
-"""Readings of memory, processors and cgroups, from files written as the kernel writes them."""
+"""Readings of memory, processors and cgroups, from files in the kernel's format."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from prefork.state.snapshot import CoreTimes, CpuTimes, QuotaTimes, cpu_left
 
 MB = 2**20
 GB = 2**30
-NONE_OF_V1 = 9223372036854771712
+NO_V1_LIMIT = 9223372036854771712
 Files = dict[str, str | int]
 
 
@@ -69,13 +69,13 @@ def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_the_tightest_quota_from_the_process_upwards_counts(
+def test_the_tightest_quota_at_or_above_the_process_applies(
     tmp_path: Path, files: Files, quota: float | None
 ) -> None:
     assert cgroup_quota(*cgroups(tmp_path, "0::/a/b\n", files)) == quota
 
 
-def test_a_quota_of_version_1_counts_as_well(tmp_path: Path) -> None:
+def test_a_quota_of_cgroups_version_1_applies(tmp_path: Path) -> None:
     files: Files = {
         "cpu/a/cpu.cfs_quota_us": 250000,
         "cpu/a/cpu.cfs_period_us": 100000,
@@ -104,7 +104,7 @@ V1: Files = {
     "memory/a/memory.usage_in_bytes": 790 * MB,
     "memory/a/memory.stat": f"inactive_file {5 * MB}\nactive_file {5 * MB}\n"
     f"total_inactive_file {20 * MB}\ntotal_active_file {40 * MB}",
-    "memory/memory.limit_in_bytes": NONE_OF_V1,
+    "memory/memory.limit_in_bytes": NO_V1_LIMIT,
     "memory/memory.usage_in_bytes": 5000 * MB,
 }
 
@@ -121,7 +121,7 @@ V1: Files = {
         ("", {}, None, None),
     ],
 )
-def test_the_tightest_memory_limit_counts_and_the_page_cache_is_free(
+def test_the_tightest_memory_limit_applies_and_the_page_cache_is_considered_free(
     tmp_path: Path,
     membership: str,
     files: Files,
@@ -170,7 +170,7 @@ def times(
             times(0, [0, 0, 0, 0], [0, 0, 0, 0], QuotaTimes(2.0, 5.0)),
             times(10, [900, 900, 900, 900], [1000, 1000, 1000, 1000], QuotaTimes(2.0, 20.0)),
             0.25,
-            id="a quota of two cores of which one and a half are used",
+            id="a quota of two cores; one and a half are used",
         ),
         pytest.param(
             times(0, [0, 0], [0, 0], QuotaTimes(1.5, 0.0)),
@@ -182,7 +182,7 @@ def times(
             times(0, [0, 0], [0, 0], QuotaTimes(1.0, 0.0, 10, 7)),
             times(0.25, [15, 15], [25, 25], QuotaTimes(1.0, 0.2, 12, 9)),
             0.0,
-            id="a quota that is used up in every period, of which two have begun",
+            id="a quota that is used up in both periods that have begun",
         ),
         pytest.param(
             times(0, [0, 0], [0, 0], QuotaTimes(1.0, 0.0, 10, 7)),
@@ -233,14 +233,14 @@ STAT = "cpu  9 9 9 9 9 9 9 9 0 0\n{lines}intr 12345 0 0\nctxt 1\n"
             {"cpu/a": QuotaTimes(0.5, 4.0)},
         ),
         (
-            "1:cpu:/a\n2:cpuacct:/b\n",  # other processes use CPU there that is not counted
+            "1:cpu:/a\n2:cpuacct:/b\n",  # the usage of that cgroup includes other processes
             {"cpu/a/cpu.cfs_quota_us": 50000, "cpu/a/cpu.cfs_period_us": 100000},
             {},
         ),
         ("0::/a\n", {"a/cpu.max": "max 100000", "a/cpu.stat": "usage_usec 1"}, {}),
     ],
 )
-def test_steal_counts_as_used_and_iowait_as_idle_on_the_cores_of_the_process(
+def test_steal_is_used_time_and_iowait_is_idle_time_on_the_cores_of_the_process(
     tmp_path: Path, membership: str, files: Files, quotas: dict[str, QuotaTimes]
 ) -> None:
     place = cgroups(tmp_path, membership, files)

@@ -128,7 +128,7 @@ def test_room_in_memory(memory: int | None, of_a_worker: int | None, room: int |
 
 
 def as_if(best: dict[int, float], rate: float = 100.0) -> tuple[list[int], object]:
-    """A model with a given p99 from each number of workers upwards."""
+    """A model with a given p99 for each minimum number of workers."""
     tried: list[int] = []
 
     def predict(workers: int) -> Prediction:

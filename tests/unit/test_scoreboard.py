@@ -116,7 +116,7 @@ def test_messages_keep_their_boundaries_and_their_order(pair: tuple[Channel, Cha
         worker.receive()
 
 
-def test_of_a_long_traceback_the_end_arrives(pair: tuple[Channel, Channel]) -> None:
+def test_the_end_of_a_long_traceback_arrives(pair: tuple[Channel, Channel]) -> None:
     master, worker = pair
     worker.send(Message.failed("x" * MAX_BODY + "the last line"))
     message = master.receive()

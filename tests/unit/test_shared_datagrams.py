@@ -42,7 +42,7 @@ class AtWork:
             self.server.client.send(datagram)
 
     def tries_at_once(self) -> bool:
-        """Return whether it would try to receive without asking first."""
+        """Return whether the source would try to receive without asking first."""
         return self.source.wait(0)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ def test_a_worker_first_asks_and_then_tries_at_once(at_work: AtWork) -> None:
     assert at_work.tries_at_once()
 
 
-def test_after_a_vain_try_a_worker_asks_several_times_before_it_tries_again(
+def test_after_a_try_that_finds_nothing_a_worker_asks_several_times_before_it_tries_again(
     at_work: AtWork,
 ) -> None:
     at_work.source.wait(0)

@@ -17,7 +17,7 @@ def blocked() -> set[Any]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
-def test_signals_are_delivered_after_the_block_and_not_in_it() -> None:
+def test_signals_are_delivered_after_the_block_and_not_during_it() -> None:
     seen: list[set[Any]] = []
 
     def interrupt_in_the_block() -> None:
@@ -44,7 +44,7 @@ def test_the_end_of_an_inner_block_unblocks_nothing() -> None:
 def test_a_signal_just_before_the_block_does_not_leave_signals_blocked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The call that blocks signals runs pending Python handlers when they are already blocked.
+    """The call that blocks signals runs pending Python handlers after they have been blocked.
 
     A program that was interrupted then used to keep all signals blocked, and exited with 130.
     """

@@ -31,7 +31,7 @@ def served(
 
 
 def changes(outcome: Outcome, since: float, until: float) -> int:
-    """How often the wanted number changed between two times."""
+    """The number of changes of the wanted size between two times."""
     wanted = [(d.at, d.wanted) for d in outcome.decisions]
     pairs = pairwise(wanted)
     return sum(since <= at < until and now != before for (_, before), (at, now) in pairs)
@@ -70,7 +70,7 @@ def test_the_pool_follows_a_step_to_eight_clients_at_once_and_back_after_the_idl
         (Poisson(20), COMPUTING, 20),
     ],
 )
-def test_under_constant_load_the_size_changes_twice_a_minute_at_most(
+def test_under_constant_load_the_size_changes_at_most_twice_a_minute(
     arrivals: Any, services: Any, most: int, seed: int
 ) -> None:
     outcome = served("load", arrivals, services, seconds=80, most=most, seed=seed)

@@ -10,7 +10,7 @@
  *   large       connect, send 1 byte, receive SIZE bytes until the end of the stream
  *   http        connect, GET /, receive an answer 200 until the end of the stream
  *
- *   --clients N    concurrent clients, each with one request at once       (16)
+ *   --clients N    concurrent clients, with one request each       (16)
  *   --requests N   begin at most N requests, all clients together          (no limit)
  *   --seconds S    begin no request after S seconds                        (1)
  *   --size N       bytes, see KIND                                         (32)
@@ -18,11 +18,11 @@
  *   --think MS     the mean pause of a client after an answer, at random up to twice as long  (0)
  *   --uneven       the mean pause grows from client to client: the first has none, the last has
  *                  2 MS
- *   --every MS     a pace: one request is due every MS, answered or not. A free client takes the
+ *   --every MS     a pace: one request is due every MS, answered or not. An idle client takes the
  *                  next request; the latency counts from when it was due.
- *   --times FILE   a pace of given times: seconds from the beginning, one a line, in order
+ *   --times FILE   a pace of given times: seconds from the beginning, one per line, in order
  *   --timeout MS   datagram: the time after which it is sent again         (200)
- *   --resends N    datagram: how often it is sent again before the request has failed  (5)
+ *   --resends N    datagram: how many times it is sent again before the request fails  (5)
  *
  * A request that was begun is finished and counted, since the server has spent CPU on it, unless
  * that takes longer than GRACE seconds. The rate counts only requests that were answered in time.

@@ -1,4 +1,4 @@
-/* What the files of the load generator share; load.c explains the program. */
+/* Declarations shared by the files of the load generator; load.c explains the program. */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -16,7 +16,7 @@ struct client {
     bool sent;    /* whether the request was sent */
     long got;     /* bytes of the answer */
     long answers; /* on this connection */
-    int tries;    /* how often the request was sent again */
+    int tries;    /* the number of times that the request was sent again */
     uint32_t ticket; /* the number of the request, by which its answer is known */
     double began; /* when the request began, in seconds; with a pace, when it was due */
     double wake;  /* when its timer ends; 0: no timer */

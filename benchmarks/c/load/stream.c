@@ -72,7 +72,7 @@ static enum outcome begin(struct client *client, const char *text, long size, lo
     return offer(client, text, size, EPOLL_CTL_ADD);
 }
 
-/* An answer that is what was sent; it ends with the stream, or when all is there. */
+/* An answer that equals what was sent; it ends with the stream, or when it is complete. */
 static enum outcome read_echo(struct client *client, bool to_the_end) {
     char data[MOST_ECHOED + 1];
     while (to_the_end || client->got < options.size) {
@@ -108,7 +108,7 @@ static enum outcome step_line(struct client *client) {
 
 static enum outcome begin_large(struct client *client) { return begin(client, "?", 1, 1); }
 
-/* Only the length counts: with MSG_TRUNC the kernel drops what came, and nothing is copied. */
+/* Only the length matters: with MSG_TRUNC the kernel drops the data, and nothing is copied. */
 static enum outcome step_large(struct client *client) {
     if (!client->sent) return offer(client, "?", 1, EPOLL_CTL_MOD);
     for (;;) {

@@ -1,4 +1,4 @@
-/* A prefork server in C: the least cost, which the benchmarks compare with.
+/* A prefork server in C: the lower bound of the cost, with which the benchmarks compare.
  *
  *   prefork KIND WORKERS [SIZE]
  *
