@@ -110,9 +110,9 @@ def run(
     names
         The measurements to run; by default those with a budget in the quarter of an hour.
     rounds
-        Rounds for each server; by default the number of each measurement.
+        Trials of each server; by default the number of each measurement.
     seconds
-        Length of a round; by default that of each measurement.
+        Length of a trial; by default that of each measurement.
     """
     began = time.monotonic()
     wanted = [Measurement.named(name) for name in names or BUDGET]

@@ -1,9 +1,9 @@
-"""Rounds of several servers in alternation, and the figures computed from them.
+"""Trials of several servers in alternation, and the figures computed from them.
 
 Other work on the machine disturbs every figure, and differently from minute to minute. The servers
-therefore alternate in short rounds, forwards and back (A B, B A, A B ...). A cycle has one round of
-each server, and a ratio is taken within one cycle, between rounds that are seconds apart. The
-median of the ratios tolerates a disturbed round; the middle half shows how far the median can be
+therefore alternate in short trials, forwards and back (A B, B A, A B ...). A round has one trial of
+each server, and a ratio is taken within one round, between trials that are seconds apart. The
+median of the ratios tolerates a disturbed trial; the middle half shows how far the median can be
 trusted.
 """
 
@@ -22,28 +22,28 @@ from benchmarks.harness.progress import bar
 from prefork.loadtest.machine import busy_seconds
 
 TRIES = 2
-"""Maximum number of cycles, as a multiple of the planned number, to find enough quiet ones."""
+"""Maximum number of rounds, as a multiple of the planned number, to find enough quiet ones."""
 QUIET = 0.1
 """Cores that other work may use before a report mentions it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The number of rounds of each server, and what happens in a round."""
+    """The number of rounds, and what happens in each trial."""
 
     rounds: int
     seconds: float
     clients: int
     workload: Workload = ECHO
     warm_up: int = 200
-    """Number of requests before the first round. They are not counted."""
+    """Number of requests before the first trial of each server. They are not counted."""
     quiet: float = math.inf
-    """Cores that other work may use in a cycle, for figures that need all cores of the machine. A
-    cycle with more is repeated, up to `TRIES * rounds` cycles in all; the quietest are kept."""
+    """Cores that other work may use in a round, for figures that need all cores of the machine. A
+    round with more is repeated, up to `TRIES * rounds` rounds in all; the quietest are kept."""
 
 
 @dataclass(frozen=True)
-class Round:
+class Trial:
     """The figures of one server under load. Times in seconds, latencies in microseconds."""
 
     requests: int
@@ -52,7 +52,7 @@ class Round:
     """The number of datagrams that were sent again."""
     seconds: float
     rate: float
-    """Requests per second, not including those that were answered after the end of the round."""
+    """Requests per second, not including those that were answered after the end of the trial."""
     cpu: float
     """CPU time of the server: the master and all its descendants."""
     load: float
@@ -107,15 +107,15 @@ class Spread:
         return Spread(self.median * factor, self.low * factor, self.high * factor, self.count)
 
 
-Rounds = dict[str, list[Round]]
-"""The rounds of each competitor, by its name. Rounds with the same index belong to one cycle."""
+Rounds = dict[str, list[Trial]]
+"""The trials of each competitor, by its name. Trials with the same index belong to one round."""
 
 Part = tuple[str, RunningServer, Plan]
-"""The name of a series of rounds, the server, and the load on it."""
+"""The name of a series of trials, the server, and the load on it."""
 
 
 def alternate(competitors: Sequence[Competitor], plan: Plan) -> Rounds:
-    """Measure all competitors in alternation; each is idle between its rounds.
+    """Measure all competitors in alternation; each is idle between its trials.
 
     Errors: `ServerFailed`, also if there is no competitor.
     """
@@ -123,49 +123,49 @@ def alternate(competitors: Sequence[Competitor], plan: Plan) -> Rounds:
         raise ServerFailed("None of the servers of this measurement is installed.")
     with ExitStack() as stack:
         servers = [stack.enter_context(RunningServer(competitor)) for competitor in competitors]
-        return _in_cycles([(server.name, server, plan) for server in servers], plan)
+        return _in_rounds([(server.name, server, plan) for server in servers], plan)
 
 
 def under_each(competitor: Competitor, plans: Mapping[str, Plan]) -> Rounds:
     """Measure one competitor under several loads in alternation; `plans` names the loads."""
     first = next(iter(plans.values()))
     with RunningServer(competitor) as server:
-        return _in_cycles([(name, server, plan) for name, plan in plans.items()], first)
+        return _in_rounds([(name, server, plan) for name, plan in plans.items()], first)
 
 
-def _in_cycles(parts: Sequence[Part], plan: Plan) -> Rounds:
-    """Make the planned number of rounds of each part."""
+def _in_rounds(parts: Sequence[Part], plan: Plan) -> Rounds:
+    """Make the planned number of trials of each part."""
     for _, server, own_plan in parts:
         _put_under_load(server, own_plan, requests=own_plan.warm_up)
-    cycles: list[list[Round]] = []
+    rounds: list[list[Trial]] = []
     quiet = 0
-    while quiet < plan.rounds and len(cycles) < plan.rounds * TRIES:
-        cycles.append(_cycle(parts, forwards=len(cycles) % 2 == 0))
-        quiet += _disturbance(cycles[-1]) <= plan.quiet
+    while quiet < plan.rounds and len(rounds) < plan.rounds * TRIES:
+        rounds.append(_round(parts, forwards=len(rounds) % 2 == 0))
+        quiet += _disturbance(rounds[-1]) <= plan.quiet
         bar.at(quiet / plan.rounds)
-    kept = sorted(cycles, key=_disturbance)[: plan.rounds]
+    kept = sorted(rounds, key=_disturbance)[: plan.rounds]
     series = zip(*kept, strict=True)
     return {name: list(rounds) for (name, _, _), rounds in zip(parts, series, strict=True)}
 
 
-def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Round], float]) -> Spread:
-    """Return the ratio of one competitor's figure to another's, cycle by cycle."""
+def ratios(rounds: Rounds, name: str, reference: str, of: Callable[[Trial], float]) -> Spread:
+    """Return the ratio of one competitor's figure to another's, round by round."""
     pairs = zip(rounds[name], rounds[reference], strict=True)
     return Spread.of(of(one) / of(other) for one, other in pairs)
 
 
-def _cycle(parts: Sequence[Part], forwards: bool) -> list[Round]:
-    """Make a round of each part, forwards or back; return the rounds in the order of the parts."""
+def _round(parts: Sequence[Part], forwards: bool) -> list[Trial]:
+    """Make a trial of each part, forwards or back; return the trials in the order of the parts."""
     if forwards:
-        return [one_round(server, plan) for _, server, plan in parts]
-    return [one_round(server, plan) for _, server, plan in reversed(parts)][::-1]
+        return [one_trial(server, plan) for _, server, plan in parts]
+    return [one_trial(server, plan) for _, server, plan in reversed(parts)][::-1]
 
 
-def _disturbance(cycle: Iterable[Round]) -> float:
-    return max(one.others for one in cycle)
+def _disturbance(trials: Iterable[Trial]) -> float:
+    return max(one.others for one in trials)
 
 
-def one_round(server: RunningServer, plan: Plan) -> Round:
+def one_trial(server: RunningServer, plan: Plan) -> Trial:
     """Put a server under the load of a plan, and measure what it uses."""
     settle()
     began, cpu, machine = time.monotonic(), server.cpu_seconds(), busy_seconds()
@@ -174,7 +174,7 @@ def one_round(server: RunningServer, plan: Plan) -> Round:
     cpu = server.cpu_seconds() - cpu
     machine, elapsed = busy_seconds() - machine, time.monotonic() - began
     p50, p99, p999 = map(corrected(report, plan.workload).quantile, (0.5, 0.99, 0.999))
-    return Round(
+    return Trial(
         requests=report.requests,
         errors=report.errors,
         resent=report.resent,

@@ -3,7 +3,7 @@
 Twice the throughput is out of reach while the load generator runs on the same two cores: four
 hundred connections per second take a few hundredths of a core, and a handler of 1 ms serves five
 times as many. The cores of a virtual machine also change their speed by a third and more from one
-moment to the next, hence many short rounds. The column `cores` does not depend on that: it shows
+moment to the next, hence many short trials. The column `cores` does not depend on that: it shows
 whether the cores were kept busy.
 """
 
@@ -34,7 +34,7 @@ def measure(plan: Plan = PLAN) -> Finding:
     gains = {each: ratios(rounds, name(each, 2), name(each, 1), RATE.of) for each in MILLISECONDS}
     gain, two = gains[OF_GOAL], rounds[name(OF_GOAL, 2)]
     load = Spread.of(each.load for each in two).median
-    remarks = [f"The load generator used {load:.3f} cores during the rounds of {name(OF_GOAL, 2)}."]
+    remarks = [f"The load generator used {load:.3f} cores during the trials of {name(OF_GOAL, 2)}."]
     enough_cores = len(os.sched_getaffinity(0)) >= 2
     if not enough_cores:
         remarks.append("This machine has one core: a second worker adds nothing.")

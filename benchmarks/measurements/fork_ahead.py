@@ -35,8 +35,8 @@ CLIENTS: dict[str, Callable[[int], Iterable[Reply]]] = {
 
 
 @dataclass(frozen=True)
-class ForkAheadRound:
-    """One round of one server with one kind of client."""
+class ForkAheadTrial:
+    """One trial of one server with one kind of client."""
 
     p50: float
     """Milliseconds."""
@@ -106,13 +106,13 @@ def measure(plan: Plan = PLAN) -> Finding:
     )
 
 
-def times(series: dict[tuple[str, str], list[ForkAheadRound]], client: str) -> Spread:
+def times(series: dict[tuple[str, str], list[ForkAheadTrial]], client: str) -> Spread:
     """Return the ratio of the p50 without `fork_ahead` to the p50 with it, round by round."""
     pairs = zip(series[client, FORKING], series[client, AHEAD], strict=True)
     return Spread.of(forking.p50 / ahead.p50 for forking, ahead in pairs)
 
 
-def rounds_of_both(count: int) -> dict[tuple[str, str], list[ForkAheadRound]]:
+def rounds_of_both(count: int) -> dict[tuple[str, str], list[ForkAheadTrial]]:
     """Measure both servers in alternation, with each kind of client."""
     with ExitStack() as stack:
         ahead, forking = (
@@ -122,22 +122,22 @@ def rounds_of_both(count: int) -> dict[tuple[str, str], list[ForkAheadRound]]:
             for kind, name in (("ahead", AHEAD), ("forking", FORKING))
         )
         wait_for_workers(ahead, FORK_AHEAD)
-        series: dict[tuple[str, str], list[ForkAheadRound]] = {
+        series: dict[tuple[str, str], list[ForkAheadTrial]] = {
             (client, server.name): [] for client in CLIENTS for server in (ahead, forking)
         }
         for number in range(count):
             for server in (ahead, forking) if number % 2 == 0 else (forking, ahead):
                 for client, requests in CLIENTS.items():
-                    series[client, server.name].append(one_round(server, requests))
+                    series[client, server.name].append(one_trial(server, requests))
             bar.at((number + 1) / count)
     return series
 
 
-def one_round(server: RunningServer, requests: Callable[[int], Iterable[Reply]]) -> ForkAheadRound:
+def one_trial(server: RunningServer, requests: Callable[[int], Iterable[Reply]]) -> ForkAheadTrial:
     with using(server) as usage:
         replies = list(requests(server.port))
     latencies = Latencies.of(reply.seconds for reply in replies)
-    return ForkAheadRound(
+    return ForkAheadTrial(
         latencies.quantile(0.5) / 1e3,
         latencies.quantile(0.99) / 1e3,
         usage.cpu / len(replies) * 1e3,

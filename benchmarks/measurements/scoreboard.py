@@ -1,6 +1,6 @@
 """The share of an echo that the scoreboard takes.
 
-A server with a scoreboard differs from a server without it by less than two rounds of the same
+A server with a scoreboard differs from a server without it by less than two trials of the same
 server differ.
 The calls that a worker makes for each request are therefore timed alone, many in a row, and
 compared with the CPU time of a whole request. In a row they find their code and data in the nearest

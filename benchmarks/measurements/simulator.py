@@ -10,9 +10,9 @@ What happens at 95 % of the maximum depends on small things: if requests take 1 
 is a fifth longer. The cores of a virtual machine change more than that from one second to the next,
 and a request costs less among others than alone, when nothing of it is in the caches. The CPU of
 the profile is therefore corrected by what requests took under full load a moment before: one factor
-for all items, from a round that ends before the next one is predicted. The levels are shares of
-what that round served. Everything is measured in cycles of a profile, the maximum and the levels,
-with full load before each; the table has the medians over the cycles.
+for all items, from a trial that ends before the next one is predicted. The levels are shares of
+what that trial served. Everything is measured in rounds of a profile, the maximum and the levels,
+with full load before each; the table has the medians over the rounds.
 
 What this shows, and what it does not: the maximum is predicted, from what single requests take. At
 the levels the arrivals are given, and all requests that arrive are answered; the prediction is how
@@ -36,7 +36,7 @@ from rich.table import Table
 from benchmarks.harness.calibration import loops_for
 from benchmarks.harness.load_generator import Workload
 from benchmarks.harness.progress import bar
-from benchmarks.harness.rounds import TRIES, Plan, Round, Rounds, Spread, one_round
+from benchmarks.harness.rounds import TRIES, Plan, Rounds, Spread, Trial, one_trial
 from benchmarks.harness.script import Script, scripted
 from benchmarks.report.finding import Finding
 from benchmarks.report.goals import Goal
@@ -47,11 +47,11 @@ from prefork.simulation import Closed, Given, Poisson, Scenario, Service, simula
 CORES = len(os.sched_getaffinity(0))
 LEVELS = (0.5, 0.8, 0.95)
 LONGER = 3
-"""The length of the compared rounds, as a multiple of those of full load: even at half of the
+"""The length of the compared trials, as a multiple of those of full load: even at half of the
 maximum, the slowest hundredth should be about ten requests."""
 
 MAXIMUM = "maximum"
-"""The name of a round with as many requests as the pool can serve."""
+"""The name of a trial with as many requests as the pool can serve."""
 
 PROFILED = 3
 """Minimum number of measurements of each item for the profile."""
@@ -67,7 +67,7 @@ MOST_CLIENTS = 500
 """Maximum number of concurrent requests. Further ones are sent late, which adds to latency."""
 
 SCRIPTED = 20_000
-"""Work items for rounds whose number of requests is not known beforehand."""
+"""Work items for trials whose number of requests is not known beforehand."""
 
 PLAN = Plan(rounds=3, seconds=2.5, clients=MOST_CLIENTS, quiet=0.05)
 
@@ -102,10 +102,10 @@ def cases() -> list[HandlerCase]:
 
 
 @dataclass(frozen=True)
-class PredictedRound:
-    """A round, and what was predicted for it. Times in seconds."""
+class PredictedTrial:
+    """A trial, and what was predicted for it. Times in seconds."""
 
-    real: Round
+    real: Trial
     rate: float
     p50: float
     p99: float
@@ -113,12 +113,12 @@ class PredictedRound:
 
 def measure(plan: Plan = PLAN) -> Finding:
     per_ms = loops_for(1e-3)
-    found: dict[str, list[PredictedRound]] = {}
+    found: dict[str, list[PredictedTrial]] = {}
     for case in cases():
         with bar.part(1 / 3), scripted(case.name, case.workers) as script:
             for seed in range(plan.rounds):
-                trial = PredictionTrial(case, case.items(per_ms), script, plan, seed)
-                for name, one in trial.rounds().items():
+                one_round = PredictionRound(case, case.items(per_ms), script, plan, seed)
+                for name, one in one_round.trials().items():
                     found.setdefault(name, []).append(one)
                 bar.at((seed + 1) / plan.rounds)
     rounds: Rounds = {name: [one.real for one in series] for name, series in found.items()}
@@ -153,8 +153,8 @@ def speed() -> Goal:
     )
 
 
-class PredictionTrial:
-    """One cycle of one handler: its profile, the maximum, and all levels."""
+class PredictionRound:
+    """One round of one handler: its profile, the maximum, and all levels."""
 
     def __init__(
         self, case: HandlerCase, items: list[WorkItem], script: Script, plan: Plan, seed: int
@@ -166,8 +166,8 @@ class PredictionTrial:
         self._random = Random(seed)
         self._services, self._client_cpu = self._profile()
 
-    def rounds(self) -> dict[str, PredictedRound]:
-        """Return the rounds by their names."""
+    def trials(self) -> dict[str, PredictedTrial]:
+        """Return the trials by their names."""
         quiet = self._plan.quiet
         maximum = calmest(self._maximum, quiet)
         levels = [calmest(partial(self._level, each), quiet) for each in LEVELS]
@@ -185,7 +185,7 @@ class PredictionTrial:
             rarest_first = sorted(self._items, key=lambda item: len(seen[item]))
             items = list(islice(cycle(rarest_first), SCRIPTED))
             self._script.write(items)
-            real = one_round(self._script.server, replace(self._plan, clients=1))
+            real = one_trial(self._script.server, replace(self._plan, clients=1))
             for item, record in zip(items, self._script.records(), strict=False):
                 seen[item].append(record)
         services = {
@@ -197,13 +197,13 @@ class PredictionTrial:
         }
         return services, real.load * real.seconds / real.requests
 
-    def _full_load(self, seconds: float) -> Round:
-        """Make a round with more clients than workers, which never pause."""
+    def _full_load(self, seconds: float) -> Trial:
+        """Make a trial with more clients than workers, which never pause."""
         self._write(SCRIPTED)
         plan = replace(self._plan, clients=FULL_LOAD * self._case.workers, seconds=seconds)
-        return one_round(self._script.server, plan)
+        return one_trial(self._script.server, plan)
 
-    def _maximum(self) -> PredictedRound:
+    def _maximum(self) -> PredictedTrial:
         self._calibrate()
         seconds = LONGER * self._plan.seconds
         real = self._full_load(seconds)
@@ -221,22 +221,22 @@ class PredictionTrial:
         }
         return rate
 
-    def _level(self, level: float) -> PredictedRound:
-        """Make a round with random arrivals, at a share of the maximum."""
+    def _level(self, level: float) -> PredictedTrial:
+        """Make a trial with random arrivals, at a share of the maximum."""
         rate = level * self._calibrate()
         seconds = LONGER * self._plan.seconds
         times = list(until(Poisson(rate).times(self._random), seconds))
         self._write(len(times))
         workload = Workload(times=self._script.write_times(times))
         plan = replace(self._plan, workload=workload, seconds=seconds)
-        real = one_round(self._script.server, plan)
+        real = one_trial(self._script.server, plan)
         return self._predicted(real, Given(times), seconds)
 
     def _write(self, count: int) -> None:
         self._written = self._random.choices(self._items, k=count)
         self._script.write(self._written)
 
-    def _predicted(self, real: Round, arrivals: Closed | Given, seconds: float) -> PredictedRound:
+    def _predicted(self, real: Trial, arrivals: Closed | Given, seconds: float) -> PredictedTrial:
         next_service = map(self._services.__getitem__, self._written).__next__
         predicted = simulate(
             Scenario(
@@ -249,13 +249,13 @@ class PredictionTrial:
             )
         )
         p50, p99 = (predicted.latencies.quantile(share) for share in (0.5, 0.99))
-        return PredictedRound(real, predicted.throughput, p50, p99)
+        return PredictedTrial(real, predicted.throughput, p50, p99)
 
 
-def calmest(measure: Callable[[], PredictedRound], quiet: float) -> PredictedRound:
-    """Return the first round that other work did not disturb; after some tries, the one that it
-    disturbed least. The prediction for a round must not matter here."""
-    tried: list[PredictedRound] = []
+def calmest(measure: Callable[[], PredictedTrial], quiet: float) -> PredictedTrial:
+    """Return the first trial that other work did not disturb; after some tries, the one that it
+    disturbed least. The prediction for a trial must not matter here."""
+    tried: list[PredictedTrial] = []
     while len(tried) < TRIES:
         tried.append(measure())
         if tried[-1].real.others <= quiet:
@@ -275,25 +275,25 @@ def errors(pairs: Iterable[tuple[float, float]]) -> list[float]:
     return [100 * (predicted / measured - 1) for predicted, measured in pairs]
 
 
-def rate_errors(series: list[PredictedRound]) -> list[float]:
+def rate_errors(series: list[PredictedTrial]) -> list[float]:
     return errors((one.rate, one.real.rate) for one in series)
 
 
-def p99_errors(series: list[PredictedRound]) -> list[float]:
+def p99_errors(series: list[PredictedTrial]) -> list[float]:
     return errors((one.p99 * 1e6, one.real.p99) for one in series)
 
 
-def table(found: dict[str, list[PredictedRound]]) -> Table:
+def table(found: dict[str, list[PredictedTrial]]) -> Table:
     rate, p50 = ("req/s", "predicted", "error"), ("p50 ms", "predicted")
     p99 = ("p99 ms", "predicted", "error")
     return listing(
         ("handler, load", *rate, *p50, *p99),
         ((name, *row(series, counts_latencies(name))) for name, series in found.items()),
-        caption="Medians of the cycles; errors in percent.",
+        caption="Medians of the rounds; errors in percent.",
     )
 
 
-def row(series: list[PredictedRound], latencies: bool) -> Iterator[str]:
+def row(series: list[PredictedTrial], latencies: bool) -> Iterator[str]:
     yield f"{median(one.real.rate for one in series):.1f}"
     yield f"{median(one.rate for one in series):.1f}"
     yield f"{median(rate_errors(series)):+.1f}"
@@ -312,13 +312,13 @@ def median(values: Iterable[float]) -> float:
 
 
 def counts_latencies(name: str) -> bool:
-    """Whether the latencies of a round are compared. At the maximum they follow from the number of
+    """Whether the latencies of a trial are compared. At the maximum they follow from the number of
     clients."""
     return not name.endswith(MAXIMUM)
 
 
-def goals(found: dict[str, list[PredictedRound]], plan: Plan) -> Iterator[Goal]:
-    """Yield the goals for the absolute errors, so that an overestimate in one cycle does not
+def goals(found: dict[str, list[PredictedTrial]], plan: Plan) -> Iterator[Goal]:
+    """Yield the goals for the absolute errors, so that an overestimate in one round does not
     compensate for an underestimate in another."""
     for name, series in found.items():
         quiet = median(one.real.others for one in series) <= plan.quiet

@@ -1,8 +1,8 @@
 """Whether `prefork tune` recommends a number of workers that serves as much as any other number.
 
 The same command also measures an exhaustive list of numbers. Among many equally good ones, the best
-of such a sweep is the luckiest. It is therefore measured again, in rounds with the recommended
-number; only these rounds are compared.
+of such a sweep is the luckiest. It is therefore measured again, in alternation with the recommended
+number; only these trials are compared.
 """
 
 from __future__ import annotations

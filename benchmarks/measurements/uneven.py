@@ -18,7 +18,7 @@ from benchmarks.report.tables import LATENCIES, PLAIN_RATE, servers
 WORKERS = 2
 HANDLER_SECONDS = 0.010
 MOST_TIMES = 1.1
-"""The p99 of a round is about its third longest wait: two equal servers differ by a tenth."""
+"""The p99 of a trial is about its third longest wait: two equal servers differ by a tenth."""
 PLAN = Plan(
     rounds=5,
     seconds=1.5,

@@ -9,12 +9,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.harness.rounds import QUIET, Round, Rounds, Spread
+from benchmarks.harness.rounds import QUIET, Rounds, Spread, Trial
 from benchmarks.report.goals import Goal
 from prefork.loadtest.machine import Machine
 
 MEDIANS = ("cost", "cores", "rate", "p50", "p99", "p999")
-"""The figures of a round whose medians are stored."""
+"""The figures of a trial whose medians are stored."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Finding:
     table: Table
     goals: list[Goal]
     remarks: list[str] = field(default_factory=list)
-    """Remarks of the measurement; `all_remarks` adds those about the rounds."""
+    """Remarks of the measurement; `all_remarks` adds those about the trials."""
     figures: dict[str, Any] = field(default_factory=dict)
-    """The figures that were measured in addition to the rounds."""
+    """The figures that were measured in addition to the trials."""
 
     @property
     def all_met(self) -> bool:
@@ -65,19 +65,19 @@ def plain(table: Table) -> dict[str, Any]:
     }
 
 
-def medians(series: list[Round]) -> dict[str, tuple[float, float, float]]:
+def medians(series: list[Trial]) -> dict[str, tuple[float, float, float]]:
     """Return the median of each figure, and the bounds of its middle half."""
     spreads = {name: Spread.of(getattr(one, name) for one in series) for name in MEDIANS}
     return {name: _short((s.median, s.low, s.high)) for name, s in spreads.items()}
 
 
 def compact(rounds: Rounds) -> dict[str, Any]:
-    """Return every round as a row of figures, so that others can be computed from them later."""
+    """Return every trial as a row of figures, so that others can be computed from them later."""
     if not rounds:
         return {}
     first = next(iter(rounds.values()))[0]
     return {
-        "fields of a round": [each.name for each in fields(first)],
+        "fields of a trial": [each.name for each in fields(first)],
         **{
             f"rounds of {name}": [_short(astuple(one)) for one in series]
             for name, series in rounds.items()

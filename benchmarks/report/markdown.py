@@ -31,7 +31,7 @@ def report(results: Results, plots: Sequence[str]) -> str:
     of_one = {plot for plot in plots if plot.removesuffix(".png") in results}
     parts = [
         "# Benchmarks",
-        "Written by `make bench`. Figures are medians of rounds in which the servers alternate.",
+        "Written by `make bench`. Figures are medians of trials in which the servers alternate.",
         table(("measurement", "goal", "verdict"), (False, False, False), verdicts(results)),
         *(image(plot) for plot in plots if plot not in of_one),
         *(section(result, of_one) for result in results.values()),

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from benchmarks.harness.rounds import Round, Rounds, Spread, ratios
+from benchmarks.harness.rounds import Rounds, Spread, Trial, ratios
 
 CAPTION = "Medians; ± is half the width of the middle half."
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a round, shown as the median of all rounds; with `spread`, also how far the
-    rounds differ."""
+    """A figure of a trial, shown as the median of all trials; with `spread`, also how far the
+    trials differ."""
 
     title: str
-    of: Callable[[Round], float]
+    of: Callable[[Trial], float]
     form: str
     spread: bool = False
 
-    def cell(self, series: list[Round]) -> str:
+    def cell(self, series: list[Trial]) -> str:
         return show(Spread.of(map(self.of, series)), self.form, self.spread)
 
 
@@ -66,5 +66,5 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str 
 
 
 def show(spread: Spread, form: str, with_spread: bool) -> str:
-    """Format the median with `form`; with `with_spread`, also how far the rounds differ."""
+    """Format the median with `form`; with `with_spread`, also how far the trials differ."""
     return f"{spread.median:{form}}" + (f" ±{spread.relative:.0%}" if with_spread else "")

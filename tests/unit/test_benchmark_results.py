@@ -10,7 +10,7 @@ pytest.importorskip("matplotlib", reason="the benchmarks' libraries are not inst
 
 from benchmarks.__main__ import ALL, Measurement, UnknownMeasurement
 from benchmarks.harness.paths import RESULTS
-from benchmarks.harness.rounds import Round, Spread
+from benchmarks.harness.rounds import Spread, Trial
 from benchmarks.report import results
 from benchmarks.report.finding import Finding
 from benchmarks.report.markdown import README, between_markers, readme_part, report
@@ -18,8 +18,8 @@ from benchmarks.report.plots import PLOTS
 from benchmarks.report.results import store, stored
 
 
-def one_round(cpu: float) -> Round:
-    return Round(
+def one_trial(cpu: float) -> Trial:
+    return Trial(
         requests=100, errors=0, resent=0, seconds=1.0, rate=100.0, cpu=cpu, load=0.1, others=0.0,
         p50=10_000.0, p99=50_000.0, p999=60_000.0,
     )  # fmt: skip
@@ -29,7 +29,7 @@ def test_a_stored_finding_is_read_back_with_its_medians(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    rounds = {"prefork": [one_round(cpu) for cpu in (0.1, 0.2, 0.3)]}
+    rounds = {"prefork": [one_trial(cpu) for cpu in (0.1, 0.2, 0.3)]}
     store("echo", Finding("a question.", rounds, Table("server"), []))
     found = stored(["lines", "echo"])
     assert list(found) == ["echo"]

@@ -1,4 +1,4 @@
-"""Rounds in which servers alternate."""
+"""Rounds: trials of servers in alternation."""
 
 import pytest
 
