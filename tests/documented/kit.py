@@ -89,7 +89,7 @@ def traced_handler(base: type, say: Say, **raising: BaseException) -> Any:
 
 
 def mixed(api: Any, mixin: str, kind: str) -> Any:
-    """The server class *kind* under a mix-in: `Threading`, `Forking`, or none."""
+    """The server class *kind* with a mix-in: `Threading`, `Forking`, or none."""
     bases = [getattr(api, f"{mixin}MixIn")] if mixin else []
     return type("Server", (*bases, getattr(api, kind)), {})
 
@@ -119,7 +119,7 @@ def ignore(*_: Any) -> None:
 
 
 def echo(request: socket.socket, client_address: Any, server: Any) -> None:
-    """A request handler that sends back the first thing it receives."""
+    """A request handler that sends back the first data that it receives."""
     request.sendall(request.recv(65536))
 
 

@@ -1,4 +1,4 @@
-"""The end of a request, and the end of a server."""
+"""How a request ends, and how a server is closed."""
 
 import errno
 import os

@@ -142,7 +142,7 @@ def test_the_loop_serves_datagrams(
 
 
 def test_activating_does_not_listen(api: Any) -> None:
-    """To listen would be an OSError."""
+    """Calling `listen()` would raise OSError."""
     with api.UDPServer(LOOPBACK, ignore) as server:
         server.server_activate()
         assert server.server_address == server.socket.getsockname()

@@ -162,7 +162,7 @@ def test_the_parent_closes_the_request(api: Any, gate: Gate) -> None:
 def test_a_running_child_does_not_keep_the_listener_open(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """With the standard library's module, the child's copy of the listener keeps accepting."""
+    """In the standard library, the child's copy of the listener still accepts connections."""
     server = api.ForkingTCPServer(LOOPBACK, held)
     server.block_on_close = False
     address = server.server_address

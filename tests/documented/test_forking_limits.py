@@ -136,7 +136,7 @@ def test_the_limit_applies_to_handle_request_too(
 def test_handle_request_leaves_no_zombies(
     api: Any, improved: bool, told: Told, gate: Gate, held: Any
 ) -> None:
-    """The standard library's reaps only at a time-out, so a busy server keeps its zombies."""
+    """The standard library reaps only at a time-out, so a busy server keeps its zombies."""
     gate.open()
     with api.ForkingTCPServer(LOOPBACK, held) as server:
         for _ in range(3):

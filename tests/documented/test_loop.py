@@ -1,4 +1,4 @@
-"""`serve_forever`: what each wake-up does, and the state that programs read meanwhile.
+"""`serve_forever`: what each wake-up does, and the state that programs read during it.
 
 The loop needs no thread here: a selector class that replaces the module's decides what each wait
 returns, and a hook asks for the end.
@@ -355,7 +355,7 @@ def test_a_listener_that_is_closed_meanwhile_does_not_make_the_loop_spin(
 
     with Server(LOOPBACK, ignore) as server:
         server.serve_forever(0.001)
-    # The descriptor is always "ready" from the second turn on.
+    # The descriptor is always "ready" from the second pass on.
     assert server.calls == (0 if improved else 5)
 
 

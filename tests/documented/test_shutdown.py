@@ -23,7 +23,7 @@ from tests.support.serving import start_serving
 
 
 class WouldWait(Exception):
-    """The program would wait for an event now."""
+    """The program would have to wait for an event."""
 
 
 class EventWithoutWaiting(threading.Event):

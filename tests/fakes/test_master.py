@@ -53,7 +53,7 @@ def test_a_worker_that_dies_is_replaced_in_the_same_tick(pool: FakePool) -> None
     assert first not in pool.server.workers
 
 
-def test_a_kill_from_outside_does_not_count_as_a_failed_start(pool: FakePool) -> None:
+def test_a_kill_from_outside_is_not_a_failed_start(pool: FakePool) -> None:
     pool.start()
     pool.dies(min(pool.server.workers), -signal.SIGKILL)
     assert len(pool.server.workers) == 2
@@ -249,7 +249,7 @@ def test_a_handlers_request_to_stop_reaches_the_server(pool: FakePool) -> None:
     assert pool.server.stopped
 
 
-def test_the_last_message_counts_even_if_the_death_is_seen_first(pool: FakePool) -> None:
+def test_the_last_message_is_used_even_if_the_death_is_seen_first(pool: FakePool) -> None:
     """The channel and the pidfd become readable in one wake-up, in any order."""
     pool.start()
     pid = min(pool.server.workers)

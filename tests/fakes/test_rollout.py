@@ -82,7 +82,7 @@ def test_workers_are_replaced_one_by_one_until_all_are_of_the_new_generation(poo
     assert pool.rollout.next_timeout(WANTED) is None
 
 
-def test_a_replacement_that_is_not_ready_counts_as_out(pool: Pool) -> None:
+def test_a_replacement_that_is_not_ready_is_considered_out(pool: Pool) -> None:
     pool.rollout.begin()
     (slot,) = pool.retire()
     pool.exits(slot)

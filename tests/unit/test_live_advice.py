@@ -81,7 +81,7 @@ def test_what_happened_between_two_readings_follows_from_the_counters() -> None:
     assert seen.memory == 20 * MB
 
 
-def test_a_new_worker_counts_from_its_fork_and_one_that_exited_does_not_count() -> None:
+def test_a_new_worker_is_included_from_its_fork_on_and_one_that_exited_is_not_included() -> None:
     before = pool(0.0, [worker(1, served=50, busy=2.0, cpu=1.0), worker(2, served=500)])
     new = worker(3, age=5.0, served=50, busy=2.5, cpu=0.5)
     after = pool(SECONDS, [worker(1, served=150, busy=7.0, cpu=2.0), new], IDLE)
@@ -91,14 +91,14 @@ def test_a_new_worker_counts_from_its_fork_and_one_that_exited_does_not_count() 
     assert (seen.service, seen.cpu) == pytest.approx((0.050, 0.010))
 
 
-def test_when_all_workers_are_new_each_counts_from_its_fork() -> None:
+def test_when_all_workers_are_new_each_is_included_from_its_fork_on() -> None:
     new = [worker(pid, age=9.0, served=90, busy=1.8, cpu=0.9) for pid in range(4)]
     seen = observe(pool(0.0, []), pool(SECONDS, new, IDLE))
     assert seen is not None
     assert (seen.workers, seen.busy, seen.served) == pytest.approx((3.6, 0.72, 36.0))
 
 
-def test_without_a_completed_request_those_in_flight_count() -> None:
+def test_without_a_completed_request_those_in_flight_are_used() -> None:
     before, after = readings(2, served=0, busy=10.0, cpu=0.001, in_flight=1)
     seen = observe(before, after)
     assert seen is not None
@@ -229,7 +229,7 @@ def test_a_backlog_that_was_full_is_doubled_and_its_rejections_are_reported() ->
     assert found.reasons[-1] == "Backlog 256 instead: 128 was too short for a burst."
 
 
-def test_a_client_that_waited_at_one_of_the_readings_counts() -> None:
+def test_a_client_that_waited_at_one_of_the_readings_is_included() -> None:
     before, after = readings(1, served=900, busy=9.1, cpu=9.0, depth=Depth(1, 1024, 0))
     before = before._replace(depth=Depth(0, 1024, 0))
     assert "; 1 client waited." in advise(before, after).reasons[0]

@@ -1,4 +1,4 @@
-"""The simulated pool, request by request: queues, turns, threads, full backlogs, sizes."""
+"""The simulated pool, request by request: queues, idle order, threads, full backlogs, sizes."""
 
 from __future__ import annotations
 

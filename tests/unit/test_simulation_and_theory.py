@@ -22,7 +22,7 @@ VARIANCE = (1 - LONG_SHARE) * SHORT**2 + LONG_SHARE * LONG**2 - MEAN**2
 
 
 def lumpy(random: Random) -> float:
-    """Draw times of which a few are very long; their mean is MEAN, their variance VARIANCE."""
+    """Draw times, a few of them very long; their mean is MEAN, their variance VARIANCE."""
     return LONG if random.random() < LONG_SHARE else SHORT
 
 
@@ -86,7 +86,7 @@ def test_waits_for_very_different_services_follow_allen_and_cunneen(
 
 
 @pytest.mark.parametrize("draw", [always, exponential, lumpy])
-def test_on_a_shared_core_only_the_mean_of_the_services_counts(
+def test_on_a_shared_core_only_the_mean_of_the_services_matters(
     draw: Callable[[Random], float],
 ) -> None:
     load = 0.7

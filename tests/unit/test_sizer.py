@@ -1,4 +1,4 @@
-"""What a sizing policy sees of the workers: the work they have done, and their memory."""
+"""What a sizing policy is given about the workers: the work they have done, and their memory."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_memory_room_is_counted_in_workers_as_large_as_the_one_that_has_served_m
     weigh({1: 100, 2: 300}, 1_000)
     assert machine.memory_room(101.0, 2, [seen(1, 1), seen(2, 2)]) == 3
     weigh({}, 1_000)
-    what = "a worker whose memory cannot be read counts with its last figure"
+    what = "the last figure is used for a worker whose memory cannot be read"
     assert machine.memory_room(102.0, 4, [seen(2, 2)]) == 1, what
     assert machine.memory_room(103.0, 8, [seen(2, 2)]) == 0
 
 
 def test_memory_that_new_workers_have_not_taken_yet_is_reserved_for_them(weigh: Weigh) -> None:
-    """Workers that had served nothing used to count as small; the kernel killed some later."""
+    """Workers that had served nothing used to be considered small; the kernel killed some later."""
     machine = sizing.MachineCapacity()
     weigh({1: 100}, 350)
     assert machine.memory_room(101.0, 1, [seen(1, 1)]) == 3
@@ -95,7 +95,7 @@ def test_the_busy_share_is_exact_whatever_workers_do_at_the_moment_of_a_look() -
     assert share(104.0, 0.5, 101.5) == pytest.approx((0.0 + 2.0) / 4)
 
 
-def test_a_new_worker_counts_from_its_start() -> None:
+def test_the_busy_share_of_a_new_worker_begins_with_its_start() -> None:
     new = WorkerRecord(0, 1, None, 103.0)  # type: ignore[arg-type]
     work = Work(100.0)
     reading = Reading(State.BUSY, 103.5, "", "", 0, 0.0, 1)

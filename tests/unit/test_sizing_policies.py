@@ -25,7 +25,7 @@ class Look(NamedTuple):
     memory_room: int | None = None
     starting: int = 0
     seconds: float = 0.25
-    """Since the previous look."""
+    """Seconds since the previous look."""
 
 
 class Pool:
@@ -61,7 +61,7 @@ class Pool:
         return self.policy.wanted
 
     def clients(self, count: int, looks: int, **seen: Any) -> list[int]:
-        """Let `count` clients repeat requests; return what is wanted at each look."""
+        """Let `count` clients repeat requests; return the wanted number of workers at each look."""
         wanted = []
         for _ in range(looks):
             busy = min(count, self.policy.wanted)
@@ -76,9 +76,9 @@ class Pool:
         ({}, [8] * 5, [2, 4, 8, 8, 8]),
         ({}, [1, 1, 2, 2], [2, 2, 3, 3]),
         ({"min_spare": 3, "max_spare": 5}, [0, 2, 2, 2, 2], [3, 4, 5, 5, 5]),
-        # It starts again with one once there were enough.
+        # After there were enough, it starts again with one.
         ({"most": 20}, [4, 4, 4, 0, 9, 9], [2, 4, 5, 4, 5, 7]),
-        # One worker leaves at each look, but not below the least number nor below max_spare idle.
+        # One worker leaves at each look, but not below the minimum nor below max_spare idle.
         (
             {"min_spare": 8, "max_spare": 8, "most": 20},
             [6, 6, 6, 6, 0, 0, 0],

@@ -41,7 +41,7 @@ def test_fork_ahead_is_a_variant_of_fork_and_no_other_strategy_has_one() -> None
 
 
 def test_no_strategy_derives_from_another() -> None:
-    """No strategy derives from another one: they share parts instead."""
+    """Strategies share parts instead."""
     assert {kind.__mro__[1] for kind in KINDS} == {Strategy}
 
 

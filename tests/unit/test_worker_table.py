@@ -50,7 +50,7 @@ def test_a_removed_worker_is_gone_by_slot_and_by_pid(channel: Channel) -> None:
     assert pool.pids() == set()
 
 
-def test_a_retiring_worker_takes_a_slot_and_already_counts_as_missing(channel: Channel) -> None:
+def test_a_retiring_worker_takes_a_slot_and_is_already_considered_missing(channel: Channel) -> None:
     pool = WorkerTable()
     for slot in range(4):
         pool.add(record_of(channel, slot))
