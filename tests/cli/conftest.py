@@ -1,4 +1,5 @@
-"""`program`: the command in a process of its own; `parsed`: its arguments as it reads them."""
+"""`program`: the command in a process of its own; `command`: in this one; `parsed`: its arguments
+as it reads them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 
 from prefork.cli import app as application
+from prefork.cli import main
 from prefork.cli.options import ServeOptions
-from tests.cli.kit import HERE, Program, environment
+from tests.cli.kit import HERE, Finished, Program, environment, reap_orphans_since
 from tests.support.announcements import Gate, Told
 from tests.support.checkout import ROOT, as_if_installed
+from tests.support.children import children
 
 Start = Callable[..., Program]
+Run = Callable[..., Finished]
 
 
 @pytest.fixture
@@ -52,6 +56,35 @@ def program(modules: Path, folder: Path, told: Told, gate: Gate) -> Iterator[Sta
     gate.open()
     for one in reversed(started):  # each waits for all processes that came after its start
         one.dispose()
+
+
+@pytest.fixture
+def reaps_orphans() -> Iterator[None]:
+    """Reap what is left of servers that are killed with their processes, which takes a moment."""
+    before = children()
+    yield
+    reap_orphans_since(before)
+
+
+@pytest.fixture
+def command(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    reaps_orphans: None,
+) -> Run:
+    """`command("bench", ...)` runs it in this process, which has loaded all that it needs.
+
+    The processes that it starts are interpreters of their own, as ever.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: object) -> Finished:
+        code = main([str(argument) for argument in arguments])
+        return Finished(code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.children import children, children_of, has_ended
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
@@ -22,6 +23,32 @@ def environment(modules: Path, **variables: str) -> dict[str, str]:
     kept.update({"PYTHONPATH": str(modules), "COLUMNS": "100"}, **variables)
     kept.pop("PYTHONSAFEPATH", None)
     return kept
+
+
+def reap_orphans_since(before: set[int]) -> None:
+    """Reap what has become a child of this process and ends by itself, as anything does whose work
+    is gone; each of these may leave orphans of its own."""
+    running: set[int] = set()
+    while orphans := children() - before - running:
+        for orphan in orphans:
+            if not has_ended(orphan, EXCHANGE):
+                running.add(orphan)
+                continue
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(orphan, 0)
+
+
+class Finished(NamedTuple):
+    """What a run of the command has come to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """Its output without the ends of lines."""
+        return " ".join(self.out.split())
 
 
 class Program:
@@ -109,10 +136,7 @@ class Program:
                     os.waitpid(pid, 0)
         for stream in self._streams.values():
             stream.close()
-        for orphan in children() - self._before - {self.pid}:
-            if has_ended(orphan, EXCHANGE):  # as it does when what it worked for is gone
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(orphan, 0)
+        reap_orphans_since(self._before | {self.pid})
 
     def _listen(self, seconds: float) -> None:
         streams = {name: s for name, s in self._streams.items() if not s.closed}

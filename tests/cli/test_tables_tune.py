@@ -18,6 +18,7 @@ from prefork.advice.noise import Estimate
 from prefork.advice.recommendation import Profile, Resources
 from prefork.advice.usl import Law
 from prefork.cli import app as application
+from prefork.cli.measuring.parsing import bind_of
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Baseline, Requirements, Size, conclude
@@ -130,6 +131,23 @@ def test_a_client_of_the_users_is_a_process_for_each_worker(
     words: dict[str, Any], processes: int | None
 ) -> None:
     assert command.callers_for(TuneOptions(**words)) == processes
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ({}, ()),
+        ({"bind": bind_of("unix")}, ("--bind unix:///run/app.sock",)),
+        ({"bind": bind_of("udp")}, ("--bind udp://127.0.0.1:9999",)),
+        ({"bind": bind_of("unixgram")}, ("--bind unixgram:///run/app.sock",)),
+        ({"handler": "app:H"}, ("--handler app:H",)),
+        ({"app_dir": Path("a b")}, ("--app-dir 'a b'",)),
+    ],
+)
+def test_the_line_to_copy_has_the_options_that_serve_needs(
+    words: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    assert command.options_for_serve(TuneOptions(**words)) == options
 
 
 def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
