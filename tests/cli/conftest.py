@@ -1,6 +1,7 @@
-"""`program`: the command in a process of its own; `command`: in this one; `parsed`: its arguments
-as it reads them."""
+"""The command: `program` starts it, `forked` and `serve` fork it, `command` runs it in this process;
+`parsed`: its arguments as it reads them."""
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from prefork.cli import app as application
 from prefork.cli import main
 from prefork.cli.options import ServeOptions
-from tests.cli.kit import HERE, Finished, Program, environment, reap_orphans_since
+from tests.cli.forked import Forked
+from tests.cli.kit import HERE, Finished, Program, environment, interpreter, reap_orphans_since
 from tests.support.announcements import Gate, Told
 from tests.support.checkout import ROOT, as_if_installed
 from tests.support.children import children
@@ -38,24 +40,39 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def program(modules: Path, folder: Path, told: Told, gate: Gate) -> Iterator[Start]:
-    """`program("serve", ...)` starts it; variables of its environment are keywords.
-
-    Handlers in it reach the test's `told` and `gate`.
-    """
+def starting(
+    modules: Path, folder: Path, told: Told, gate: Gate
+) -> Iterator[Callable[..., Program]]:
+    """`starting(how, "serve", ...)` starts the command; see `program` and `forked`."""
     started = []
     channels = {"TOLD": told._writer, "GATE": gate._counter}
 
-    def start(*arguments: object, **variables: str) -> Program:
+    def start(how: Callable[..., Any], *arguments: object, **variables: str) -> Program:
         variables |= {name: str(descriptor) for name, descriptor in channels.items()}
         surroundings = environment(modules, **variables)
-        started.append(Program(arguments, folder, surroundings, list(channels.values())))
+        started.append(Program(how, arguments, folder, surroundings, list(channels.values())))
         return started[-1]
 
     yield start
     gate.open()
     for one in reversed(started):  # each waits for all processes that came after its start
         one.dispose()
+
+
+@pytest.fixture
+def program(starting: Callable[..., Program]) -> Start:
+    """`program("serve", ...)` starts `python -m prefork`; variables of its environment are
+    keywords.
+
+    Handlers in it reach the test's `told` and `gate`.
+    """
+    return functools.partial(starting, interpreter)
+
+
+@pytest.fixture
+def forked(starting: Callable[..., Program]) -> Start:
+    """The same in a fork of this process, where no separate interpreter is needed."""
+    return functools.partial(starting, Forked)
 
 
 @pytest.fixture
@@ -88,12 +105,12 @@ def command(
 
 
 @pytest.fixture
-def serve(program: Start) -> Start:
-    """`serve("Echo", ...)` serves something of `tests/cli/handlers.py`."""
+def serve(forked: Start) -> Start:
+    """`serve("Echo", ...)` serves something of `tests/cli/handlers.py`, forked."""
 
     def start(name: str, *arguments: object, **variables: str) -> Program:
         target = f"handlers:{name}"
-        return program("serve", target, "--app-dir", HERE, *arguments, **variables)
+        return forked("serve", target, "--app-dir", HERE, *arguments, **variables)
 
     return start
 
