@@ -1,4 +1,4 @@
-"""The command: `program` starts it, `forked` and `serve` fork it, `command` runs it in this process;
+"""The command as a program (`program`), forked (`forked`, `serve`), or in this process (`command`);
 `parsed`: its arguments as it reads them."""
 
 import functools
