@@ -52,25 +52,26 @@ class PoolOnly(Echo):
         super().handle()
 
 
-class AsleepForAWhile(socketserver.BaseRequestHandler):
+class AsleepForAWhile(socketserver.StreamRequestHandler):
     """Waits, as for a database."""
 
     def handle(self) -> None:
+        self.rfile.read()
         time.sleep(0.01)
-        self.request.sendall(b"served")
+        self.wfile.write(b"served")
 
 
-class Tires(socketserver.StreamRequestHandler):
-    """Serves a few requests in each process, and fails from then on."""
+class Tires(AsleepForAWhile):
+    """Serves one request in each process, and fails from then on."""
 
     served = 0
 
     def handle(self) -> None:
-        self.rfile.read()
         Tires.served += 1
-        if Tires.served > 3:
+        if Tires.served > 1:
+            self.rfile.read()
             raise ValueError("as the test wanted")
-        self.wfile.write(b"served")
+        super().handle()
 
 
 def die(request: Any, client_address: Any, server: Any) -> None:

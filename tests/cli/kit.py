@@ -7,9 +7,11 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from tests.cli.forked import Forked
 from tests.support.children import children, children_of, has_ended
 from tests.support.deadlines import ENDING, EXCHANGE, HANG, Deadline, DeadlinePassed
 
@@ -24,27 +26,60 @@ def environment(modules: Path, **variables: str) -> dict[str, str]:
     return kept
 
 
+def reap_orphans_since(before: set[int]) -> None:
+    """Reap what has become a child of this process and ends by itself, as anything does whose work
+    is gone; each of these may leave orphans of its own."""
+    running: set[int] = set()
+    while orphans := children() - before - running:
+        for orphan in orphans:
+            if not has_ended(orphan, EXCHANGE):
+                running.add(orphan)
+                continue
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(orphan, 0)
+
+
+class Finished(NamedTuple):
+    """What a run of the command has come to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """Its output without the ends of lines."""
+        return " ".join(self.out.split())
+
+
+def interpreter(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str], inherited: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """Start `python -m prefork` with these arguments."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefork", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=inherited,
+        process_group=0,
+    )
+
+
 class Program:
-    """One run of `python -m prefork`, in a process group of its own."""
+    """One run of the command, in a process group of its own."""
 
     def __init__(
         self,
+        start: Callable[..., subprocess.Popen[bytes] | Forked],
         arguments: Sequence[object],
-        folder: Path,
-        environment: dict[str, str],
-        inherited: Sequence[int] = (),
+        *surroundings: Any,
     ) -> None:
+        """`start` is `interpreter` or `Forked`, and takes the surroundings too."""
         self._before = children()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "prefork", *map(str, arguments)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=inherited,
-            process_group=0,
-        )
+        self.process = start([str(argument) for argument in arguments], *surroundings)
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self._streams = {"out": self.process.stdout, "err": self.process.stderr}
@@ -89,10 +124,10 @@ class Program:
     def exit_code(self, seconds: float = ENDING) -> int:
         """Wait for its exit, and read its output until then."""
         deadline = Deadline(seconds)
-        while self.process.poll() is None:
+        while (code := self.process.poll()) is None:
             self._listen(min(0.05, deadline.demand(f"the command to end; heard {self._heard}")))
         self._listen(0)
-        return self.process.returncode
+        return code
 
     def dispose(self) -> None:
         if self.process.poll() is None:
@@ -109,10 +144,7 @@ class Program:
                     os.waitpid(pid, 0)
         for stream in self._streams.values():
             stream.close()
-        for orphan in children() - self._before - {self.pid}:
-            if has_ended(orphan, EXCHANGE):  # as it does when what it worked for is gone
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(orphan, 0)
+        reap_orphans_since(self._before | {self.pid})
 
     def _listen(self, seconds: float) -> None:
         streams = {name: s for name, s in self._streams.items() if not s.closed}

@@ -8,14 +8,14 @@ import pytest
 
 from tests.cli.kit import Program
 from tests.support.children import children_of, reap_orphans
-from tests.support.deadlines import HANG
+from tests.support.deadlines import HANG, stretched
 
 Start = Callable[..., Program]
 
 
 @pytest.mark.slow
 def test_the_demo_ends_with_a_table_a_chart_and_a_sentence(program: Start) -> None:
-    demo = program("demo", "--seconds", 2, "--cores", 2)
+    demo = program("demo", "--seconds", stretched(1), "--cores", 2)
     assert demo.exit_code(HANG) == 0, demo.out + demo.err
     for words in ("The work: ", "ForkingTCPServer", "ThreadingTCPServer", "p99 ms", "█"):
         assert words in demo.out

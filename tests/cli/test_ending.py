@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefork.master.strategies import STRATEGIES
-from tests.cli.kit import Program
+from tests.cli.kit import HERE, Program
 from tests.support.announcements import Gate, Told
 from tests.support.children import children_of, exit_code, reap_orphans
 from tests.support.clients import ask, connect, receive_all
@@ -90,9 +90,9 @@ def test_an_unneeded_graceful_timeout_does_not_force(serve: Start, told: Told, g
 
 
 def test_ctrl_c_ends_every_process_without_a_traceback(
-    serve: Start, told: Told, gate: Gate
+    program: Start, told: Told, gate: Gate
 ) -> None:
-    server = serve("AtGate", *TWO)
+    server = program("serve", "handlers:AtGate", "--app-dir", HERE, *TWO)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         os.killpg(server.pid, signal.SIGINT)
@@ -217,10 +217,10 @@ def test_an_unusable_target_is_refused_with_a_sentence(
     ],
 )
 def test_an_error_inside_the_users_module_says_where(
-    program: Start, folder: Path, source: str, sentence: str
+    forked: Start, folder: Path, source: str, sentence: str
 ) -> None:
     (folder / "app.py").write_text(source)
-    server = program("serve", "app:Handler")
+    server = forked("serve", "app:Handler")
     assert server.exit_code() == 2
     assert sentence in server.err
     assert f"({folder}/app.py:{len(source.splitlines())})" in server.err

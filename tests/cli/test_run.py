@@ -112,10 +112,10 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
     ],
 )
 def test_an_unusable_program_is_refused_with_a_sentence(
-    program: Start, folder: Path, words: list[str], sentence: str
+    forked: Start, folder: Path, words: list[str], sentence: str
 ) -> None:
     (folder / "script.py").write_text("")
-    one = program("run", *words)
+    one = forked("run", *words)
     assert one.exit_code() == 2
     assert one.err.startswith(f"prefork: {sentence}")
     assert one.err.count("\n") == 1

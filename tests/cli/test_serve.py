@@ -21,12 +21,15 @@ from tests.support.polling import eventually
 Start = Callable[..., Program]
 
 
-def test_tcp(serve: Start) -> None:
-    server = serve("Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 2)
+def test_tcp(program: Start) -> None:
+    bind = ("--bind", "tcp://127.0.0.1:0", "--max-children", 2)
+    server = program("serve", "handlers:Echo", "--app-dir", HERE, *bind)
     pid, _, text = ask(server.address(), b"hello").partition(b" ")
     assert text == b"hello"
     assert int(pid) in children_of(server.pid)
-    assert len(children_of(server.pid)) == 2
+    eventually(lambda: len(children_of(server.pid)) == 2)
+    server.signal(15)
+    assert server.exit_code() == 0
 
 
 def test_ipv6(serve: Start) -> None:
@@ -192,10 +195,9 @@ def test_options_come_from_a_file_and_the_environment(program: Start, folder: Pa
     eventually(lambda: "[flag]" in command_of(server.pid))
 
 
-def test_without_titles_processes_keep_their_own(serve: Start, told: Told, gate: Gate) -> None:
-    server = serve(
-        "AtGate", "--bind", "tcp://127.0.0.1:0", "--max-children", 1, "--no-process-titles"
-    )
+def test_without_titles_processes_keep_their_own(program: Start, told: Told, gate: Gate) -> None:
+    options = ("--bind", "tcp://127.0.0.1:0", "--max-children", 1, "--no-process-titles")
+    server = program("serve", "handlers:AtGate", "--app-dir", HERE, *options)
     with connect(server.address()) as client:
         told.wait_for(b"entered")
         for pid in (server.pid, *children_of(server.pid)):

@@ -13,7 +13,7 @@ from prefork.cli.bench import command, plots, report
 from prefork.cli.bench.candidates import CandidateResult
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.bench.record import NAME, BenchRecord
-from prefork.cli.measuring import output
+from prefork.cli.measuring import output, plot_style
 from prefork.cli.outcomes import Refusal
 from prefork.loadtest.machine import Machine
 from prefork.loadtest.protocol import Measured
@@ -93,14 +93,24 @@ def test_figures_that_differ_widely_are_drawn_so_that_small_ones_can_be_compared
     assert [panel.is_logarithmic(results) for panel in plots.PANELS] == [False, logarithmic, False]
 
 
-@pytest.mark.parametrize(
-    "results", [[], TWO_CORES[:1], [*TWO_CORES, a_result("fork-ahead", 1, 9, cpu=900.0)]]
+VERY_LITTLE_AND_MUCH: tuple[list[CandidateResult], ...] = (
+    [],
+    TWO_CORES[:1],
+    [*TWO_CORES, a_result("fork-ahead", 1, 9, cpu=900.0)],
 )
-def test_there_is_a_picture_of_very_little_and_of_much(
-    tmp_path: Path, results: list[CandidateResult]
-) -> None:
-    with child_running(lambda: plots.draw(a_record(results=results), tmp_path / "png")) as drawer:
+
+
+def test_there_is_a_picture_of_very_little_and_of_much(tmp_path: Path) -> None:
+    def draw() -> None:
+        plot_style.SIZE = (8, 8)
+        for number, results in enumerate(VERY_LITTLE_AND_MUCH):
+            plots.draw(a_record(results=results), tmp_path / f"{number}.png")
+
+    with child_running(draw) as drawer:  # matplotlib keeps its fonts open
         assert drawer.exit_code(HANG) == 0
+    pictures = [(tmp_path / f"{number}.png").read_bytes() for number in range(3)]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    assert len(set(pictures)) == 3
 
 
 def test_files_are_written(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 import io
 import json
 import re
@@ -18,6 +17,8 @@ from prefork.advice.noise import Estimate
 from prefork.advice.recommendation import Profile, Resources
 from prefork.advice.usl import Law
 from prefork.cli import app as application
+from prefork.cli.measuring import plot_style
+from prefork.cli.measuring.parsing import bind_of
 from prefork.cli.outcomes import Exit, Refusal
 from prefork.cli.tune import command, plots, record, report
 from prefork.cli.tune.conclusions import Baseline, Requirements, Size, conclude
@@ -38,12 +39,6 @@ MB = 1 << 20
 def short_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests read the report about simulated figures, not how exact they are."""
     monkeypatch.setattr(forecast, "REQUESTS", 4000)
-
-
-@pytest.fixture(scope="module")
-def matplotlib_is_loaded() -> None:
-    """Loaded once, and inherited by the processes that draw."""
-    importlib.import_module("matplotlib.backends.backend_agg")
 
 
 GOALS = {"throughput": None, "p99=50ms": 0.05, "p99 = 1.5 s": 1.5, "p99=250us": 2.5e-4, "p99=2": 2}
@@ -130,6 +125,23 @@ def test_a_client_of_the_users_is_a_process_for_each_worker(
     words: dict[str, Any], processes: int | None
 ) -> None:
     assert command.callers_for(TuneOptions(**words)) == processes
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ({}, ()),
+        ({"bind": bind_of("unix")}, ("--bind unix:///run/app.sock",)),
+        ({"bind": bind_of("udp")}, ("--bind udp://127.0.0.1:9999",)),
+        ({"bind": bind_of("unixgram")}, ("--bind unixgram:///run/app.sock",)),
+        ({"handler": "app:H"}, ("--handler app:H",)),
+        ({"app_dir": Path("a b")}, ("--app-dir 'a b'",)),
+    ],
+)
+def test_the_line_to_copy_has_the_options_that_serve_needs(
+    words: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    assert command.options_for_serve(TuneOptions(**words)) == options
 
 
 def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +352,7 @@ def test_failures_everywhere_leave_nothing_to_recommend() -> None:
     assert said.endswith("Nothing to recommend: requests failed with every number of workers.\n")
 
 
-RECORDS = {
+RECORDS: dict[str, dict[str, Any]] = {
     "of a sweep": {},
     "of one size": {"numbers": (1,)},
     "of a target": {"p99": 0.05, "rate": 200},
@@ -351,19 +363,32 @@ RECORDS = {
 }
 
 
-@pytest.mark.usefixtures("matplotlib_is_loaded")
-@pytest.mark.parametrize("said", RECORDS.values(), ids=RECORDS)
-def test_there_is_a_picture_and_a_file(tmp_path: Path, said: dict[str, Any]) -> None:
-    shown = a_record(**said)
-    with child_running(lambda: command.write(shown, tmp_path)) as writer:  # matplotlib keeps fonts
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each of the records, written by a process: matplotlib keeps its fonts open."""
+    root = tmp_path_factory.mktemp("records")
+
+    def write() -> None:
+        plot_style.SIZE = (8, 8)
+        for name, words in RECORDS.items():
+            (root / name).mkdir()
+            command.write(a_record(**words), root / name)
+
+    with child_running(write) as writer:
         assert writer.exit_code(HANG) == 0
-    assert (tmp_path / "prefork-tune.png").read_bytes().startswith(b"\x89PNG")
-    written = json.loads((tmp_path / "prefork-tune.json").read_text())
-    assert len(written["sizes"]) == len(shown.sizes)
-    assert written["request"] == "\xff"
+    return root
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_there_is_a_picture_and_a_file(written: Path, name: str) -> None:
+    shown, folder = a_record(**RECORDS[name]), written / name
+    assert (folder / "prefork-tune.png").read_bytes().startswith(b"\x89PNG")
+    said = json.loads((folder / "prefork-tune.json").read_text())
+    assert len(said["sizes"]) == len(shown.sizes)
+    assert said["request"] == "\xff"
     if shown.found is not None:
-        assert written["advice"]["max_children"] == shown.found.advice.max_children
-        assert written["command"].startswith("prefork serve app:Handler")
+        assert said["advice"]["max_children"] == shown.found.advice.max_children
+        assert said["command"].startswith("prefork serve app:Handler")
 
 
 def test_an_interrupt_while_files_are_written_is_one_like_any_other(
