@@ -302,17 +302,20 @@ def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
         told.say("entered")
         gate.wait()
 
-    with running(reforking_pool(handler, after=1000, workers=1)) as server:
-        set_taking_in_orphans(0)
-        try:
-            with connections(server.server_address, 2):
-                told.wait_for(b"entered")
-                gate.let_through()
-                told.wait_for(b"entered")
-                order_the_busy_worker_to_fork(server)
-                assert not takes_in_orphans()
-        finally:
-            set_taking_in_orphans(1)
+    # Set before the server runs: it restores the value that it finds when it forks a worker.
+    set_taking_in_orphans(0)
+    try:
+        with (
+            running(reforking_pool(handler, after=1000, workers=1)) as server,
+            connections(server.server_address, 2),
+        ):
+            told.wait_for(b"entered")
+            gate.let_through()
+            told.wait_for(b"entered")
+            order_the_busy_worker_to_fork(server)
+            assert not takes_in_orphans()
+    finally:
+        set_taking_in_orphans(1)
 
 
 def order_the_busy_worker_to_fork(server: Any) -> None:

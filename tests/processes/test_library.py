@@ -1,7 +1,6 @@
 """The pool as a mix-in for servers of the standard library, and rule 4 for their loop.
 
-Each program runs twice, in an interpreter of its own: once with the standard library's
-`socketserver`, once with ours.
+Each program runs in an interpreter of its own, with the standard library's `socketserver` or ours.
 """
 
 import http.client
@@ -44,10 +43,16 @@ except ConnectionRefusedError:
 """
 
 
-@pytest.fixture(params=[False, True], ids=["stdlib", "ours"])
-def ours(request: pytest.FixtureRequest) -> bool:
-    value: bool = request.param
-    return value
+def over(*pairs: str) -> pytest.MarkDecorator:
+    """Run a test with each of these pairs of a module and a strategy."""
+    words = [pair.split("-") for pair in pairs]
+    values = [(module == "ours", strategy) for module, strategy in words]
+    return pytest.mark.parametrize(("ours", "strategy"), values, ids=pairs)
+
+
+# Under the other strategies our module is tested in all other files.
+over_all = over("stdlib-accept", "stdlib-fork", "stdlib-handoff", "stdlib-reuseport", "ours-accept")
+over_some = over("stdlib-handoff", "ours-accept")
 
 
 @pytest.fixture
@@ -90,6 +95,7 @@ server = Server(("127.0.0.1", 0), Handler)
 """
 
 
+@over_all
 @pytest.mark.parametrize("base", ["http.server.HTTPServer", "http.server.ThreadingHTTPServer"])
 def test_an_http_server_may_have_a_pool(serving_program: Any, base: str, strategy: str) -> None:
     """This is the most common base class of all."""
@@ -105,6 +111,7 @@ def test_an_http_server_may_have_a_pool(serving_program: Any, base: str, strateg
         assert it.errors() == ""
 
 
+@over_all
 def test_rule_4_serve_forever_of_http_server_called_by_name(
     serving_program: Any, ours: bool, strategy: str
 ) -> None:
@@ -127,6 +134,7 @@ def test_rule_4_serve_forever_of_http_server_called_by_name(
         assert it.remaining_output() == "ended\n"
 
 
+@over_some
 def test_a_wsgi_server_may_have_a_pool(serving_program: Any) -> None:
     """The reference server of WSGI works with a pool."""
     code = """
@@ -157,6 +165,7 @@ server = make_server("127.0.0.1", 0, application, server_class=Server, handler_c
         assert it.errors() == ""
 
 
+@over_some
 def test_an_xmlrpc_server_may_have_a_pool(serving_program: Any) -> None:
     """Functions are registered between construction and serving."""
     code = """
@@ -202,6 +211,7 @@ server = Server({address}, Handler)
 """
 
 
+@over("stdlib-fork", "stdlib-handoff", "ours-accept")
 @pytest.mark.parametrize("base", ["TCPServer", "ThreadingTCPServer", "ForkingTCPServer"])
 def test_each_documented_server_may_have_a_pool(serving_program: Any, base: str) -> None:
     """The pool as a mix-in for each documented combination."""
@@ -216,6 +226,7 @@ def test_each_documented_server_may_have_a_pool(serving_program: Any, base: str)
         assert it.errors() == ""
 
 
+@over_some
 def test_a_live_http_connection_holds_its_worker(serving_program: Any) -> None:
     """With HTTP/1.1 keep-alive, one process serves all requests of a connection."""
     code = HTTP.format(base="http.server.HTTPServer", body="pass")

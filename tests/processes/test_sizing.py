@@ -100,7 +100,7 @@ class UpAndDown(Sizing):
 @pytest.mark.slow
 @pytest.mark.usefixtures("errors")
 @pytest.mark.parametrize("strategy", PERSISTENT)
-def test_fifty_changes_of_size_under_load_lose_no_client_and_disturb_no_busy_worker(
+def test_twenty_changes_of_size_under_load_lose_no_client_and_disturb_no_busy_worker(
     strategy: str, running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose = Shrinking.choose
@@ -123,7 +123,7 @@ def test_fifty_changes_of_size_under_load_lose_no_client_and_disturb_no_busy_wor
     def count(self: Any) -> None:
         nonlocal most
         most = max(most, len(self.active_children))
-        if len(seen) >= 3 * 25:
+        if len(seen) >= 3 * 10:
             changed.release()
 
     server = pool_by("spare", handler, strategy=strategy, service_actions=count)

@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support import leaks
 from tests.support.children import exit_code, fork_and_run, peek_exit_code, started, ticks
 from tests.support.polling import eventually
 from tests.support.pools import answer_pid, pool_of
@@ -75,6 +76,14 @@ class Helper:
         self._orders.sendall(b"e")
         self._orders.close()
         assert exit_code(self.pid) == 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_grace() -> Iterator[None]:
+    """Nothing that these tests leave behind goes away by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaks, "GRACE", 0.02)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

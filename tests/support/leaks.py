@@ -18,8 +18,8 @@ from tests.support.children import (
 from tests.support.deadlines import DeadlinePassed
 from tests.support.polling import eventually
 
-_GRACE = 1.5
-"""For what is just about to end by itself: a thread after its last line, a child in its exit."""
+GRACE = 1.5
+"""Seconds for what is about to end by itself: a thread after its last line, a child in its exit."""
 
 
 def descriptors() -> frozenset[tuple[int, str]]:
@@ -110,7 +110,7 @@ class Surroundings:
             return []
         gc.collect()  # garbage may hold descriptors; too slow to do after every single test
         try:
-            eventually(lambda: not self.changes(), _GRACE)
+            eventually(lambda: not self.changes(), GRACE)
         except DeadlinePassed:
             return self.changes()
         return []

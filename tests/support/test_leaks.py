@@ -44,8 +44,7 @@ def before() -> Iterator[Surroundings]:
 def test_each_test_that_leaves_something_is_reported_and_no_other() -> None:
     """The automatic fixture at work. Every second test there leaves nothing, and must pass."""
     assert FOUND.keys() == {kind.__name__ for kind in leaking.KINDS}
-    # A short patience: it waits in vain for each of the things to go away by themselves.
-    environment = {**os.environ, "PREFORK_TEST_PATIENCE": "0.1", "COLUMNS": "1000"}
+    environment = {**os.environ, "COLUMNS": "1000"}
     answer = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-qrE", leaking.__file__],
         cwd=ROOT,

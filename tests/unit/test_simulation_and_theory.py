@@ -15,7 +15,7 @@ from prefork.simulation import Closed, Outcome, Poisson, Scenario, Service, Serv
 from tests.support import theory
 
 MEAN = 0.010
-REQUESTS = 60_000
+REQUESTS = 40_000
 
 SHORT, LONG, LONG_SHARE = 0.002, 0.082, 0.1
 VARIANCE = (1 - LONG_SHARE) * SHORT**2 + LONG_SHARE * LONG**2 - MEAN**2
@@ -72,7 +72,7 @@ def test_waits_for_exponential_services_follow_erlang(
 @pytest.mark.parametrize("load", [0.5, 0.8])
 def test_waits_for_equal_services_of_one_worker_are_half_as_long(load: float) -> None:
     outcome = run(load / MEAN, on_cpu(always), 1, 1)
-    assert outcome.waits.mean == pytest.approx(theory.wait_md1(load / MEAN, MEAN), rel=0.05)
+    assert outcome.waits.mean == pytest.approx(theory.wait_md1(load / MEAN, MEAN), rel=0.07)
 
 
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.7), (2, 0.8), (8, 0.9)])
@@ -90,7 +90,7 @@ def test_on_a_shared_core_only_the_mean_of_the_services_matters(
     draw: Callable[[Random], float],
 ) -> None:
     load = 0.7
-    outcome = run(load / MEAN, on_cpu(draw), workers=1000, cores=1, slice_=0.0005)
+    outcome = run(load / MEAN, on_cpu(draw), workers=1000, cores=1, slice_=0.001)
     assert outcome.latencies.mean == pytest.approx(MEAN / (1 - load), rel=0.06)
     assert outcome.cpu_share == pytest.approx(load, rel=0.02)
 
@@ -104,7 +104,7 @@ def test_clients_that_pause_follow_the_machine_repair_model(clients: int) -> Non
             services=waiting(exponential),
             workers=1,
             cores=1,
-            seconds=600,
+            seconds=200,
         )
     )
     expected = theory.throughput_of_repairs(clients, think, MEAN)
