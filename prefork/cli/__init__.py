@@ -13,7 +13,7 @@ logger = logging.getLogger("prefork")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, and return the exit status (`outcomes.Exit`)."""
+    """Run the command line and return the exit status (`outcomes.Exit`)."""
     keep_standard_descriptors()
     try:
         return _execute(sys.argv[1:] if arguments is None else arguments)

@@ -1,4 +1,4 @@
-"""Where to listen: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix://PATH`, `unixgram://PATH`."""
+"""Addresses to listen on: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix://PATH`, `unixgram://PATH`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ EXAMPLES = {
     "unixgram": "unixgram:///run/app.sock",
 }
 LONGEST_PATH = 107
-"""Bytes in the path of a Unix socket, unix(7)."""
+"""Maximum number of bytes in the path of a Unix socket, unix(7)."""
+IN_USE = "another program is already listening on it"
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class Address:
 
     @property
     def for_bind(self) -> Any:
-        """What the constructor of a server takes."""
+        """The address in the form that the constructor of a server takes."""
         if self.is_ip:
             return (self.host, self.port)
         return "\0" + self.path[1:] if self.path.startswith("@") else self.path
 
     @property
     def file(self) -> Path | None:
-        """The path in the file system, if it has one."""
+        """The path in the file system; `None` if the address does not have one."""
         return None if self.is_ip or self.path.startswith("@") else Path(self.path)
 
     def __str__(self) -> str:
@@ -66,14 +67,14 @@ class Address:
 def parse(text: str) -> Address:
     """Parse an address.
 
-    Errors: `ValueError` with what is wrong with it.
+    Errors: `ValueError`; its message says what is wrong.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise ValueError(f"the protocol is missing; write {EXAMPLES['tcp']}, for example.")
+        raise ValueError(f"the protocol is missing; use {EXAMPLES['tcp']}, for example.")
     if scheme not in EXAMPLES:
         raise ValueError(
-            f"there is no protocol {scheme!r}, only {', '.join(EXAMPLES)}."
+            f"unknown protocol {scheme!r}; the protocols are {', '.join(EXAMPLES)}."
             + did_you_mean(scheme, EXAMPLES)
         )
     if scheme in ("tcp", "udp"):
@@ -84,11 +85,11 @@ def parse(text: str) -> Address:
 def _host_and_port(scheme: str, rest: str) -> tuple[str, int]:
     host, colon, port = rest.rpartition(":")
     if not colon or host.count("[") != host.count("]"):  # [::1] without a port
-        raise ValueError(f"the port is missing; write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"the port is missing; use {EXAMPLES[scheme]}, for example.")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"write an IPv6 address in brackets, {scheme}://[::1]:9999.")
+        raise ValueError(f"an IPv6 address must be in brackets, as in {scheme}://[::1]:9999.")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError(f"the port is {port!r}; it must be a number from 0 to 65535.")
     return ("" if host == "*" else host), int(port)
@@ -96,7 +97,7 @@ def _host_and_port(scheme: str, rest: str) -> tuple[str, int]:
 
 def _path(scheme: str, rest: str) -> str:
     if rest in ("", "/", "@"):
-        raise ValueError(f"the path is missing; write {EXAMPLES[scheme]}, for example.")
+        raise ValueError(f"the path is missing; use {EXAMPLES[scheme]}, for example.")
     if (length := len(os.fsencode(rest))) > LONGEST_PATH:
         raise ValueError(f"the path has {length} bytes; the limit is {LONGEST_PATH}.")
     if "\0" in rest:
@@ -105,7 +106,7 @@ def _path(scheme: str, rest: str) -> str:
 
 
 def shown(server_address: Any) -> str:
-    """A server's address as text: `127.0.0.1:9999`, `[::1]:9999`, a path, `@name`."""
+    """Return a server's address as text: `127.0.0.1:9999`, `[::1]:9999`, a path, `@name`."""
     if isinstance(server_address, bytes):
         server_address = os.fsdecode(server_address)
     if isinstance(server_address, str):
@@ -118,9 +119,9 @@ def shown(server_address: Any) -> str:
 
 
 def remove_stale(address: Address) -> None:
-    """Remove the file of a Unix socket on which no process listens any more.
+    """Remove the file of a Unix socket on which no process listens.
 
-    Errors: `Refusal` if a process does listen, or if the file is not a socket.
+    Errors: `Refusal` if a process is listening on it, or if the file is not a socket.
     """
     if address.file is None:
         return
@@ -132,7 +133,7 @@ def remove_stale(address: Address) -> None:
     except OSError as error:
         raise refusal_of(address, error) from None
     if _answers(address):
-        raise Refusal(f"Cannot listen on {address}: another program listens there.")
+        raise Refusal(f"Cannot listen on {address}: {IN_USE}.")
     with contextlib.suppress(FileNotFoundError):
         try:
             address.file.unlink()
@@ -141,20 +142,20 @@ def remove_stale(address: Address) -> None:
 
 
 def _answers(address: Address) -> bool:
-    # A datagram socket makes no connection that a stream server would have to serve, and sends no
-    # datagram to the other kind.
+    # A datagram socket does not open a connection that a stream server would have to serve, and
+    # connecting it sends nothing to a datagram server.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
-        # Any other result means that a process listens, such as EPROTOTYPE for a stream socket.
+        # Any other result, such as EPROTOTYPE for a stream socket, means that a process listens.
         return probe.connect_ex(address.path) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def refusal_of(address: Address, error: OSError) -> Refusal:
-    """The error for an address that cannot be bound."""
+    """Return the error for an address that cannot be bound."""
     if isinstance(error, socket.gaierror):
-        return Refusal(f"Cannot listen on {address}: there is no host {address.host!r}.")
+        return Refusal(f"Cannot listen on {address}: unknown host {address.host!r}.")
     if error.errno == errno.EADDRINUSE:
-        return Refusal(f"Cannot listen on {address}: another program listens there.")
+        return Refusal(f"Cannot listen on {address}: {IN_USE}.")
     if error.errno == errno.EADDRNOTAVAIL:
         return Refusal(f"Cannot listen on {address}: this machine has no address {address.host}.")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -166,5 +167,5 @@ def refusal_of(address: Address, error: OSError) -> Refusal:
 
 def _not_permitted(address: Address) -> str:
     if address.file is not None:
-        return f"this user may not write to {address.file.parent}"
-    return "this user may not use that port (those below 1024 often need privileges)"
+        return f"no permission to write to {address.file.parent}"
+    return "no permission to use that port (ports below 1024 often need privileges)"

@@ -59,15 +59,15 @@ The file:
 
 **Signals**
 
-- SIGTERM, SIGINT (Ctrl-C): drain. The workers finish their requests and serve those that wait.
-- a second one: kill the workers and exit at once.
+- SIGTERM, SIGINT (Ctrl-C): drain. The workers finish their requests and serve those in the backlog.
+- a second signal: kill the workers and exit at once.
 
 **Exit codes**
 
 - 0: stopped after draining.
 - 1: forced shutdown (a second signal, or the graceful timeout), or an error in the server class.
-- 2: a wrong argument, or it names something that is not available; nothing was served.
-- 3: no worker could start; the log has the traceback of one.
+- 2: an invalid argument, or one that names something unavailable; nothing was served.
+- 3: no worker could start; the log contains the traceback of one of them.
 """
 
 RUN_EPILOGUE = """\
@@ -79,8 +79,8 @@ RUN_EPILOGUE = """\
     prefork run --pool --threads 16 server.py
 
 The flags of `prefork run` come before the program; everything after it belongs to the program. The
-environment and `prefork.toml` are not read. The exit code is the program's; 2 if there is no such
-program.
+environment and `prefork.toml` are not read. The exit code is that of the program, or 2 if there is
+no such program.
 """
 
 DEMO_EPILOGUE = """\
@@ -89,7 +89,7 @@ DEMO_EPILOGUE = """\
     prefork demo
     prefork demo --seconds 30 --cores 4
 
-It is `prefork bench` with a handler of its own, the strategy `accept` and 1, 2, ... workers.
+The demo runs `prefork bench` with a built-in handler, strategy `accept` and 1, 2, ... workers.
 """
 
 BENCH_EPILOGUE = r"""
@@ -103,9 +103,9 @@ BENCH_EPILOGUE = r"""
 
 **What is measured**
 
-Clients that send the next request as soon as the last is answered, with a connection for each. The
-servers have their trials in alternating rounds. Requests per second are the median of the trials,
-and half of these are nearer to it than ±; CPU is that of all processes of the server, for a
+Each client sends its next request as soon as the last one is answered, on a new connection. The
+servers are measured in alternating rounds. Requests per second is the median of the trials, and
+half of the trials are within ± of it. CPU is the CPU time of all processes of the server per
 request. If MODULE:HANDLER is a request handler, the standard library's forking and threading
 servers are measured for comparison.
 
@@ -114,8 +114,8 @@ The PNG needs matplotlib: `pip install 'prefork[plots]'`.
 **Exit codes**
 
 - 0: every request was served.
-- 1: some requests failed, or the first one did.
-- 2: a wrong argument, or it names something that is not available; nothing was measured.
+- 1: requests failed; if the first one failed, nothing was measured.
+- 2: an invalid argument, or one that names something unavailable; nothing was measured.
 """
 
 TUNE_EPILOGUE = r"""
@@ -128,18 +128,18 @@ TUNE_EPILOGUE = r"""
 
 **What is measured**
 
-One worker with one client first: how long a request takes, how much of it is CPU, and the memory of
-a worker. Then a pool with more and more workers and two clients for each, from the number that
-should keep the cores busy until the rate stops growing; then the numbers around that knee,
-repeatedly. The strategy and all other settings are the server class's; the sizing is `static`.
+First, one worker with one client: how long a request takes, how much of that is CPU, and how much
+memory a worker uses. Then a pool with more and more workers and two clients per worker, from the
+number that should keep the cores busy until the rate stops growing; then the numbers around that
+knee, repeatedly. The settings are those of the server class, except that the sizing is `static`.
 
-The curve needs scipy, the PNG matplotlib: `pip install 'prefork[tune]'`.
+The curve needs scipy and the PNG needs matplotlib: `pip install 'prefork[tune]'`.
 
 **Exit codes**
 
 - 0: every request was served.
-- 1: some requests failed, or the first one did.
-- 2: a wrong argument, or it names something that is not available; nothing was measured.
+- 1: requests failed; if the first one failed, nothing was measured.
+- 2: an invalid argument, or one that names something unavailable; nothing was measured.
 """
 
 
@@ -180,7 +180,7 @@ def run(
         SCRIPT.py or `-m MODULE`, then the program's own arguments.
     pool
         Turn its forking and threading servers into pools; without --threads a worker serves one
-        request at a time. The options below are for these pools.
+        request at a time. The options below configure these pools.
     """
     from prefork.cli.run.command import run as begin
 
@@ -197,14 +197,14 @@ def demo(
 ) -> int:
     """Measure a CPU-heavy server (Pygments, source in, HTML out) with 1, 2, ... workers.
 
-    For comparison, also as ForkingTCPServer and ThreadingTCPServer of the standard library.
+    The standard library's ForkingTCPServer and ThreadingTCPServer are measured for comparison.
 
     Parameters
     ----------
     seconds
         Seconds for all trials together. Default: 20.
     cores
-        The largest number of workers. Default: one for each core that this process may use.
+        Maximum number of workers. Default: one per core that this process may use.
     """
     from prefork.cli.demo.command import demo as begin
 
@@ -219,7 +219,7 @@ def bench(
     target: str,
     options: BenchOptions = BenchOptions(),  # noqa: B008
 ) -> int:
-    """Compare strategies and numbers of workers with your own handler, on this machine.
+    """Compare strategies and numbers of workers with your handler on this machine.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def tune(
     /,
     options: TuneOptions = TuneOptions(),  # noqa: B008
 ) -> int:
-    """Find out how many workers and how long a backlog your own handler needs, and why.
+    """Find out how many workers and how long a backlog your handler needs, and why.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def parse(arguments: Sequence[str]) -> Call | None:
-    """The call that the arguments ask for; `None` if the help or the version was printed.
+    """Return the call that the arguments request; `None` if the help or the version was printed.
 
     Errors: `Refusal`.
     """
@@ -272,14 +272,14 @@ def parse(arguments: Sequence[str]) -> Call | None:
     except CycloptsError as error:
         raise Refusal(f"{explained(error, tokens)} See {_help_for(tokens)}.") from None
     if command not in COMMANDS.values():
-        outlive_readers()  # of `prefork --help | head`
+        outlive_readers()  # as in `prefork --help | head`
         command(*bound.args, **bound.kwargs)
         return None
     return lambda: int(command(*bound.args, **bound.kwargs))
 
 
 def explained(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """What is wrong with the arguments; in place of the parser's text where that is unclear."""
+    """Return what is wrong with the arguments, more clearly than the parser's text if necessary."""
     if isinstance(error, MissingArgumentError):
         assert error.argument is not None
         if error.argument.name in ("--target", "TARGET") and error.keyword is None:
@@ -298,7 +298,7 @@ def explained(error: CycloptsError, tokens: Sequence[str]) -> str:
 
 
 def program_set_apart(tokens: Sequence[str]) -> list[str]:
-    """Put `--` before the program, so that nothing after it counts as an option of this command.
+    """Put `--` before the program, so that nothing after it is parsed as an option of `run`.
 
     The program begins with the first argument that is neither a flag nor a flag's value, or `-m`.
     """

@@ -1,6 +1,6 @@
-"""Where options come from besides the command line: the environment, then a TOML file.
+"""The sources of options besides the command line: the environment, then a TOML file.
 
-Unknown names there are errors: a misspelled setting must not be ignored.
+An unknown name in them is an error: a misspelled setting must not be ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OTHERS = re.compile(
 
 
 def sources(arguments: Sequence[str]) -> list[Any]:
-    """The sources in order; the first that has an option decides it."""
+    """Return the sources in order of precedence."""
     environment = Environment(PREFIX, command=False, show=False)
     named = named_file(arguments)
     if named is None:
@@ -37,7 +37,7 @@ def sources(arguments: Sequence[str]) -> list[Any]:
 
 
 def named_file(arguments: Sequence[str]) -> Path | None:
-    """The file that `--config` names, needed before the arguments can be parsed."""
+    """Return the file that `--config` names, which is needed before arguments can be parsed."""
     for place, argument in enumerate(arguments):
         if argument == "--":
             break
@@ -50,7 +50,7 @@ def named_file(arguments: Sequence[str]) -> Path | None:
 
 
 def names_of(arguments: Any) -> dict[str, Any]:
-    """The options by name, without dashes; the `no-` form of a flag is left out."""
+    """Return the options by name, without dashes; the `no-` form of a flag is left out."""
     return {
         name[2:]: argument
         for argument in arguments
@@ -60,10 +60,13 @@ def names_of(arguments: Any) -> dict[str, Any]:
 
 
 class Environment(Env):
-    """The variables `PREFORK_...`."""
+    """The environment variables `PREFORK_...`."""
 
     def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
-        """Errors: `Refusal` for an unknown one."""
+        """Set the options that the variables name.
+
+        Errors: `Refusal` for an unknown variable.
+        """
         known = [name.upper().replace("-", "_") for name in names_of(arguments)]
         for variable, value in os.environ.items():
             if not variable.startswith(PREFIX) or OTHERS.match(f"{variable}={value}"):
@@ -86,7 +89,10 @@ class File:
     must_exist: bool = False
 
     def __call__(self, app: Any, commands: tuple[str, ...], arguments: Any) -> None:
-        """Errors: `Refusal` for an unknown option, or if the file cannot be read."""
+        """Set the options that the file names.
+
+        Errors: `Refusal` for an unknown option, or if the file cannot be read.
+        """
         known = names_of(arguments)
         del known["config"]  # a file cannot name the file to read
         options: dict[str, Any] = {}
@@ -95,7 +101,7 @@ class File:
             self._check(key, name, value, known)
             if name in options:
                 raise Refusal(f"{name} is given more than once in {self._where}.")
-            if value != []:  # an empty list is as good as none
+            if value != []:  # an empty list counts as not given
                 options[name] = value
         config = Dict(options, source=str(self._where), use_commands_as_keys=False)
         config(app, commands, arguments)
@@ -121,7 +127,7 @@ class File:
         except FileNotFoundError:
             if self.must_exist:
                 raise Refusal(
-                    f"There is no file {str(self.path)!r}, which --config or {PREFIX}CONFIG names."
+                    f"--config or {PREFIX}CONFIG names {str(self.path)!r}, which does not exist."
                 ) from None
             return {}
         except OSError as error:

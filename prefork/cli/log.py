@@ -1,4 +1,4 @@
-"""The log goes to standard error, with colours on a terminal."""
+"""Sends the log to standard error, with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
 def log_to_stderr(level: LogLevel) -> None:
-    """Log to standard error, in this process and its workers, from `level` up."""
+    """Log to standard error, in this process and its workers, at `level` and above."""
     handler: logging.Handler
     if sys.stderr.isatty():
         # Imported here: a service does not need it.

@@ -21,7 +21,7 @@ from prefork.settings import Rule, Settings, SettingsError
 
 
 def options_of(schema: Any) -> Any:
-    """A type with an option for each field of a dataclass; options not given are absent."""
+    """Return a type with an option for each field of a dataclass; options not given are absent."""
     hints = get_type_hints(schema, include_extras=True)
     texts = attribute_docstrings(schema)
     options = {}
@@ -35,7 +35,7 @@ def options_of(schema: Any) -> Any:
 
 
 def attribute_docstrings(owner: type) -> dict[str, str]:
-    """The string below each attribute of a class; none if the source is not available."""
+    """Return the string below each attribute of a class; none if the source is unavailable."""
     try:
         source = textwrap.dedent(inspect.getsource(owner))
     except OSError:
@@ -49,7 +49,7 @@ def attribute_docstrings(owner: type) -> dict[str, str]:
 
 
 OF_SIZING = {"min_children", "min_spare", "max_spare", "idle_timeout"}
-"""Settings without effect with the sizing `static`."""
+"""Settings that have no effect with sizing `static`."""
 
 if TYPE_CHECKING:
     GivenSettings = dict[str, Any]
@@ -58,7 +58,10 @@ else:
 
 
 def addresses_of(_: Any, tokens: Sequence[Token]) -> tuple[Address, ...]:
-    """Errors: `Refusal`."""
+    """Parse the values of --bind.
+
+    Errors: `Refusal`.
+    """
     found = []
     for token in tokens:
         try:
@@ -69,7 +72,10 @@ def addresses_of(_: Any, tokens: Sequence[Token]) -> tuple[Address, ...]:
 
 
 def folder_of(_: Any, tokens: Sequence[Token]) -> Path:
-    """Errors: `Refusal`."""
+    """Parse the path of a folder, which must exist.
+
+    Errors: `Refusal`.
+    """
     if not Path(tokens[0].value).is_dir():
         raise Refusal(f"{values.place(tokens[0])}: there is no such folder.")
     return Path(tokens[0].value)
@@ -105,11 +111,11 @@ class BindOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class PoolOptions:
-    """The options of a pool. Without an option the server class decides, or the default."""
+    """The options of a pool. The server class decides what is not given, or else the default."""
 
     max_children: Annotated[int | None, values.COUNT] = None
-    """The largest number of workers. Default: one for each core that this process may use (its CPU
-    affinity, limited by the cgroup's quota)."""
+    """Maximum number of workers. Default: one per core that this process may use (its CPU affinity,
+    limited by the cgroup's quota)."""
 
     settings: Annotated[GivenSettings, Parameter(name="*")] = field(default_factory=dict)
     """The settings given as options, by name."""
@@ -120,7 +126,7 @@ class PoolOptions:
         return self.settings.get("threads") not in (None, 1)
 
     def over(self, base: Settings) -> Settings:
-        """`base` with the given settings.
+        """Return `base` with the given settings applied.
 
         Errors: `Refusal` if a setting is invalid, has no effect, or contradicts another.
         """
@@ -137,14 +143,17 @@ class PoolOptions:
         if settings.sizing == "static" and "sizing" not in self.settings:
             for name in OF_SIZING & self.settings.keys():
                 raise Refusal(
-                    f"{name.replace('_', '-')} is {self.settings[name]}, but the sizing is static, "
-                    "always max-children workers: set another sizing too, such as load."
+                    f"{name.replace('_', '-')} is {self.settings[name]}, but sizing is static, "
+                    "which always keeps max-children workers: set another sizing too, such as load."
                 )
         return settings
 
 
 def check_least(settings: Settings, max_children: int) -> None:
-    """Errors: `Refusal` if the least number of workers is above the largest."""
+    """Check the bounds of the number of workers.
+
+    Errors: `Refusal` if the minimum is above the maximum.
+    """
     try:
         settings.check_least(max_children)
     except SettingsError as error:
@@ -154,16 +163,16 @@ def check_least(settings: Settings, max_children: int) -> None:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions(PoolOptions, BindOptions):
-    """Everything but what to serve."""
+    """All options; what to serve is a separate argument."""
 
     backlog: Annotated[int | None, values.COUNT] = None
-    """How many connections can wait in the kernel for a worker. Default: 1024."""
+    """Maximum number of connections that wait in the kernel for a worker. Default: 1024."""
 
     app_dir: Annotated[Path, Parameter(converter=folder_of, show_default=False)] = Path(".")
     """Where to look for MODULE first. Default: the current folder."""
 
     log_level: Annotated[LogLevel, values.by(Rule.of(LogLevel))] = "info"
-    """Log messages from this level up, on standard error."""
+    """Log messages of this level and above, on standard error."""
 
     config: Path | None = None
     """A TOML file with these options. Default: `prefork.toml`, or `[tool.prefork]` of

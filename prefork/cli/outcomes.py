@@ -13,10 +13,10 @@ class Exit(IntEnum):
     DONE = 0
     """Stopped after serving every waiting request."""
     FORCED = 1
-    """Workers were killed, because of a second signal or the graceful timeout; or a hook of the
+    """Workers were killed, because of a second signal or the graceful timeout, or a hook of the
     server failed in the master."""
     REFUSED = 2
-    """A wrong argument, or it names something that is not available; nothing was served."""
+    """An argument is invalid or names something unavailable; nothing was served."""
     NO_WORKER = 3
     """No worker could start."""
     INTERRUPTED = 130
@@ -30,10 +30,10 @@ class Refusal(Exception):
 def did_you_mean(
     word: str, names: Iterable[str], most: int = 1, shown: Callable[[str], str] = repr
 ) -> str:
-    """` Did you mean ...?` with the nearest of the names, at most `most` of them.
+    """Return ` Did you mean ...?` with the nearest of the names, at most `most` of them.
 
-    Empty if none is near. Case does not matter. A name that contains the word is near as well:
-    `titles` suggests `process-titles`.
+    The text is empty if none is near. Case does not matter. A name that contains the word is also
+    near: `titles` suggests `process-titles`.
     """
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)

@@ -27,7 +27,7 @@ def keep_standard_descriptors() -> None:
 
 
 def outlive_readers() -> None:
-    """Make writing to standard output and error never fail.
+    """Make sure that writing to standard output and standard error never fails.
 
     A master logs for months, and its workers report errors of handlers: neither must exit because
     the reader of a pipe has exited or a disk is full.
@@ -44,7 +44,7 @@ def outlive_readers() -> None:
 
 
 def stream_on(descriptor: int) -> io.TextIOWrapper:
-    """A text stream, buffered as usual, that drops what cannot be written."""
+    """Return a text stream, buffered as usual, that drops what cannot be written."""
     raw = _Unfailing(descriptor, "w", closefd=False)
     lines = descriptor == 2 or raw.isatty()
     return io.TextIOWrapper(io.BufferedWriter(raw), errors="backslashreplace", line_buffering=lines)

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 WIDEST = 48
-"""Characters of the longest bar, if there is room for it."""
+"""Characters in the longest bar, if the terminal is wide enough."""
 UNLIMITED = 1000
-"""Characters; wider than any table."""
+"""A width in characters that no table reaches."""
 
 
 def bars(title: str, figures: Iterable[tuple[str, str, float, str]], console: Console) -> Table:
-    """A bar for each (label, colour, figure, figure as text), the longest for the largest."""
+    """Return a bar for each (label, colour, figure, figure as text), to scale."""
     block = "#" if console.options.ascii_only else "█"
     listed = list(figures)
     largest = max((figure for _, _, figure, _ in listed), default=0) or 1.0
@@ -38,8 +38,10 @@ def fitting(
     spared: Sequence[str],
     console: Console,
 ) -> Table:
-    """A table with as many of the figures as fit: a narrow terminal does without the spared ones,
-    one after the other until the rest fits."""
+    """Return a table with as many of the figures as fit the width of the terminal.
+
+    The `spared` ones are left out one after the other, until the rest fits.
+    """
     anything = console.options.update_width(UNLIMITED)
     made = table(figures)
     for count in range(1, len(spared) + 1):
@@ -50,6 +52,6 @@ def fitting(
 
 
 def progress_bar(console: Console) -> Progress:
-    """For a terminal only; it disappears when all is done."""
+    """Return a progress bar, shown only on a terminal; it disappears when all is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -1,4 +1,4 @@
-"""How the value of an option is parsed, and the error that says where a wrong one was given."""
+"""Parses the value of an option; the error for an invalid value says where it was given."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ READERS: dict[type, Callable[[str], object]] = {
 
 
 def by(rule: Rule, **more: Any) -> Parameter:
-    """An option whose value must satisfy the rule; `more` is passed on to the parameter.
+    """Return an option whose value must satisfy the rule; `more` is passed on to the parameter.
 
-    Errors, when it is parsed: `Refusal`.
+    Errors: `Refusal`, when an invalid value is parsed.
     """
 
     def convert(_: Any, tokens: Sequence[Token]) -> object:
-        (token,) = tokens  # a list in a file was refused already
+        (token,) = tokens  # a list in a file was already refused
         try:
             value = value_of(token.value, rule)
         except (ValueError, KeyError):
@@ -45,9 +45,9 @@ def by(rule: Rule, **more: Any) -> Parameter:
 
 
 def value_of(text: str, rule: Rule) -> object:
-    """Parse a text; whether the value is allowed is not checked here.
+    """Parse a string, without checking whether its value is allowed.
 
-    Errors: `ValueError` or `KeyError` if the text is not of the rule's type.
+    Errors: `ValueError` or `KeyError` if the string is not of the rule's type.
     """
     if rule.optional and text.lower() == "none":
         return None
@@ -55,14 +55,14 @@ def value_of(text: str, rule: Rule) -> object:
 
 
 def as_written(value: object) -> str:
-    """A value as an option takes it."""
+    """Return a value in the form that an option takes."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def metavar(rule: Rule) -> str | None:
-    """The placeholder of a value in the help; `None` leaves it to the parser, for choices."""
+    """Return the placeholder of a value in the help; `None` if the parser makes it, for choices."""
     if rule.choices or rule.kind is bool:
         return None
     if rule.range is not None and rule.range.unit:
@@ -71,7 +71,7 @@ def metavar(rule: Rule) -> str | None:
 
 
 def place(token: Token) -> str:
-    """What was given, and where: a flag, a variable, or a line of a file."""
+    """Return what was given, and where: a flag, a variable, or a line of a file."""
     if token.source == "cli":
         return f"{token.keyword} {token.value!r}"
     if token.source == "env":

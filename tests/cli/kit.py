@@ -115,7 +115,7 @@ class Program:
 
     def address(self, scheme: str = "tcp") -> tuple[str, int]:
         """Where it serves, once it does."""
-        found = self.wait_for(rf"Serving \S+ on {scheme}://\[?([^\]\s]+?)\]?:(\d+) by")
+        found = self.wait_for(rf"Serving \S+ on {scheme}://\[?([^\]\s]+?)\]?:(\d+) with")
         return found[1], int(found[2])
 
     def signal(self, number: int) -> None:

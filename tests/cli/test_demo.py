@@ -17,7 +17,7 @@ Start = Callable[..., Program]
 def test_the_demo_ends_with_a_table_a_chart_and_a_sentence(program: Start) -> None:
     demo = program("demo", "--seconds", stretched(1), "--cores", 2)
     assert demo.exit_code(HANG) == 0, demo.out + demo.err
-    for words in ("The work: ", "ForkingTCPServer", "ThreadingTCPServer", "p99 ms", "█"):
+    for words in ("Each request turns ", "ForkingTCPServer", "ThreadingTCPServer", "p99 ms", "█"):
         assert words in demo.out
     assert re.search(r"accept +1 .*\n +2 ", demo.out)
     assert re.search(r"Use accept with \d workers?: [\d.]+ requests/s", demo.out)

@@ -172,7 +172,10 @@ def test_a_busy_address_is_refused_with_a_sentence(serve: Start, short_path: Pat
     for bind in (f"tcp://127.0.0.1:{port}", f"unix://{path}"):
         second = serve("Echo", "--bind", bind)
         assert second.exit_code() == 2
-        assert second.err == f"prefork: Cannot listen on {bind}: another program listens there.\n"
+        assert (
+            second.err
+            == f"prefork: Cannot listen on {bind}: another program is already listening on it.\n"
+        )
     assert ask(str(path), b"hello").endswith(b"hello")
     assert "Exception" not in first.err
 

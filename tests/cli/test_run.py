@@ -100,11 +100,11 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
         (["-m", "email"], "Cannot run the package 'email': it has no __main__."),
         (
             ["--threads", "2", "script.py"],
-            "The options of a pool need --pool: `prefork run --pool ...`.",
+            "Pool options need --pool: `prefork run --pool ...`.",
         ),
         (
             ["--no-gc-freeze", "script.py"],
-            "The options of a pool need --pool: `prefork run --pool ...`.",
+            "Pool options need --pool: `prefork run --pool ...`.",
         ),
         (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number from 0 up."),
         (["--pool=maybe", "script.py"], "--pool 'maybe': it must be true or false."),

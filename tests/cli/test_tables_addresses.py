@@ -35,12 +35,15 @@ def test_an_address_is_understood(text: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("127.0.0.1:9999", "the protocol is missing; write tcp://127.0.0.1:9999"),
-        ("tpc://x:1", "there is no protocol 'tpc', only tcp, udp, unix, unixgram. Did you mean"),
-        ("http://x:1", "there is no protocol 'http'"),
+        ("127.0.0.1:9999", "the protocol is missing; use tcp://127.0.0.1:9999"),
+        (
+            "tpc://x:1",
+            "unknown protocol 'tpc'; the protocols are tcp, udp, unix, unixgram. Did you mean",
+        ),
+        ("http://x:1", "unknown protocol 'http'"),
         ("tcp://127.0.0.1", "the port is missing"),
         ("tcp://[::1]", "the port is missing"),
-        ("tcp://::1:9999", "write an IPv6 address in brackets"),
+        ("tcp://::1:9999", "an IPv6 address must be in brackets"),
         ("tcp://x:65536", "the port is '65536'; it must be a number from 0 to 65535"),
         ("tcp://x:-1", "the port is '-1'"),
         ("tcp://x:http", "the port is 'http'"),
@@ -92,10 +95,10 @@ def test_an_address_is_shown_as_people_write_it(address: Any, text: str) -> None
         (
             "tcp://h:1",
             errno.EADDRINUSE,
-            "Cannot listen on tcp://h:1: another program listens there.",
+            "Cannot listen on tcp://h:1: another program is already listening on it.",
         ),
-        ("tcp://h:1", errno.EACCES, "this user may not use that port"),
-        ("unix:///run/s", errno.EACCES, "this user may not write to /run"),
+        ("tcp://h:1", errno.EACCES, "no permission to use that port"),
+        ("unix:///run/s", errno.EACCES, "no permission to write to /run"),
         ("tcp://h:1", errno.EADDRNOTAVAIL, "this machine has no address h"),
         ("unix:///no/s", errno.ENOENT, "there is no folder /no"),
         ("tcp://h:1", errno.ENOBUFS, "No buffer space available"),
@@ -110,7 +113,7 @@ def test_an_address_that_cannot_be_bound_is_refused_with_the_reason(
 
 def test_a_host_that_is_not_known() -> None:
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    assert "there is no host 'h'" in str(refusal_of(parse("tcp://h:1"), error))
+    assert "unknown host 'h'" in str(refusal_of(parse("tcp://h:1"), error))
 
 
 def test_a_stale_socket_is_removed(short_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_a_socket_that_answers_stays_and_does_not_notice(
         other.bind(str(path))
         if kind == socket.SOCK_STREAM:
             other.listen()
-        with pytest.raises(Refusal, match="another program listens there"):
+        with pytest.raises(Refusal, match="another program is already listening on it"):
             remove_stale(parse(f"{scheme}://{path}"))
         other.setblocking(False)
         with pytest.raises(BlockingIOError):

@@ -107,9 +107,12 @@ def test_where_the_file_is_named(
             "a:b --graceful-timeout 1 --graceful-timeout 2",
             "--graceful-timeout is given more than once.",
         ),
-        ("a:b --bind tcp://x", "--bind 'tcp://x': the port is missing; write tcp://127.0.0.1:9999"),
+        ("a:b --bind tcp://x", "--bind 'tcp://x': the port is missing; use tcp://127.0.0.1:9999"),
         ("a:b --app-dir no", "--app-dir 'no': there is no such folder."),
-        ("a:b --config no.toml", "There is no file 'no.toml', which --config or PREFORK_CONFIG"),
+        (
+            "a:b --config no.toml",
+            "--config or PREFORK_CONFIG names 'no.toml', which does not exist.",
+        ),
     ],
 )
 def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence: str) -> None:
@@ -151,7 +154,7 @@ def test_a_wrong_word_is_refused_in_a_sentence(parsed: Any, words: str, sentence
         (
             "CONFIG",
             "no.toml",
-            "There is no file 'no.toml', which --config or PREFORK_CONFIG names.",
+            "--config or PREFORK_CONFIG names 'no.toml', which does not exist.",
         ),
     ],
 )

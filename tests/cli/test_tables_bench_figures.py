@@ -23,12 +23,12 @@ from tests.cli.results import TWO_CORES, a_result
         (
             TWO_CORES,
             "Use accept with 2 workers: 201 requests/s, twice as many as with one worker; more "
-            "workers than the 2 cores do not serve more, fork uses 3.10 ms more CPU for a request.",
+            "workers than the 2 cores do not serve more, fork uses 3.10 ms more CPU per request.",
         ),
         (
             [*TWO_CORES, a_result("ForkingTCPServer", 0, 90), a_result("ThreadingTCPServer", 0, 9)],
             "Use accept with 2 workers: 201 requests/s, twice as many as with one worker; more "
-            "workers than the 2 cores do not serve more, fork uses 3.10 ms more CPU for a request, "
+            "workers than the 2 cores do not serve more, fork uses 3.10 ms more CPU per request, "
             "ForkingTCPServer serves 90.0.",
         ),
         (

@@ -74,27 +74,33 @@ def test_options_have_defaults(parsed: Parse) -> None:
     [
         ("", "MODULE:HANDLER is missing: add what to serve, such as app:Handler."),
         ("a:H", "The request is missing: add --request FILE|TEXT or --client MODULE:FUNCTION."),
-        ("a:H --request x --client a:b", "exclude each other"),
+        ("a:H --request x --client a:b", "mutually exclusive"),
         ("a:H --client a:b --keep-open", "--keep-open is for --request only"),
         ("a:H --request x y z", "Unexpected argument 'y': `prefork bench` takes MODULE:HANDLER"),
         ("a:H --request x --strategies acept", " Did you mean 'accept'?"),
         (
             "a:H --request x --strategies accept,lifo",
-            "--strategies 'accept,lifo': there is no strategy 'lifo', only accept, accept-lifo, ",
+            "--strategies 'accept,lifo': unknown strategy 'lifo'; the strategies are accept, ",
         ),
-        ("a:H --request x --max-children 1,0", "it must be whole numbers from 1 up, such as 1,2,4"),
-        ("a:H --request x --max-children 1,,2", "it must be whole numbers from 1 up"),
+        (
+            "a:H --request x --max-children 1,0",
+            "it must be a comma-separated list of whole numbers >= 1, such as 1,2,4",
+        ),
+        (
+            "a:H --request x --max-children 1,,2",
+            "it must be a comma-separated list of whole numbers >= 1",
+        ),
         ("a:H --request x --clients 0", "--clients '0': it must be a whole number from 1 up."),
         ("a:H --request x --seconds 0", "--seconds '0': it must be seconds above 0."),
         ("a:H --request x --bind sctp", "the protocol is missing"),
         (
             "a:H --request x --bind tcp://h:80",
-            "each server gets its own free port; write tcp://h:0.",
+            "each server gets its own free port; use tcp://h:0.",
         ),
-        ("a:H --request x --bind tcp://[::1]:80", "write tcp://[::1]:0."),
+        ("a:H --request x --bind tcp://[::1]:80", "use tcp://[::1]:0."),
         (
             "a:H --request x --bind unix:///a",
-            "each server gets its own path in a temporary folder; write unix",
+            "each server gets its own path in a temporary folder; use unix",
         ),
         (
             r"a:H --request \q",

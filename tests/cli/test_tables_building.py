@@ -137,7 +137,7 @@ def test_more_workers_at_least_than_at_most_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["unix://s", "unixgram://s"])
 def test_reuseport_is_for_ports(text: str) -> None:
-    with pytest.raises(Refusal, match=f"reuseport needs a TCP or UDP port, not {text}:"):
+    with pytest.raises(Refusal, match=f"Strategy 'reuseport' needs a TCP or UDP port, not {text}:"):
         made(prefork.BaseRequestHandler, parse(text), strategy="reuseport")
 
 
@@ -192,7 +192,7 @@ def test_a_server_class_is_constructed_as_it_wants_to_be() -> None:
         assert server.RequestHandlerClass is function
     with construct(prefork.TCPServer, function) as server:
         assert server.RequestHandlerClass is function
-    with pytest.raises(Refusal, match="takes no request handler: remove --handler"):
+    with pytest.raises(Refusal, match="does not take a request handler: remove --handler"):
         construct(OneArgument, function)
     with pytest.raises(Refusal, match="needs a request handler: add --handler"):
         construct(prefork.TCPServer, None)

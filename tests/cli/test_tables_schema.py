@@ -151,8 +151,8 @@ def test_a_jitter_of_nothing_is_refused(said: dict[str, Any], refused: bool) -> 
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
-        ({"min_children": 2}, "min-children is 2, but the sizing is static"),
-        ({"idle_timeout": 3.0}, "idle-timeout is 3.0, but the sizing is static"),
+        ({"min_children": 2}, "min-children is 2, but sizing is static"),
+        ({"idle_timeout": 3.0}, "idle-timeout is 3.0, but sizing is static"),
         ({"min_spare": 2, "sizing": "static"}, ""),  # switched off on purpose
         ({"min_spare": 2, "sizing": "spare"}, ""),
         ({"sizing": "load", "strategy": "fork"}, "sizing is 'load', but with the strategy fork"),

@@ -83,7 +83,7 @@ def test_numbers_of_workers(text: str, numbers: Numbers) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0-4", "8-2", "1-", "a"])
 def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"whole numbers from 1 up|two numbers from 1 up"):
+    with pytest.raises(ValueError, match="whole numbers >= 1"):
         numbers_of(text)
 
 
@@ -97,9 +97,12 @@ def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
         ("app:H --request x --seconds inf", "--seconds 'inf': it must be seconds above 0."),
         ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
-        ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
+        (
+            "app:H --max-children 0",
+            "--max-children '0': it must be a comma-separated list of whole numbers",
+        ),
         ("app:H", "The request is missing"),
-        ("app:H --request x --client a:b", "exclude each other"),
+        ("app:H --request x --client a:b", "mutually exclusive"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_a_sentence(words: str, refusal: str) -> None:
@@ -254,7 +257,7 @@ def test_an_impossible_target_is_reported() -> None:
 
 def test_a_rate_above_the_measured_ones_is_marked_as_simulated() -> None:
     said = said_of(a_record(rate=375))
-    assert "No number of workers served more than 364 requests/s here, beside its clients" in said
+    assert "No number of workers served more than 364 requests/s here, next to the clients" in said
 
 
 def test_the_clients_share_of_the_cores_is_mentioned_if_more_workers_could_use_it() -> None:
@@ -296,7 +299,7 @@ def test_another_machine_is_answered_by_simulation() -> None:
     assert 105 <= shown.found.advice.max_children <= 115
     said = said_of(shown)
     assert "Simulated for 64 cores, each as fast as one here" in said
-    assert "4.00 GB have room for 512 workers of 8.00 MB." in said
+    assert "4.00 GB has room for 512 workers of 8.00 MB." in said
     assert "raise net.core.somaxconn" in " ".join(said.split())
     without_a_rate = a_record(cores=64, memory=4 << 30)
     assert without_a_rate.found is not None
@@ -414,4 +417,4 @@ def test_the_picture_marks_the_knee() -> None:
     plots.draw_rates(axes, shown.sizes)
     plots.draw_knee(axes, shown.found, shown.sizes)
     (text,) = (text.get_text() for text in axes.texts)
-    assert text == "the knee: 12 workers\n361 requests/s; more workers serve no more"
+    assert text == "the knee: 12 workers\n361 requests/s; more workers do not serve more"

@@ -1,1 +1,1 @@
-"""`prefork bench`: the user's own handler with each strategy and several numbers of workers."""
+"""`prefork bench`: compares strategies and numbers of workers with the user's handler."""

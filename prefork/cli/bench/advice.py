@@ -1,7 +1,7 @@
-"""One sentence: which candidate to use and why, from the figures alone.
+"""Says in one sentence which candidate to use and why, from the figures alone.
 
-More requests per second win. Of the candidates that are as good as the best within the noise
-(`prefork.advice.noise`) the simplest wins: accept, fifo, few workers.
+The candidate with the most requests per second wins. If several are as good as the best within the
+noise (`prefork.advice.noise`), the simplest of them wins: accept, fifo, few workers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from prefork.settings import Settings
 DEFAULT = Settings().strategy
 
 UNEVEN = 1.5
-"""A p99 that is more than this many times another's is mentioned."""
+"""A p99 is mentioned if it is more than this many times another candidate's."""
 
 Results = Sequence[CandidateResult]
 
 
 def winner(results: Results) -> CandidateResult | None:
-    """The one to use; `None` if no pool has served without failures."""
+    """Return the result of the candidate to use; `None` if no pool has served without failures."""
     pools = [one for one in with_known_errors(results) if not one.candidate.is_reference]
     if not pools:
         return None
@@ -32,7 +32,7 @@ def winner(results: Results) -> CandidateResult | None:
 
 
 def with_known_errors(results: Results) -> list[CandidateResult]:
-    """The results without failures; the rates from few trials with at least the usual margin."""
+    """Return the results without failures; rates from few trials get at least the usual margin."""
     served = [one for one in results if one.has_served]
     rates = completed([one.summary.rate for one in served])
     return [
@@ -42,7 +42,7 @@ def with_known_errors(results: Results) -> list[CandidateResult]:
 
 
 def advice(results: Results, cores: int, others_percent: float) -> str:
-    """The sentence for a machine with this many cores, of which other programs used some part."""
+    """Return the sentence; other programs used `others_percent` of the CPU of all cores."""
     taken = winner(results)
     if taken is None:
         return "Nothing to recommend: no pool has served every request."
@@ -81,13 +81,13 @@ def _against_more_workers(taken: CandidateResult, served: Results, cores: int) -
         than = f"workers than the {cores} cores" if workers == cores else f"than {workers} workers"
         return [f"more {than} do not serve more"]
     if any(r.candidate.workers < workers for r in others):
-        # All of them are clearly below, or one would have been taken.
+        # All of them are clearly slower, or one of them would have been chosen.
         return [f"more workers may serve more (--max-children {workers},{2 * workers})"]
     return []
 
 
 def _against_accept(taken: CandidateResult, served: Results) -> list[str]:
-    """Why it is worth leaving the default strategy, and what that costs."""
+    """Say why another strategy than the default is worthwhile, and what it costs."""
     accepts = [r for r in served if r.candidate.strategy == DEFAULT]
     if taken.candidate.strategy == DEFAULT or not accepts:
         return []
@@ -108,7 +108,7 @@ def _against_forking(taken: CandidateResult, served: Results) -> list[str]:
     if fork is None or not is_clearly_above(fork.summary.cpu, taken.summary.cpu):
         return []
     more = fork.summary.cpu.value - taken.summary.cpu.value
-    return [f"fork uses {shown(more)} ms more CPU for a request"]
+    return [f"fork uses {shown(more)} ms more CPU per request"]
 
 
 def _against_references(taken: CandidateResult, served: Results) -> list[str]:
@@ -125,7 +125,7 @@ def _against_references(taken: CandidateResult, served: Results) -> list[str]:
 
 
 def _doubt(taken: CandidateResult, results: Results, others_percent: float) -> str:
-    """A second sentence if the first may well be wrong."""
+    """Return a second sentence if the first one may be wrong."""
     if left_out := sum(not one.was_measured for one in results):
         return (
             f" {left_out} of the {len(results)} servers had no trial: compare fewer --strategies, "

@@ -1,4 +1,4 @@
-"""What is compared: each strategy with each number of workers, and what was measured of it."""
+"""The candidates of a comparison, each a strategy with a number of workers, and their results."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STRATEGIES: Mapping[str, Callable[[int], dict[str, object]]] = {
     "fork": lambda workers: {"strategy": "fork"},
     "fork-ahead": lambda workers: {"strategy": "fork", "fork_ahead": workers},
 }
-"""The settings of each for a number of workers; simpler ones first."""
+"""The settings of each strategy, given the number of workers; simpler strategies come first."""
 PLAIN: dict[str, object] = {
     "strategy": "accept",
     "idle_order": "fifo",
     "fork_ahead": 0,
     "sizing": "static",
 }
-"""The settings below these, whatever a server class has chosen."""
+"""The settings that those above are added to, in place of the server class's own."""
 KINDS = {
     "tcp": "TCPServer",
     "udp": "UDPServer",
@@ -39,7 +39,7 @@ REFERENCES = ("Forking", "Threading")
 
 @dataclass(frozen=True)
 class Candidate:
-    """One server to measure; `workers` is 0 for a reference, one of the standard library's."""
+    """One server to measure; `workers` is 0 for a reference, a server of the standard library."""
 
     strategy: str
     workers: int = 0
@@ -56,7 +56,7 @@ class Candidate:
 
     @property
     def complexity(self) -> tuple[int, int]:
-        """Sorts simpler ones first: by strategy, then by the number of workers."""
+        """A sort key that puts simpler candidates first: by strategy, then by number of workers."""
         return list(STRATEGIES).index(self.strategy), self.workers
 
     @property
@@ -66,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """What was measured of one candidate."""
+    """The measurements of one candidate."""
 
     candidate: Candidate
     summary: Summary
@@ -83,11 +83,12 @@ class CandidateResult:
 
 
 def default_counts(cores: int) -> list[int]:
-    """Numbers of workers around the number of cores; above it for handlers that wait."""
+    """Return numbers of workers around the number of cores; larger ones suit handlers that wait."""
     return sorted({1, max(1, cores // 2), cores, 2 * cores, 4 * cores})
 
 
 def needs_ip_port(strategy: str) -> bool:
+    """Return whether the strategy needs a TCP or UDP port."""
     settings: Any = PLAIN | STRATEGIES[strategy](1)
     return Settings(**settings).needs_ip_port
 
@@ -95,9 +96,9 @@ def needs_ip_port(strategy: str) -> bool:
 def candidates_of(
     strategies: Sequence[str], counts: Sequence[int], scheme: str
 ) -> tuple[list[Candidate], str]:
-    """The candidates, strategy by strategy, and a sentence about those left out, or nothing.
+    """Return the candidates, strategy by strategy, and a sentence about strategies left out, or "".
 
-    The references come last; no candidate at all if no strategy fits the kind of server.
+    The references come last. There are no candidates if no strategy fits the kind of server.
     """
     is_ip = Address(scheme).is_ip
     fitting = [name for name in strategies if is_ip or not needs_ip_port(name)]

@@ -1,4 +1,4 @@
-"""`prefork bench`, from the options to the last line."""
+"""Runs `prefork bench`, from the options to the last line of its output."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from prefork.loadtest.schedule import WARM_UP, length_of, rounds_for, trial_orde
 from prefork.readings.cores import usable_cores
 
 TRYING = 0.25
-"""The part of the time that the first requests to all servers may take together."""
+"""The share of the time that the first requests to all servers may take together."""
 
 
 def run(target: str, options: BenchOptions) -> int:
-    """Measure, print, write; return the exit code.
+    """Measure, print and write the results; return the exit code.
 
     Errors: `Refusal`.
     """
@@ -55,7 +55,10 @@ def run(target: str, options: BenchOptions) -> int:
 
 
 def measure_and_show(console: Console, target: str, options: BenchOptions) -> Exit:
-    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
+    """Measure and print the results; write them if --output names a folder.
+
+    Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`.
+    """
     record = measure_all(console, target, options)
     report.show(console, record)
     if options.output is not None:
@@ -65,7 +68,7 @@ def measure_and_show(console: Console, target: str, options: BenchOptions) -> Ex
 
 
 def write(record: BenchRecord, folder: Path) -> str:
-    """Write JSON and PNG; the returned sentence names the files.
+    """Write JSON and PNG, and return a sentence that names the files.
 
     Errors: `Refusal`.
     """
@@ -75,7 +78,7 @@ def write(record: BenchRecord, folder: Path) -> str:
 
 @dataclass
 class Bench:
-    """The servers and their clients, both running."""
+    """The running servers and their clients."""
 
     console: Console
     drivers: Drivers
@@ -90,7 +93,7 @@ class Bench:
         """Send one request to each server: always to the first, to the others within `seconds`.
 
         The first shows whether an answer may be empty. A reference that fails is left out, because
-        the handler may need what only a pool has.
+        the handler may need something that only a pool provides.
 
         Errors: `RequestFailed`, `ChildFailed`.
         """
@@ -117,7 +120,7 @@ class Bench:
         return measured.received
 
     def measure(self, until: float) -> int:
-        """Run trials until then (monotonic clock); return how many rounds were planned.
+        """Run trials until `until` (monotonic clock), and return the number of planned rounds.
 
         Errors: `ChildFailed`.
         """
@@ -150,7 +153,10 @@ class Bench:
 
 
 def measure_all(console: Console, target: str, options: BenchOptions) -> BenchRecord:
-    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
+    """Measure all candidates.
+
+    Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`.
+    """
     cores = usable_cores()
     counts = options.max_children or default_counts(cores)
     scheme = options.bind.scheme

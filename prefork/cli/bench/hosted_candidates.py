@@ -31,7 +31,7 @@ class HostedCandidate(HostedServer):
 
 @contextlib.contextmanager
 def hosted(job: BenchJob) -> Iterator[list[HostedCandidate]]:
-    """Start all servers, in the order of the candidates; they are bound, and idle until loaded.
+    """Yield all servers, in the order of the candidates: bound, and idle until they are loaded.
 
     Errors: `StartRefused`, `ChildFailed`.
     """

@@ -17,12 +17,12 @@ from prefork.cli.measuring.parsing import counts_of, option
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(LoadOptions):
-    """Everything but what to serve."""
+    """All options; what to serve is a separate argument."""
 
     strategies: Annotated[tuple[str, ...], option(strategies_of, "NAME,NAME,...")] = tuple(
         STRATEGIES
     )
-    """The strategies to compare, out of accept, accept-lifo, handoff, reuseport, fork and
+    """The strategies to compare: any of accept, accept-lifo, handoff, reuseport, fork and
     fork-ahead. Default: all of them."""
 
     max_children: Annotated[tuple[int, ...] | None, option(counts_of, "NUMBER,NUMBER,...")] = None
@@ -30,8 +30,7 @@ class BenchOptions(LoadOptions):
     may use."""
 
     clients: Annotated[int | None, values.COUNT] = None
-    """Concurrent requests. Default: the largest number of workers, and at least two for each
-    core."""
+    """Concurrent requests. Default: the largest number of workers, and at least two per core."""
 
     seconds: Annotated[float, SECONDS] = 45.0
     """Seconds for all trials together, plus the time to start the servers. Default: 45."""

@@ -1,4 +1,4 @@
-"""How the arguments of `prefork bench` alone are parsed."""
+"""Parses the arguments that only `prefork bench` takes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from prefork.cli.outcomes import did_you_mean
 
 
 def strategies_of(text: str) -> tuple[str, ...]:
-    """Names separated by commas, returned in the order of `STRATEGIES`. Errors: `ValueError`."""
+    """Parse names separated by commas; return them in the order of `STRATEGIES`.
+
+    Errors: `ValueError`.
+    """
     names = listed(text)
     for name in names:
         if name not in STRATEGIES:
             raise ValueError(
-                f"there is no strategy {name!r}, only {', '.join(STRATEGIES)}."
+                f"unknown strategy {name!r}; the strategies are {', '.join(STRATEGIES)}."
                 + did_you_mean(name, STRATEGIES)
             )
     return tuple(name for name in STRATEGIES if name in names)

@@ -1,4 +1,4 @@
-"""The table as a picture: which candidate to use, and how the others compare."""
+"""Draws the table: which candidate to use, and how the others compare."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ COLOURS = (
     plotting.RED,
     plotting.PINK,
 )
-"""Of the strategies, in their order."""
+"""The colours of the strategies, in their order."""
 REFERENCES = (plotting.GREY, plotting.LIGHT_GREY)
 GROUP = 0.86
-"""The part of a group's width that its bars take."""
+"""The share of a group's width that its bars take up."""
 WIDELY = 20
-"""If the largest figure is more than this many times the smallest, the axis is logarithmic."""
+"""The axis is logarithmic if the largest figure is more than this many times the smallest."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the charts: the figure that its bars show, and the white line drawn in them."""
+    """One chart: the figure that its bars show, and the white line drawn in each bar."""
 
     title: str
     figure: Callable[[CandidateResult], Estimate]
@@ -44,7 +44,7 @@ class Panel:
         return self.may_be_logarithmic and 0 < WIDELY * min(values) < max(values)
 
     def least(self, results: Sequence[CandidateResult]) -> float:
-        """The lowest mark in it."""
+        """Return the lowest mark in the panel."""
         return min(
             self.figure(result).value if self.line is None else self.line(result)
             for result in results
@@ -57,7 +57,7 @@ PANELS = (
         lambda result: result.summary.rate,
         may_be_logarithmic=False,  # the heights are the message
     ),
-    Panel("server CPU for a request, ms (less is better)", lambda result: result.summary.cpu),
+    Panel("server CPU per request, ms (less is better)", lambda result: result.summary.cpu),
     Panel(
         "latency, ms: bar p99, white line p50 (less is better)",
         lambda result: Estimate(result.summary.p99),
@@ -68,25 +68,25 @@ PANELS = (
 
 @dataclass(frozen=True)
 class PlottedBar:
-    """Where a result stands in every panel, and in which colour."""
+    """The bar of a result: its place in every panel, and its colour."""
 
     result: CandidateResult
     centre: float
     width: float
     colour: str
     named: bool
-    """Whether it is the one of its strategy that the legend names."""
+    """Whether the legend takes its strategy's colour from this bar."""
 
 
 def groups(results: Sequence[CandidateResult]) -> list[str]:
-    """The names under the bars, from left to right: those at 0, 1, ..."""
+    """Return the names below the groups of bars, which are at 0, 1, ... from left to right."""
     counts = sorted({result.candidate.workers for result in results} - {0})
     others = ["standard library"] * any(result.candidate.is_reference for result in results)
     return [counted(workers, "worker") for workers in counts] + others
 
 
 def plotted_bars(results: Sequence[CandidateResult]) -> list[PlottedBar]:
-    """A group for each number of workers with a bar for each strategy, and the references."""
+    """Return a group of bars per number of workers, with a bar per strategy, and the references."""
     pools = [result.candidate for result in results if not result.candidate.is_reference]
     others = [result.candidate for result in results if result.candidate.is_reference]
     known = list(STRATEGIES)
@@ -112,7 +112,7 @@ def plotted_bars(results: Sequence[CandidateResult]) -> list[PlottedBar]:
 
 
 def draw(record: BenchRecord, file: Path) -> None:
-    """Write a PNG with a panel each for requests per second, CPU and latency."""
+    """Write a PNG with one panel each for requests per second, CPU and latency."""
     results = [result for result in record.results if result.summary.requests]
     picture = plotting.new_picture()
     panels = picture.subplots(len(PANELS), 1)

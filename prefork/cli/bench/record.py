@@ -10,7 +10,7 @@ from prefork.cli.measuring.run_info import RunInfo
 from prefork.loadtest.trials import Trial
 
 NAME = "prefork-bench"
-"""Of the files, without the extension."""
+"""The name of the files, without the extension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,16 @@ class BenchRecord(RunInfo):
     rounds: int
     results: Sequence[CandidateResult]
     trials: Sequence[Sequence[Trial]]
-    """Of each result."""
+    """The trials of each result."""
     complaints: Sequence[tuple[str, str]]
-    """The title of each candidate with failures, and what was reported about the first."""
+    """The title of each candidate with failures, and what was reported about its first failure."""
     advice: str
 
     def as_json(self) -> dict[str, object]:
-        """Everything; the latencies of each trial as percentiles. Rates per second, CPU and
-        latencies in milliseconds."""
+        """Return everything, with the latencies of each trial as percentiles.
+
+        Rates are per second; CPU and latencies are in milliseconds.
+        """
         return self.head_as_json() | {
             "clients": self.clients,
             "rounds": self.rounds,

@@ -1,4 +1,4 @@
-"""What the bench prints at its end: a table, a chart, a sentence."""
+"""Prints the results of `prefork bench`: a table, a chart and a sentence of advice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFERENCE = "red"
 CLIENTS_BUSY = 0.9
 FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "failed")
 SPARED = ("p50 ms", "±", "p99 ms", "failed", "CPU ms")
-"""Columns that a narrow terminal does without, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 
 
 def show(console: Console, record: BenchRecord) -> None:
@@ -45,14 +45,14 @@ def show(console: Console, record: BenchRecord) -> None:
         console.print()
     if any(result.summary.clients_busy > CLIENTS_BUSY for result in record.results):
         console.print(
-            "The clients used a whole core in some trials: there, the server's CPU for a request "
-            "says more than requests per second."
+            "The clients used a whole core in some trials: there, the server's CPU per request is "
+            "more meaningful than requests per second."
         )
     console.print(Text(record.advice, "bold"))
 
 
 def table(results: Sequence[CandidateResult], figures: Sequence[str]) -> Table:
-    """A line for each candidate, strategy by strategy; the one to use is highlighted."""
+    """Return a line for each candidate, strategy by strategy; the one to use is highlighted."""
     best = winner(results)
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     made.add_column("strategy", no_wrap=True)
@@ -69,7 +69,7 @@ def table(results: Sequence[CandidateResult], figures: Sequence[str]) -> Table:
 
 
 def cells(result: CandidateResult, figures: Sequence[str]) -> list[str]:
-    """The cells of a line, beside the strategy."""
+    """Return the cells of a line, except the strategy."""
     summary = result.summary
     measured = (
         summary.rate.value,
@@ -84,7 +84,7 @@ def cells(result: CandidateResult, figures: Sequence[str]) -> list[str]:
 
 
 def chart(results: Sequence[CandidateResult], console: Console) -> Table:
-    """A bar for the requests per second of each candidate that had a trial."""
+    """Return a bar for the requests per second of each candidate that had a trial."""
     widest = max(len(result.candidate.strategy) for result in results) + 3
     figures = [
         (

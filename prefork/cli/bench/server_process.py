@@ -1,4 +1,4 @@
-"""The servers of the bench: one process loads the handler and forks a master for each of them."""
+"""The servers of the bench: one process loads the handler and forks a master for each server."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from prefork.loadtest.hosting import Announcement, end_workers, print_into
 from prefork.loadtest.processes import own_output, say
 
 BACKLOG = 1024
-"""Of the references too, so that servers are compared and not their queues."""
+"""The backlog of the references, the same as that of a pool: the comparison is not of queues."""
 GRACE = 2.0
-"""Seconds for masters to end their workers."""
+"""Seconds that masters have to end their workers."""
 
 
 @dataclass(frozen=True)
 class BenchJob(Job):
-    """What all servers have in common, and the candidates."""
+    """The options that all servers have in common, and the candidates."""
 
     candidates: Sequence[Candidate]
 
@@ -45,7 +45,7 @@ class BenchJob(Job):
 
 
 def main() -> None:
-    """`JOB`: announce each server on standard output, serve until standard input ends."""
+    """Announce each server of `JOB`, the only argument; serve until standard input ends."""
     job = BenchJob.of(sys.argv[1])
     answers = own_output()
     try:
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def end(masters: Sequence[int]) -> None:
-    """Have the masters end their workers, and reap all masters before returning."""
+    """Tell the masters to end their workers, and reap all masters before returning."""
     for pid in masters:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE
@@ -100,7 +100,7 @@ def exit_afterwards() -> Iterator[None]:
 def run_master(
     job: BenchJob, place: int, given: Any, handler: Any, folder: Path, answers: int
 ) -> None:
-    """Announce the server, and serve without limit."""
+    """Announce the server, and serve until SIGTERM."""
     log = folder / f"{place}.log"
     print_into(log)
     candidate, address = job.candidates[place], job.address
@@ -121,7 +121,10 @@ def run_master(
 
 
 def opened(job: BenchJob, candidate: Candidate, address: Address, given: Any, handler: Any) -> Any:
-    """The server of a candidate, bound. Errors: `Refusal`."""
+    """Return the bound server of a candidate.
+
+    Errors: `Refusal`.
+    """
     if not candidate.is_reference:
         options = replace(job.options, max_children=candidate.workers, settings=candidate.settings)
         return open_server(job.target, given, handler, address, options)
@@ -135,8 +138,10 @@ def opened(job: BenchJob, candidate: Candidate, address: Address, given: Any, ha
 
 
 def reference(name: str, address: Address) -> Any:
-    """The standard library's class of this name, composed if need be: not all versions have those
-    for Unix sockets."""
+    """Compose the standard library's class of this name.
+
+    Not all versions of Python define the classes for Unix sockets.
+    """
     library = standard_library()
     kind = KINDS[address.scheme]
     mixin = next(prefix for prefix in REFERENCES if name == f"{prefix}{kind}")
@@ -147,7 +152,7 @@ def reference(name: str, address: Address) -> Any:
 
 
 def exit_on_sigterm(server: Any) -> None:
-    """Let SIGTERM end this process and the server's processes at once."""
+    """Make SIGTERM end this process and the server's processes at once."""
 
     def leave(signo: int, frame: FrameType | None) -> None:
         end_workers(server)

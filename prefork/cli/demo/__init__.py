@@ -1,1 +1,1 @@
-"""`prefork demo`: `prefork bench` with a CPU-heavy handler of its own."""
+"""`prefork demo`: `prefork bench` with a built-in, CPU-heavy handler."""

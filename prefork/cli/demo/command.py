@@ -22,7 +22,7 @@ SECONDS = 20.0
 
 
 def demo(seconds: float | None, cores: int | None) -> int:
-    """Measure and show; return the exit code."""
+    """Measure and print the results; return the exit code."""
     outlive_readers()
     console = Console()
     options = preset(seconds or SECONDS, cores or usable_cores())
@@ -35,7 +35,7 @@ def demo(seconds: float | None, cores: int | None) -> int:
 
 
 def preset(seconds: float, cores: int) -> BenchOptions:
-    """The options of the bench: the strategy `accept`, beside the standard library's servers."""
+    """Return the options of the bench: strategy `accept` and the standard library's servers."""
     return BenchOptions(
         request=highlight.sample(),
         strategies=("accept",),
@@ -47,7 +47,7 @@ def preset(seconds: float, cores: int) -> BenchOptions:
 
 
 def worker_counts(cores: int) -> list[int]:
-    """1, 2, 3, 4, then doubled each time, and all cores at last."""
+    """Return 1, 2, 3, 4, then each number doubled, and finally the number of cores."""
     counts = [n for n in (1, 2, 3, 4) if n <= cores]
     while counts[-1] * 2 <= cores:
         counts.append(counts[-1] * 2)
@@ -55,10 +55,13 @@ def worker_counts(cores: int) -> list[int]:
 
 
 def introduction() -> str:
-    """What the handler does, and what one request costs here."""
+    """Return a sentence about what the handler does and what one request costs here."""
     source = highlight.sample()
     began = time.process_time()
     highlight.as_html(source)
     cost = time.process_time() - began
     lines = source.count(b"\n")
-    return f"The work: {lines} lines of Python into HTML with Pygments, {in_time(cost)} of CPU."
+    return (
+        f"Each request turns {lines} lines of Python into HTML with Pygments, using "
+        f"{in_time(cost)} of CPU."
+    )

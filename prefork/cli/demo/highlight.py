@@ -1,6 +1,6 @@
-"""The handler of the demo: source code in, coloured HTML out; pure Python, all of it CPU.
+"""The handler of the demo turns source code into coloured HTML, in pure Python, with CPU only.
 
-Hashing would not show the point: it releases the interpreter's lock, so threads would do as well.
+Hashing would not make the point: it releases the GIL, so threads would be just as fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _formatter: HtmlFormatter[str] = HtmlFormatter()
 
 
 def sample() -> bytes:
-    """A source file of moderate size that every installation has."""
+    """Return a source file of moderate size that every installation has."""
     return Path(queue.__file__).read_bytes()
 
 
@@ -34,4 +34,4 @@ class Highlight(StreamRequestHandler):
         self.wfile.write(as_html(self.rfile.read()))
 
 
-as_html(sample())  # what is done once is done before the first fork
+as_html(sample())  # one-time initialization happens before the first fork

@@ -1,4 +1,4 @@
-"""Clients of the user's own: a function that performs one exchange, called repeatedly."""
+"""Clients that repeatedly call a function of the user, which performs one exchange."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ def call(function: Callable[[Any], object], order: Order) -> Measured:
 
 
 def user_part(error: Exception) -> str:
-    """The traceback from the user's function on."""
+    """Return the traceback, starting at the user's function."""
     trace = error.__traceback__
     return "".join(traceback.format_exception(error.with_traceback(trace and trace.tb_next)))
 
 
 def callable_here(target: str, folder: str) -> Callable[[Any], object]:
-    """The function that `target` names. Errors: `Refusal`."""
+    """Import the function that `target` names.
+
+    Errors: `Refusal`.
+    """
     loading.look_in(Path(folder))
     found = loading.load(target, callable)
     if not callable(found):
@@ -55,7 +58,7 @@ def callable_here(target: str, folder: str) -> Callable[[Any], object]:
 
 @contextlib.contextmanager
 def callers(processes: int, target: str, folder: Path) -> Iterator[Drivers]:
-    """Start this many processes, one client each, that call a function of the user's.
+    """Yield the drivers of that many processes, each of them one client that calls `target`.
 
     Errors: `StartRefused` if there is no such function in `folder` or on Python's path.
     """
@@ -85,7 +88,7 @@ def main() -> None:
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:
-    """Queue the orders; exit as soon as the command has, whatever the function waits for."""
+    """Queue the orders; exit when the command exits, even if the function is still waiting."""
     for line in sys.stdin:
         orders.put(line)
     os._exit(0)

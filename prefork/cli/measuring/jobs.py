@@ -29,7 +29,7 @@ class Job:
 
     @classmethod
     def read(cls, written: dict[str, Any]) -> dict[str, Any]:
-        """The fields, from JSON."""
+        """Return the fields, given those read from JSON."""
         return written | {"address": Address(**written["address"])}
 
     @property

@@ -24,20 +24,21 @@ SECONDS = values.by(Rule(float, range=Range(0, "seconds", excluded=True)), show_
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """A server and its clients."""
+    """The options of a server and its clients."""
 
     request: Annotated[bytes | None, option(request_of, "FILE|TEXT")] = None
-    r"""What each client sends: the content of the file of this name, if it exists, or else the text
-    itself, in which `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one byte. After it the client
-    shuts down the writing side of the connection, and reads to the end of the stream."""
+    r"""What each client sends: the content of the file with this name, if it exists, otherwise the
+    text itself, in which `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one byte each. The
+    client then shuts down the writing side of the connection and reads to the end of the
+    stream."""
 
     client: Annotated[str | None, Parameter(metavar="MODULE:FUNCTION")] = None
-    """Instead of --request: a function that is called with the server's address for each request,
-    in client processes. It performs a whole exchange, and raises an exception if that fails."""
+    """Used instead of --request: a function that client processes call with the server's address
+    for each request. It performs a whole exchange, and raises an exception if that fails."""
 
     keep_open: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-    """Do not shut down the writing side of the connection after the request, for handlers that take
-    this for the end of the client."""
+    """Do not shut down the writing side of the connection after the request, for handlers that
+    take this to mean that the client has left."""
 
     bind: Annotated[Address, option(bind_of, "SCHEME")] = ANY_PORT
     """The kind of server: `tcp`, `udp`, `unix` or `unixgram`, or `tcp://HOST:0`. Each server gets a
@@ -53,13 +54,16 @@ class LoadOptions:
     """Where to look for MODULE first. Default: the current folder."""
 
     def check(self) -> None:
-        """Errors: `Refusal` if an option is missing, or two exclude each other."""
+        """Check the options that depend on each other.
+
+        Errors: `Refusal` if an option is missing, or if two contradict each other.
+        """
         if self.request is None and self.client is None:
             raise Refusal(
                 "The request is missing: add --request FILE|TEXT or --client MODULE:FUNCTION."
             )
         if self.request is not None and self.client is not None:
-            raise Refusal("--request and --client exclude each other: leave one out.")
+            raise Refusal("--request and --client are mutually exclusive: leave one out.")
         if self.client is not None and self.keep_open:
             raise Refusal("--keep-open is for --request only: a --client ends its requests itself.")
         if self.output is not None and self.output.exists() and not self.output.is_dir():

@@ -12,9 +12,9 @@ from prefork.cli.outcomes import Refusal
 
 
 def make_folder(folder: Path, name: str) -> None:
-    """Make the folder and the JSON file, before anything is measured.
+    """Create the folder and the JSON file, before anything is measured.
 
-    Errors: `Refusal` if it cannot be made, or is not writable.
+    Errors: `Refusal` if the folder cannot be created or is not writable.
     """
     with _refused(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def make_folder(folder: Path, name: str) -> None:
 def write(
     folder: Path, name: str, content: object, draw: Callable[[Path], object], extra: str
 ) -> str:
-    """Write JSON and PNG; the returned sentence names the files, or says why there is no PNG.
+    """Write JSON and PNG; return a sentence that names the files, or says why there is no PNG.
 
     `extra` is the extra of this package that installs matplotlib.
 

@@ -1,4 +1,4 @@
-"""How the arguments that `prefork bench` and `prefork tune` share are parsed."""
+"""Parses the arguments that `prefork bench` and `prefork tune` share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
 
 
 def option(read: Callable[[str], Any], metavar: str) -> Parameter:
-    """An option with one argument; `read` raises `ValueError` with what is wrong with it."""
+    """Return an option with one argument; `read` raises a `ValueError` that says what is wrong."""
 
     def convert(_: Any, tokens: Sequence[Token]) -> object:
         try:
@@ -40,8 +40,8 @@ def option(read: Callable[[str], Any], metavar: str) -> Parameter:
 
 
 def request_of(text: str) -> bytes:
-    """The content of the file of this name, or else the text itself with its escapes replaced."""
-    if os.path.isfile(text):  # unlike Path's, it accepts any text
+    """Return the content of the file of this name, or the text itself with escapes replaced."""
+    if os.path.isfile(text):  # unlike Path's, it accepts any string
         try:
             return Path(text).read_bytes()
         except OSError as error:
@@ -62,21 +62,29 @@ def _replaced(escape: re.Match[bytes]) -> bytes:
 
 
 def counts_of(text: str) -> tuple[int, ...]:
-    """Numbers of workers, separated by commas; sorted."""
+    """Parse numbers of workers, separated by commas; return them sorted.
+
+    Errors: `ValueError`.
+    """
     numbers = listed(text)
     for number in numbers:
         if not (number.isascii() and number.isdigit() and int(number)):
-            raise ValueError("it must be whole numbers from 1 up, such as 1,2,4.")
+            raise ValueError(
+                "it must be a comma-separated list of whole numbers >= 1, such as 1,2,4."
+            )
     return tuple(sorted({int(number) for number in numbers}))
 
 
 def listed(text: str) -> list[str]:
-    """The words between commas."""
+    """Return the words between commas."""
     return [word.strip() for word in text.split(",")]
 
 
 def bind_of(text: str) -> Address:
-    """An address that many servers can have: any port, or any path."""
+    """Parse an address that many servers can have, with any port or any path.
+
+    Errors: `ValueError`.
+    """
     if text.removesuffix("://") in ("unix", "unixgram"):
         return Address(text.removesuffix("://"))
     if text in ("tcp", "udp"):
@@ -84,9 +92,9 @@ def bind_of(text: str) -> Address:
     address = addresses.parse(text)
     if not address.is_ip:
         raise ValueError(
-            f"each server gets its own path in a temporary folder; write {address.scheme}."
+            f"each server gets its own path in a temporary folder; use {address.scheme}."
         )
     if address.port:
         host = f"[{address.host}]" if ":" in address.host else address.host
-        raise ValueError(f"each server gets its own free port; write {address.scheme}://{host}:0.")
+        raise ValueError(f"each server gets its own free port; use {address.scheme}://{host}:0.")
     return address

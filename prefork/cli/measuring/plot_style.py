@@ -1,4 +1,4 @@
-"""The one style of the pictures: figure, panels, colours and saving, with matplotlib."""
+"""The common style of all pictures: figure, panels, colours and saving, with matplotlib."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ GREY, LIGHT_GREY = "#6B6B6B", "#ABABAB"
 GRID = "#E0E0E0"
 
 SIZE = (12, 12)
-"""Inches, at 100 pixels."""
+"""Width and height in inches, at 100 pixels per inch."""
 TITLE = 110
-"""Characters of a line of the title."""
+"""Maximum number of characters in a line of the title."""
 
 
 def new_picture() -> Any:
-    """An empty figure that needs no display."""
+    """Return an empty figure that does not need a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -29,7 +29,7 @@ def new_picture() -> Any:
 
 
 def style(axes: Any, title: str) -> None:
-    """Title a panel, and give it its frame and grid."""
+    """Set the title, the frame and the grid of a panel."""
     axes.set_title(title, loc="left", fontsize=12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=GRID)

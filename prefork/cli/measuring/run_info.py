@@ -1,4 +1,4 @@
-"""What every record of a measuring command begins with."""
+"""The fields that every record of a measuring command begins with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefork.loadtest.machine import Machine
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What was measured, when, and on which machine."""
+    """Says what was measured, when, and on which machine."""
 
     target: str
     scheme: str
@@ -20,11 +20,11 @@ class RunInfo:
     seconds: float
     machine: Machine
     others_percent: float
-    """What other programs used of it during the trials."""
+    """The share of its CPU that other programs used during the trials, in percent."""
     when: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     def head_as_json(self) -> dict[str, object]:
-        """The beginning of the file."""
+        """Return the first part of the file."""
         return {
             "prefork": __version__,
             "when": self.when.isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""The frame of a measuring command: its clients, and an exit with a sentence whatever happens."""
+"""The clients of a measuring command, and the exit code and message for each way that it ends."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from prefork.loadtest.processes import ChildFailed, StartRefused
 from prefork.readings.cores import usable_cores
 
 MOST_CALLERS = 32
-"""Processes of a --client, unless an option sets their number."""
+"""Maximum number of processes for --client, unless an option sets their number."""
 LONGEST_SHOWN = 40
-"""Bytes of a request to show."""
+"""Maximum number of bytes of a request that are shown."""
 NO_ANSWER = (
     "The answer to this request is empty: a request counts as served when the handler closes its "
     "connection."
@@ -26,7 +26,7 @@ NO_ANSWER = (
 
 
 def attempt(name: str, console: Console, command: Callable[[], Exit]) -> Exit:
-    """Run a whole command and return its exit code; an early end is reported in a sentence.
+    """Run a whole command and return its exit code; report an early end in a sentence.
 
     Errors: `Refusal`.
     """
@@ -44,7 +44,7 @@ def attempt(name: str, console: Console, command: Callable[[], Exit]) -> Exit:
 
 @contextlib.contextmanager
 def clients_for(options: LoadOptions, most: int) -> Iterator[Drivers]:
-    """Start processes for this many concurrent clients; with a --client, this many processes.
+    """Yield drivers for `most` concurrent clients; with --client, each client is a process.
 
     Errors: `StartRefused`, `ChildFailed`.
     """
@@ -57,12 +57,12 @@ def clients_for(options: LoadOptions, most: int) -> Iterator[Drivers]:
 
 
 def request_shown(options: LoadOptions) -> str:
-    """A sentence with the request, or nothing without one."""
+    """Return a sentence that shows the request, or "" if there is no request."""
     return "" if options.request is None else f" The request: {shortened(options.request)}."
 
 
 def shortened(request: bytes) -> str:
-    """The beginning of the request: the misspelled name of a file would be sent as a text."""
+    """Return the beginning of the request: it reveals a misspelled file name, sent as text."""
     if len(request) <= LONGEST_SHOWN:
         return repr(request)[1:]
     return f"{repr(request[:LONGEST_SHOWN])[1:]}... ({len(request)} bytes)"

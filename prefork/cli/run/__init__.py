@@ -1,1 +1,1 @@
-"""`prefork run`: run a program unchanged, with this package in place of the library's module."""
+"""`prefork run`: runs a program unchanged, with this package in place of the library's module."""

@@ -1,4 +1,4 @@
-"""`prefork run`: run an existing program, unchanged, with this package as `socketserver`."""
+"""`prefork run`: runs an existing program, unchanged, with this package as `socketserver`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(program: Sequence[str], pool: bool, options: PoolOptions) -> int:
     Errors: `Refusal` if there is no such program.
     """
     if not pool and options != PoolOptions():
-        raise Refusal("The options of a pool need --pool: `prefork run --pool ...`.")
+        raise Refusal("Pool options need --pool: `prefork run --pool ...`.")
     words = list(program)
     if not words:
         raise Refusal("The program is missing: add SCRIPT.py, or -m MODULE.")
@@ -43,7 +43,7 @@ def run(program: Sequence[str], pool: bool, options: PoolOptions) -> int:
 
 
 def run_script(words: Sequence[str]) -> None:
-    """As `python SCRIPT ...`: its folder comes first on the path.
+    """Run a script like `python SCRIPT ...`, with its folder first on the path.
 
     Errors: `Refusal`.
     """
@@ -52,7 +52,7 @@ def run_script(words: Sequence[str]) -> None:
         near = [path.name for path in script.parent.glob("*.py")] if script.parent.is_dir() else []
         raise Refusal(f"There is no program {words[0]!r}.{did_you_mean(script.name, near)}")
     if not os.access(script, os.R_OK):
-        raise Refusal(f"This user may not read the program {words[0]!r}.")
+        raise Refusal(f"No permission to read the program {words[0]!r}.")
     sys.argv[:] = words
     # For a folder or an archive runpy does the same.
     if script.is_file() and script.suffix != ".zip":
@@ -61,7 +61,7 @@ def run_script(words: Sequence[str]) -> None:
 
 
 def run_module(words: Sequence[str]) -> None:
-    """As `python -m MODULE ...`: the current folder comes first on the path.
+    """Run a module like `python -m MODULE ...`, with the current folder first on the path.
 
     Errors: `Refusal`.
     """
@@ -84,7 +84,7 @@ def run_module(words: Sequence[str]) -> None:
 
 
 def put_first_on_path(folder: str) -> None:
-    """Replace the folder that the interpreter put first, that of this program, by `folder`."""
+    """Put `folder` on the path in place of this command's, which the interpreter put first."""
     if not sys.flags.safe_path:
         sys.path[0] = folder
 
@@ -94,9 +94,9 @@ def _has_main(package: str) -> bool:
 
 
 def forget_users_of_the_library() -> None:
-    """Have modules that use the standard library's `socketserver` imported again.
+    """Forget modules that use the library's `socketserver`, so that they are imported again.
 
-    A `sitecustomize`, for example, may have imported `logging.config` before this program ran.
+    A `sitecustomize`, for example, may have imported `logging.config` before this command ran.
     """
     library = sys.modules.get("socketserver")
     if library is None or library is api:
@@ -117,7 +117,7 @@ def _uses(module: ModuleType | None, library: ModuleType) -> bool:
 def show_the_programs_part(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Report an exception as the interpreter does, without the frames above the program."""
+    """Report an exception as the interpreter does, without the frames outside the program."""
     ours = (str(Path(__file__).parents[2]), runpy.__file__, "<frozen runpy>")
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
         trace = trace.tb_next

@@ -14,7 +14,7 @@ KINDS = ("TCPServer", "UDPServer", "UnixStreamServer", "UnixDatagramServer")
 
 
 def put_pools_in_place(options: PoolOptions) -> None:
-    """Replace `ForkingMixIn`, `ThreadingMixIn` and their ready-made servers by pools.
+    """Replace `ForkingMixIn`, `ThreadingMixIn` and their ready-made servers with pools.
 
     Errors: `Refusal`.
     """
@@ -40,13 +40,13 @@ def replace(prefix: str, mixin: type) -> None:
 
 
 class _InsteadOfProcesses(PreforkMixIn):
-    """Replaces `ForkingMixIn`. A class of its own: a program may combine it with the other."""
+    """Replaces `ForkingMixIn`; a separate class, because a program may combine both mix-ins."""
 
 
 class _InsteadOfThreads(PreforkMixIn):
     """Replaces `ThreadingMixIn`: each worker serves one request at a time, without threads.
 
-    The attributes and methods that programs use of the mix-in keep their meaning.
+    The attributes and methods of the mix-in that programs use keep their meaning.
     """
 
     daemon_threads = False
@@ -59,4 +59,4 @@ class _InsteadOfThreads(PreforkMixIn):
 
 
 class _WithThreads(PreforkMixIn, ThreadingMixIn):
-    """Replaces `ThreadingMixIn` with `--threads`: the threads of each worker are bounded."""
+    """Replaces `ThreadingMixIn` with `--threads`: each worker has a bounded number of threads."""

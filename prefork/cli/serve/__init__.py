@@ -1,1 +1,1 @@
-"""`prefork serve`: serve a handler or a server class until a signal stops it."""
+"""`prefork serve`: serves a handler or a server class until a signal stops it."""

@@ -1,4 +1,4 @@
-"""`prefork serve`: from the options to bound servers, and into the loop."""
+"""Runs `prefork serve`: from the options to bound servers, and into the loop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def serve(target: str, options: ServeOptions) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     files = SocketFiles()
-    # From here on a signal must not lose a client: one may wait as soon as an address is bound.
+    # From here on a signal must not lose clients: they can wait as soon as an address is bound.
     signals = StopSignals()
     signals.install()
     try:
@@ -69,7 +69,7 @@ def give_up() -> None:
 
 
 def group_of(servers: Sequence[Any]) -> PreforkGroup:
-    """One pool for all of them, with the settings of the first."""
+    """Return a group: one pool for all servers, with the settings of the first."""
     group = PreforkGroup(*servers)
     group.max_children = servers[0].max_children
     group.prefork_settings = servers[0].prefork_settings
@@ -77,7 +77,7 @@ def group_of(servers: Sequence[Any]) -> PreforkGroup:
 
 
 def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOptions) -> None:
-    """Log what is served where, by how many workers, and why this many."""
+    """Log what is served, where, with how many workers, and why that many."""
     members = members_of(server)
     addresses = [f"{next(schemes)}://{shown(m.server_address)}" for m in members]
     settings = server.prefork_settings
@@ -87,9 +87,9 @@ def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOpt
     how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
     if server.prefork_threads() is not None:
-        threads = f" with {settings.threads or 'any number of'} threads each"
+        threads = f" of {settings.threads or 'any number of'} threads each"
     logger.info(
-        "Serving %s on %s by %s%s%s, %s (%s); pid %d.",
+        "Serving %s on %s with %s%s%s, %s (%s); pid %d.",
         target,
         ", ".join(addresses),
         most,
@@ -120,7 +120,7 @@ def _why(server: Any, options: ServeOptions) -> str:
 
 
 class SocketFiles:
-    """The Unix sockets that this program has bound, whose files it removes at its end."""
+    """The Unix sockets that this program has bound; it removes their files when it exits."""
 
     def __init__(self) -> None:
         self._bound: list[tuple[Address, tuple[int, int]]] = []

@@ -16,7 +16,7 @@ INTERVAL = 1.0
 class MasterTitle:
     """Updates the title when it changes, at most once a second.
 
-    Without servers the process keeps the title that it has.
+    If there are no servers, the process keeps its title.
     """
 
     def __init__(
@@ -60,5 +60,5 @@ class MasterTitle:
 
 
 def busy(server: Any) -> int:
-    """How many workers have a request in hand."""
+    """Return the number of workers with a request in flight."""
     return sum(status.in_flight > 0 for status in server.prefork_status())

@@ -1,7 +1,7 @@
 """SIGTERM and SIGINT as the loop sees them: one more server, whose requests are the signals.
 
 The handler only counts the signal and wakes the loop, which ends between two of its steps. While
-the servers are closed afterwards no loop runs, so a second signal acts from its handler.
+the servers are being closed, no loop runs, so a second signal acts from its handler.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class EndNow(BaseException):
-    """Raised by a third signal: stop waiting, whatever for."""
+    """Raised by a third signal, so that the command stops waiting for workers."""
 
 
 class StopSignals(BaseServer):
-    """Ends the loop that serves it when a signal comes; `count` is how many have come."""
+    """Ends the loop that serves it when a signal arrives; `count` is the number of signals."""
 
     def __init__(self) -> None:
         super().__init__("signals", lambda *_: None)
@@ -44,8 +44,10 @@ class StopSignals(BaseServer):
 
     @contextlib.contextmanager
     def breaking_in(self, force: Callable[[], None]) -> Iterator[None]:
-        """Within the block a second signal calls `force`, wherever the program is, and a third
-        raises `EndNow`. If the second has come already, `force` is called at once."""
+        """Make a second signal call `force` within the block, and a third one raise `EndNow`.
+
+        If the second signal has already arrived, `force` is called at once.
+        """
         self._force = force
         try:
             if self.count > 1:

@@ -1,4 +1,4 @@
-"""Runs some pools in this process: serve, drain, close; and the exit code."""
+"""Runs pools in this process: serves, drains, closes, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLL_INTERVAL = 0.5
 
 
 def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals) -> Exit:
-    """Serve all of them in one loop until a signal or a handler stops it, then drain and close."""
+    """Serve all servers in one loop until a signal or handler stops it; then drain and close."""
     title = MasterTitle(name, [one for one in servers if one.prefork_settings.process_titles])
     signals.after_wakeup = title.show
     exit_code = Exit.DONE
@@ -39,7 +39,7 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
         )
         exit_code = Exit.FORCED
     logger.info(
-        "Stopping: workers finish their requests and serve those that wait%s.",
+        "Stopping: workers are finishing their requests and serving those in the backlog%s.",
         _patience(servers),
         extra={"event": "draining", "signals": signals.count},
     )
@@ -52,10 +52,10 @@ def serve_until_stopped(servers: Sequence[Any], name: str, signals: StopSignals)
 
 
 def close(servers: Sequence[Any], signals: StopSignals) -> bool:
-    """Close all servers, which waits for their workers; return whether any worker was killed.
+    """Close all servers, waiting for their workers; return whether any worker was killed.
 
-    All were told to finish when the loop ended. A second signal kills them, and so does the
-    graceful timeout.
+    All workers were told to finish when the loop ended. A second signal or the graceful timeout
+    kills them.
     """
     try:
         with signals.breaking_in(lambda: stop_all(servers)):

@@ -1,1 +1,1 @@
-"""Finds what `MODULE:HANDLER` names, and makes a server class with a pool of it."""
+"""Finds what `MODULE:HANDLER` names, and turns it into a server class with a pool."""

@@ -26,9 +26,9 @@ def anything(found: Any) -> bool:
 
 
 def load(target: str, suits: Callable[[Any], bool] = anything) -> Any:
-    """Import the object that `MODULE:NAME` names; NAME may have dots.
+    """Import the object that `MODULE:NAME` names; NAME may contain dots.
 
-    Errors: `Refusal`; for a missing name, with the nearest of those that would suit.
+    Errors: `Refusal`; if the name is missing, it suggests the nearest names that suit.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path:
@@ -49,19 +49,19 @@ def load(target: str, suits: Callable[[Any], bool] = anything) -> Any:
 
 
 def names_in(found: Any, suits: Callable[[Any], bool]) -> list[str]:
-    """The public attributes that suit, found without running code of the user."""
+    """Return the public attributes that suit, found without running the user's code."""
     public = (name for name in dir(found) if not name.startswith("_"))
     return [name for name in public if suits(inspect.getattr_static(found, name, None))]
 
 
 def load_module(name: str) -> ModuleType:
-    """Import a module of the user.
+    """Import a user's module.
 
-    Errors: `Refusal`; for an error inside the module, with the exception and its line.
+    Errors: `Refusal`; if the module raises an exception, with that exception and its line.
     """
     if name.endswith(".py") or "/" in name:
         module = name.removeprefix("./").removesuffix(".py").replace("/", ".")
-        raise Refusal(f"{name!r} is a file; name the module: {module}.")
+        raise Refusal(f"{name!r} is a file; use the module name: {module}.")
     if not all(part.isidentifier() for part in name.split(".")):
         raise Refusal(f"{name!r} is not a valid module name.")
     try:
@@ -75,7 +75,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def failure_in(what: str, error: BaseException) -> str:
-    """`what`, then the exception and the line that raised it."""
+    """Return `what`, followed by the exception and the line that raised it."""
     text = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
@@ -85,7 +85,7 @@ def failure_in(what: str, error: BaseException) -> str:
 
 
 def _line_of(error: BaseException) -> str:
-    """The last line in the user's own folder, or else the last of all."""
+    """Return the last line in the user's own folder, or else the last line of all."""
     frames = traceback.extract_tb(error.__traceback__)
     users = [frame for frame in frames if frame.filename.startswith(f"{sys.path[0]}/")]
     last = (users or frames)[-1]
@@ -93,7 +93,7 @@ def _line_of(error: BaseException) -> str:
 
 
 def module_not_found(name: str) -> str:
-    """The sentence for a missing module; it names the first part that is missing."""
+    """Return the sentence for a missing module; it names the first part that is missing."""
     missing = name
     parts = name.split(".")
     for place in range(1, len(parts)):

@@ -1,4 +1,4 @@
-"""From the options of a command to what it serves, and to a bound server."""
+"""Finds what a command serves, and opens a bound server for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefork.cli.target.server_class import (
 
 
 def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
-    """What to serve, and the request handler for it if --handler names one.
+    """Return what to serve, and the request handler for it if --handler names one.
 
     Errors: `Refusal`.
     """
@@ -32,7 +32,7 @@ def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
     if options.handler is None:
         return given, None
     if not server_class:
-        raise Refusal(f"{target} is a request handler already: remove --handler.")
+        raise Refusal(f"{target} is already a request handler: remove --handler.")
     handler = loading.load(options.handler, could_be_handler)
     check_handler(options.handler, handler)
     return given, handler
@@ -41,7 +41,7 @@ def find(target: str, options: ServeOptions) -> tuple[Any, Any]:
 def open_server(
     target: str, given: Any, handler: Any, address: Address, options: ServeOptions
 ) -> Any:
-    """A server with a pool, bound to `address`.
+    """Return a server with a pool, bound to `address`.
 
     Errors: `Refusal`.
     """

@@ -1,4 +1,4 @@
-"""Makes a server class with a pool of what the user named."""
+"""Turns what the user named into a server class with a pool."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def _in_both_modules(name: str) -> tuple[type, ...]:
 
 
 def check_handler(target: str, found: Any) -> None:
-    """Errors: `Refusal` if it cannot be called like a request handler."""
+    """Check a request handler.
+
+    Errors: `Refusal` if it cannot be called like one.
+    """
     if callable(found):
         try:
             inspect.signature(found).bind("request", "client_address", "server")
@@ -59,8 +62,8 @@ def check_handler(target: str, found: Any) -> None:
 def could_be_handler(found: Any) -> bool:
     """Whether to suggest it for a misspelled request handler.
 
-    Not everything that accepts three arguments is one, and the documented base classes handle
-    nothing themselves.
+    A class that only accepts three arguments is not suggested, nor are the documented base classes,
+    which handle nothing themselves.
     """
     if isinstance(found, type):
         bases = _in_both_modules("BaseRequestHandler")
@@ -80,7 +83,7 @@ def could_be_served(found: Any) -> bool:
 
 
 def pool_class(target: str, given: Any, address: Address, options: ServeOptions) -> Any:
-    """A server class with a pool: `given`, or one of the documented kinds for a handler.
+    """Return a server class with a pool: `given`, or one of the documented kinds for a handler.
 
     Errors: `Refusal`.
     """
@@ -90,7 +93,7 @@ def pool_class(target: str, given: Any, address: Address, options: ServeOptions)
     threads = options.with_threads and not hasattr(given, "process_request_thread")
     if issubclass(given, PreforkMixIn):
         if threads:
-            # ThreadingMixIn belongs between the pool and the server, which this class has fixed.
+            # ThreadingMixIn belongs between the pool and the server, but this class joins the two.
             raise Refusal(
                 f"{target} is a pool without threads: for --threads, add ThreadingMixIn to its "
                 "bases after PreforkMixIn."
@@ -114,7 +117,7 @@ def _attributes(
         settings = replace(settings, name=target.partition(":")[0])
     if settings.needs_ip_port and not address.is_ip:
         raise Refusal(
-            f"The strategy {settings.strategy} needs a TCP or UDP port, not {address}: choose "
+            f"Strategy {settings.strategy!r} needs a TCP or UDP port, not {address}: choose "
             "another strategy or another --bind."
         )
     attributes: dict[str, object] = {"prefork_settings": settings}
@@ -133,7 +136,7 @@ def _attributes(
 
 
 def chosen_by(given: Any, name: str) -> int | None:
-    """An attribute of a server class, unless it is the documented default."""
+    """Return an attribute of a server class, or `None` if it is the documented default."""
     for kind in given.__mro__:
         if name in vars(kind):
             documented = kind.__module__ == "socketserver" or kind.__module__.startswith("prefork.")
@@ -142,7 +145,10 @@ def chosen_by(given: Any, name: str) -> int | None:
 
 
 def _check_kind(target: str, given: Any, address: Address) -> None:
-    """Errors: `Refusal` if the class is for another kind of socket than the address."""
+    """Check that the class fits the address.
+
+    Errors: `Refusal` if the class is for another kind of socket.
+    """
     socket_type = getattr(given, "socket_type", None)
     if socket_type is None:
         return  # not one of the documented kinds
@@ -168,7 +174,7 @@ def construct(target: str, made: Any, given: Any, address: Address, handler: Any
     if handler is None:
         return made(address.for_bind)
     if not _takes(made, 2):
-        raise Refusal(f"{target} takes no request handler: remove --handler.")
+        raise Refusal(f"{target} does not take a request handler: remove --handler.")
     return made(address.for_bind, handler)
 
 

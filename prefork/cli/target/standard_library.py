@@ -1,4 +1,4 @@
-"""The standard library's own `socketserver`, even if that name is taken by this package."""
+"""The standard library's `socketserver`, even if this package has taken that name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from types import ModuleType
 def standard_library() -> ModuleType:
     """Load the interpreter's module from its file.
 
-    It is not entered in `sys.modules`, so that no other code gets it; the same module each time.
+    It is not added to `sys.modules`, so that no other code gets it. Each call returns the same
+    module.
     """
     file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
     spec = importlib.util.spec_from_file_location("socketserver", file)

@@ -1,1 +1,1 @@
-"""`prefork tune`: how many workers, measured with the user's own handler, and why."""
+"""`prefork tune`: measures how many workers the user's handler needs, and says why."""

@@ -1,4 +1,4 @@
-"""`prefork tune`, from the options to the last line."""
+"""Runs `prefork tune`, from the options to the last line of its output."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from prefork.readings.backlog import longest_backlog
 from prefork.readings.cores import usable_cores
 
 PROFILE = 0.12
-"""The part of the time for a single worker."""
+"""The share of the time in which a single worker is measured."""
 
 
 def run(target: str, options: TuneOptions) -> int:
-    """Measure, print, write; return the exit code.
+    """Measure, print and write the results; return the exit code.
 
     Errors: `Refusal`.
     """
@@ -59,7 +59,10 @@ def run(target: str, options: TuneOptions) -> int:
 
 
 def measure_and_show(console: Console, target: str, options: TuneOptions) -> Exit:
-    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
+    """Measure and print the results; write them if --output names a folder.
+
+    Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`.
+    """
     record = measure_all(console, target, options)
     report.show(console, record)
     if options.output is not None:
@@ -69,7 +72,7 @@ def measure_and_show(console: Console, target: str, options: TuneOptions) -> Exi
 
 
 def write(record: TuneRecord, folder: Path) -> str:
-    """Write JSON and PNG; the returned sentence names the files.
+    """Write JSON and PNG, and return a sentence that names the files.
 
     Errors: `Refusal`.
     """
@@ -78,7 +81,10 @@ def write(record: TuneRecord, folder: Path) -> str:
 
 
 def measure_all(console: Console, target: str, options: TuneOptions) -> TuneRecord:
-    """Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`."""
+    """Measure pools of several sizes, and derive the advice.
+
+    Errors: `Refusal`, `RequestFailed`, `StartRefused`, `ChildFailed`.
+    """
     cores = usable_cores()
     most_clients = callers_for(options)
     note = busy_note()
@@ -138,7 +144,7 @@ def measure_all(console: Console, target: str, options: TuneOptions) -> TuneReco
 
 
 def requirements_of(options: TuneOptions, here: Resources) -> Requirements:
-    """What the advice is for; by default the machine it was measured on."""
+    """Return what the advice is for: by default, the machine where the pool was measured."""
     memory = options.memory or here.memory
     there = Resources(options.cores or here.cores, memory, here.longest_backlog)
     elsewhere = there.cores != here.cores or (there.memory or 0) > (here.memory or 0)
@@ -146,7 +152,10 @@ def requirements_of(options: TuneOptions, here: Resources) -> Requirements:
 
 
 def callers_for(options: TuneOptions) -> int | None:
-    """Processes of a --client, which are also the most workers to try; `None` without one."""
+    """Return the number of processes for --client, or `None` if that option is not given.
+
+    It is also the maximum number of workers to try.
+    """
     if options.client is None:
         return None
     return MOST_CALLERS if options.max_children == ANY else options.max_children.most
@@ -154,7 +163,10 @@ def callers_for(options: TuneOptions) -> int | None:
 
 @contextlib.contextmanager
 def announcing(console: Console, seconds: float) -> Iterator[Announce]:
-    """A progress bar for this many seconds; without a terminal, a line for each new title."""
+    """Yield a function that shows the title of a trial.
+
+    The title is shown in a progress bar, or printed once if the output is not a terminal.
+    """
     printed = set()
     began = time.monotonic()
     with progress_bar(console) as bar:
@@ -171,7 +183,7 @@ def announcing(console: Console, seconds: float) -> Iterator[Announce]:
 
 
 def options_for_serve(options: TuneOptions) -> tuple[str, ...]:
-    """The options that `prefork serve` needs as well."""
+    """Return the options that `prefork serve` also needs."""
     words = []
     if options.bind.scheme != "tcp":
         words.append(f"--bind {EXAMPLES[options.bind.scheme]}")

@@ -1,4 +1,4 @@
-"""From the measurements to the advice; pure, without a process."""
+"""Derives the advice from the measurements, without any process or clock."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from prefork.advice.recommendation import (
 from prefork.loadtest.trials import Summary
 
 PART = 0.8
-"""Of what the pool can serve: the expected rate, unless an option sets it. Above it the queue grows
-fast, so it should not be planned for."""
+"""The expected rate as a share of what the pool can serve, unless an option sets the rate. Above it
+the queue grows fast, so a higher rate should not be planned for."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What was measured with one worker."""
+    """The measurements with one worker."""
 
     profile: Profile
     sample: Sample
@@ -42,15 +42,15 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Size:
-    """The measurements of one number of workers."""
+    """The measurements with one number of workers."""
 
     workers: int
     summary: Summary
-    """Of the undisturbed trials; requests and failures of all."""
+    """The summary of the undisturbed trials; its requests and failures are those of all trials."""
     clients_cores: float
-    """Cores that the clients used beside it."""
+    """Cores that the clients used at the same time."""
     memory: int | None
-    """Bytes of each worker."""
+    """Memory of each worker, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Requirements:
     """What the advice is for."""
 
     p99: float | None
-    """Seconds within which 99 % of the requests must be answered; `None`: the most throughput."""
+    """Seconds within which 99 % of the requests must be answered; `None` to maximize throughput."""
     rate: float | None
-    """Expected requests a second; `None`: unknown."""
+    """Expected requests per second; `None` if unknown."""
     resources: Resources
     elsewhere: bool
-    """Whether these are of another machine than the measured one."""
+    """Whether the resources are those of a machine other than the measured one."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ class Conclusions:
 
     profile: Profile
     resources: Resources
-    """Of this machine."""
+    """The resources of this machine."""
     best: Choice
     """The knee of the sweep."""
     fit: usl.Fit | None
     rate: float
-    """The rate of the predictions, in requests a second."""
+    """The rate that the predictions assume, in requests per second."""
     predictions: Mapping[int, Prediction]
-    """Of the numbers of workers that were simulated at this rate."""
+    """The prediction for each number of workers that was simulated at this rate."""
     model: Queue
-    """The same by queueing theory, for the advised number."""
+    """The prediction of queueing theory for the advised number of workers."""
     advice: Advice
 
 
@@ -105,16 +105,17 @@ def conclude(
     requirements: Requirements,
     threads: int,
 ) -> Conclusions:
-    """Advise from the measurements, of which at least one size has served without a failure.
+    """Derive the advice from the measurements.
 
-    Each worker serves `threads` requests concurrently (0: no limit).
+    At least one size must have served without a failure. Each worker serves `threads` requests
+    concurrently (0: no limit).
     """
     there = requirements.resources
     served = [size for size in sizes if size.summary.rate.value and not size.summary.failures]
     points = points_of(served)
     knee_size = max(served, key=lambda size: size.summary.rate.value)
-    # Measured under load: a single worker finds nothing in the caches, and pages that all workers
-    # share count as its own.
+    # Measured under load: a single worker finds cold caches, and pages that workers share are
+    # included in its memory alone.
     weighed = [size.memory for size in sizes if size.memory is not None]
     cpu = knee_size.summary.cpu.value / 1000
     profile = baseline.profile._replace(
@@ -146,7 +147,7 @@ def conclude(
     elif rate > knee_size.summary.rate.value:
         doubt = (
             f"No number of workers served more than {shown(knee_size.summary.rate.value)} "
-            "requests/s here, beside its clients; more than that is simulated."
+            "requests/s here, next to the clients; higher rates are simulated."
         )
         choice = replace(choice, reasons=(*choice.reasons, doubt))
     return Conclusions(
@@ -162,14 +163,16 @@ def conclude(
 
 
 def points_of(sizes: Sequence[Size]) -> list[Point]:
-    """The points of the sweep; see `completed()` for those with few trials."""
+    """Return the points of the sweep; see `completed()` for those with few trials."""
     rates = completed([size.summary.rate for size in sizes])
     return [Point(size.workers, rate) for size, rate in zip(sizes, rates, strict=True)]
 
 
 def at_most(workers: int, sizes: Sequence[Size]) -> Size:
-    """The largest of the sizes that is not larger, or else the smallest: if less memory is left at
-    the end than before, the advice lies between two."""
+    """Return the largest size with at most this many workers, or else the smallest size.
+
+    The advice may be between two sizes, if less memory is left at the end than earlier.
+    """
     fitting = [size for size in sizes if size.workers <= workers]
     return max(fitting, key=lambda size: size.workers) if fitting else sizes[0]
 
@@ -181,14 +184,14 @@ def _capacity(profile: Profile, resources: Resources) -> float:
 
 def _for_elsewhere(choice: Choice, profile: Profile, resources: Resources) -> list[str]:
     reasons = [
-        f"Simulated for {counted(resources.cores, 'core')}, each as fast as one here, and as if "
-        "what handlers wait for answered as fast at any rate."
+        f"Simulated for {counted(resources.cores, 'core')}, each as fast as one here, assuming "
+        "that what handlers wait for responds equally fast at any rate."
     ]
     if (room := resources.room(profile)) is not None and choice.workers < room:
         assert resources.memory is not None
         assert profile.memory is not None
         reasons.append(
-            f"{in_bytes(resources.memory)} have room for {counted(room, 'worker')} of "
+            f"{in_bytes(resources.memory)} has room for {counted(room, 'worker')} of "
             f"{in_bytes(profile.memory)}."
         )
     return reasons
@@ -197,12 +200,12 @@ def _for_elsewhere(choice: Choice, profile: Profile, resources: Resources) -> li
 def _fit(
     points: Sequence[Point], profile: Profile, resources: Resources, client_cpu: float
 ) -> usl.Fit | None:
-    """`client_cpu` is the CPU that a client uses for a request, in seconds."""
-    in_hand = [point._replace(workers=point.workers * profile.slots) for point in points]
-    return usl.fit(in_hand, profile.service, profile.cpu + client_cpu, resources.cores)
+    """Fit the curve; `client_cpu` is the CPU that a client uses per request, in seconds."""
+    in_flight = [point._replace(workers=point.workers * profile.slots) for point in points]
+    return usl.fit(in_flight, profile.service, profile.cpu + client_cpu, resources.cores)
 
 
 def _model(workers: int, rate: float, profile: Profile, resources: Resources) -> Queue:
-    """Workers beyond the knee queue for cores and so add no server."""
+    """Return the queueing model, in which workers beyond the knee wait for cores: no servers."""
     servers = min(workers, knee(profile, resources)) * profile.slots
     return Queue(rate, profile.service, servers, profile.spread)

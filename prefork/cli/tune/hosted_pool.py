@@ -19,12 +19,12 @@ from prefork.readings.memory import pss
 
 HOST = "prefork.cli.tune.pool_process"
 MOST_WEIGHED = 32
-"""Workers whose memory is read: the kernel walks all pages of each."""
+"""Maximum number of workers whose memory is read: the kernel walks all pages of each."""
 
 
 @dataclass
 class HostedPool(HostedServer):
-    """The pool and its present size."""
+    """The pool and its current size."""
 
     process: subprocess.Popen[str] = field(kw_only=True)
     lines: Iterator[str] = field(kw_only=True)
@@ -50,8 +50,10 @@ class HostedPool(HostedServer):
         self.workers = workers
 
     def memory(self) -> int | None:
-        """Bytes (PSS) of a worker, averaged over some; `None` without a worker, or if the kernel
-        does not report it."""
+        """Return the memory (PSS) of a worker in bytes, averaged over several workers.
+
+        `None` if there is no worker, or if the kernel does not report its memory.
+        """
         weighed = []
         for pid in children(self.pid)[:MOST_WEIGHED]:
             with contextlib.suppress(OSError):
@@ -61,7 +63,7 @@ class HostedPool(HostedServer):
 
 @contextlib.contextmanager
 def pool_of(job: Job) -> Iterator[HostedPool]:
-    """Start a pool that is bound and has no worker yet.
+    """Yield a pool that is bound and does not have a worker yet.
 
     Errors: `StartRefused`, `ChildFailed`.
     """

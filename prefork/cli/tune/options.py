@@ -19,26 +19,27 @@ RATE = values.by(Rule(float, range=Range(0, "requests/s", excluded=True)))
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(LoadOptions):
-    """Everything but what to serve."""
+    """All options; what to serve is a separate argument."""
 
     target: Annotated[Goal, option(goal_of, "TARGET")] = THROUGHPUT
-    """The goal: `throughput`, the most requests a second; or `p99=50ms`, the fewest workers that
-    answer 99 % of the requests within this time. Default: `throughput`."""
+    """The goal: `throughput`, the most requests per second; or `p99=50ms`, the fewest workers that
+    answer 99 % of the requests within that time. Default: `throughput`."""
 
     rate: Annotated[float | None, RATE] = None
-    """The expected rate of requests, at random times. Default: 80 % of what the pool can serve."""
+    """The expected rate of requests, which arrive at random times. Default: 80 % of what the pool
+    can serve."""
 
     max_children: Annotated[Numbers, option(numbers_of, "LEAST-MOST|N,N,...")] = ANY
-    """The numbers of workers to try: between two bounds, or a list. Default: from 1 to 500, with a
-    --client to 32, as far as memory allows and the rate still grows."""
+    """The numbers of workers to try: between two bounds, or a list. Default: from 1 to 500 (to 32
+    with --client), as far as memory allows and while the rate still grows."""
 
     memory: Annotated[int | None, option(memory_of, "SIZE")] = None
     """Memory for the workers, such as 512M or 256G. Default: what is left on this machine, or in
     the control group."""
 
     cores: Annotated[int | None, values.COUNT] = None
-    """Advise for a machine with this many cores, by simulation from the measurements here; with
-    `--memory` for the memory that it has."""
+    """Advise for a machine with this many cores, by simulation based on the measurements here;
+    `--memory` says how much memory that machine has."""
 
     seconds: Annotated[float, SECONDS] = 60.0
     """Seconds for all trials together, plus the time to start workers and to simulate.

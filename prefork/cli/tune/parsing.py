@@ -1,4 +1,4 @@
-"""How the arguments of `prefork tune` alone are parsed."""
+"""Parses the arguments that only `prefork tune` takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prefork.cli.measuring.parsing import counts_of
 
 MOST = 500
-"""The largest number of workers to try, unless an option sets another."""
+"""Maximum number of workers to try, unless an option sets it."""
 TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+) *([mu]?s|)")
@@ -18,7 +18,7 @@ BOUNDS = re.compile(r"(\d+)-(\d+)")
 
 @dataclass(frozen=True)
 class Goal:
-    """99 % of the requests answered within `p99` seconds; with `None`, the highest throughput."""
+    """The goal: 99 % of requests answered within `p99` seconds; if `None`, maximum throughput."""
 
     p99: float | None = None
 
@@ -40,7 +40,10 @@ ANY = Numbers()
 
 
 def goal_of(text: str) -> Goal:
-    """`throughput` or `p99=50ms`. Errors: `ValueError`."""
+    """Parse `throughput` or `p99=50ms`.
+
+    Errors: `ValueError`.
+    """
     if text == "throughput":
         return THROUGHPUT
     name, _, duration = text.partition("=")
@@ -51,19 +54,27 @@ def goal_of(text: str) -> Goal:
 
 
 def numbers_of(text: str) -> Numbers:
-    """`2-64`, two bounds, or `1,2,4`. Errors: `ValueError`."""
+    """Parse two bounds, `2-64`, or a list, `1,2,4`.
+
+    Errors: `ValueError`.
+    """
     if (bounds := BOUNDS.fullmatch(text.strip())) is not None:
         least, most = int(bounds[1]), int(bounds[2])
         if not 1 <= least <= most:
-            raise ValueError("it must be two numbers from 1 up, the smaller one first: 2-64.")
+            raise ValueError(
+                "it must be two whole numbers >= 1, the smaller one first, such as 2-64."
+            )
         return Numbers(least, most)
     listed = counts_of(text)
     return Numbers(listed[0], listed[-1], listed)
 
 
 def memory_of(text: str) -> int:
-    """Bytes: `256G`, `512M`; K, M, G and T are powers of 1024. Errors: `ValueError`."""
+    """Parse a number of bytes, such as `256G`; K, M, G and T are powers of 1024.
+
+    Errors: `ValueError`.
+    """
     found = SIZE.fullmatch(text.strip())
     if found is None or not float(found[1]):
-        raise ValueError("it must be a number of bytes above 0, such as 512M or 256G.")
+        raise ValueError("it must be a number of bytes > 0, such as 512M or 256G.")
     return round(float(found[1]) * SIZES[found[2].upper()])

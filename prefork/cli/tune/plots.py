@@ -1,4 +1,4 @@
-"""The sweep as a picture: the measurements, the law behind them, the bounds, and the knee."""
+"""Draws the sweep: the measurements, the law fitted to them, the bounds, and the knee."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LIMIT, SIMULATED, FAINT = plotting.PINK, plotting.GREEN, plotting.GREY
 BESIDE: dict[str, Any] = {"textcoords": "offset points"}
 CURVE_POINTS = 200
 HIGHEST = 1.35
-"""The top of the chart, as a multiple of the best rate; bounds beyond it are out of reach."""
+"""The top of the chart, as a multiple of the best rate; bounds above it are not shown."""
 
 
 def draw(record: TuneRecord, file: Path) -> None:
-    """Write a PNG with a panel each for requests per second and latency."""
+    """Write a PNG with one panel each for requests per second and latency."""
     sizes = [size for size in record.sizes if size.summary.requests]
     picture = plotting.new_picture()
     rates, latencies = picture.subplots(2, 1, height_ratios=(3, 2), sharex=True)
@@ -52,7 +52,7 @@ def draw(record: TuneRecord, file: Path) -> None:
 
 
 def right_end(record: TuneRecord, sizes: Sequence[Size]) -> float:
-    """The end of the axis of workers: a little beyond what was tried, or what is marked."""
+    """Return the end of the axis of workers, a little beyond all that is drawn."""
     marked = [size.workers for size in sizes] + [1]
     if (found := record.found) is not None and not record.requirements.elsewhere:
         marked.append(found.advice.max_children)
@@ -68,14 +68,14 @@ def draw_rates(axes: Any, sizes: Sequence[Size]) -> None:
         color=MEASURED,
         capsize=4,
         zorder=3,
-        label="measured; half of the trials lie within the bar",
+        label="measured; half of the trials are within the bar",
     )
     best = max((size.summary.rate.value for size in sizes), default=1.0)
     axes.set_ylim(0, HIGHEST * best)
 
 
 def draw_law(axes: Any, found: Conclusions, record: TuneRecord) -> None:
-    """The fitted curve, and the two bounds for any number of workers."""
+    """Draw the fitted curve, and the two bounds for any number of workers."""
     end, top = axes.get_xlim()[1], axes.get_ylim()[1]
     places = [end * number / CURVE_POINTS for number in range(1, CURVE_POINTS + 1)]
     slots = found.profile.slots
@@ -102,7 +102,7 @@ def draw_law(axes: Any, found: Conclusions, record: TuneRecord) -> None:
 
 
 def note(axes: Any, place: float, slope: float, text: str) -> None:
-    """A text along a line through the origin."""
+    """Write a text along a line through the origin."""
     axes.annotate(
         text,
         (place, place * slope),
@@ -118,14 +118,14 @@ def note(axes: Any, place: float, slope: float, text: str) -> None:
 
 
 def slope_on_screen(axes: Any, slope: float) -> float:
-    """The angle of a slope in this panel, in degrees."""
+    """Return the angle of a slope in this panel, in degrees."""
     width, height = axes.figure.get_size_inches()
     across, up = axes.get_xlim()[1], axes.get_ylim()[1]
     return degrees(atan2(slope / up * height * 0.5, width / across * 0.92))
 
 
 def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
-    """A ring around the knee of the sweep, a line to the axis, and its figures."""
+    """Draw a ring around the knee of the sweep, a line to the axis, and the figures of the knee."""
     knee = at_most(found.best.workers, sizes)
     workers, rate = knee.workers, knee.summary.rate.value
     axes.axvspan(workers, axes.get_xlim()[1], color=KNEE, alpha=0.06, linewidth=0)
@@ -133,11 +133,11 @@ def draw_knee(axes: Any, found: Conclusions, sizes: Sequence[Size]) -> None:
     ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 3, "zorder": 4}
     axes.plot([workers], [rate], "o", markersize=20, color=KNEE, **ring)
     if any(size.workers > workers for size in sizes):
-        what, then = "the knee", "; more workers serve no more"
+        what, then = "the knee", "; more workers do not serve more"
     elif found.resources.room(found.profile) == workers:
         what, then = "the limit of memory", ""
     else:
-        what, then = "the largest that was tried", ""
+        what, then = "the largest number tried", ""
     axes.annotate(
         f"{what}: {counted(workers, 'worker')}\n{shown(rate)} requests/s{then}",
         (workers, rate),
@@ -170,7 +170,7 @@ def draw_latencies(axes: Any, sizes: Sequence[Size]) -> None:
 
 
 def draw_predictions(axes: Any, found: Conclusions, record: TuneRecord) -> None:
-    """The predictions and the target, if they are for this machine."""
+    """Draw the predictions and the target, if they are for this machine."""
     if record.requirements.elsewhere:
         return
     if record.requirements.p99 is not None:
@@ -193,7 +193,7 @@ def draw_predictions(axes: Any, found: Conclusions, record: TuneRecord) -> None:
 
 
 def mark_lines(axes: Any, found: Conclusions, record: TuneRecord) -> None:
-    """The limit of memory, and the advised number if that is not the knee."""
+    """Draw the limit of memory, and the advised number if that is not the knee."""
     end = axes.get_xlim()[1]
     if (room := found.resources.room(found.profile)) is not None and room < end:
         axes.axvline(room + 0.5, color=LIMIT, linewidth=2)
@@ -207,7 +207,7 @@ def mark_lines(axes: Any, found: Conclusions, record: TuneRecord) -> None:
 
 
 def named(axes: Any, place: float, text: str, colour: str) -> None:
-    """A text along a vertical line."""
+    """Write a text along a vertical line."""
     axes.annotate(
         text,
         (place, 0.3),

@@ -1,6 +1,7 @@
 """The pool of a sweep, in a process of its own: standard input sets its size.
 
-One pool that grows and shrinks, not one for each size: memory never exceeds what the largest needs.
+A single pool grows and shrinks, in place of a pool per size, so that memory never exceeds what the
+largest size needs.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from prefork.socketserver.loop import serve_forever
 from prefork.state.exit_reports import StartError
 
 ORDERS = 0
-"""Standard input: a number of workers in each line."""
+"""Standard input, with a number of workers in each line."""
 POLL_INTERVAL = 0.5
 BEHIND_CLIENTS = 10
-"""Added to the pool's nice value, nice(2). Competing with hundreds of workers the clients would
-rarely get a core, and the pool would wait for them; in production they are on other machines."""
+"""Added to the pool's nice value, nice(2). If clients competed with hundreds of workers on equal
+terms, they would rarely get a core, and the pool would wait for them; in production, clients are on
+other machines."""
 
 
 class Orders(BaseServer):
@@ -62,7 +64,7 @@ class Orders(BaseServer):
 
 
 def main() -> None:
-    """`JOB`: announce the pool on standard output, serve until standard input ends."""
+    """Announce the pool of `JOB`, the only argument; serve until standard input ends."""
     job = Job.of(sys.argv[1])
     answers = own_output()
     os.nice(BEHIND_CLIENTS)
@@ -76,7 +78,10 @@ def main() -> None:
 
 
 def serve(job: Job, given: Any, handler: Any, folder: Path, answers: int) -> None:
-    """Errors: `Refusal`, `StartError`."""
+    """Announce the pool on `answers`, and serve until standard input ends.
+
+    Errors: `Refusal`, `StartError`.
+    """
     log, address = folder / "log", job.address
     print_into(log)
     if not address.is_ip:

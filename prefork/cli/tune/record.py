@@ -12,9 +12,9 @@ from prefork.cli.tune.conclusions import Conclusions, Requirements, Size
 from prefork.loadtest.trials import Trial
 
 NAME = "prefork-tune"
-"""Of the files, without the extension."""
+"""The name of the files, without the extension."""
 NO_CONTENTION, NO_COHERENCE = 1e-5, 1e-8
-"""Smaller values of sigma and kappa do not affect any number of workers."""
+"""Smaller values of sigma and kappa do not affect the rate of any number of workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,11 @@ class TuneRecord(RunInfo):
     """One run: what was measured, on which machine, and the results."""
 
     extra: tuple[str, ...]
-    """Further options that `prefork serve` needs to serve it."""
+    """Further options that `prefork serve` needs to serve the target."""
     requirements: Requirements
     sizes: Sequence[Size]
     trials: Sequence[Sequence[Trial]]
-    """Of each size."""
+    """The trials of each size."""
     found: Conclusions | None
     """`None` if no size has served without a failure."""
     complaint: str = ""
@@ -34,7 +34,7 @@ class TuneRecord(RunInfo):
 
     @property
     def command(self) -> str:
-        """The command to serve it with the advice."""
+        """The command that serves the target as advised."""
         assert self.found is not None
         advice = self.found.advice
         words = ["prefork serve", self.target, *self.extra]
@@ -58,7 +58,7 @@ class TuneRecord(RunInfo):
 
     @property
     def queue(self) -> str:
-        """A sentence about how long clients wait at the expected rate, by both models."""
+        """A sentence about how long clients wait at the expected rate, according to both models."""
         assert self.found is not None
         found, model = self.found, self.found.model
         prediction = found.predictions[found.advice.max_children]
@@ -75,8 +75,11 @@ class TuneRecord(RunInfo):
         )
 
     def as_json(self) -> dict[str, object]:
-        """Everything; the latencies of each trial as percentiles. Rates per second, memory in
-        bytes; CPU and latencies of trials and sizes in milliseconds, all other times in seconds."""
+        """Return everything, with the latencies of each trial as percentiles.
+
+        Rates are per second, memory is in bytes; CPU and latencies of trials and sizes are in
+        milliseconds, all other times in seconds.
+        """
         head = self.head_as_json() | {
             "required": {"p99": self.requirements.p99, "rate": self.requirements.rate},
             "for": self.requirements.resources._asdict(),
@@ -102,12 +105,12 @@ class TuneRecord(RunInfo):
 
 
 def coefficient(value: float, negligible: float) -> str:
-    """A fitted coefficient; 0 if it is so small that its digits come from the start of the fit."""
+    """Return a fitted coefficient, 0 if its digits only reflect the starting point of the fit."""
     return f"{value:.2g}" if value > negligible else "0"
 
 
 def waits(seconds: float) -> str:
-    """The predicate of a sentence about requests that wait this long at most for a worker."""
+    """Return the predicate for requests that wait at most that long for a worker."""
     if not seconds:
         return "find an idle worker"
     if math.isinf(seconds):
@@ -116,5 +119,5 @@ def waits(seconds: float) -> str:
 
 
 def _finite(figure: float) -> float | None:
-    """JSON has no infinity."""
+    """Return the figure, or `None` if it is infinite, which JSON cannot express."""
     return figure if math.isfinite(figure) else None

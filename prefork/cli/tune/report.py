@@ -1,4 +1,4 @@
-"""What tune prints at its end: a table, a chart, the advice with its reasons, a command."""
+"""Prints the results of `prefork tune`: a table, a chart, the advice with reasons, a command."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from prefork.cli.tune.record import TuneRecord
 from prefork.loadtest.machine import BUSY
 
 CLIENTS_COUNT = 0.1
-"""The part of the cores from which on their use by clients matters."""
+"""The share of the cores above which their use by clients is mentioned."""
 FIGURES = ("req/s", "±", "CPU ms", "p50 ms", "p99 ms", "memory each", "failed")
 SPARED = ("memory each", "p50 ms", "±", "p99 ms", "failed", "CPU ms")
-"""Columns that a narrow terminal does without, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 
 
 def show(console: Console, record: TuneRecord) -> None:
@@ -44,7 +44,7 @@ def show(console: Console, record: TuneRecord) -> None:
 
 
 def table(record: TuneRecord, figures: Sequence[str]) -> Table:
-    """A line for each number of workers; the advised one is highlighted."""
+    """Return a line for each number of workers; the advised one is highlighted."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in ("workers", *figures):
         made.add_column(heading, justify="right", no_wrap=True)
@@ -55,7 +55,7 @@ def table(record: TuneRecord, figures: Sequence[str]) -> Table:
 
 
 def cells(size: Size, figures: Sequence[str]) -> list[str]:
-    """The cells of a line, beside the number of workers."""
+    """Return the cells of a line, except the number of workers."""
     summary = size.summary
     texts = [
         shown(summary.rate.value),
@@ -69,7 +69,7 @@ def cells(size: Size, figures: Sequence[str]) -> list[str]:
 
 
 def chart(record: TuneRecord, console: Console) -> Table:
-    """A bar for the requests per second of each number; the advised one is green."""
+    """Return a bar for the requests per second of each number; the advised one is green."""
     widest = max((len(str(size.workers)) for size in record.sizes), default=0)
     figures = [
         (
@@ -88,7 +88,7 @@ def is_advised(size: Size, record: TuneRecord) -> bool:
 
 
 def doubts(record: TuneRecord) -> list[str]:
-    """Sentences about what limits the figures."""
+    """Return sentences about what limits the figures."""
     assert record.found is not None
     sentences = []
     profile, resources = record.found.profile, record.found.resources

@@ -1,4 +1,7 @@
-"""Which number of workers to try next: pure, so that a test sweeps a law without processes."""
+"""Chooses the number of workers to try next.
+
+Nothing here starts a process, so tests can run whole sweeps against a formula.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,22 @@ from prefork.advice.noise import FLOOR
 from prefork.advice.recommendation import FINE
 
 UP = 1.5
-"""The factor of the next step upwards."""
+"""The factor by which the next larger number exceeds the largest one tried so far."""
 FOR_A_CURVE = 3
-"""Numbers to try at least: two points are not a curve."""
+"""Minimum number of numbers of workers to try: two points do not determine a curve."""
 AROUND_KNEE = 5
-"""Numbers around the knee that are measured again and again."""
+"""Maximum number of numbers of workers around the knee that are measured repeatedly."""
 
 
 def next_trial(
     rates: Mapping[int, Sequence[float]], present: int, start: int, least: int, most: int
 ) -> int:
-    """The number to measure next, given the rates of the undisturbed trials so far.
+    """Return the number to measure next, given the rates of the undisturbed trials so far.
 
-    An untried number while that can narrow down the knee. Then, of the numbers around the knee, the
-    one with the fewest trials; of several the one nearest to the present size. So trials alternate
-    up and down, and a temporary disturbance of the machine affects all alike.
+    As long as an untried number can narrow down the knee, return that number. Afterwards, return
+    the number around the knee with the fewest trials, or in a tie the one nearest to the present
+    size. The size therefore moves up and down, and a temporary disturbance of the machine affects
+    all numbers alike.
     """
     known = {number: median(each) for number, each in rates.items()}
     if (wanted := next_number(known, start, least, most)) is not None:
@@ -33,15 +37,16 @@ def next_trial(
 
 
 def fewest_trials(rates: Mapping[int, Sequence[float]], chosen: Sequence[int], present: int) -> int:
+    """Return the number with the fewest trials; in a tie, the one nearest to `present`."""
     return min(chosen, key=lambda number: (len(rates.get(number, ())), abs(number - present)))
 
 
 def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -> int | None:
-    """The number to try after those with known rates; `None` when the knee is found.
+    """Return the next untried number, given the known rates; `None` if the knee has been found.
 
-    First `start`, the estimate of the knee. From there upwards until the rate stops growing; then
-    between the largest number that is too small and the smallest that is large enough, and between
-    this and the next larger one, until they are close.
+    The search begins at `start`, the estimate of the knee, and moves upwards until the rate stops
+    growing. It then narrows down two intervals until their ends are close: from the largest number
+    that is too small to the smallest that is large enough, and from there to the next larger one.
     """
     start = min(max(start, least), most)
     tried = [number for number in rates if least <= number <= most]
@@ -61,21 +66,21 @@ def next_number(rates: Mapping[int, float], start: int, least: int, most: int) -
 
 
 def gains(rates: Mapping[int, float], tried: list[int]) -> bool:
-    """Whether the largest number serves more than all smaller ones."""
+    """Return whether the largest number that was tried serves more than all smaller ones."""
     top = max(tried)
     below = [rates[number] for number in tried if number < top]
     return rates[top] * (1 - FLOOR) > max(below, default=0.0)
 
 
 def knee(rates: Mapping[int, float], tried: list[int]) -> tuple[int, int]:
-    """The smallest number that serves as much as any, and the largest below it, or 0."""
+    """Return the smallest number that serves as much as any, and the next smaller one, or 0."""
     best = max(rates[number] for number in tried)
     enough = min(number for number in tried if rates[number] >= (1 - FLOOR) * best)
     return enough, max((number for number in tried if number < enough), default=0)
 
 
 def around(rates: Mapping[int, float], least: int, most: int) -> list[int]:
-    """The tried numbers whose ratio to the knee is nearest to 1; sorted."""
+    """Return the numbers already tried whose ratio to the knee is nearest to 1, sorted."""
     tried = [number for number in rates if least <= number <= most]
     enough, _ = knee(rates, tried)
     return sorted(sorted(tried, key=lambda number: abs(math.log(number / enough)))[:AROUND_KNEE])

@@ -21,21 +21,21 @@ from prefork.loadtest.trials import Summary, Trial, undisturbed
 from prefork.readings.memory import memory_left
 
 TRIALS = 50
-"""How many fit into the time, as a rule."""
+"""The number of trials that usually fit into the time."""
 LONG_ENOUGH = 6
-"""Consecutive requests in a trial, at least: until each client has had its first answer the queue
-grows, and there are two clients for each worker."""
+"""Minimum length of a trial, in consecutive requests: the queue grows until each client has had its
+first answer, and there are two clients per worker."""
 MOST_OUTSIDE = 0.001
-"""Seconds of an exchange for which it does not occupy a worker: no loopback takes longer."""
+"""Maximum seconds of an exchange in which it does not occupy a worker, on a loopback interface."""
 LEAST_CPU = 1e-6
-"""Seconds; every request costs more."""
+"""Seconds of CPU; every request costs more."""
 CLIENTS = 2
-"""For each request that the pool can have in hand: one is served while one waits."""
+"""Clients per request that the pool can have in flight: one is served while the other waits."""
 SHORT = 0.05
-"""Seconds of a request, below which a worker may finish before its two clients are ready."""
+"""Requests shorter than this, in seconds, may end before the worker's next client is ready."""
 
 Announce = Callable[[str], Progress]
-"""Called with the title of a trial; the result is called with the share of it that has passed."""
+"""Called with a trial's title; its result is called with the share of the trial that has passed."""
 
 
 @dataclass
@@ -48,24 +48,25 @@ class Sweep:
     numbers: Numbers
     cores: int
     most_clients: int | None
-    """The number of processes of a --client."""
+    """The number of processes for --client; `None` if that option is not given."""
     memory_limit: int | None
-    """Bytes that all workers may use together, as an option set it."""
+    """Bytes that all workers may use together, if an option limits them."""
     announce: Announce
     trials: dict[int, list[Trial]] = field(default_factory=dict)
-    """Of each number of workers that was tried."""
+    """The trials of each number of workers."""
     failed_before: Counter[int] = field(default_factory=Counter)
     """Failed requests outside of trials, by the number of workers."""
     memory: dict[int, int] = field(default_factory=dict)
-    """Bytes of a worker, by the number of workers."""
+    """Memory of a worker in bytes, by the number of workers."""
     memory_for_workers: int | None = None
-    """Bytes that all workers may use together."""
+    """Bytes that all workers may use together; `None` if unknown."""
     _slots: int = 1
     _short: bool = True
 
     def profile(self, seconds: float) -> Baseline | None:
-        """Measure one worker: how long a request takes, and how much CPU; `None` if no request was
-        served.
+        """Measure how long a request takes with one worker, and how much CPU it uses.
+
+        Return `None` if no request was served.
 
         Errors: `StartRefused`, `ChildFailed`.
         """
@@ -79,11 +80,11 @@ class Sweep:
         if not latencies.count or not crowded.measured.exchanges:
             return None
         cpu = max(crowded.cpu / crowded.measured.exchanges, LEAST_CPU)
-        # Without the time spent queueing for a core: other programs had the cores then.
+        # The time spent waiting for a core is subtracted: other programs had the cores then.
         exchange = latencies.mean - (alone.waited + alone.clients_waited) / exchanges
         service = exchange
         if self.pool.threads == 1:
-            # Without what an exchange takes before and after it occupies the worker.
+            # The time before and after the exchange occupies the worker is subtracted.
             waited = crowded.waited / crowded.measured.exchanges
             occupied = 1 / crowded.measured.rate - waited
             service = min(exchange, max(occupied, exchange - MOST_OUTSIDE))
@@ -97,7 +98,7 @@ class Sweep:
         return Baseline(profile, sample)
 
     def measure(self, baseline: Baseline, until: float) -> None:
-        """Run trial after trial until then (monotonic clock).
+        """Run one trial after another until `until` (monotonic clock).
 
         Errors: `StartRefused`, `ChildFailed`.
         """
@@ -111,7 +112,7 @@ class Sweep:
             self._weigh()
 
     def size(self, workers: int) -> Size:
-        """The result for one number of workers."""
+        """Return the measurements with one number of workers."""
         trials = self.trials[workers]
         quiet = undisturbed(trials)
         cores = [
@@ -148,17 +149,19 @@ class Sweep:
         return next_trial(rates, present, start, min(self.numbers.least, most), most)
 
     def _resize(self, workers: int) -> None:
-        """Resize the pool, and send new workers their first request before they are measured: with
-        it a worker copies the pages that it shares with its master, at many times the cost of any
-        other request."""
+        """Resize the pool, and send new workers their first request before they are measured.
+
+        During its first request a worker copies the pages that it shares with its master, so that
+        request costs many times as much as any other.
+        """
         grows = workers > self.pool.workers
         self.pool.resize(workers)
         if grows:
-            first = self.pool.run_trial(self.drivers, self._order(self._in_hand))
+            first = self.pool.run_trial(self.drivers, self._order(self._in_flight))
             self.failed_before[workers] += first.measured.failures
 
     def _weigh(self) -> None:
-        """Read how much memory a worker uses now that it has served, and what is left for more."""
+        """Read how much memory a worker uses after serving, and how much is left for others."""
         if (each := self.pool.memory()) is None:
             return
         self.memory[self.pool.workers] = each
@@ -167,22 +170,22 @@ class Sweep:
         self.memory_for_workers = min((one for one in known if one is not None), default=None)
 
     @property
-    def _in_hand(self) -> int:
-        """Requests that the pool can have in hand concurrently."""
+    def _in_flight(self) -> int:
+        """Maximum number of requests that the pool can have in flight."""
         return self.pool.workers * self._slots
 
     @property
     def _clients(self) -> int:
-        # More clients than this for long requests would time out, fewer for short ones would leave
-        # workers idle.
-        return CLIENTS * (max(self.cores, self._in_hand) if self._short else self._in_hand)
+        # With long requests, more clients than this would time out; with short ones, fewer clients
+        # would leave workers idle.
+        return CLIENTS * (max(self.cores, self._in_flight) if self._short else self._in_flight)
 
     def _run_trial(self, title: str, clients: int, seconds: float) -> Trial:
         order = self._order(clients, seconds)
         return self.pool.run_trial(self.drivers, order, self.announce(title))
 
     def _order(self, clients: int, seconds: float = 0.0) -> Order:
-        """An order for this many clients; with 0 seconds, for one request of each."""
+        """Return an order for that many clients; with 0 seconds, for one request from each."""
         clients = clients if self.most_clients is None else min(clients, self.most_clients)
         warm_up, counted = WARM_UP * seconds, (1 - WARM_UP) * seconds
         return Order(self.pool.address, clients, warm_up, counted, self.exchange)
