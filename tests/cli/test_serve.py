@@ -159,7 +159,7 @@ def test_the_first_line_says_what_where_how_many_and_why(serve: Start) -> None:
     server = serve("Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3)
     line = server.wait_for(r"Serving.*")[0]
     assert "Serving handlers:Echo on tcp://127.0.0.1:" in line
-    assert "by 3 workers, strategy accept (set by max-children; this process" in line
+    assert "with 3 workers, strategy accept (set by max-children; this process" in line
 
 
 def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> None:
@@ -167,7 +167,9 @@ def test_a_pool_that_follows_the_load_says_so_and_each_change(serve: Start) -> N
         "Echo", "--bind", "tcp://127.0.0.1:0", "--max-children", 3, "--sizing", "ondemand"
     )
     address = server.address()
-    server.wait_for(r"by at most 3 workers, strategy accept, sizing ondemand \(set by max-children")
+    server.wait_for(
+        r"with at most 3 workers, strategy accept, sizing ondemand \(set by max-children"
+    )
     ask(address, b"")
     server.wait_for(r"Scaling from 0 to 1 worker: none is ready, 1 client waits\.")
 
@@ -191,7 +193,7 @@ def test_options_come_from_a_file_and_the_environment(program: Start, folder: Pa
     )
     server = program("serve", "--name", "flag", PREFORK_MAX_CHILDREN="2")
     assert ask(server.address(), b"hello").endswith(b"hello")
-    assert "by 2 workers" in server.err
+    assert "with 2 workers" in server.err
     eventually(lambda: "[flag]" in command_of(server.pid))
 
 
