@@ -1,11 +1,11 @@
-"""The documented `socketserver` API, and the prefork pool under it.
+"""The documented `socketserver` API, and pools of worker processes under it.
 
-Every name, default and behaviour of the standard library's module of this name (Python 3.11 to
-3.15), implemented anew; and `PreforkMixIn` with its four ready-made servers and `PreforkGroup`.
-The imported modules are part of the API too: programs replace them here.
+A new implementation of every name, default and behaviour of the standard library's `socketserver`
+(Python 3.11 to 3.15), with `PreforkMixIn`, its four ready-made servers and `PreforkGroup` in
+addition. The imported modules are also part of the API: programs replace them here.
 
-Importing this package loads what the documented classes need. The names of the pool are loaded when
-they are first used (PEP 562), since a program that never asks for a pool should not pay for one.
+Importing this package loads only what the documented classes need. The names of the pool are loaded
+when they are first used (PEP 562), so that a program without a pool does not pay for one.
 """
 
 import os as os
@@ -21,8 +21,8 @@ time = _time.monotonic
 TYPE_CHECKING = False
 
 if __name__ == "socketserver":
-    # Found at the root of a checkout, before the standard library's module. Both names must mean
-    # the same module object.
+    # Imported from the root of a checkout, instead of the standard library's module. Both names
+    # must refer to the same module object.
     from prefork.socketserver.dropin import install
 
     install()
@@ -100,7 +100,7 @@ else:
     ]
 
     def __getattr__(name: str) -> object:
-        """Load the pool when one of its names is first used; `__version__` from Python 3.15 on."""
+        """Load the pool when one of its names is used; since Python 3.15, also `__version__`."""
         if name.startswith("Prefork") and name in __all__:
             from prefork.socketserver import pool
 

@@ -1,4 +1,4 @@
-"""The ready-made servers: each documented mix-in over each of the four kinds of server."""
+"""The ready-made servers: each documented mix-in combined with each of the four server classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts this module in the place of the standard library's `socketserver`."""
+"""Replaces the standard library's `socketserver` by this package."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import prefork.socketserver as api
 
 
 def install() -> None:
-    """Make `import socketserver` give `prefork.socketserver` in this interpreter from now on.
+    """Make `import socketserver` return `prefork.socketserver` in this interpreter from now on.
 
-    The public classes then say `socketserver` as their module, as pickles and reports expect. Code
-    that has imported the standard library's module before keeps that module.
+    The `__module__` of the public classes becomes `socketserver`, as pickles and reports expect.
+    Code that has already imported the standard library's module keeps that module.
     """
     sys.modules["socketserver"] = api
     for name in api.__all__:

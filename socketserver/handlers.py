@@ -1,7 +1,7 @@
 """The three documented request handler classes and the unbuffered writer under the stream one.
 
-A handler object lives for exactly one request: constructing it *is* serving the request. The server
-does the rest: accepting, closing, reporting errors.
+A handler object exists for exactly one request: constructing it serves the request. The server
+does the rest: it accepts, closes and reports errors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class BaseRequestHandler:
     """Serves one request by being constructed.
 
-    May be overridden: `setup()`, `handle()`, `finish()`; all three do nothing here.
+    May be overridden: `setup()`, `handle()`, `finish()`; here all three do nothing.
 
     Variables: `request` (a connected socket, or `(data, socket)` for datagrams), `client_address`,
     `server`.
 
-    Errors: when `setup()` raises, neither of the others runs. When `handle()` raises, `finish()`
+    Errors: when `setup()` raises, neither of the other two runs. When `handle()` raises, `finish()`
     still runs, and an error that it raises takes precedence. Every error propagates to the server.
     """
 
@@ -44,10 +44,10 @@ class BaseRequestHandler:
         """Prepare; called before `handle()`."""
 
     def handle(self) -> None:
-        """Do all the work that the request requires."""
+        """Do all the work that is required to serve the request."""
 
     def finish(self) -> None:
-        """Clean up; called after `handle()`, also when that raised."""
+        """Clean up; called after `handle()`, even if that raised an exception."""
 
 
 class StreamRequestHandler(BaseRequestHandler):
@@ -55,9 +55,9 @@ class StreamRequestHandler(BaseRequestHandler):
 
     Class variables, read for each request:
 
-    * `rbufsize`: buffer size of `rfile` in bytes; -1 the default size, 0 none.
+    * `rbufsize`: buffer size of `rfile` in bytes; -1 for the default size, 0 for no buffer.
     * `wbufsize`: buffer size of `wfile`; 0 (the default) sends each write at once and completely.
-    * `timeout`: seconds for every blocking call on the connection; `None` for no limit.
+    * `timeout`: timeout of every blocking call on the connection, in seconds; `None` for no limit.
     * `disable_nagle_algorithm`: whether to set TCP_NODELAY (tcp(7)).
     """
 
@@ -78,19 +78,19 @@ class StreamRequestHandler(BaseRequestHandler):
             connection.setsockopt(api.socket.IPPROTO_TCP, api.socket.TCP_NODELAY, True)
         self.rfile = connection.makefile("rb", self.rbufsize)
         if self.wbufsize == 0:
-            # A BinaryIO in all that the documentation promises.
+            # It behaves like a BinaryIO in everything that the documentation promises.
             self.wfile = api._SocketWriter(connection)  # type: ignore[assignment]
         else:
             self.wfile = connection.makefile("wb", self.wbufsize)
 
     def finish(self) -> None:
-        """Flush and close both files; that the client has gone is not an error here."""
+        """Flush and close both files; it is not an error if the client has gone."""
         try:
             if not self.wfile.closed:
                 self.wfile.flush()
         except OSError:
             pass
-        # A buffered file repeats a failed flush in close(), with the same error.
+        # A buffered file repeats a failed flush in close(), and raises the same error.
         try:
             self.wfile.close()
         except OSError:
@@ -118,7 +118,7 @@ class DatagramRequestHandler(BaseRequestHandler):
 
 
 class _SocketWriter(BufferedIOBase):
-    """A writable file without a buffer over a socket; closing it leaves the socket open."""
+    """An unbuffered writable file over a socket; closing it leaves the socket open."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -127,7 +127,7 @@ class _SocketWriter(BufferedIOBase):
         return True
 
     def write(self, b: ReadableBuffer) -> int:
-        """Send all of `b`, also when signals interrupt; return the number of bytes."""
+        """Send all of `b`, even if signals interrupt the call; return the number of bytes."""
         self._sock.sendall(b)
         if type(b) is bytes:
             return len(b)

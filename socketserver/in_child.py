@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class HandingOver:
-    """Closes the parent's copy of a request once a child has it; the child shuts it down.
+    """Closes the parent's copy of a request that a child has; the child shuts it down.
 
-    This happens also when Ctrl-C interrupts the block: the cleanup that follows would shut the
-    connection down while the child uses it. An `Exception` means that there is no child.
+    The copy is also closed if Ctrl-C interrupts the block: otherwise the cleanup that follows would
+    shut down the connection while the child uses it. An `Exception` means that no child was forked.
     """
 
     __slots__ = ("_request", "_server")
@@ -36,7 +36,8 @@ def serve_in_child(server: Any, request: Any, client_address: Any) -> int:
     """Serve the one request that this process was forked for.
 
     Returns the exit status: 0 only if the request was served. An exception that is not an
-    `Exception` is not reported, nor is an error after the handler: no code is left to handle it.
+    `Exception` is not reported, and neither is an error after the handler: no code is left to
+    handle it.
     """
     status = 1
     try:
@@ -56,7 +57,7 @@ def release_listener(server: Any, request: Any) -> None:
     """Close a forked child's copy of the listener.
 
     A listener that stays open in a child keeps the port busy, and accepts connections that will
-    never be served. A new socket takes its place: the handler may still look at `server.socket`. A
+    never be served. A new socket takes its place: the handler may still use `server.socket`. A
     datagram socket stays open, because the answer is sent through it, and so does a listener that
     is itself the request.
     """
@@ -67,7 +68,7 @@ def release_listener(server: Any, request: Any) -> None:
 
 
 def release_socket(sock: Any) -> None:
-    """Close this process's copy of a socket, and put a new socket in its place if possible."""
+    """Close this process's copy of a socket, and replace it by a new socket if possible."""
     if sock is None or sock.fileno() < 0:
         return
     try:

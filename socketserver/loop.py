@@ -1,11 +1,11 @@
-"""The one loop: what `serve_forever()`, `handle_request()` and `shutdown()` do for every server.
+"""The loop that every server runs in `serve_forever()` and `handle_request()`.
 
-A server may serve with more processes than its own: forked children to reap, a pool to keep. It
-returns them from `_prefork_processes()`; the loop then waits for their descriptor beside the
-listener, and calls `tick()` at each wake-up. The functions take any object with the documented
-hooks, so a mix-in can also put them over the standard library's own server classes.
+A server may serve with other processes: forked children that it reaps, or a pool that it maintains.
+It returns them from `_prefork_processes()`; the loop then waits for their descriptor as well as for
+the listener, and calls `tick()` at each wake-up. The functions take any object with the documented
+hooks, so a mix-in can also use them with the standard library's server classes.
 
-The state of a run lives in `ServerState.run`, only while it runs.
+The state of a run is stored in `ServerState.run` while the loop runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     """Processes a request: `(request, client_address)`."""
 
     class Processes(Protocol):
-        """The processes that a server serves with, as the loop sees them."""
+        """The processes with which a server serves, as the loop sees them."""
 
         def fileno(self) -> int:
             """Return a descriptor that is readable when `tick()` has something to note."""
@@ -46,27 +46,27 @@ if TYPE_CHECKING:
             """Return the seconds until `tick()` is needed even if nothing happens."""
 
         def begin_drain(self) -> None:
-            """Note that the loop ends: it takes no more requests."""
+            """Note that the loop has ended and takes no more requests."""
 
     class LoopHooks(Protocol):
-        """What the loop asks of a server beyond the documented hooks.
+        """What the loop needs from a server in addition to the documented hooks.
 
-        `BaseServer` and `PreforkMixIn` answer for all servers that this loop runs.
+        `BaseServer` and `PreforkMixIn` implement it for all servers that this loop runs.
         """
 
         def _prefork_members(self) -> Sequence[Any]:
-            """Return the servers that requests arrive at: itself, or the members of a group."""
+            """Return the servers at which requests arrive: itself, or the members of a group."""
 
         def _prefork_processes(self, persistent: bool) -> Processes | None:
-            """Return the processes to serve with: `persistent`, or for one request only."""
+            """Return the processes that serve: `persistent` ones, or those for a single request."""
 
 
 FORGET_EXHAUSTED_AFTER = 1.0
-"""Seconds without a failure to accept after which the next failure is logged again."""
+"""Seconds without a failure to accept; after that time the next failure is logged again."""
 
 
 class Run:
-    """One run of the loop: which thread it is in, how to wake it, whether accepting is paused."""
+    """One run of the loop: its thread, its wake-up, and whether accepting is paused."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
@@ -77,7 +77,7 @@ class Run:
         self.resume_at = time.monotonic() + EXHAUSTED_PAUSE
 
     def paused_for(self) -> float:
-        """Return the seconds of the pause that are left, 0 if there is none."""
+        """Return the remaining seconds of the pause, 0 if accepting is not paused."""
         if not self.resume_at:
             return 0.0
         left = self.resume_at - time.monotonic()
@@ -87,7 +87,7 @@ class Run:
 
 
 class TrackedFd:
-    """A descriptor in the selector whose owner may close it, or put another in its place.
+    """A descriptor in the selector that its owner may close or replace.
 
     A closed descriptor would stay readable forever, and its number may be reused.
     """
@@ -98,15 +98,15 @@ class TrackedFd:
         self._fd: int | None = None
 
     def follow(self, wanted: bool = True, must: bool = False) -> None:
-        """Watch the owner's present descriptor, or nothing while it is not `wanted`.
+        """Watch the owner's present descriptor if it is `wanted`, otherwise nothing.
 
-        Errors: `ValueError` when the owner `must` have a descriptor and has none.
+        Errors: `ValueError` if the owner `must` have a descriptor and has none.
         """
         now = self.owner.fileno() if wanted else None
         if now == self._fd:
             return
         if self._fd is not None:
-            # By number: the owner itself may not have a descriptor any more.
+            # By number: the owner may no longer have a descriptor.
             self._selector.unregister(self._fd)
             self._fd = None
         if now is not None and (now >= 0 or must):
@@ -118,7 +118,7 @@ class TrackedFd:
 
 
 class ServerWatch:
-    """What the selector watches for one server: its listener, and the processes it serves with."""
+    """What the selector watches for one server: its listener and its processes."""
 
     def __init__(self, server: Any, selector: selectors.BaseSelector, run: Run | None) -> None:
         self.server = server
@@ -130,7 +130,7 @@ class ServerWatch:
         self._news = None if self.processes is None else TrackedFd(self.processes, selector)
 
     def prepare(self) -> float | None:
-        """Watch what is wanted now; return the seconds after which to look again."""
+        """Watch what is wanted now; return the seconds after which to check again."""
         waits = [None if self.processes is None else self.processes.next_timeout()]
         wanted = self._wanted()
         if self._run is not None and (pause := self._run.paused_for()) > 0:
@@ -142,7 +142,7 @@ class ServerWatch:
         return shortest(waits)
 
     def still_wanted(self) -> bool:
-        """Return whether a request that was found may be taken, after the processes' `tick()`."""
+        """Return whether a request that was found may still be taken after `tick()`."""
         return self._wanted() and self.listener.still_there()
 
     def _wanted(self) -> bool:
@@ -150,7 +150,7 @@ class ServerWatch:
 
 
 class Watch:
-    """One selector on the listeners and the processes of some servers, and on a run's wake-up."""
+    """One selector on the listeners and the processes of some servers, and on the run's wake-up."""
 
     def __init__(self, servers: Sequence[Any], run: Run | None = None) -> None:
         self._run = run
@@ -176,13 +176,13 @@ class Watch:
     def wait(self, timeout: float | None) -> list[Any]:
         """Wait at most `timeout` seconds (`None`: no limit); return the servers with a request.
 
-        The list is empty when something other than a request has ended the wait.
+        The list is empty if something other than a request ended the wait.
         """
         if not self._begun:
             self._begun = True
             self._tick()
         waits = [watched.prepare() for watched in self._watched]
-        # By identity: servers of programs may compare as they like.
+        # By identity: a program's server class may define `==`.
         ready = {id(key.fileobj) for key, _ in self._selector.select(shortest([timeout, *waits]))}
         if self._run is not None and id(self._run.wakeup) in ready:
             self._run.wakeup.clear()
@@ -198,7 +198,7 @@ class Watch:
 
 
 def members_of(server: LoopHooks) -> Sequence[Any]:
-    """Return the servers that requests arrive at: itself, or the members of a group."""
+    """Return the servers at which requests arrive: itself, or the members of a group."""
     return server._prefork_members()
 
 
@@ -209,7 +209,7 @@ def shortest(waits: list[float | None]) -> float | None:
 def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> None:
     """Serve requests until `shutdown()` of any server; wake up every `poll_interval` seconds.
 
-    A stop flag that was set before the start is obeyed at once: its caller may be waiting already.
+    A stop flag that was set before the start ends the loop at once: its caller may already wait.
     The flag is read again after each wait, so that nothing is accepted once it is set.
     """
     all_servers = list(servers)
@@ -218,7 +218,7 @@ def serve_forever(servers: Sequence[Any], poll_interval: float | None = 0.5) -> 
     try:
         run = Run()
         for server in all_servers:
-            # In this order: a signal handler in this thread must not wait for the loop's end.
+            # In this order: a signal handler in this thread must not wait until the loop ends.
             state_of(server).run = run
             server._BaseServer__is_shut_down.clear()
         try:
@@ -246,18 +246,18 @@ def _end_asked(servers: Sequence[Any]) -> bool:
 
 
 def shutdown(server: Any) -> None:
-    """Ask the loop to end and wait until it has ended; in the loop's own thread, only ask."""
+    """Ask the loop to end, and wait until it has ended unless this is the loop's own thread."""
     server._BaseServer__shutdown_request = True
     run = state_of(server).run
     if run is not None:
-        run.wakeup.notify()  # also in its own thread: a signal handler does not end the wait
+        run.wakeup.notify()  # in any thread: a signal handler alone does not end the wait
         if run.thread == threading.get_ident():
             return
     server._BaseServer__is_shut_down.wait()
 
 
 def handle_request(server: Any) -> Any:
-    """Serve one request, or return what `handle_timeout()` returns when none came in time."""
+    """Serve one request; if none arrives in time, return what `handle_timeout()` returns."""
     patience = [member.socket.gettimeout() for member in members_of(server)]
     timeout: float | None = shortest([*patience, server.timeout])
     deadline = None if timeout is None else api.time() + timeout
@@ -274,7 +274,8 @@ def handle_request(server: Any) -> Any:
 def handle_waiting_request(server: Any, process: Process, take: Taker | None = None) -> bool:
     """Take the request that is waiting and process it; return whether one was taken.
 
-    `take` does the same as the server's `get_request()` at a lower cost, where that is possible.
+    `take` does the same as the server's `get_request()` at a lower cost; `None` if that is not
+    possible.
 
     Errors: an `OSError` of `get_request()` drops the request. An `Exception` in processing goes to
     `handle_error()`. Any other exception closes the request and propagates.
@@ -290,7 +291,7 @@ def handle_waiting_request(server: Any, process: Process, take: Taker | None = N
 
 
 def serve_taken(server: Any, request: Any, client_address: Any, process: Process) -> None:
-    """Verify and process a request that was taken; errors as in `handle_waiting_request()`."""
+    """Verify and process a request that was taken; for errors see `handle_waiting_request()`."""
     try:
         wanted = server.verify_request(request, client_address)
     except BaseException:
@@ -303,7 +304,7 @@ def serve_taken(server: Any, request: Any, client_address: Any, process: Process
 
 
 def serve_verified(server: Any, request: Any, client_address: Any, process: Process) -> None:
-    """Process a request that was taken and verified; errors as in `handle_waiting_request()`."""
+    """Process a request that was taken and verified; for errors see `handle_waiting_request()`."""
     try:
         try:
             process(request, client_address)
@@ -317,7 +318,7 @@ def serve_verified(server: Any, request: Any, client_address: Any, process: Proc
 
 
 def pause_accepting(server: Any, error: OSError) -> None:
-    """Ignore the listener for a moment: the process or the machine has run out of something."""
+    """Ignore the listener for a moment: the process or the machine has run out of a resource."""
     run = state_of(server).run
     if run is None:
         return
@@ -333,11 +334,11 @@ def pause_accepting(server: Any, error: OSError) -> None:
 
 
 def warn(message: str, *arguments: object, event: str) -> None:
-    """Log a warning as `prefork`, without loading `logging` for it.
+    """Log a warning as `prefork`, without loading `logging`.
 
     Loading a module needs a descriptor, and there may be none left. In a program that has not
     loaded `logging`, no handler is configured, and `logging.lastResort` would write the message to
-    standard error; this does the same.
+    standard error; this function does the same.
     """
     logging: Any = sys.modules.get("logging")
     if logging is not None:

@@ -1,7 +1,7 @@
 """The documented mix-ins: a new process, or a new thread, for each request.
 
-Neither has an `__init__`, and neither relies on one having run: their state appears in the instance
-when it is first needed.
+Neither has an `__init__`, and neither relies on one having run: their state is created in the
+instance when it is first needed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from prefork.socketserver.loop import Processes
     from prefork.socketserver.servers import TCPServer
 
-    # A mix-in stands before a server class: for the type checker it is one.
+    # A mix-in is combined with a server class: the type checker treats it as one.
     _Mixin = TCPServer
 else:
     _Mixin = object
 
 
 class ForkingMixIn(_Mixin):
-    """Serves each request in a process of its own, forked after the request was accepted.
+    """Serves each request in its own process, which is forked after the request was accepted.
 
-    Class or instance variables, read when used: `max_children` (the most children that run at once;
-    further connections wait in the backlog while the loop stays responsive), `timeout` (seconds; a
-    documented 300 for `handle_request()`), `block_on_close` (whether `server_close()` waits for the
-    children). `active_children` is `None` until the first fork, then the set of the children's
-    pids.
+    Class or instance variables, read when used: `max_children` (maximum number of children that run
+    at once; further connections wait in the backlog, and the loop stays responsive), `timeout`
+    (seconds that `handle_request()` waits; 300, as documented), `block_on_close` (whether
+    `server_close()` waits for the children). `active_children` is `None` until the first fork, then
+    the set of the children's pids.
     """
 
     timeout: float | None = 300
@@ -62,7 +62,7 @@ class ForkingMixIn(_Mixin):
         self.collect_children()
         while _is_full(self):
             _collect(self, None)
-        _reaper_of(self)  # created now: once there is a child, nothing may fail
+        _reaper_of(self)  # created now: once there is a child, nothing must fail
         with HandingOver(self, request):
             fork_child(lambda: self.__serve(request, client_address), self.__adopt)
 
@@ -91,7 +91,7 @@ class ForkingMixIn(_Mixin):
 
 
 class _ForkedChildren:
-    """The children of a forking server; it takes no request while `max_children` run."""
+    """The children of a forking server, which takes no requests while `max_children` run."""
 
     def __init__(self, server: ForkingMixIn) -> None:
         self._server = server
@@ -121,7 +121,7 @@ def _reaper_of(server: ForkingMixIn) -> Reaper:
 
 
 def _detach_reaper(server: ForkingMixIn) -> Reaper | None:
-    """Take the reaper from the server, and return it."""
+    """Remove the reaper from the server, and return it."""
     state = state_of(server)
     reaper, state.reaper = state.reaper, None
     return reaper
@@ -132,13 +132,13 @@ def _is_full(server: ForkingMixIn) -> bool:
 
 
 def _collect(server: ForkingMixIn, timeout: float | None) -> None:
-    """Reap the children that have ended; wait for one at most `timeout` seconds."""
+    """Reap the children that have ended; wait at most `timeout` seconds for one."""
     children = server.active_children
     if not children:
         return
     reaper = _reaper_of(server)
     for pid in list(children):
-        if pid not in reaper:  # added by a subclass that forks by itself
+        if pid not in reaper:  # added by a subclass that calls fork() itself
             reaper.adopt(pid)
     for death in reaper.collect(timeout):
         children.discard(death.pid)
@@ -147,8 +147,8 @@ def _collect(server: ForkingMixIn, timeout: float | None) -> None:
 class _Threads(list[threading.Thread]):
     """The threads that `server_close()` waits for.
 
-    Threads that have ended are dropped each time the list has doubled, so appending costs O(1) on
-    average, however many are alive.
+    Threads that have ended are dropped each time the list has doubled, so the amortised cost of
+    appending is O(1), whatever the number of live threads.
     """
 
     _reap_at: int = 8
@@ -165,7 +165,7 @@ class _Threads(list[threading.Thread]):
         return threads
 
     def join(self) -> None:
-        """Wait for all threads but those never started and the calling one."""
+        """Wait for all threads except the calling one and those that were never started."""
         for thread in self.pop_all():
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join()
@@ -178,7 +178,7 @@ class _Threads(list[threading.Thread]):
 
 
 class _NoThreads:
-    """The same for a server that does not wait for its threads."""
+    """A replacement for `_Threads` in a server that does not wait for its threads."""
 
     def append(self, thread: threading.Thread) -> None:
         pass
@@ -188,7 +188,7 @@ class _NoThreads:
 
 
 class ThreadingMixIn(_Mixin):
-    """Serves each request in a thread of its own.
+    """Serves each request in its own thread.
 
     Class or instance variables, read when used: `daemon_threads` (whether a thread may be aborted
     when the program ends), `block_on_close` (whether `server_close()` waits for the threads that
@@ -200,7 +200,7 @@ class ThreadingMixIn(_Mixin):
     _threads: _Threads | _NoThreads = _NoThreads()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the request in the thread; a thread pool may call this too."""
+        """Serve the request in its thread; a thread pool may also call this."""
         try:
             self.finish_request(request, client_address)
         except Exception:

@@ -1,9 +1,9 @@
 """The documented servers: `BaseServer` and the four kinds of socket.
 
-The classes keep the documented behaviour to the letter. They differ only where no program can rely
+The classes follow the documented behaviour exactly. They differ only where no program can rely
 on the standard library's behaviour: busy loops, latency, deadlocks. Names that programs replace in
-the module (`socket`, `_ServerSelector`, ...) are looked up in the package, as `api.X`, at the
-moment of use.
+the module (`socket`, `_ServerSelector`, ...) are looked up in the package, as `api.X`, when
+they are used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BaseServer:
-    """What all servers have in common, whatever requests arrive on.
+    """What all servers have in common, whatever kind of socket they use.
 
     For the caller: `serve_forever()`, `shutdown()`, `handle_request()`, `server_close()`; and
     `fileno()` of derived classes.
@@ -60,7 +60,7 @@ class BaseServer:
     def shutdown(self) -> None:
         """Stop `serve_forever()` and wait until it has ended; it must have been started.
 
-        In the thread that serves, it only asks for the end: waiting there would never end.
+        In the thread that serves, it only asks the loop to end: waiting there would be a deadlock.
         """
         loop.shutdown(self)
 
@@ -70,7 +70,7 @@ class BaseServer:
     def handle_request(self) -> Any:
         """Serve one request; wait for it no longer than `timeout` and the socket's own timeout.
 
-        Returns what `handle_timeout()` returns when no request came, otherwise `None`.
+        Returns what `handle_timeout()` returns if no request arrived, otherwise `None`.
         """
         return loop.handle_request(self)
 
@@ -78,14 +78,14 @@ class BaseServer:
         loop.handle_waiting_request(self, self.process_request)
 
     def handle_timeout(self) -> Any:
-        """Handle that no request came in time; called by `handle_request()`."""
+        """Called by `handle_request()` if no request arrived in time."""
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return whether to serve this request; if false, it is closed unserved."""
+        """Return whether to serve this request; if false, it is closed without being served."""
         return True
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Process the request: here, serve it in the caller. Mix-ins override this."""
+        """Process the request; here, serve it in the calling thread. Mix-ins override this."""
         self.finish_request(request, client_address)
         self.shutdown_request(request)
 
@@ -135,14 +135,14 @@ class BaseServer:
 
 
 class TCPServer(BaseServer):
-    """A server of a stream socket, by default IPv4.
+    """A server with a stream socket, by default for IPv4.
 
-    The constructor binds and listens unless `bind_and_activate` is false; if either fails the
-    socket is closed and the error propagates.
+    The constructor binds and listens unless `bind_and_activate` is false; if either
+    fails, the socket is closed and the error propagates.
 
     Class or instance variables, read when used: `address_family`, `socket_type`,
     `request_queue_size` (the backlog, listen(2)), `allow_reuse_address` (SO_REUSEADDR),
-    `allow_reuse_port` (SO_REUSEPORT; IP families only, Linux has it for no other). Instance
+    `allow_reuse_port` (SO_REUSEPORT; Linux supports it only for IP families). Instance
     variable: `socket`.
     """
 
@@ -160,7 +160,7 @@ class TCPServer(BaseServer):
         RequestHandlerClass: Callable[[Any, Any, Any], Any],
         bind_and_activate: bool = True,
     ) -> None:
-        # By name, not by super(): programs combine servers and call each base's own.
+        # Not super(): programs combine servers and call the `__init__` of each base class.
         BaseServer.__init__(self, server_address, RequestHandlerClass)
         self.socket = api.socket.socket(self.__family_of(server_address), self.socket_type)
         if bind_and_activate:
@@ -172,9 +172,9 @@ class TCPServer(BaseServer):
                 raise
 
     def __family_of(self, server_address: Any) -> int:
-        """Return `address_family`, but IPv6 for an IPv6 literal under the default.
+        """Return `address_family`, or IPv6 if that is the default and the address an IPv6 literal.
 
-        With IPv4 such an address can only fail (gaierror).
+        With IPv4 such an address always fails (gaierror).
         """
         if self.address_family != TCPServer.address_family:
             return self.address_family
@@ -187,7 +187,7 @@ class TCPServer(BaseServer):
         return self.address_family
 
     def server_bind(self) -> None:
-        """Bind the socket, and set `server_address` to the address that it has got."""
+        """Bind the socket, and set `server_address` to the address that it has been given."""
         if self.allow_reuse_address:
             self.socket.setsockopt(api.socket.SOL_SOCKET, api.socket.SO_REUSEADDR, 1)
         ip = (api.socket.AF_INET, api.socket.AF_INET6)
@@ -201,7 +201,7 @@ class TCPServer(BaseServer):
         self.socket.listen(self.request_queue_size)
 
     def server_close(self) -> None:
-        """Close the socket. The path of a Unix socket stays; a running loop continues without."""
+        """Close the socket. The path of a Unix socket is not removed; a running loop continues."""
         self.socket.close()
 
     def fileno(self) -> int:
@@ -225,7 +225,7 @@ class TCPServer(BaseServer):
 
 
 class UDPServer(TCPServer):
-    """A server of a datagram socket: a request is `(data, socket)`; the socket is the server's own.
+    """A server with a datagram socket. A request is `(data, socket)`, with the server's socket.
 
     `max_packet_size` (bytes): a longer datagram is truncated to this size.
     """
@@ -246,16 +246,16 @@ class UDPServer(TCPServer):
         self.close_request(request)
 
     def close_request(self, request: Any) -> None:
-        """Do nothing: the socket of a datagram is the server's own."""
+        """Do nothing: the socket of the request is the server's socket."""
 
 
 class UnixStreamServer(TCPServer):
-    """A server of a Unix stream socket; the address is a path, or an abstract name."""
+    """A server with a Unix stream socket; the address is a path or an abstract name."""
 
     address_family: int = api.socket.AF_UNIX
 
 
 class UnixDatagramServer(UDPServer):
-    """A server of a Unix datagram socket."""
+    """A server with a Unix datagram socket."""
 
     address_family: int = api.socket.AF_UNIX

@@ -1,7 +1,7 @@
 """The one private record that a server carries.
 
 A server needs no `__init__` of this package to have run, and its class may come from the standard
-library's module. So the record appears in the instance when it is first needed. Two more private
+library's module. So the record is created in the instance when it is first needed. Two more private
 names, `_BaseServer__shutdown_request` and `_BaseServer__is_shut_down`, stay attributes of the
 server: programs read and set them.
 """
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 class ServerState:
-    """What this package knows of one server; each part is `None` while it does not apply.
+    """What this package records about one server; each part is `None` while it does not apply.
 
-    `owner` is the `id()` of the server: a shallow copy of a server gets a record of its own. `run`
+    `owner` is the `id()` of the server: a shallow copy of a server gets its own record. `run`
     is the loop that is running. `reaper` watches the children of a `ForkingMixIn`. `master`
     keeps the pool of a `PreforkMixIn`. `worker` is set in a worker process of such a pool.
-    `aborted` is how many requests were aborted when the workers of the last run were killed, `None`
-    if they were not. `one_request_threads` are the threads that are in `handle_request()` of a
-    pool, by their identifiers. `replaced_methods` are the entries of the instance's `__dict__` that
-    the counting of requests has replaced, with what they were before (`None`: absent).
+    `aborted` is the number of requests that were aborted when the workers of the last run were
+    killed, `None` if they were not. `one_request_threads` are the threads that are in
+    `handle_request()` of a pool, by their identifiers. `replaced_methods` are the entries of the
+    instance's `__dict__` that the counting of requests has replaced, with what they were before
+    (`None`: absent).
     """
 
     __slots__ = (
@@ -69,12 +70,12 @@ class WorkerState:
 
 
 def state_of(server: Any) -> ServerState:
-    """The record of a server; made when it is first asked for."""
+    """Return the record of a server; it is created when it is first needed."""
     attributes, owner = vars(server), id(server)
     state: ServerState | None = attributes.get("_prefork_state")
-    if state is not None and state.owner != owner:  # of the server that this one is a copy of
+    if state is not None and state.owner != owner:  # copied from another server
         state = attributes["_prefork_state"] = ServerState(owner)
     if state is None:
-        # Two threads may ask at the same time: both must get the same record.
+        # Two threads may call this at the same time: both must get the same record.
         state = attributes.setdefault("_prefork_state", ServerState(owner))
     return state

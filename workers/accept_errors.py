@@ -1,4 +1,4 @@
-"""Errors of accept(2) and recvfrom(2) that the client has not caused."""
+"""Errors of accept(2) and recvfrom(2) that the client did not cause."""
 
 import errno
 
@@ -10,4 +10,4 @@ EXHAUSTED_PAUSE = 0.1
 """Seconds for which the listener is ignored after such an error."""
 
 NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
-"""The descriptor is not a listener any more."""
+"""The descriptor is no longer a listener."""

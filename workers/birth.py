@@ -17,7 +17,7 @@ _handler_of: Callable[[int], object] = _signal.getsignal
 def reset_signals(channel: Channel) -> None:
     """Remove the program's signal handlers and install the two that a worker needs.
 
-    Runs while signals are still blocked: the program's handlers were made for the master.
+    Must run while signals are still blocked: the program's handlers are meant for the master.
 
     Ctrl-C reaches the whole foreground process group. The worker ignores it, because the master
     answers it and asks the worker to finish. SIGTERM means the same as an order to retire. Both

@@ -1,8 +1,8 @@
 """Forking workers outside the master: in a fork server, or in a mold.
 
-Both are processes that serve no request and fork workers on order. They have one thread, so that no
-other thread can hold a lock at a fork. The master forks the fork server; a warm worker forks the
-mold, which has all that the worker has in memory.
+Both are processes that serve no requests and fork workers when the master orders it. They have one
+thread, so that no other thread can hold a lock at a fork. The master forks the fork server; a warm
+worker forks the mold, which inherits all that the worker has in memory.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from prefork.workers.server_in_worker import PassedFds, ServerInWorker
 from prefork.workers.sources.base import Source
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds that a worker which is about to fork a mold waits for the master's answer."""
+"""Seconds that a worker waits for the master's answer before it forks a mold."""
 
 
 @dataclass(frozen=True)
 class WorkerFactory:
-    """What is needed to fork workers, in whichever process."""
+    """Forks workers in a fork server or a mold."""
 
     server: ServerInWorker
     scoreboard: Scoreboard
     live: Callable[[WorkerContext, PassedFds], int | ProcessMain]
     """Runs a persistent worker, with the descriptors that were passed to it."""
     double_fork: Callable[[Callable[[], None]], bool]
-    """Forks a child of the master, which calls the given function first; returns whether this
+    """Forks a child of the master, which first calls the given function. Returns whether this
     process is that child."""
 
     def fork_server(self, channel: Channel, name: str, titles: bool) -> int | ProcessMain:
@@ -51,7 +51,10 @@ class WorkerFactory:
     def fork_mold(
         self, context: WorkerContext, source: Source, in_flight: InFlight | None, order: Message
     ) -> ProcessMain | None:
-        """Fork a mold from this worker, which continues; in the mold, return what the mold runs."""
+        """Fork a mold from this worker, which continues.
+
+        Returns the mold's main function in the mold, and `None` in the worker.
+        """
 
         def prepare() -> None:
             context.channel.close()
@@ -76,7 +79,10 @@ class WorkerFactory:
         return None
 
     def _is_confirmed(self, channel: Channel) -> bool:
-        """Ask the master, which may have given up, and has to prepare for the fork."""
+        """Ask the master whether to fork the mold.
+
+        It may have given up; if not, it must prepare for the fork.
+        """
         channel.send(Message(Kind.FORK_MOLD))
         return channel.wait(ANSWER_TIMEOUT) and channel.receive() is not None
 
@@ -87,7 +93,9 @@ class WorkerFactory:
         try:
             self.server.promoted()
             if (count := threads.count()) > 1:
-                raise RuntimeError(f"it has left {count} threads; a mold may have only one")
+                raise RuntimeError(
+                    f"{count} threads are left after worker_promoted(); a mold may have only one"
+                )
         except BaseException as error:
             text = f"worker_promoted() raised {error!r}\n{traceback.format_exc()}"
             channel.send(Message(Kind.FAILED, encoded(text)[:MAX_BODY]))
@@ -101,7 +109,7 @@ class WorkerFactory:
         return self._serve_orders(channel)
 
     def _serve_orders(self, channel: Channel) -> int | ProcessMain:
-        """Fork a worker for each order, until the master has exited."""
+        """Fork a worker for each order until the master exits."""
         passed_fds: list[tuple[int, int]] = []
         while channel.wait(None) and (message := channel.receive()) is not None:
             if message.fd is None:
@@ -123,7 +131,7 @@ class WorkerFactory:
     def _fork_worker(
         self, config: WorkerConfig, worker_end: Channel, passed_fds: PassedFds, channel: Channel
     ) -> ProcessMain | None:
-        """Fork a worker; in the worker, return what it runs."""
+        """Fork a worker. Return its main function in the worker, and `None` in this process."""
 
         def prepare() -> None:
             channel.close()
@@ -139,5 +147,5 @@ class WorkerFactory:
         slot = self.scoreboard.slot(config.number)
         context = WorkerContext(config=config, slot=slot, channel=worker_end)
         if config.process_titles:
-            context.title().show(0)  # this process is not a fork server any more
+            context.title().show(0)  # this process is no longer a fork server
         return functools.partial(self.live, context, passed_fds)

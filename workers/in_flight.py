@@ -1,7 +1,7 @@
-"""The requests that a worker with threads is serving, a record for each.
+"""The requests that a worker with threads is serving, with a record of each.
 
-The scoreboard has room for one request of a worker, and shows the oldest of these: if the worker
-is stuck, that is the one to look at.
+The scoreboard shows one request of each worker, and of several the oldest: if the worker is stuck,
+that is the request to look at.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Request:
 
 
 class InFlight:
-    """Counts requests in and out; its descriptor is readable when a request has been served.
+    """Keeps track of requests in flight; its descriptor is readable when a request has been served.
 
-    `bound` is how many may be in flight at once, 0 for no limit. `daemon_threads` says whether the
-    end of the whole server may abort requests.
+    `bound` is the maximum number of requests in flight, 0 for no limit. `daemon_threads` says
+    whether requests may be aborted when the server stops.
     """
 
     def __init__(self, bound: int, daemon_threads: bool, slot: Slot) -> None:
@@ -45,24 +45,24 @@ class InFlight:
         self._slot = slot
         self._requests: dict[int, Request] = {}  # the oldest first
         self._lock = threading.Lock()
-        self.on_finished: Callable[[], object] = lambda: None  # called when a request was served
+        self.on_finished: Callable[[], object] = lambda: None  # a request was served
         self._finished = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def fileno(self) -> int:
         return self._finished
 
     def enter(self, key: int, client_address: object) -> None:
-        """Count in the request known by `key`, unless it has been counted in already."""
+        """Add the request identified by `key`, unless it has been added already."""
         with self._lock:
             self._enter(key, client_address)
 
     def serve(self, key: int, client_address: object) -> None:
-        """Note that the calling thread serves the request; count it in if need be."""
+        """Note that the calling thread serves the request; add it if necessary."""
         with self._lock:
             self._enter(key, client_address).thread = threading.get_ident()
 
     def leave(self, key: int) -> None:
-        """Count out a request that was served."""
+        """Remove a request that has been served."""
         with self._lock:
             if self._requests.pop(key, None) is None:
                 return
@@ -103,7 +103,7 @@ class InFlight:
             self.wait_for_finished()
 
     def close_in_child(self) -> None:
-        """In a process forked from this worker: close the descriptor."""
+        """Close the descriptor in a process forked from this worker."""
         os.close(self._finished)
 
     @property

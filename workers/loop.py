@@ -1,7 +1,7 @@
-"""The worker's loop: take a request, serve it, note it, until an order or a limit ends it.
+"""The worker's loop: take a request, serve it, record it, until an order or a limit ends the loop.
 
-`run()` has all that happens for each request. Orders arrive through the same wait as requests, so
-they are read between two requests.
+`run()` contains everything that happens for each request. Orders end the same wait as requests do,
+so they are read between two requests.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Loop:
         self._patience: float | None = None
 
     def run(self) -> ExitCode | ProcessMain:
-        """Serve until there is a reason to leave, and return it.
+        """Serve until there is a reason to leave, and return that reason.
 
-        In a mold, which is forked in here, return what the mold runs.
+        This function also forks molds. In a mold, it returns the mold's main function.
         """
         wait, take, serve = self._source.wait, self._source.take, self._source.serve
         if self._in_flight is None and not self._source.at_once:
@@ -102,8 +102,7 @@ class Loop:
         return self._leaving
 
     def _busy_while(self, take: Taker) -> Taker:
-        """Return `take()` such that the worker counts as busy meanwhile, for a client yet
-        unknown."""
+        """Return a `take()` during which the worker counts as busy, with an unknown client."""
 
         def taking() -> tuple[Any, Any]:
             self._slot.take(None)
@@ -118,16 +117,19 @@ class Loop:
     def _no_request(self) -> None:
         """Handle a wait that ended without a request: an order, a finished thread, or a timeout."""
         if self._title.enabled:
-            # After a long wait something has changed; show it once it has settled.
+            # After a wait without limit something has changed: show it after a short idle time.
             self._patience = SOON if self._patience is None else self._title.settle()
-        if self._server.stop_asked():  # in a thread that has just finished
+        if self._server.stop_asked():  # asked by a thread that has just finished
             self._channel.send(Message(Kind.STOP))
         self._read_orders()
 
     def _not_taken(self, error: OSError) -> None:
-        """Ignore that another worker was faster, a client left, or a handshake failed.
+        """Handle an error in taking a request.
 
-        Pause when the process or the machine has run out of a resource.
+        It is ignored if another worker was faster, the client left, or a handshake failed. If the
+        process or the machine has run out of a resource, the worker pauses.
+
+        Errors: `error` itself if the descriptor is no longer a listener.
         """
         if error.errno in NO_LISTENER:
             raise error

@@ -1,4 +1,4 @@
-"""A worker from its start to its exit: every outcome becomes an exit code with a meaning."""
+"""Runs a worker from its start to its exit, and maps every outcome to an exit code."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ class WorkerConfig:
 
     number: int
     persistent: bool
-    """Whether it serves until it is told to retire, or one request only."""
+    """Whether the worker serves until it is told to retire; if false, it serves only one
+    request."""
     threads: int | None
-    """The most requests in flight at once; 0 for no limit, `None` for one, without threads."""
+    """Maximum number of requests in flight. 0 means no limit; `None` means one request at a time,
+    without threads."""
     daemon_threads: bool
     max_requests: int
     gc_freeze: bool
-    """Whether the garbage collector ignores what the process shares with others."""
+    """Whether to call `gc.freeze()`, so that the garbage collector ignores the memory that this
+    process shares with others."""
     name: str
     process_titles: bool
 
@@ -66,7 +69,8 @@ class WorkerContext:
 
 
 ForkMold = Callable[[WorkerContext, Source, InFlight | None, Message], ProcessMain | None]
-"""Forks a mold from a worker; in the mold, returns what the mold runs."""
+"""Forks a mold from a worker. Returns the mold's main function in the mold, and `None` in the
+worker."""
 
 
 def serve_many(
@@ -75,7 +79,10 @@ def serve_many(
     source_of: Callable[[WorkerContext, InFlight | None], Source],
     fork_mold: ForkMold,
 ) -> int | ProcessMain:
-    """Run a persistent worker, which serves what its source takes; return its exit status."""
+    """Run a persistent worker, which serves the requests from its source.
+
+    Returns its exit status; in a mold that was forked from the worker, the mold's main function.
+    """
 
     def prepare() -> ProcessMain:
         source = source_of(context, in_flight)
@@ -100,8 +107,9 @@ def serve_one(
 ) -> int | ProcessMain:
     """Run a worker that was forked for one request, taken by the master; return its exit status.
 
-    `whole`: the master has only taken and verified the request; otherwise it has also processed it,
-    up to the fork.
+    If `whole` is true, the master has only taken and verified the request, and the worker calls
+    `process_request()`. Otherwise the master has already called it, and this process was forked
+    inside it.
     """
 
     def work() -> int:
@@ -133,7 +141,7 @@ def _run(
         current.slot = context.slot
         current.in_flight = in_flight
         server.enter(in_flight, lambda: context.channel.send(Message(Kind.STOP)))
-        # Before the hook, which may use up the descriptors, or lower their limit.
+        # Before the hook, which may use up the descriptors or lower their limit.
         work = prepare()
         server.started()
     except BaseException:
@@ -155,7 +163,7 @@ def _run(
         server.leaving()
     except Exception:
         logger.exception(
-            "worker_leaving() failed in worker %d, which exits all the same",
+            "worker_leaving() failed in worker %d; the worker exits anyway",
             number,
             extra={"event": "worker_leaving_failed", "slot": number},
         )

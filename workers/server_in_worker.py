@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from prefork.workers.in_flight import InFlight
 
 Taker = Callable[[], tuple[Any, Any]]
-"""Takes a request and returns `(request, client_address)`; raises `BlockingIOError` when none is
-waiting, another `OSError` when taking it failed."""
+"""Takes a request and returns `(request, client_address)`; raises `BlockingIOError` if none is
+waiting, and another `OSError` if taking it failed."""
 
 
 PassedFds = tuple[tuple[int, int], ...]
-"""Listeners of the master that one worker keeps for itself: pairs of the number of the server's
-listener that each is a sibling of, and the descriptor."""
+"""Listeners of the master that only one worker keeps. Each is a pair: the number of the server's
+listener that it is a sibling of, and the descriptor."""
 
 
 class Listener(Protocol):
@@ -24,7 +24,7 @@ class Listener(Protocol):
         """Return the descriptor on which requests arrive, -1 once it is closed."""
 
     def backlog(self) -> int:
-        """Return how many connections may wait in the backlog."""
+        """Return the number of connections that may wait in the backlog."""
 
     def take_from(self, listener: int) -> None:
         """Make `fileno()` refer to this listener from now on; both descriptors stay open."""
@@ -36,20 +36,20 @@ class Listener(Protocol):
         """Return whether taking a request is immediate; a TLS handshake, for example, is not."""
 
     def tries_cheaply(self) -> bool:
-        """Return whether a try costs less than first asking whether there is a request."""
+        """Return whether trying costs less than first checking whether there is a request."""
 
 
 class ServerInWorker(Protocol):
     """One server object, as its workers see it."""
 
     def listeners(self) -> Sequence[Listener]:
-        """Return the listeners where requests arrive: one, or those of a group of servers."""
+        """Return the listeners at which requests arrive: one, or those of a group of servers."""
 
     def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
         """Make this process a worker.
 
-        Requests are counted in `in_flight`, if there is one. `ask_stop()` tells the master that a
-        handler wants to stop the whole server; it may be called in any thread.
+        `in_flight`, if there is one, keeps track of the requests. `ask_stop()` tells the master
+        that a handler wants to stop the whole server; it may be called in any thread.
         """
 
     def close_foreign_listeners(self) -> None:
@@ -59,31 +59,33 @@ class ServerInWorker(Protocol):
         """Call the program's hook for a new worker."""
 
     def promoted(self) -> None:
-        """Make this process, forked from a worker, a mold; call the program's hook for it."""
+        """Make this process, which was forked from a worker, a mold; call the program's hook."""
 
     def leaving(self) -> None:
-        """Call the program's hook for the end of a worker."""
+        """Call the program's hook for a worker that exits."""
 
     def serve(self, request: Any, client_address: Any) -> None:
-        """Serve a request that was taken, or start to, if requests have threads of their own.
+        """Serve a request that was taken; if each request has its own thread, start that thread.
 
-        Errors: an exception that is not an `Exception`, and one that a hook may not raise, ends
-        the worker.
+        Errors: an exception that is not an `Exception`, or that a hook must not raise, ends the
+        worker.
         """
 
     def unpack(self, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         """Return the `(request, client_address)` that the master has packed."""
 
     def serve_verified(self, request: Any, client_address: Any) -> None:
-        """Serve a request that the master has verified; otherwise the same as `serve()`."""
+        """Serve a request that the master has verified; otherwise like `serve()`."""
 
     def release_listener(self) -> None:
-        """Close this process's copy of the listener: it never takes a request itself."""
+        """Close this process's copy of the listener, from which it never takes a request."""
 
     def serve_one(self, request: Any, client_address: Any, whole: bool) -> int:
         """Serve the one request that this worker was forked for; return the exit status.
 
-        `whole`: including `process_request()`, which the master has left out.
+        If `whole` is true, the master has only taken and verified the request, and this calls
+        `process_request()`. Otherwise the master has already called it, and this process was forked
+        inside it.
         """
 
     def drop(self, request: Any) -> None:

@@ -10,10 +10,10 @@ INTERVAL = 1_000_000_000
 """Nanoseconds between two titles of one process."""
 
 SOON = 0.05
-"""Seconds without a request after which a title that says busy changes to idle."""
+"""Seconds without a request after which a title changes from busy to idle."""
 
 LATER = INTERVAL / 1e9
-"""The same for a title that says idle: only its count of requests is out of date."""
+"""Seconds after which an idle title is updated: only its count of requests is out of date."""
 
 
 def load() -> None:
@@ -32,8 +32,8 @@ class Title:
     """Keeps the process title up to date with the slot.
 
     `next_update` is the time from which the title may change again, in nanoseconds of the monotonic
-    clock. `patience` is the seconds that a worker waits for a request before the title may have to
-    change, `None` without limit.
+    clock. `patience` is the number of seconds that a worker waits for a request before the title
+    may have to change, `None` for no limit.
     """
 
     def __init__(self, number: int, name: str, slot: Slot, enabled: bool) -> None:
@@ -54,7 +54,7 @@ class Title:
         self.patience = SOON if reading.state is State.BUSY else LATER
 
     def settle(self) -> float | None:
-        """Show that the worker is idle, or return the seconds after which it may be shown."""
+        """Show that the worker is idle, or return the seconds until the title may be updated."""
         now = time.monotonic_ns()
         if now < self.next_update:
             return (self.next_update - now) / 1e9

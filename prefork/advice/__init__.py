@@ -1,4 +1,4 @@
-"""From measurements to settings: pure rules, each of which gives its reasons."""
+"""Derives settings from measurements: pure rules, each of which gives its reasons."""
 
 from prefork.advice.live import advise
 from prefork.advice.recommendation import Advice

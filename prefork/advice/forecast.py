@@ -1,7 +1,8 @@
-"""What a pool would do at some rate, here or on another machine: simulated from measurements.
+"""Predicts how a pool would perform at a given rate, by simulation from measurements.
 
-It assumes that a core there is as fast as one here, that what handlers wait for (a database,
-another server) answers as fast at any rate, and that workers do not slow each other down.
+The prediction may be for another machine. It assumes that a core of that machine is as fast as one
+of this machine, that what handlers wait for (a database, another server) answers equally fast at
+any rate, and that workers do not slow each other down.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from prefork.simulation import Poisson, Scenario, Service, simulate
 from prefork.state.histogram import Histogram
 
 REQUESTS = 20_000
-"""The slowest hundredth of them is two hundred, which gives the p99 to a few percent."""
+"""Requests to simulate: the slowest 1 % are 200, enough for a p99 accurate to a few percent."""
 SHORTEST = 100
-"""Service times to simulate at least."""
+"""The minimum length of a simulation, in mean service times."""
 WARM_UP = 0.1
-"""The part of the time that is not counted: the pool begins idle."""
+"""The part of the time that is not counted, because the pool starts idle."""
 LEAST_PART = 0.05
-"""Of the mean service time: no request counts as shorter than that."""
+"""The shortest service time of a request, as a part of the mean."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests that were measured one by one."""
+    """Requests that were measured one after the other."""
 
     services: Sequence[Service]
     outside: float
-    """Seconds of an exchange in which it occupies no worker but the client and the kernel."""
+    """Seconds of an exchange during which it occupies the client and the kernel, but no worker."""
 
     @classmethod
     def of(cls, latencies: Histogram, service: float, cpu: float, outside: float) -> Sample:
-        """From the exchanges of a single client, of which a request occupies a worker for `service`
-        seconds on average, `cpu` of these on a core.
+        """Make a sample from the exchanges of a single client.
 
-        The rest of an exchange, and the share of CPU, are assumed to be the same for all.
+        On average, a request occupies a worker for `service` seconds, `cpu` of them on a core. The
+        rest of an exchange, and the share of CPU, are assumed to be the same for all requests.
         """
         rest = max(0.0, latencies.mean - service)
         share = min(1.0, cpu / service)
@@ -46,20 +47,20 @@ class Sample:
         return cls([Service(share * each, (1 - share) * each) for each in alone], outside)
 
     def with_cpu(self, times: float) -> Sample:
-        """The same requests with this many times the CPU each; they wait for as long."""
+        """Return the same requests with their CPU time multiplied by `times`."""
         services = [Service(times * service.cpu, service.wait) for service in self.services]
         return Sample(services, self.outside)
 
     @property
     def spread(self) -> float:
-        """The standard deviation of the service times over their mean."""
+        """The standard deviation of the service times, divided by their mean."""
         times = [sum(service) for service in self.services]
         return pstdev(times) / fmean(times)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predicts what a number of workers does with random arrivals, `rate` a second."""
+    """Predicts how a number of workers performs with random arrivals, `rate` per second."""
 
     sample: Sample
     resources: Resources
@@ -84,6 +85,6 @@ class Forecast:
         return Prediction(
             outcome.throughput,
             outcome.latencies.quantile(0.99) + self.sample.outside,
-            # The queue behind a request consists of those that came while it waited (Little).
+            # The queue behind a request consists of those that arrived while it waited (Little).
             math.ceil(self.rate * outcome.waits.quantile(HELD)),
         )

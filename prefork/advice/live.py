@@ -4,9 +4,9 @@
     ...                                  # ten seconds of its usual work
     print(advise(before, server.prefork_reading()).reasons)
 
-Counters say exactly what the workers did; what waits is known at the two moments only. Time for
-which a worker was ready to run but had no core is subtracted from the service time: otherwise it
-would count as waiting, which more workers would make up for.
+Counters tell exactly what the workers did; the number of waiting requests is known only at the two
+moments. Time for which a worker was ready to run but had no core is subtracted from the service
+time: otherwise it would count as waiting, for which more workers would compensate.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from prefork.policies.sizing.load import SATURATED
 from prefork.state.snapshot import PoolReading, WorkerReading, cpu_left
 
 HAS_TO_WAIT = 0.01
-"""The part of the requests that are allowed to find no idle worker."""
+"""The part of the requests that may find no idle worker."""
 FULL = 0.9
-"""The part of its busy time that a worker with threads spends on a core when its threads queue for
-the interpreter: they then wait for each other."""
+"""The part of its busy time on a core above which a worker's threads are assumed to wait for each
+other: they queue for the interpreter."""
 LEAST_CPU = 1e-6
-"""Seconds on a core; no request takes less."""
+"""The minimum seconds on a core for a request."""
 
 
 class Observed(NamedTuple):
@@ -47,15 +47,15 @@ class Observed(NamedTuple):
     seconds: float
     workers: float
     busy: float
-    """Workers that had a request in hand."""
-    in_hand: float
-    """Requests in hand that did not queue for a core."""
+    """Workers with a request in flight."""
+    in_flight: float
+    """Requests in flight that did not queue for a core."""
     waiting: float
     """Requests in the backlog."""
     served: float
-    """Requests a second."""
+    """Requests per second."""
     arrived: float
-    """Requests a second, without rejected ones."""
+    """Requests per second, without rejected ones."""
     service: float
     """Seconds for which a request occupies a worker, without queueing for a core."""
     cpu: float
@@ -66,7 +66,7 @@ class Observed(NamedTuple):
     cpu_own: float
     """The share of the usable cores that the workers used."""
     memory: int | None
-    """Bytes of a worker."""
+    """Bytes of memory of a worker."""
 
     @property
     def busy_share(self) -> float:
@@ -88,11 +88,11 @@ class _Work(NamedTuple):
 
 
 def advise(before: PoolReading, after: PoolReading, memory: int | None = None) -> Advice:
-    """What to set for a load like the one between two readings of a server.
+    """Return the settings for a load like the one between two readings of a server.
 
-    `memory` is the number of bytes that all its workers may use; by default what they use now and
-    what is left. The time in between must be longer than a few requests, and typical. For an idle
-    server the advice is to change nothing, and its reason says so.
+    `memory` is the number of bytes that all its workers may use; by default, it is what they use
+    now plus what is left. The time in between must be longer than a few requests, and typical. For
+    an idle server the advice is to change nothing, and its reason says so.
 
     Errors: `ValueError` if the second reading is the earlier one.
     """
@@ -121,14 +121,14 @@ def advise(before: PoolReading, after: PoolReading, memory: int | None = None) -
 
 
 def observe(before: PoolReading, after: PoolReading) -> Observed | None:
-    """What happened between two readings; `None` if no worker that is still running had work."""
+    """Return what happened between two readings; `None` if no worker still running had work."""
     seconds = after.now - before.now
     work = list(_work(before, after, seconds))
     present = sum(each.present for each in work)
     served = sum(each.served for each in work)
     busy = sum(each.busy for each in work)
     cpu = sum(each.cpu for each in work)
-    # If no request has ended, those in hand are all there is.
+    # If no request has ended, only those in flight are known.
     requests = served or sum(worker.in_flight for worker in after.workers)
     if not requests or busy <= 0:
         return None
@@ -137,14 +137,14 @@ def observe(before: PoolReading, after: PoolReading) -> Observed | None:
     undelayed = max(cpu, busy * together - sum(each.delayed for each in work))
     if together > 1 and cpu > FULL * busy:
         undelayed = cpu
-    # Workers that exited took their counters along; those that are left stand for all.
+    # The counters of workers that exited are lost; the remaining workers represent all.
     workers = max((len(before.workers) + len(after.workers)) / 2, present / seconds)
     scale = workers / present
     return Observed(
         seconds=seconds,
         workers=workers,
         busy=scale * busy,
-        in_hand=scale * undelayed,
+        in_flight=scale * undelayed,
         waiting=(before.depth.waiting + after.depth.waiting) / 2,
         served=scale * served,
         arrived=max(0.0, scale * served + (after.depth.waiting - before.depth.waiting) / seconds),
@@ -158,8 +158,10 @@ def observe(before: PoolReading, after: PoolReading) -> Observed | None:
 
 
 def needed(requests: float) -> int:
-    """The least number of workers, with one request each, of which a new request almost always
-    finds one idle while this many requests are in hand on average (Erlang C)."""
+    """Return the least number of workers of which a new request almost always finds one idle.
+
+    `requests` is the average number in flight; each worker serves one request at once (Erlang C).
+    """
     least = math.floor(requests) + 1
     most = 2 * least + 16
     while least < most:
@@ -174,9 +176,14 @@ def needed(requests: float) -> int:
 def _choose(
     observed: Observed, after: PoolReading, profile: Profile, resources: Resources
 ) -> Choice:
-    """Enough for this load, but no more than keep the cores busy and no fewer than cores."""
+    """Choose enough workers for this load, but at most as many as keep the cores busy.
+
+    There are at least as many workers as cores, up to that maximum.
+    """
     full = knee(profile, resources)
-    for_load = needed(max(observed.arrived * observed.service, observed.in_hand + observed.waiting))
+    for_load = needed(
+        max(observed.arrived * observed.service, observed.in_flight + observed.waiting)
+    )
     wanted = max(min(for_load, full), min(after.cores, full))
     reasons = [_what_happened(observed, after), nature(profile, resources)]
     if observed.is_saturated:
@@ -187,7 +194,7 @@ def _choose(
         reasons.append(f"With {wanted:,} {servers}, 99 of 100 requests find an idle one.")
     workers = wanted
     if after.threads is not None:
-        # The present workers are enough if threads can make up for the missing ones.
+        # The present workers are enough if threads can compensate for the missing ones.
         workers = max(min(after.cores, wanted), min(after.max_children, wanted))
     return Choice(workers, tuple(reasons), wanted)
 
@@ -212,9 +219,9 @@ def _what_happened(observed: Observed, after: PoolReading) -> str:
 def _saturation(observed: Observed, after: PoolReading) -> str:
     idle = observed.cpu_left or 0.0
     if observed.cpu_own < (1 - idle) / 2:
-        consequence = "other programs used the rest, so more workers would not get any"
+        consequence = "other programs used the rest, so more workers would not get more CPU"
     else:
-        consequence = "more workers would only compete with these"
+        consequence = "more workers would only compete with them"
     return (
         f"The CPU is saturated: {in_percent(idle)} of {counted(after.cores, 'core')} was idle, and "
         f"these workers used {in_percent(observed.cpu_own)}; {consequence}."
@@ -222,13 +229,13 @@ def _saturation(observed: Observed, after: PoolReading) -> str:
 
 
 def _with_longer_backlog(found: Advice, full: int) -> Advice:
-    """Whatever the rate says: the next burst must find more room than the last one."""
-    why = f"Backlog {2 * full:,} instead: {full:,} was too short for a burst."
+    """Double the backlog, whatever the rate: the next burst needs more room than the last one."""
+    why = f"Backlog {2 * full:,} instead: {full:,} was too small for a burst."
     return replace(found, backlog=2 * full, reasons=(*found.reasons, why))
 
 
 def _for_workers(after: PoolReading, memory: int | None) -> int | None:
-    """Bytes for all workers."""
+    """Return the bytes that all workers may use; `None`: unknown."""
     if memory is not None or after.memory_left is None:
         return memory
     return after.memory_left + sum(worker.memory or 0 for worker in after.workers)
@@ -240,7 +247,7 @@ def _memory_of_one(after: PoolReading) -> int | None:
 
 
 def _work(before: PoolReading, after: PoolReading, seconds: float) -> Iterator[_Work]:
-    """For each worker that is still running. A new one has begun at zero."""
+    """Yield the work of each worker that is still running; a new one started at zero."""
     then = {worker.pid: worker for worker in before.workers}
     nothing = WorkerReading(0, 0.0, 0, 0.0, 0, 0.0, 0.0, None)
     for now in after.workers:

@@ -1,8 +1,8 @@
-"""What counts as a difference between two measured figures: the one notion of noise.
+"""Decides whether two measured figures differ or the difference is noise.
 
-`prefork bench` and `prefork tune` both decide with it. A figure is the median of some trials, and
-its standard error follows from how much they differ. Two figures differ if they are further apart
-than `SURE` standard errors of the difference, and in any case by `FLOOR`.
+Both `prefork bench` and `prefork tune` use it. A figure is the median of some trials, and its
+standard error follows from how much these differ. Two figures differ if they are more than `SURE`
+standard errors of the difference apart, and by at least `FLOOR`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from statistics import median
 from typing import Any, TypeVar
 
 FLOOR = 0.02
-"""The part of a figure below which a difference is noise even if the trials agree: they share what
-a second run would not have in common, such as where memory lies."""
+"""The part of a figure below which a difference is noise even if the trials agree: they share
+conditions that change with a second run, such as the layout of memory."""
 SURE = 1.5
-"""Standard errors of a difference beyond which it is no accident (13 in 14 times)."""
+"""Standard errors above which a difference is not an accident, in 13 of 14 cases."""
 NORMAL = 1.858
-"""The standard error of a median, times the root of the number of trials, for a margin of 1: the
-standard deviation of a normal distribution is 1.4826 margins, and the error of a median is larger
-than that of a mean by the root of pi / 2."""
+"""The standard error of a median for a margin of 1, multiplied by the root of the number of trials:
+the standard deviation of a normal distribution is 1.4826 margins, and the error of a median is the
+root of pi / 2 times that of a mean."""
 FEW = 3
-"""With fewer trials, how much they differ is itself an accident."""
+"""The number of trials below which the margin between them is itself an accident."""
 VAGUE = 0.2
-"""The part of a figure that its margin may have before the figure is called uncertain."""
+"""The part of a figure that its margin may reach before the figure is called uncertain."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure as some trials gave it."""
+    """A figure estimated from some trials."""
 
     value: float
     """The median, which one disturbed trial does not move."""
@@ -49,8 +49,10 @@ class Estimate:
 
     @property
     def error(self) -> float:
-        """The standard error, as if the trials were normally distributed; 0 for a single one,
-        which says nothing about it (see `completed()`)."""
+        """The standard error, if the trials are normally distributed.
+
+        It is 0 for a single trial, which tells nothing about it (see `completed()`).
+        """
         return NORMAL * self.margin / math.sqrt(self.trials) if self.trials else 0.0
 
     @property
@@ -60,13 +62,15 @@ class Estimate:
 
     @property
     def is_vague(self) -> bool:
-        """Whether the trials differ so much that the median says little."""
+        """Whether the trials differ so much that the median means little."""
         return self.margin > VAGUE * self.value
 
 
 def completed(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """The same estimates; those of one or two trials with at least the usual margin of the others,
-    relative to their value."""
+    """Return the same estimates, with a plausible margin for those of one or two trials.
+
+    It is at least the usual margin of the others, relative to their values.
+    """
     margins = [one.margin / one.value for one in estimates if one.trials > 1 and one.value]
     usual = median(margins) if margins else 0.0
     return [
@@ -76,12 +80,12 @@ def completed(estimates: Sequence[Estimate]) -> list[Estimate]:
 
 
 def doubt(one: Estimate, other: Estimate) -> float:
-    """By how much the difference between two figures may be wrong."""
+    """Return the possible error of the difference between two figures."""
     return SURE * math.hypot(one.error, other.error)
 
 
 def noise(one: Estimate, other: Estimate) -> float:
-    """The largest difference between two figures that says nothing."""
+    """Return the largest difference between two figures that means nothing."""
     return max(FLOOR * max(one.value, other.value), doubt(one, other))
 
 
@@ -95,11 +99,11 @@ def preferred(
     cost: Callable[[T], Any],
     most_lost: float = math.inf,
 ) -> T:
-    """The cheapest of the candidates that are as good as the best: not clearly below it.
+    """Return the cheapest candidate that is as good as the best, that is, not clearly below it.
 
-    The best is the one of which most is certain, so that a single lucky trial does not win.
-    `most_lost` bounds the price of this: the part of the best figure that a cheaper candidate may
-    lack, with the doubt about it included. The less is known, the less is then given up.
+    The best is the one with the highest `at_least`, so that a single lucky trial does not win.
+    `most_lost` limits the loss: it is the part of the best figure by which a cheaper candidate may
+    be lower, including the doubt about it. So the less is known, the less is given up.
     """
     best = max(candidates, key=lambda one: estimate(one).at_least)
     top = estimate(best)

@@ -1,4 +1,4 @@
-"""How sentences show figures."""
+"""Formats figures for sentences."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
 def counted(number: int, what: str) -> str:
-    """`1 worker`, `2 workers`, `1,000 workers`."""
+    """Format a number of things: `1 worker`, `2 workers`, `1,000 workers`."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def shown(figure: float) -> str:
-    """Three significant digits, or all digits before the point: `51.7`, `12,318`."""
+    """Format with three significant digits, or all digits before the point: `51.7`, `12,318`."""
     if figure < 1000:
         figure = float(f"{figure:.3g}")
     if figure >= 100 or not figure:
@@ -26,7 +26,7 @@ def in_time(seconds: float) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """In powers of 1024, like limits of memory."""
+    """Format bytes in powers of 1024, like memory limits."""
     unit, name = next((each for each in SIZES if size >= each[0]), (1, "bytes"))
     return f"{shown(size / unit)} {name}"
 

@@ -1,10 +1,10 @@
-"""Queueing theory for a pool: how many requests wait, for how long, and what cores limit.
+"""Queueing theory for a pool: how many requests wait, for how long, and what the cores allow.
 
-Two models. An open one, M/G/c: requests arrive at random at a rate, and wait for one of c workers.
-Erlang C is exact for exponential service times; Allen and Cunneen's correction (Allen,
-"Probability, Statistics, and Queueing Theory", 1990, 5.6) extends it to others. And a closed one,
-the machine repairman (M/M/c//N): N workers, each of which always has a request, alternate between
-waiting and computing, and queue for the cores.
+There are two models. In the open one, M/G/c, requests arrive at random and wait for one of c
+workers. Erlang C is exact for exponential service times; Allen and Cunneen's correction (Allen,
+"Probability, Statistics, and Queueing Theory", 1990, 5.6) extends it to others. In the closed one,
+the machine repairman (M/M/c//N), N workers that always have a request alternate between waiting and
+computing, and queue for the cores.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 
 def erlang_c(load: float, servers: int) -> float:
-    """The probability that a request has to wait; `load` is rate times service time, in erlangs.
+    """Return the probability that a request has to wait, 1 if the servers cannot keep up.
 
-    1 if the servers cannot keep up.
+    `load` is the rate times the service time, in erlangs.
     """
     if load >= servers:
         return 1.0
@@ -29,8 +29,11 @@ def erlang_c(load: float, servers: int) -> float:
 
 
 class Queue(NamedTuple):
-    """M/G/c: random arrivals at `rate` a second; `servers` that take `service` seconds for each on
-    average, with a standard deviation of `spread` times that."""
+    """M/G/c: random arrivals at `rate` per second, served by `servers`.
+
+    A server takes `service` seconds for each on average, with a standard deviation of `spread`
+    times that.
+    """
 
     rate: float
     service: float
@@ -52,8 +55,11 @@ class Queue(NamedTuple):
         return erlang_c(self.load, self.servers)
 
     def wait(self, share: float) -> float:
-        """Seconds that this share of the requests waits at most; infinite if the servers cannot
-        keep up. The tail is assumed to be exponential, as it is for M/M/c."""
+        """Return the seconds that this share of the requests waits at most.
+
+        It is infinite if the servers cannot keep up. The tail is assumed to be exponential, as it
+        is for M/M/c.
+        """
         if self.utilisation >= 1:
             return math.inf
         if (later := 1 - share) >= self.waits:
@@ -67,17 +73,16 @@ class Queue(NamedTuple):
 
 
 def repairman(workers: int, cores: int, cpu: float, wait: float) -> float:
-    """Requests a second of workers that always have one, which takes `cpu` seconds on one of the
-    cores and `wait` seconds elsewhere.
+    """Return the requests per second of workers that always have a request.
 
-    It lies below the bounds workers / (cpu + wait) and cores / cpu, and meets them far from the
-    knee.
+    A request takes `cpu` seconds on one of the cores and `wait` seconds elsewhere. The rate is
+    below the bounds workers / (cpu + wait) and cores / cpu, and approaches them far from the knee.
     """
     if cpu <= 0:
         return workers / wait
     if wait <= 0:
         return min(workers, cores) / cpu
-    # The probability that `number` of them want a core, as a logarithm: it would overflow for many
+    # The probability that `number` of them need a core, as a logarithm: it would overflow with many
     # workers.
     logarithms = [0.0]
     for number in range(1, workers + 1):

@@ -1,8 +1,9 @@
-"""How many workers, how many threads in each, how long a backlog: pure rules with their reasons.
+"""Recommends numbers of workers and threads, and a backlog: pure rules with their reasons.
 
-`prefork tune` applies them to what it has measured, the live advice to what a running server
-shows. First a `Choice` of the number of workers, by one of three rules: `most_throughput()` of a
-sweep, `enough_for_cores()` without one, `least_for_target()` of predictions. Then `advice()`.
+`prefork tune` applies them to its measurements, and the live advice to readings of a running
+server. One of three rules makes a `Choice` of the number of workers: `most_throughput()` with a
+sweep, `enough_for_cores()` if there is none, `least_for_target()` with predictions. `advice()`
+follows.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from prefork.advice.phrasing import counted, in_bytes, in_percent, in_time, show
 LOSS = 0.05
 """The part of the rate that must not be lost by taking fewer workers."""
 FINE = 1.2
-"""Two numbers of workers are near enough if the larger is less than this many times the other."""
+"""Two numbers of workers are near enough if their ratio is below this."""
 ROUNDING = 0.05
 """The part of a worker that does not justify one more."""
 BUSIEST = 0.95
 """The utilisation of workers and cores above which the queue grows for hours."""
 MOSTLY = 0.5
-"""The share of a request from which on it counts as mostly waiting, or mostly computing."""
+"""The share from which a request counts as mostly waiting, or mostly computing."""
 HELD = 0.999
-"""The part of all moments in which the backlog must hold the requests that wait."""
+"""The part of the time in which the backlog must hold the requests that wait."""
 PAUSE = 1.0
 """Seconds of arrivals for which the backlog must have room while no request is served: a worker is
 replaced, a disk stalls, another program takes the machine."""
@@ -35,29 +36,29 @@ LEAST_BACKLOG = 128
 
 
 class Profile(NamedTuple):
-    """One request, and one worker."""
+    """The properties of one request, and of one worker."""
 
     service: float
     """Seconds for which it occupies a worker on average, without competition."""
     cpu: float
     """Seconds of that on a core, on average, in all processes of the server."""
     spread: float = 1.0
-    """The standard deviation of the service times over their mean."""
+    """The standard deviation of the service times, divided by their mean."""
     memory: int | None = None
     """Bytes that a worker adds to what the pool takes (PSS); `None`: unknown."""
     slots: int = 1
-    """Requests that a worker makes progress with concurrently; more than 1 with threads only."""
+    """Requests on which a worker makes progress concurrently; more than 1 only with threads."""
     datagrams: bool = False
-    """Whether requests wait in a socket's buffer and not in a backlog."""
+    """Whether requests wait in a socket's buffer instead of a backlog."""
 
     @property
     def waiting(self) -> float:
-        """The share of its time for which a request needs no core."""
+        """The share of its time for which a request does not need a core."""
         return max(0.0, 1 - self.cpu / self.service)
 
     @property
     def concurrency(self) -> float:
-        """Requests in hand that keep one core busy."""
+        """Requests in flight that keep one core busy."""
         return max(1.0, self.service / self.cpu)
 
 
@@ -71,7 +72,7 @@ class Resources(NamedTuple):
     """The kernel's upper limit for every backlog (net.core.somaxconn)."""
 
     def room(self, profile: Profile) -> int | None:
-        """Workers that fit into the memory, at least one; `None` if either is unknown."""
+        """Return the number of workers that fit into memory, at least 1; `None`: unknown."""
         if self.memory is None or not profile.memory:
             return None
         return max(1, self.memory // profile.memory)
@@ -82,21 +83,21 @@ class Point(NamedTuple):
 
     workers: int
     rate: Estimate
-    """Requests a second."""
+    """Requests per second."""
 
 
 class Prediction(NamedTuple):
     """What a model predicts for one number of workers at the expected rate."""
 
     rate: float
-    """Requests a second that are served."""
+    """Requests per second that are served."""
     p99: float
-    """Seconds from a client's connect to the end of its answer."""
+    """Seconds from a client's connect() to the end of its answer."""
     queue: int
-    """The most requests that wait for a worker in 99.9 % of all moments."""
+    """Maximum number of requests that wait for a worker 99.9 % of the time."""
 
     def is_behind(self, rate: float) -> bool:
-        """Whether more requests come than are served."""
+        """Return whether more requests arrive than are served."""
         return self.rate < (1 - FLOOR) * rate
 
 
@@ -117,36 +118,36 @@ class Choice:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to set, and why."""
+    """The recommended settings, and the reasons for them."""
 
     max_children: int
     backlog: int
     threads: int
     """Concurrent requests in each worker; 1 for a server without threads."""
     reasons: tuple[str, ...]
-    """Sentences with the figures that decided it."""
+    """Sentences with the decisive figures."""
     reaches: bool = True
     """Whether it meets the target that was given."""
 
 
 def saturation(profile: Profile, resources: Resources) -> float:
-    """Requests a second that keep all cores busy."""
+    """Return the requests per second that keep all cores busy."""
     return resources.cores / profile.cpu
 
 
 def knee(profile: Profile, resources: Resources) -> int:
-    """Workers that keep all cores busy: fewer leave cores idle, more only queue for them."""
-    in_hand = resources.cores * profile.concurrency * (1 - ROUNDING)
-    return max(1, math.ceil(in_hand / profile.slots))
+    """Return the number of workers that keep all cores busy: more would only queue for them."""
+    in_flight = resources.cores * profile.concurrency * (1 - ROUNDING)
+    return max(1, math.ceil(in_flight / profile.slots))
 
 
 def capacity(workers: int, profile: Profile, resources: Resources) -> float:
-    """Requests a second that this many workers can serve."""
+    """Return the requests per second that `workers` can serve."""
     return min(saturation(profile, resources), workers * profile.slots / profile.service)
 
 
 def nature(profile: Profile, resources: Resources) -> str:
-    """What a request consists of, and how many workers that calls for."""
+    """Describe what a request consists of, and how many workers that requires."""
     workers = counted(knee(profile, resources), "worker")
     keeps = "keeps" if workers == "1 worker" else "keep"
     cpu = "all of it CPU"
@@ -160,7 +161,7 @@ def nature(profile: Profile, resources: Resources) -> str:
 
 
 def most_throughput(points: Sequence[Point], profile: Profile, resources: Resources) -> Choice:
-    """The smallest number that serves as much as any, by a sweep of at least one point."""
+    """Choose the smallest number that serves as much as any, from at least one point of a sweep."""
     taken = preferred(points, lambda point: point.rate, lambda point: point.workers, LOSS)
     more = [point for point in points if point.workers > taken.workers]
     result = f"{counted(taken.workers, 'worker')} served {shown(taken.rate.value)} requests/s"
@@ -173,7 +174,7 @@ def most_throughput(points: Sequence[Point], profile: Profile, resources: Resour
     filled = knee(profile, resources)
     if more or filled <= taken.workers:
         return within_memory(choice, profile, resources)
-    # The largest number that was tried is the best, and the cores are not saturated.
+    # The largest number that was measured is the best, and the cores are not saturated.
     room = resources.room(profile)
     if room is not None and room < FINE * taken.workers + 1:
         return within_memory(replace(choice, wanted=filled), profile, resources)
@@ -188,13 +189,13 @@ def _more_or_less(gain: float) -> str:
 
 
 def enough_for_cores(profile: Profile, resources: Resources) -> Choice:
-    """The number that keeps all cores busy, without a sweep."""
+    """Choose the number that keeps all cores busy, if there is no sweep."""
     wanted = knee(profile, resources)
     return within_memory(Choice(wanted, (nature(profile, resources),), wanted), profile, resources)
 
 
 def within_memory(choice: Choice, profile: Profile, resources: Resources) -> Choice:
-    """The same choice, limited to what fits into memory; if that decides, the reasons say so."""
+    """Limit the choice to what fits into memory; if this limit applies, a reason says so."""
     room = resources.room(profile)
     if room is None or max(choice.workers, choice.wanted) <= room:
         return choice
@@ -211,11 +212,12 @@ def within_memory(choice: Choice, profile: Profile, resources: Resources) -> Cho
 def least_for_target(
     target: float | None, rate: float, predict: Predict, profile: Profile, resources: Resources
 ) -> Choice:
-    """The smallest number that serves `rate` requests a second, 99 % of them within `target`
-    seconds; without a target, the smallest that serves them at all.
+    """Choose the smallest number that serves `rate` requests per second within `target` seconds.
 
-    If none does, the smallest of those that come nearest, and why; if memory has no room for it, as
-    many as fit. `predict` is called for few numbers.
+    99 % of the requests must meet the target. Without a target, it is the smallest number that
+    keeps up with the rate. If no number does, it is the smallest of those that come nearest, with
+    the reason; if it does not fit into memory, it is as many as fit. `predict` is called only for a
+    few numbers.
     """
     predictions: dict[int, Prediction] = {}
 
@@ -232,7 +234,7 @@ def least_for_target(
     reasons = (nature(profile, resources),)
     if first is None:
         filled = knee(profile, resources)
-        # The rate is above what the cores can serve: predict for those that keep them busy.
+        # The rate is above what the cores can serve: predict for the workers that keep them busy.
         predictions = predictions or {filled: predict(filled)}
         nearest = _nearest(predictions, rate)
         why = _why_not(target, rate, nearest, predictions[nearest], profile, resources)
@@ -255,7 +257,7 @@ def least_for_target(
 
 
 def _growing(least: int, most: int) -> list[int]:
-    """Numbers from the least to the most, each half as large again as the one before."""
+    """Return numbers from the least to the most, each 1.5 times the one before."""
     numbers = [least]
     while numbers[-1] < most:
         numbers.append(min(most, max(numbers[-1] + 1, numbers[-1] * 3 // 2)))
@@ -263,7 +265,7 @@ def _growing(least: int, most: int) -> list[int]:
 
 
 def _nearest(predictions: Mapping[int, Prediction], rate: float) -> int:
-    """The smallest number of those that do as well as any."""
+    """Return the smallest of the numbers that do as well as any."""
     able = {n: found for n, found in predictions.items() if not found.is_behind(rate)}
     able = able or dict(predictions)
     best = min(found.p99 for found in able.values())
@@ -311,10 +313,11 @@ def advice(
     queue: float,
     threaded: bool,
 ) -> Advice:
-    """What to set for the chosen number of workers.
+    """Return the settings for the chosen number of workers.
 
-    `rate` is the expected rate in requests a second; `queue` the most requests that wait for a
-    worker in 99.9 % of all moments; `threaded` whether the server serves in threads.
+    `rate` is the expected number of requests per second; `queue` is the maximum number of requests
+    that wait for a worker 99.9 % of the time; `threaded` tells whether the server serves in
+    threads.
     """
     threads, why_threads = threads_for(choice, profile, resources, threaded)
     backlog, why_backlog = backlog_for(rate, queue, resources)
@@ -330,13 +333,13 @@ def advice(
 def threads_for(
     choice: Choice, profile: Profile, resources: Resources, threaded: bool
 ) -> tuple[int, tuple[str, ...]]:
-    """Threads for each worker if requests wait and memory has no room for as many workers.
+    """Recommend threads if requests mostly wait and memory does not suffice for enough workers.
 
-    No more than keep one core busy: one interpreter computes in one thread at a time.
+    There are at most as many as keep one core busy: an interpreter runs one thread at a time.
     """
     workers = choice.workers
-    in_hand = choice.wanted * profile.slots
-    threads = min(math.ceil(in_hand / workers), round(profile.concurrency))
+    in_flight = choice.wanted * profile.slots
+    threads = min(math.ceil(in_flight / workers), round(profile.concurrency))
     if threads <= 1 or profile.waiting < MOSTLY:
         return 1, ()
     alone, together = (
@@ -349,7 +352,10 @@ def threads_for(
 
 
 def backlog_for(rate: float, queue: float, resources: Resources) -> tuple[int, str]:
-    """A power of two: room for the requests that usually wait and for the arrivals of a pause."""
+    """Recommend a backlog with room for the requests that usually wait and those of a pause.
+
+    It is a power of two.
+    """
     burst = math.ceil(rate * PAUSE)
     usual = min(queue, burst)
     needed = math.ceil(usual) + burst

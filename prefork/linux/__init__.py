@@ -1,1 +1,1 @@
-"""System calls: one kernel mechanism in each file. Nothing here decides, or knows a server."""
+"""System calls: one kernel mechanism in each module. Nothing here decides or knows a server."""

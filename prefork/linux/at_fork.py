@@ -1,8 +1,8 @@
-"""Closes master-only descriptors in every forked child, whatever forks it.
+"""Closes master-only descriptors in every forked child, including those that the program forks.
 
 While a child holds the master's end of a channel, the worker at the other end cannot see that the
-master is gone, and would continue to serve. So every master is registered here, and closes its
-descriptors in every child that is forked with its memory.
+master has exited, and would continue to serve. So every master is registered here, and closes its
+descriptors in every child that inherits its memory.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ class ForkAware(Protocol):
     """An object with descriptors that forked children inherit and must close."""
 
     def close_in_child(self) -> None:
-        """In a child: close the inherited copies, without affecting the parent."""
+        """Close the inherited copies in a child, without affecting the parent."""
 
 
 _living: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
 def register(one: ForkAware) -> None:
-    """Call its `close_in_child()` in every forked child, for as long as the object is alive."""
+    """Call `one.close_in_child()` in every forked child, as long as the object is alive."""
     _living.add(one)
 
 
 def _close_in_child() -> None:
     for one in list(_living):
-        # EBADF: another thread was closing it during the fork. The others are closed all the same.
+        # EBADF: another thread was closing it during the fork. The others are closed
+        # anyway.
         with contextlib.suppress(OSError):
             one.close_in_child()
 

@@ -1,4 +1,4 @@
-"""A descriptor by which one thread wakes another that waits in a selector (eventfd(2))."""
+"""A descriptor with which a thread wakes another one that waits in a selector (eventfd(2))."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Wakeup:
     """A descriptor that is readable from `notify()` until `clear()`.
 
     `notify()` may be called from any thread at any time. After `close()` it does nothing, so it
-    cannot write to a descriptor that has got the same number.
+    cannot write to another descriptor that has been given the same number.
     """
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # Re-entrant: a signal handler may call notify() while its own thread is in there.
+        # Re-entrant: a signal handler may call notify() while its thread is inside notify().
         self._lock = threading.RLock()
 
     def fileno(self) -> int:
@@ -33,13 +33,14 @@ class Wakeup:
 
     def close(self) -> None:
         with self._lock:
-            # Cleared first: a child that another thread forks now closes what is still set.
+            # Cleared before it is closed: otherwise a child that another thread forks in between
+            # would close another descriptor with this number.
             fd, self._fd = self._fd, -1
             if fd >= 0:
                 os.close(fd)
 
     def forget(self) -> None:
-        """In a forked child: close its copy of the descriptor."""
+        """Close the copy of the descriptor in a forked child."""
         self._lock = threading.RLock()  # the thread that may have held it is not in this process
         self.close()
 

@@ -1,4 +1,4 @@
-"""Forks: of a child of this process, and of a child of the nearest subreaper."""
+"""Forks a child of this process, or a child of the nearest subreaper."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def fork_child(
 ) -> None:
     """Fork a process that runs `child()` and exits with the status that it returns.
 
-    If `child()` returns a function, that is called next, and so on (`ProcessMain`). `adopt(pid)`
-    records the child in this process; `prepare()` is the first thing that runs in the child.
+    If `child()` returns a function, that function is called next, and so on (`ProcessMain`).
+    `adopt(pid)` records the child in this process; `prepare()` is the first thing that runs in the
+    child.
 
-    The child never returns from here: no `finally` of the caller runs in it, no `atexit` function,
-    no traceback of the caller. Text that is buffered on standard output and error is flushed
-    before the fork, so that it cannot appear twice.
+    The child never returns from this function: it does not run the caller's `finally` blocks or
+    `atexit` functions. Buffered text of standard output and standard error is flushed before the
+    fork, so that it cannot appear twice.
 
-    No signal is delivered before `adopt()` has returned in this process, and `prepare()` in the
-    child: a KeyboardInterrupt in between would leave a child that is not recorded, or end one that
-    is about to reset the caller's signal handlers.
+    No signal is delivered before `adopt()` has returned in this process and `prepare()` in the
+    child. Otherwise a KeyboardInterrupt could leave a child that is not recorded, or end a child
+    that is about to reset the caller's signal handlers.
 
     Errors: `OSError` when no process can be forked (fork(2): EAGAIN, ENOMEM).
     """
@@ -51,18 +52,19 @@ def fork_child(
 def double_fork(prepare: Callable[[], None], system: System = SYSTEM) -> bool:
     """Fork a process that becomes a child of the nearest subreaper; return whether this is it.
 
-    This process forks one that forks the new process and ends at once. The new one then belongs to
-    the nearest ancestor that is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER). That has happened
-    when it calls `prepare()`, before any signal is delivered to it.
+    This process forks one that forks the new process and ends at once. The nearest ancestor
+    that is a subreaper then becomes the parent of the new one (prctl(2), PR_SET_CHILD_SUBREAPER).
+    This has happened when the new process calls `prepare()`; no signal is delivered to it before
+    that.
 
-    The new process returns from here, too. It must return to the bottom of its stack what it will
-    run from now on: see `ProcessMain`.
+    The new process returns from this function, too. It must return its main function to the bottom
+    of its stack: see `ProcessMain`.
 
-    If any of the three processes is killed in here, the ancestor can find the others: see
+    If any of the three processes is killed during the fork, the ancestor can find the others: see
     `stray_children`.
 
     Errors: `OSError` when no process can be forked (fork(2): EAGAIN, ENOMEM), or EINTR when the
-    intermediate process was killed; the new one may exist all the same.
+    intermediate process was killed; the new one may exist nevertheless.
     """
     flush_standard_streams()
     with signals_blocked(), named_as_forking():
@@ -89,7 +91,7 @@ def _fork_and_end(between: int, system: System) -> None:
             system.exit(status)
     try:
         ended = system.pidfd_open(between)
-    except OSError:  # ESRCH: it has exited. EMFILE: it will have before the subreaper looks.
+    except OSError:  # ESRCH: it has exited. EMFILE: it will exit before the subreaper looks.
         return
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -98,8 +100,11 @@ def _fork_and_end(between: int, system: System) -> None:
 
 
 def _status_of(pid: int) -> int:
-    """Wait for a child that is about to exit: its exit code, or minus the signal that killed it; 0
-    if it was reaped elsewhere."""
+    """Wait for a child that is about to exit, and return its exit status.
+
+    That is its exit code, minus the number of the signal that killed it, or 0 if the child was
+    reaped elsewhere.
+    """
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
@@ -122,9 +127,9 @@ def _live(
             outcome = outcome()
         status = outcome
     except Exception:
-        import traceback  # only a bug needs it
+        import traceback  # loaded late: only a bug needs it
 
-        traceback.print_exc()  # a bug of ours: child() reports all exceptions of programs
+        traceback.print_exc()  # a bug in this package: child() reports all exceptions of programs
     finally:
         try:
             flush_standard_streams()

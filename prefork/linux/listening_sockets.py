@@ -1,7 +1,7 @@
-"""What the master changes on listening sockets.
+"""Options that the master changes on listening sockets.
 
-No function here keeps a duplicate of a descriptor: the port becomes free when the server and its
-workers have closed theirs.
+No function here keeps a duplicate of a descriptor, so the port becomes free when the server and
+its workers have closed theirs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Identity = tuple[int, int]
 
 
 class NonBlockingListener:
-    """A listener that is non-blocking for as long as a pool serves from it.
+    """Makes a listener non-blocking while a pool serves from it.
 
     The flag belongs to the open socket, not to the descriptor: every process that holds the socket
-    sees it (fcntl(2), F_SETFL). `gettimeout()` returns the same as before, and accepted connections
-    are blocking. A socket that does not listen keeps its flag: handlers may read or write on it,
-    and must be able to wait.
+    sees it (fcntl(2), F_SETFL). `gettimeout()` still returns the same value, and accepted
+    connections are blocking. A socket that does not listen keeps its flag: handlers may read from
+    it or write to it, and must be able to wait.
     """
 
     def __init__(self, fd: int) -> None:
@@ -34,14 +34,14 @@ class NonBlockingListener:
         self._was_blocking: bool | None = None  # known while a pool serves from it
 
     def begin(self, fd: int) -> None:
-        """Make it non-blocking, and remember what it was; may be called again."""
+        """Make it non-blocking, and remember the flag; may be called again."""
         if self._was_blocking is None:
             self._was_blocking = os.get_blocking(fd)
             if _option(fd, socket.SO_ACCEPTCONN):
                 os.set_blocking(fd, False)
 
     def is_of(self, fd: int) -> bool:
-        """Whether `fd` is still that socket: not closed, and not another one with its number."""
+        """Return whether `fd` is still this socket, and not closed or reused for another one."""
         return fd >= 0 and identity(fd) == self._socket
 
     def end(self, fd: int) -> None:
@@ -52,10 +52,10 @@ class NonBlockingListener:
 
 
 def allow_siblings(fd: int) -> None:
-    """Let other sockets of this user have the same port: the kernel spreads clients over them.
+    """Let other sockets of this user bind to the same port; the kernel spreads clients over them.
 
-    Must be called before the first client connects: a socket with connections from before does not
-    share its port (socket(7), SO_REUSEPORT).
+    Must be called before the first client connects: a socket that already has connections does
+    not share its port (socket(7), SO_REUSEPORT).
 
     Errors: `OSError` for sockets without this option, such as Unix sockets.
     """
@@ -66,7 +66,7 @@ def allow_siblings(fd: int) -> None:
 def sibling(fd: int, backlog: int) -> socket.socket:
     """Return another socket of the same kind that is bound to the same port.
 
-    Errors: `OSError` when it cannot be made or bound.
+    Errors: `OSError` if it cannot be created or bound.
     """
     allow_siblings(fd)
     with borrowed(fd) as sock:
@@ -87,8 +87,11 @@ def sibling(fd: int, backlog: int) -> socket.socket:
 
 
 def send_clients_to_first(fd: int) -> None:
-    """Send new clients to the listener that was bound first, so that its siblings can be closed
-    without resetting a client (socket(7): SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)."""
+    """Send all new clients to the listener that was bound first.
+
+    Its siblings can then be closed without resetting a client (socket(7):
+    SO_ATTACH_REUSEPORT_CBPF, Linux 4.5).
+    """
     import ctypes  # loaded late: every fork copies its memory, and many pools never need it
 
     # One instruction, "return 0" (BPF_RET | BPF_K): the first of the group.
@@ -105,7 +108,7 @@ def spread_clients(fd: int) -> None:
 
 
 def has_pending(fds: Iterable[int]) -> bool:
-    """Whether a request waits at any of the descriptors now; closed ones (-1) are skipped."""
+    """Return whether a request waits at any of the descriptors; closed ones (-1) are skipped."""
     poll = select.poll()
     for fd in fds:
         if fd >= 0:
@@ -133,8 +136,8 @@ def _option(fd: int, name: int) -> int | None:
 class Borrowed(socket.socket):
     """A socket object over a descriptor that belongs to another object.
 
-    It needs no further descriptor, of which there may be none left, and never closes the one it
-    has, also when it is garbage collected.
+    It does not open another descriptor, since none may be left, and it never closes the one that it
+    has, even when it is garbage-collected.
     """
 
     def __del__(self) -> None:
@@ -143,7 +146,7 @@ class Borrowed(socket.socket):
 
 @contextlib.contextmanager
 def borrowed(fd: int) -> Iterator[socket.socket]:
-    """Give a socket object over the descriptor of another object, for the block.
+    """Yield a socket object over the descriptor of another object.
 
     Errors: `OSError` for a closed descriptor (-1), and for one that is not a socket.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _SET_NAME, _GET_NAME = 15, 16
 _SET_CHILD_SUBREAPER, _GET_CHILD_SUBREAPER = 36, 37
 
-_NAME_SIZE = 16  # with the final zero
+_NAME_SIZE = 16  # including the final zero byte
 
 _ctypes: Any = None
 _libc: Any = None
@@ -29,7 +29,7 @@ def load() -> None:
         _ctypes, _libc = ctypes, ctypes.CDLL(None, use_errno=True)
 
 
-def takes_in_orphans() -> bool:
+def adopts_orphans() -> bool:
     """Return whether orphaned descendants become children of this process (Linux 3.4)."""
     load()
     flag = _ctypes.c_int()
@@ -37,7 +37,7 @@ def takes_in_orphans() -> bool:
     return bool(flag.value)
 
 
-def take_in_orphans(flag: bool) -> None:
+def adopt_orphans(flag: bool) -> None:
     """Set or clear that attribute. A forked child does not inherit it."""
     _prctl(_SET_CHILD_SUBREAPER, flag)
 
@@ -52,7 +52,7 @@ def name() -> bytes:
 
 
 def rename(name: bytes) -> None:
-    """Change the name of this thread, to 15 bytes at most. A forked child inherits it."""
+    """Change the name of this thread; at most 15 bytes. A forked child inherits it."""
     load()
     buffer = _ctypes.create_string_buffer(name, _NAME_SIZE)
     _prctl(_SET_NAME, _ctypes.addressof(buffer))

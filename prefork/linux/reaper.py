@@ -1,4 +1,4 @@
-"""Watches children by pidfd and collects their exit status; touches no other child."""
+"""Watches children by pidfd and collects their exit statuses; never reaps any other child."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefork.workers.protocol.exit_codes import Death
 
 
 class Reaper:
-    """Watches children through one epoll, whose descriptor can be waited for in any selector.
+    """Watches children with one epoll, whose descriptor can be waited for in any selector.
 
     A child for which no pidfd can be opened (out of descriptors) is polled by its pid at each
     `collect()` instead.
@@ -22,12 +22,12 @@ class Reaper:
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._unwatched: set[int] = set()
-        # A server may be closed by one thread while its loop runs in another: both collect.
+        # A server may be closed by one thread while its loop runs in another: both call collect().
         self._lock = threading.RLock()
         self._epoll = select.epoll()
 
     def fileno(self) -> int:
-        """The descriptor to wait for, -1 once the reaper is closed."""
+        """Return the descriptor to wait for, -1 once the reaper is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
     def __len__(self) -> int:
@@ -48,8 +48,8 @@ class Reaper:
             pidfd = self._system.pidfd_open(pid)
             self._epoll.register(pidfd, select.EPOLLIN)
         except OSError:
-            # ESRCH: reaped elsewhere. EMFILE, ENFILE: no descriptor left. Polling by pid is right
-            # for both.
+            # ESRCH: reaped elsewhere. EMFILE, ENFILE: no descriptor left. Polling by pid handles
+            # both.
             return
         self._pidfds[pid] = pidfd
         self._pids[pidfd] = pid
@@ -58,8 +58,8 @@ class Reaper:
     def collect(self, timeout: float | None = 0.0) -> list[Death]:
         """Collect the children that have exited since the last call.
 
-        With a `timeout` (seconds, `None` for no limit) it waits for the first one, if there are
-        children; it may return an empty list before that time has passed.
+        If there are children, it waits at most `timeout` seconds (`None` for no limit) for the
+        first one to exit; it may return an empty list before that time has passed.
         """
         with self._lock:
             deaths = self._collect_unwatched()
@@ -85,7 +85,7 @@ class Reaper:
             pass  # it has exited: the next collect() returns it
 
     def close(self) -> None:
-        """Close every descriptor; children that still run are not waited for."""
+        """Close every descriptor, without waiting for children that still run."""
         with self._lock:
             pidfds = list(self._pids)
             self._pids.clear()
@@ -97,10 +97,10 @@ class Reaper:
 
     def __del__(self) -> None:
         if hasattr(self, "_epoll"):
-            self.close()  # a server may be dropped while children run
+            self.close()  # a server may be garbage-collected while children run
 
     def forget(self) -> None:
-        """In a forked child: close the inherited copies; the parent's are not affected."""
+        """Close the inherited copies in a forked child; the parent's are not affected."""
         self._lock = threading.RLock()  # the thread that may have held it is not in this process
         self.close()
 
@@ -113,9 +113,10 @@ class Reaper:
             if result is None:
                 return None
             status = exit_status(result)
-        # Closing is not enough: a worker that inherited the pidfd keeps the registration alive.
+        # Closing is not enough: a worker that inherited the pidfd keeps it registered.
         self._epoll.unregister(pidfd)
-        # Removed before it is closed: a child that another thread forks now closes what is listed.
+        # Removed before it is closed: otherwise a child that another thread forks in between would
+        # close another descriptor with this number.
         del self._pids[pidfd], self._pidfds[pid]
         self._system.close(pidfd)
         return Death(pid, status)
@@ -137,8 +138,8 @@ class Reaper:
 
 
 SLICE = 0.05
-"""The longest single wait in seconds: another thread may collect the child that is waited for, and
-a child without a pidfd does not end the wait."""
+"""Maximum length of a single wait, in seconds: another thread may reap the child that is waited
+for, and a child without a pidfd does not end the wait."""
 
 
 def a_slice(timeout: float | None) -> float:

@@ -24,12 +24,12 @@ _outermost = _Outermost()
 
 
 class signals_blocked:
-    """Block all signals for this thread in the block; gives the mask as it is outside.
+    """Block all signals of this thread in the `with` block; yields the mask outside of it.
 
-    A KeyboardInterrupt, or another exception of a handler, would leave records half written, or a
-    request without a process that serves it. In a process with other threads the kernel may deliver
-    the signal to one of them, and Python still runs the handler in the main thread
-    (pthread_sigmask(3)): so what is half done must be completed by the next call.
+    Otherwise a KeyboardInterrupt, or another exception of a signal handler, could leave records
+    half written, or a request that no process serves. In a process with other threads, the kernel
+    may deliver the signal to one of them, and Python still runs the handler in the main thread
+    (pthread_sigmask(3)): so the next call must complete what was interrupted.
     """
 
     __slots__ = ("_mask",)
@@ -53,7 +53,7 @@ class signals_blocked:
 
 
 class signals_unblocked:
-    """Restore the outer mask for a part of such a block, for a long wait."""
+    """Restore the outer mask for a part of a `signals_blocked` block, such as a long wait."""
 
     __slots__ = ()
 
@@ -67,6 +67,6 @@ class signals_unblocked:
 
 
 def restore_mask(mask: Mask) -> None:
-    """Restore the mask, in a process that was forked in such a block and never leaves it."""
+    """Restore the mask in a process that was forked in such a block and never leaves it."""
     _outermost.mask = None
     change_mask(signal.SIG_SETMASK, mask)

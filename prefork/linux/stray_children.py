@@ -1,8 +1,9 @@
-"""Stray children: what an interrupted double fork leaves in the master, killed and reaped there.
+"""Kills and reaps stray children, which an interrupted double fork leaves to the master.
 
-A process that forks for the master changes its name for that time, and its children inherit the
-name. Even a child that is killed before its first instruction has it, and keeps it as a zombie. So
-the children of an interrupted fork can be told from all others, which are left alone.
+A process that forks for the master changes its name while it forks, and its children inherit the
+name. Even a child that is killed before its first instruction has that name, and keeps it as a
+zombie. So the children of an interrupted fork can be distinguished from all others, which are left
+alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from prefork.linux import prctl
 
 @contextlib.contextmanager
 def named_as_forking() -> Iterator[None]:
-    """Name this process, and each process that is forked in the block, as taking part in a fork."""
+    """Mark this process, and those that are forked in the block, by name as part of a fork."""
     before = prctl.name()
     prctl.rename(_name_while_forking(os.getpid()))
     try:
@@ -27,15 +28,15 @@ def named_as_forking() -> Iterator[None]:
 
 
 def end_strays(parent: int, spared: int = 0) -> set[int]:
-    """Kill and reap the children that process `parent` has left to this one; return their pids.
+    """Kill and reap the children that process `parent` left to this process; return their pids.
 
-    `parent` has exited, or does not fork any more; `spared` is the pid of a child that is recorded.
+    `parent` has exited or no longer forks; `spared` is the pid of a child that is recorded.
     """
     ended: set[int] = set()
     while strays := _children_named(_name_while_forking(parent)) - {parent, spared}:
         for pid in strays:
             end_child(pid)
-        ended |= strays  # the child of one of these belongs to this process now
+        ended |= strays  # their children are now children of this process
     return ended
 
 
@@ -49,7 +50,7 @@ def end_child(pid: int) -> None:
 
 
 def _name_while_forking(parent: int) -> bytes:
-    return b"fork of %d" % parent  # 15 bytes with the longest pid there is
+    return b"fork of %d" % parent  # 15 bytes with the longest possible pid
 
 
 def _children_named(name: bytes) -> set[int]:

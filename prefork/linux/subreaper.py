@@ -11,10 +11,10 @@ from prefork.linux import prctl
 
 
 class _Flag:
-    """The attribute of this process, and what wants it set; it is restored afterwards.
+    """Sets the attribute of this process while an owner needs it, and restores it afterwards.
 
-    It is not set for longer than needed: the orphans of programs that handlers start would become
-    children of this process as well, and would stay zombies.
+    It is not set for longer than necessary: the orphans of programs that handlers start would also
+    become children of this process, and remain zombies.
     """
 
     def __init__(self) -> None:
@@ -26,15 +26,15 @@ class _Flag:
         with self._lock:
             self._wanted_by.add(owner)
             if self._before is None:
-                self._before = prctl.takes_in_orphans()
-            prctl.take_in_orphans(True)
+                self._before = prctl.adopts_orphans()
+            prctl.adopt_orphans(True)
 
     def give_back(self, owner: object) -> None:
-        """Undo `take()`, also after an exception that interrupted it."""
+        """Undo `take()`, even if an exception interrupted it."""
         with self._lock:
             self._wanted_by.discard(owner)
             if not self._wanted_by and self._before is not None:
-                prctl.take_in_orphans(self._before)
+                prctl.adopt_orphans(self._before)
                 self._before = None
 
 
@@ -42,7 +42,7 @@ _flag = _Flag()
 
 
 def _forget_in_child() -> None:
-    """The attribute is not inherited (prctl(2))."""
+    """Start with a new record in a child, which does not inherit the attribute (prctl(2))."""
     global _flag
     _flag = _Flag()
 
@@ -51,10 +51,10 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 @contextlib.contextmanager
-def taking_in_orphans() -> Iterator[None]:
-    """In the block, orphaned descendants become children of this process.
+def adopting_orphans() -> Iterator[None]:
+    """Adopt orphaned descendants in the block: they become children of this process.
 
-    Errors: `OSError` where the kernel does not allow it.
+    Errors: `OSError` if the kernel does not allow it.
     """
     flag, owner = _flag, object()
     try:

@@ -1,7 +1,7 @@
-"""The few calls into the operating system by which processes are made, watched and ended.
+"""The system calls that create, watch and end processes.
 
-Tests replace `System` by a fake that scripts forks, exits and the clock. Each call is looked up in
-its module when it is made, so that a program may replace `os.fork`.
+Tests replace `System` by a fake with scripted forks, exits and clock. Each function is looked up in
+its module when it is called, so that a program may replace `os.fork`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class System:
         return os.pidfd_open(pid)
 
     def wait(self, pidfd: int) -> os.waitid_result | None:
-        """Reap the process behind `pidfd` if it has exited; `None` while it runs.
+        """Reap the process behind `pidfd` if it has exited; return `None` while it runs.
 
-        Errors: `ChildProcessError` when it is not a child of this process, or was reaped elsewhere.
+        Errors: `ChildProcessError` if it is not a child of this process, or was reaped elsewhere.
         """
         return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
 
     def wait_pid(self, pid: int) -> os.waitid_result | None:
-        """Do the same by pid, for a child that has no pidfd."""
+        """Do the same by pid, for a child without a pidfd."""
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
     def await_end(self, pid: int) -> None:
@@ -52,14 +52,14 @@ class System:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def send_signal(self, pidfd: int, signo: int) -> None:
-        """Signal the process behind `pidfd`; another one with a reused pid cannot be hit."""
+        """Signal the process behind `pidfd`, never another one with a reused pid."""
         signal.pidfd_send_signal(pidfd, signo)
 
     def close(self, fd: int) -> None:
         os.close(fd)
 
     def clock(self) -> float:
-        """Return the seconds of the monotonic clock."""
+        """Return the time of the monotonic clock, in seconds."""
         return time.monotonic()
 
 

@@ -1,1 +1,1 @@
-"""Load tests: clients, trials and hosted servers; for `bench`, `tune` and `benchmarks/`."""
+"""Load tests with clients, trials and hosted servers, for `bench`, `tune` and `benchmarks/`."""

@@ -1,4 +1,4 @@
-"""Clients: any number of them in one process, with little work for each request."""
+"""Runs any number of clients in one process, with little work for each request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST_DATAGRAM = 1 << 16
 
 
 class Client:
-    """One exchange, over a socket of its own: one request, one answer.
+    """One exchange over its own socket: one request, one answer.
 
     Errors, from every method: `OSError`.
     """
@@ -33,10 +33,10 @@ class Client:
         try:
             self.sock.settimeout(PATIENCE)
             if exchange.datagrams and self.sock.family == socket.AF_UNIX:
-                self.sock.bind("")  # autobind, unix(7): without a name the server could not answer
+                self.sock.bind("")  # autobind, unix(7): the server could not answer otherwise
             self.sock.connect(address)
             self.sock.setblocking(False)
-            with contextlib.suppress(OSError):  # what fails fails again in advance()
+            with contextlib.suppress(OSError):  # an error is raised again in advance()
                 self._send()
         except BaseException:
             self.sock.close()
@@ -61,7 +61,7 @@ class Client:
         return not data or self._exchange.datagrams
 
     def objection(self) -> str:
-        """What is wrong with the answer; empty if it is correct."""
+        """Return what is wrong with the answer; empty if it is correct."""
         if self._tail != self._exchange.ends_with:
             return "The answer was truncated."
         if not self.received and not self._exchange.may_be_empty:
@@ -70,7 +70,7 @@ class Client:
 
     def _send(self) -> None:
         assert self._unsent is not None
-        # Sending zero bytes to a server that has answered and closed is an error as well.
+        # Sending zero bytes to a server that has already closed the connection is an error.
         sent = self.sock.send(self._unsent) if self._unsent or self._exchange.datagrams else 0
         self._unsent = self._unsent[sent:] or None
         if self._unsent is None and self._exchange.half_close and not self._exchange.datagrams:
@@ -94,7 +94,10 @@ class Crowd:
         self._poll.register(0, select.EPOLLIN)
 
     def drive(self) -> Measured:
-        """Execute the order. Errors: `SystemExit` when the command has exited."""
+        """Execute the order.
+
+        Errors: `SystemExit` if the command has exited.
+        """
         clock = BusyClock()
         with self._poll:
             for _ in range(self._order.clients):
@@ -149,7 +152,7 @@ class Crowd:
 
 def in_words(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
-        return "The server does not listen any more."
+        return "The server is no longer listening."
     if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
         return (
             "The connection was reset: the handler may have closed it before reading all of the "
@@ -159,7 +162,7 @@ def in_words(error: OSError) -> str:
 
 
 def main() -> None:
-    """Execute orders from standard input, one a line, and answer each with a line."""
+    """Execute orders from standard input, one per line, and answer each with a line."""
     say(Measured().line(), 1)
     for line in sys.stdin:
         say(Crowd(Order.of(line)).drive().line(), 1)

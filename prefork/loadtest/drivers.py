@@ -1,4 +1,4 @@
-"""The client processes as the command sees them: started once, then given orders."""
+"""Controls the client processes: they are started once and then execute orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefork.readings.cpu import used_by_process
 
 CLIENTS = "prefork.loadtest.clients"
 TICK = 0.1
-"""Seconds between two reports of the progress."""
+"""Seconds between two progress reports."""
 
 Progress = Callable[[float], object]
 """Called with the share of the time that has passed."""
@@ -31,9 +31,9 @@ class Drivers:
                 raise StartRefused(measured.reason)
 
     def drive(self, order: Order, progress: Progress = lambda share: None) -> Measured:
-        """Have the clients execute an order, and return what they measured together.
+        """Have the clients execute an order, and return their combined measurements.
 
-        Errors: `ChildFailed`.
+        Errors: `ChildFailed` if a client process has exited.
         """
         shares = order.shared_by(len(self._processes))
         began = time.monotonic()
@@ -54,11 +54,11 @@ class Drivers:
         return total
 
     def used(self) -> float:
-        """Seconds of CPU that the clients have used so far."""
+        """Return the seconds of CPU that the clients have used so far."""
         return sum(used_by_process(process.pid) for process in self._processes)
 
     def waited(self) -> float:
-        """Seconds for which the clients have waited for a core so far."""
+        """Return the seconds for which the clients have waited for a core so far."""
         return sum(waited_by_tree(process.pid) for process in self._processes)
 
     @staticmethod
@@ -72,6 +72,6 @@ class Drivers:
 
 @contextlib.contextmanager
 def drivers(processes: int) -> Iterator[Drivers]:
-    """Start this many processes of clients that perform an `Exchange`."""
+    """Start that number of client processes, whose clients perform an `Exchange`."""
     with contextlib.ExitStack() as stack:
         yield Drivers([stack.enter_context(child(CLIENTS)) for _ in range(processes)])

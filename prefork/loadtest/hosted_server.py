@@ -17,21 +17,22 @@ from prefork.loadtest.protocol import Exchange, Measured, Order
 from prefork.loadtest.trials import Trial
 
 SETTLING = 0.01
-"""Seconds after the last answer in which a server cleans up and reaps its children."""
+"""Seconds that a server is given after the last answer to clean up and reap its children."""
 NOTICED = 0.1
-"""Seconds after an empty answer in which a master notices that the worker has died of it."""
+"""Seconds that a master is given after an empty answer to notice that the worker died on the
+request."""
 REPORTED = re.compile(
     r"^(Exception occurred during processing of request from|Worker \d+ \(.*\) .* while serving) ",
     re.MULTILINE,
 )
-"""What `handle_error()` prints, as documented, before the traceback; and what a master logs about
-a worker that dies while it serves a request."""
+"""What `handle_error()` prints before the traceback, as documented; and what a master logs about a
+worker that dies while it serves a request."""
 ABOVE = re.compile(rf'  File "({re.escape(str(Path(__file__).parents[1]))}/|.*/socketserver\.py")')
 """A stack frame of this package or of the standard library's module."""
 LONGEST = 40
-"""Lines of a traceback to show."""
+"""Maximum number of lines shown of a traceback."""
 LAST = 5
-"""Lines of a log without a traceback to show."""
+"""The number of lines shown of a log without a traceback."""
 
 
 class RequestFailed(RuntimeError):
@@ -47,16 +48,16 @@ class HostedServer:
     address: Any
     log: Path
     tail: float = 0.0
-    """By how many seconds its last trial was longer than planned."""
+    """Seconds by which its last trial was longer than planned."""
     complaint: str = ""
-    """Of the first trial with a failure: the clients' reason, and what the server printed."""
+    """The clients' reason for the first failed trial, and what the server printed."""
 
     def run_trial(
         self, drivers: Drivers, order: Order, progress: Progress = lambda share: None
     ) -> Trial:
         """Put the server under load once.
 
-        Errors: `ChildFailed`.
+        Errors: `ChildFailed` if the server or a client process has exited.
         """
         os.truncate(self.log, 0)
         began = time.monotonic()
@@ -77,7 +78,7 @@ class HostedServer:
         return Trial(measured, cpu, clients_cpu, waited, clients_waited, max(0.0, others))
 
     def _spent(self, drivers: Drivers) -> tuple[float, float, float, float]:
-        """Seconds so far, in the order of the fields of a `Trial`."""
+        """Return the seconds so far, in the order of the fields of a `Trial`."""
         return used_by_tree(self.pid), drivers.used(), waited_by_tree(self.pid), drivers.waited()
 
     def first_request(self, drivers: Drivers, exchange: Exchange, own_client: bool) -> Measured:
@@ -95,8 +96,10 @@ class HostedServer:
 
     @property
     def reports_an_error(self) -> bool:
-        """Whether the handler raised an exception in this trial or killed its worker, even after
-        it had answered."""
+        """Whether the handler raised an exception in this trial or killed its worker.
+
+        This includes what happened after the answer.
+        """
         return REPORTED.search(self._log) is not None
 
     @property
@@ -110,7 +113,7 @@ class HostedServer:
 
 
 def handlers_part(log: str) -> str:
-    """The first traceback in a log without the frames above the handler, or the log's end."""
+    """Return the first traceback in a log, without frames above the handler, or the log's end."""
     lines = log.strip().splitlines()
     first = next((n for n, line in enumerate(lines) if line.startswith("Traceback (")), None)
     if first is None:

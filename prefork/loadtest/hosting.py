@@ -1,4 +1,4 @@
-"""Servers under test in processes of their own: their announcements, their logs, their end.
+"""Announces, logs and ends servers under test, which run in their own processes.
 
 The output of a server and its workers goes to a file.
 """
@@ -20,13 +20,16 @@ from typing import Any
 from prefork.loadtest.processes import ChildFailed, StartRefused
 
 START = 60.0
-"""Seconds for servers to bind, and for workers to become ready."""
+"""Seconds in which servers must bind, and workers must become ready."""
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """That a server is bound, or why not. With neither a pid nor a reason it was left out: a server
-    class has no counterpart in the standard library."""
+    """Tells that a server is bound, or why not.
+
+    If there is neither a pid nor a refusal, the server was left out: its class has no counterpart
+    in the standard library.
+    """
 
     place: int = 0
     pid: int = 0
@@ -41,7 +44,10 @@ class Announcement:
 
     @classmethod
     def of(cls, line: str) -> Announcement:
-        """Errors: `StartRefused` if the line is a refusal."""
+        """Parse a line.
+
+        Errors: `StartRefused` if the line is a refusal.
+        """
         one = cls(**json.loads(line))
         if one.refusal:
             raise StartRefused(one.refusal)
@@ -54,9 +60,9 @@ class Announcement:
 
 
 def lines_of(process: subprocess.Popen[str], missing: str) -> Iterator[str]:
-    """The lines that a child writes to its standard output, each within `START` seconds.
+    """Yield the lines that a child writes to its standard output, each within `START` seconds.
 
-    Errors: `ChildFailed`, with the sentence `missing`, when the next one does not come.
+    Errors: `ChildFailed`, with the sentence `missing`, if the next line does not arrive.
     """
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
@@ -86,7 +92,7 @@ def print_into(log: Path) -> None:
 
 
 def end_workers(server: Any) -> None:
-    """Kill and reap the processes of a server, of this package or of the standard library."""
+    """Kill and reap the child processes of a server of this package or of the standard library."""
     for pid in list(getattr(server, "active_children", None) or ()):
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The machine: what it is, and how busy other programs keep it."""
+"""Describes the machine, and measures how busy other programs keep it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from prefork.loadtest.process_tree import used_by_tree
 from prefork.readings.cores import usable_cores
 
 BUSY = 15.0
-"""Percent of all cores that other programs may use without a remark."""
+"""Percentage of all cores above which the use by other programs is reported."""
 
 
 def busy_note() -> str:
-    """A sentence if other programs use the machine; empty otherwise."""
+    """Return a sentence if other programs use the machine; empty otherwise."""
     busy = psutil.cpu_percent(0.3)
     return f" Other programs use {busy:.0f} % of the CPU now." if busy > BUSY else ""
 
 
 def busy_seconds() -> float:
-    """CPU time used by all processes of the machine, and taken by the hypervisor."""
+    """Return the CPU time used by all processes of the machine and by the hypervisor."""
     times = psutil.cpu_times()
-    # user and nice include the guests' time already (proc_stat(5)).
+    # user and nice already include the guests' time (proc_stat(5)).
     busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
     return float(busy)
 
 
 class Others:
-    """Measures what other programs use of the machine from the moment when this is made."""
+    """Measures the CPU time of other programs since this object was created."""
 
     def __init__(self) -> None:
         self._began = self._now()
 
     @property
     def percent(self) -> float:
-        """Of all cores; this process and its descendants do not count."""
+        """Percentage of all cores used, without this process and its descendants."""
         elapsed, total, own = (
             now - then for now, then in zip(self._now(), self._began, strict=True)
         )
@@ -53,10 +53,10 @@ class Others:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a figure needs to be compared with those of another machine."""
+    """The machine on which a figure was measured."""
 
     cores: int
-    """That this process may use."""
+    """The number of cores that this process may use."""
     processor: str
     kernel: str
     python: str
@@ -77,7 +77,7 @@ class Machine:
 
 
 def processor() -> str:
-    """The model name in /proc/cpuinfo, which psutil does not have; the architecture without one."""
+    """Return the model name in /proc/cpuinfo, which psutil does not have, or the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

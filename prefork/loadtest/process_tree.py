@@ -1,15 +1,16 @@
-"""The CPU time of a server: of its master and all its descendants.
+"""Reads the CPU time of a server, that is, of its master and all descendants.
 
-A living process has a clock of its own (`used_by_process()`): user and system time of all its
-threads, in nanoseconds and up to date. psutil and /proc/PID/stat have it in steps of 10 ms, which
-is the cost of hundreds of requests, so that clock stays.
+A running process has its own clock (`used_by_process()`): the user and system time of all its
+threads, up to date and with a resolution of nanoseconds. psutil and /proc/PID/stat have a
+resolution of 10 ms, the cost of hundreds of requests, so they are not used for this.
 
-A process that was reaped has passed its time on to its parent. Only /proc/PID/stat, and so psutil,
-has that sum: the kernel adds it up in nanoseconds and rounds it down to ticks when it is read, so a
-difference is wrong by two ticks at most, however many children there were.
+The time of a process that was reaped is added to its parent's. Only /proc/PID/stat, and so psutil,
+has that sum: the kernel adds it up in nanoseconds and rounds it down to ticks when it is read, so
+the error of a difference is at most two ticks, whatever the number of children.
 
 The tree is read from /proc/PID/task/PID/children. psutil finds children by reading the status of
-every process of the machine, 0.9 ms for 100 of them instead of 12 µs, between every two trials.
+every process of the machine, which takes 0.9 ms for 100 of them instead of 12 µs, between every two
+trials.
 """
 
 from __future__ import annotations
@@ -26,20 +27,22 @@ ATTEMPTS = 20
 
 
 def used_by_tree(pid: int) -> float:
-    """Seconds of user and system time of a process and its descendants, reaped ones included.
+    """Return the seconds of user and system time of a process and its descendants.
 
-    Exact while nothing is forked or reaped; otherwise it reads again.
+    Reaped descendants are included. If a process is forked or reaped while it reads, it reads
+    again.
 
-    Errors: `ProcessLookupError` when there is no such process, or its children keep changing.
+    Errors: `ProcessLookupError` if there is no such process, or if its children keep changing.
     """
     return _over_tree(pid, lambda each: used_by_process(each) + _used_by_reaped(each))
 
 
 def waited_by_tree(pid: int) -> float:
-    """Seconds for which the threads of a process and its descendants were ready to run but had no
-    core. Processes and threads that have ended are not included.
+    """Return the seconds for which a process and its descendants were ready to run but had no core.
 
-    Errors: `ProcessLookupError`, as above.
+    It is the sum over their threads. Processes and threads that have ended are not included.
+
+    Errors: `ProcessLookupError`, like `used_by_tree()`.
     """
     return _over_tree(pid, delay_of_process)
 
@@ -50,16 +53,16 @@ def _over_tree(pid: int, of: Callable[[int], float]) -> float:
             return sum(of(each) for each in tree(pid))
         except (ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess):
             time.sleep(0.001 * attempt)
-    raise ProcessLookupError(f"Process {pid} is gone, or its descendants keep changing.")
+    raise ProcessLookupError(f"Process {pid} has exited, or its descendants keep changing.")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one has forked, or has become the parent of."""
+    """Return the pids of a process's children, including those that it has adopted."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all its descendants."""
+    """Return the pids of a process and all its descendants."""
     return [pid, *(member for child in children(pid) for member in tree(child))]
 
 

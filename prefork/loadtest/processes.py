@@ -1,4 +1,4 @@
-"""Child processes of the command; none outlives it."""
+"""Runs child processes of the command, none of which outlives it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 PATIENCE = 5.0
-"""Seconds for a child to exit after the end of its standard input."""
+"""Seconds that a child is given to exit after the end of its standard input."""
 
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {} import main; main()"
 
@@ -23,16 +23,16 @@ class ChildFailed(RuntimeError):
 
 
 class StartRefused(Exception):
-    """A child process cannot do its work; the message is one sentence that says why."""
+    """A child process refused to start; the message is one sentence that says why."""
 
 
 @contextlib.contextmanager
 def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run `main()` of a module in a new interpreter with the same module path as this one.
 
-    The end of its standard input tells the child to exit, so it also exits when this process is
-    killed. It has a process group of its own, so that Ctrl-C reaches this process only. What is
-    left of the group after the child's exit is killed.
+    The end of its standard input tells the child to exit, so it also exits if this process is
+    killed. It has its own process group, so that Ctrl-C reaches only this process. Processes of
+    that group that are left after the child's exit are killed.
     """
     command = [sys.executable, "-c", BOOT.format(module), json.dumps(sys.path)]
     process = subprocess.Popen(
@@ -53,7 +53,7 @@ def child(module: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         try:
             _wait(process)
         finally:
-            # It is not reaped yet, so its number cannot belong to another group.
+            # The child is not reaped yet, so its pid cannot belong to another group.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -67,21 +67,24 @@ def own_output() -> int:
 
 
 def say(line: str, output: int) -> None:
-    """Send a line from a child to the command. If the command has exited the line is dropped; the
-    child then exits too, because its standard input ends."""
+    """Send a line from a child to the command.
+
+    If the command has exited, the line is dropped; the child then exits as well, because its
+    standard input ends.
+    """
     with contextlib.suppress(BrokenPipeError):
         os.write(output, f"{line}\n".encode())  # a blocking pipe accepts all of it
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    """Wait for its exit, at most `PATIENCE` seconds.
+    """Wait at most `PATIENCE` seconds for a child to exit.
 
     A second Ctrl-C does not end the wait: a child that is killed now would leave its files behind.
     """
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
-        return  # its exit status was collected already
+        return  # its exit status has already been collected
     deadline = time.monotonic() + PATIENCE
     try:
         while (left := deadline - time.monotonic()) > 0:

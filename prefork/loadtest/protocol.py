@@ -1,4 +1,4 @@
-"""Orders to client processes and their answers: one line of JSON each."""
+"""The orders to client processes and their answers, each of which is one line of JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer, as every client does them.
+    """One request and its answer, as every client performs them.
 
-    Over a stream the answer extends to the end of the stream; a datagram is answered by one.
+    Over a stream, the answer extends to the end of the stream; the answer to a datagram is one
+    datagram.
     """
 
     request: bytes = b""
@@ -26,20 +27,20 @@ class Exchange:
     half_close: bool = True
     """Whether to shut down the writing side of the stream after the request."""
     ends_with: bytes = b""
-    """How each answer must end."""
+    """The bytes with which each answer must end."""
     may_be_empty: bool = False
 
 
 @dataclass(frozen=True)
 class Order:
-    """Keep `clients` exchanges in progress for `warm_up` and then `seconds`; with 0 for both, one
-    exchange each.
+    """Keep `clients` exchanges in progress for `warm_up` and then `seconds`.
 
-    What is in progress at the end is waited for.
+    If both are 0, each client performs one exchange. Exchanges in progress at the end are
+    completed.
     """
 
     address: Any
-    """As a server has it: host and port, or the path of a Unix socket."""
+    """The address of a server: host and port, or the path of a Unix socket."""
     clients: int
     warm_up: float = 0.0
     seconds: float = 0.0
@@ -61,7 +62,7 @@ class Order:
         return cls(**written | {"exchange": Exchange(**written["exchange"])})
 
     def shared_by(self, processes: int) -> list[Order]:
-        """One order for each of this many processes; no order for a process without clients."""
+        """Split the order among processes; a process without clients gets no order."""
         least, more = divmod(self.clients, processes)
         shares = [least + (n < more) for n in range(processes)]
         return [replace(self, clients=share) for share in shares if share]
@@ -72,14 +73,15 @@ class Measured:
     """The result of an order."""
 
     latencies: Histogram = field(default_factory=Histogram)
-    """Of the exchanges that succeeded while the load was steady; see `steady.steady()`."""
+    """Latencies of the exchanges that succeeded while the load was steady; see
+    `steady.steady()`."""
     rate: float = 0.0
-    """How many of these there were in a second."""
+    """The number of these per second."""
     exchanges: int = 0
-    """All that succeeded."""
+    """The number of all exchanges that succeeded."""
     failures: int = 0
     reason: str = ""
-    """Why the first of them failed; may be a whole traceback."""
+    """Why the first of them failed; possibly a whole traceback."""
     received: int = 0
     """Bytes of all answers."""
     busy: float = 0.0
@@ -94,7 +96,7 @@ class Measured:
         return cls(**written | {"latencies": Histogram.from_json(written["latencies"])})
 
     def __add__(self, other: Measured) -> Measured:
-        """What processes measured at the same time."""
+        """Combine what two processes measured at the same time."""
         return Measured(
             latencies=self.latencies + other.latencies,
             rate=self.rate + other.rate,
@@ -107,7 +109,7 @@ class Measured:
 
 
 class BusyClock:
-    """Measures the part of a core that this process has used since the clock was made."""
+    """Measures the part of a core that this process has used since the clock was created."""
 
     def __init__(self) -> None:
         self._began = time.monotonic(), time.process_time()
@@ -120,7 +122,7 @@ class BusyClock:
 
 @dataclass
 class Recorder:
-    """Notes of one process while it executes an order; times are those of `time.perf_counter()`."""
+    """Records the exchanges of one process during an order; times are `time.perf_counter()`."""
 
     clients: int
     start: float
@@ -136,13 +138,13 @@ class Recorder:
 
     @classmethod
     def of(cls, order: Order) -> Recorder:
-        """For an order that begins now."""
+        """Make a recorder for an order that begins now."""
         start = time.perf_counter() + order.warm_up
         return cls(order.clients, start, start + order.seconds)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether there were so many failures that more would say nothing new."""
+        """Whether there were so many failures that more would not tell anything new."""
         return self.failures >= self.MOST_FAILURES
 
     def served(self, began: float, now: float, received: int) -> None:
@@ -154,7 +156,7 @@ class Recorder:
         self.reason = self.reason or reason
 
     def measured(self, now: float, busy: float) -> Measured:
-        """The result, once nothing is in progress any more."""
+        """Return the result, when no exchange is in progress."""
         rate, took = steady(self.spans, self.clients, self.start, min(now, self.end))
         return Measured(
             latencies=Histogram.of(took),

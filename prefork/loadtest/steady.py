@@ -1,4 +1,4 @@
-"""The rate of exchanges while the load is steady."""
+"""Computes the rate of exchanges while the load is steady."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 def steady(
     spans: Sequence[tuple[float, float]], clients: int, start: float, end: float
 ) -> tuple[float, list[float]]:
-    """Exchanges per second, and the seconds that each took, by when each began and ended.
+    """Return the exchanges per second, and the seconds that each took.
 
-    They are counted from `start`, or from the moment when each of this many clients has had its
-    first answer (until then the queue still grows), until `end`. Of an exchange across an edge the
-    part inside counts: counting whole exchanges would favour those that happen to end in time.
-    Without such an interval all of them count, from the first beginning to the last end.
+    `spans` are the times at which each exchange began and ended. They are counted until `end`, from
+    `start` or, if later, from the moment when each of the clients has had its first answer (before
+    that the queue still grows). Of an exchange across an edge, the part inside counts: counting
+    whole exchanges would favour those that happen to end in time. If there is no such interval, all
+    exchanges count, from the first beginning to the last end.
     """
     if not spans:
         return 0.0, []

@@ -1,4 +1,4 @@
-"""Trials: measured intervals of a server under load, and the figures that they give together."""
+"""Trials, which are measured intervals of a server under load, and their combined figures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ QUIET = 0.1
 
 @dataclass(frozen=True)
 class Trial:
-    """What the clients measured in one interval, and what the server and they used.
+    """What the clients measured in one interval, and the CPU time that they and the server used.
 
-    All times are in seconds; `waited` is time in which they were ready to run but had no core.
+    All times are in seconds; `waited` is time during which they were ready to run but had no core.
     """
 
     measured: Measured
@@ -30,7 +30,7 @@ class Trial:
     """Cores used by other programs."""
 
     def as_json(self) -> dict[str, object]:
-        """Latencies as percentiles, in milliseconds."""
+        """Return the trial with latencies as percentiles, in milliseconds."""
         measured = self.measured
         latencies = measured.latencies
         return {
@@ -51,7 +51,7 @@ class Trial:
 
 
 def undisturbed(trials: Sequence[Trial]) -> Sequence[Trial]:
-    """The trials in which other programs used next to nothing, or the quieter half."""
+    """Return the trials in which other programs used hardly any CPU, or the quieter half."""
     quiet = [trial for trial in trials if trial.others <= QUIET]
     if 2 * len(quiet) >= len(trials):
         return quiet
@@ -59,19 +59,20 @@ def undisturbed(trials: Sequence[Trial]) -> Sequence[Trial]:
 
 
 class Summary(NamedTuple):
-    """What some trials gave together."""
+    """The combined figures of some trials."""
 
     rate: Estimate
-    """Requests a second."""
+    """Requests per second."""
     cpu: Estimate
-    """Milliseconds of the server's CPU for a request."""
+    """Milliseconds of the server's CPU per request."""
     p50: float
-    """Milliseconds from a client's connect to the end of its answer."""
+    """Milliseconds from a client's connect() to the end of its answer."""
     p99: float
     requests: int
     failures: int
     clients_busy: float
-    """The part of a core that the busiest client process used; near 1, the server waited for it."""
+    """The part of a core that the busiest client process used; near 1, the clients limit the
+    rate."""
 
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> Summary:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from prefork.linux.listening_sockets import Identity
 from prefork.linux.reaper import Reaper
 from prefork.linux.stray_children import end_child, end_strays
-from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.subreaper import adopting_orphans
 from prefork.linux.syscalls import System
 from prefork.workers.main import WorkerConfig
 from prefork.workers.protocol.channel import Channel
@@ -76,7 +76,7 @@ class ForkServer:
         """
         orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in passed_fds]
         orders.append(Message(Kind.FORK_WORKER, config.packed(), theirs.fileno()))
-        with taking_in_orphans():
+        with adopting_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
                     error = self._error("takes no orders")

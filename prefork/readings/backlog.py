@@ -1,14 +1,14 @@
-"""How many requests wait at a listener: the one place that asks the kernel.
+"""Reads the number of requests that wait at a listener; no other module asks the kernel for it.
 
 | listener | waiting | limit | dropped |
 |---|---|---|---|
-| TCP | exact | its backlog | attempts to connect that found it full |
-| Unix stream, seqpacket | exact | its backlog | 0: a client waits, or gets an error |
+| TCP | exact | its backlog | attempts to connect while it was full |
+| Unix stream, seqpacket | exact | its backlog | 0: a client waits or gets an error |
 | UDP | approximate, see `charge()` | as many as fit into the buffer | exact: datagrams |
-| Unix datagram | 1 for any number | `max_dgram_qlen` | 0: likewise |
+| Unix datagram | 1 for any number | `max_dgram_qlen` | 0: the same |
 
-A queue takes one more than its limit (Linux compares with ">"). `dropped` counts since the socket
-was opened; a client whose attempt was dropped tries again, and may be counted again.
+A queue holds one request more than its limit (Linux compares with ">"). `dropped` counts since the
+socket was opened; a client whose attempt was dropped tries again, and may be counted again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_DATAGRAMS = Path("/proc/sys/net/unix/max_dgram_qlen")
 _LONGEST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 
 SMALLEST_CHARGE = 512
-"""The least bytes of the receive buffer that any Linux charges for a datagram."""
+"""The minimum that any Linux kernel charges for a datagram, in bytes of the receive buffer."""
 
 _SK_BUFF, _SHARED_INFO, _HEADERS = 256, 320, 59
 _SMALL_BLOCK, _LARGEST_BLOCK = 576, 16384
@@ -48,8 +48,11 @@ NOTHING = Depth(0, None, 0)
 
 
 def depth(fd: int) -> Depth:
-    """What waits at a listener; `NOTHING` for a closed one (-1), a descriptor that is not a
-    listener, and a socket of another network namespace."""
+    """Return what waits at a listener.
+
+    It is `NOTHING` for a closed listener (-1), for a descriptor that is not a listener, and for a
+    socket of another network namespace.
+    """
     try:
         return _ask(fd)
     except OSError:
@@ -57,7 +60,7 @@ def depth(fd: int) -> Depth:
 
 
 def total(fds: Iterable[int]) -> Depth:
-    """The sum over several listeners; without a limit if one of them has none."""
+    """Return the sum over several listeners; it has no limit if one of them has none."""
     found = [depth(fd) for fd in fds if fd >= 0]
     limits = [one.limit for one in found if one.limit is not None]
     return Depth(
@@ -68,9 +71,9 @@ def total(fds: Iterable[int]) -> Depth:
 
 
 def waiting_at_most(fd: int, backlog: int) -> int:
-    """The largest number of requests that can be waiting now, for a worker that must take all.
+    """Return the maximum number of requests that can be waiting, for a worker that must take all.
 
-    If the kernel does not report it, as many as its limits allow, or `backlog`.
+    If the kernel does not report it, this is what its limits allow, or `backlog`.
     """
     if fd < 0:
         return 0
@@ -86,16 +89,16 @@ def waiting_at_most(fd: int, backlog: int) -> int:
 
 
 def longest_backlog() -> int | None:
-    """The kernel's upper limit for every backlog (net.core.somaxconn); `None`: unknown."""
+    """Return the kernel's upper limit for every backlog (net.core.somaxconn); `None`: unknown."""
     return number(_LONGEST_BACKLOG)
 
 
 def charge(length: int) -> int:
-    """Bytes of the receive buffer charged for a UDP datagram with `length` bytes of data.
+    """Return the bytes of the receive buffer charged for a UDP datagram of `length` bytes.
 
-    As on the loopback device since Linux 6.3: a `struct sk_buff`, then headers, data and
-    `struct skb_shared_info` in a block of the next power of two. A network card's driver may use
-    more, such as a page; then fewer are waiting than `depth()` says.
+    This is what the loopback device needs since Linux 6.3: a `struct sk_buff`, then headers, data
+    and `struct skb_shared_info` in a block of the next power of two. A network card's driver may
+    use more, such as a page; then fewer datagrams wait than `depth()` returns.
     """
     block = length + _HEADERS + _SHARED_INFO
     if block <= _SMALL_BLOCK:
@@ -106,7 +109,10 @@ def charge(length: int) -> int:
 
 
 def _ask(fd: int) -> Depth:
-    """Errors: `OSError` if it is not a listener, or the kernel does not answer."""
+    """Return what waits at a listener.
+
+    Errors: `OSError` if it is not a listener, or if the kernel does not answer.
+    """
     with borrowed(fd) as sock:
         if sock.type != socket.SOCK_DGRAM:
             return _of_streams(sock)
@@ -132,17 +138,17 @@ def _of_udp(sock: socket.socket) -> Depth:
 
 
 def _of_unix_datagrams(sock: socket.socket) -> Depth:
-    """The kernel does not report their number, only whether there is one."""
+    """Return 0 or 1 waiting datagrams: the kernel only reports whether there is one."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return Depth(len(poll.poll(0)), _most_datagrams(), 0)
 
 
 def _received(sock: socket.socket) -> tuple[int, int, int]:
-    """Of a UDP socket: bytes in its buffer, size of the buffer, and datagrams dropped."""
+    """Return a UDP socket's bytes received, size of its buffer, and datagrams dropped."""
     received, buffer, *_, dropped = _memory(sock)
     if received:
-        # Up to a quarter of it may have been read already: the kernel releases it late.
+        # Up to a quarter of these may already have been read: the kernel releases them late.
         with contextlib.suppress(OSError):
             inode = os.fstat(sock.fileno()).st_ino
             received = udp_bytes(sock.family, sock.getsockname()[1], inode)
@@ -150,7 +156,7 @@ def _received(sock: socket.socket) -> tuple[int, int, int]:
 
 
 def _first_length(sock: socket.socket) -> int:
-    """The bytes of data in the next datagram (udp(7), FIONREAD); 0 without one."""
+    """Return the bytes of data in the next datagram (udp(7), FIONREAD); 0 if there is none."""
     (length,) = _INT.unpack(fcntl.ioctl(sock, termios.FIONREAD, bytes(_INT.size)))
     return int(length)
 

@@ -1,8 +1,9 @@
-"""The files with the limits of this process's cgroup and its ancestors (cgroups(7)).
+"""Finds the files with the limits of this process's cgroup and its ancestors (cgroups(7)).
 
-Version 1 has a hierarchy for each controller, version 2 one for all; if both are mounted, a
-controller belongs to one of them. In a container the path in /proc/self/cgroup may be the host's:
-folders that do not exist here are left out, and the root of the hierarchy is always read.
+Version 1 has a hierarchy for each controller, version 2 has one for all; if both are mounted, a
+controller belongs to one of them. In a container, the path in /proc/self/cgroup may be the host's:
+folders that do not exist in the container are skipped, and the root of the hierarchy is always
+read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -> list[Path]:
-    """The folders with the files of `controller`: the own cgroup's, then its ancestors'."""
+    """Return the folders with the files of `controller`: this cgroup's, then its ancestors'."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -31,7 +32,7 @@ def folders(controller: str, root: Path = ROOT, membership: Path = MEMBERSHIP) -
 
 
 def number(file: Path) -> int | None:
-    """The number in a file; `None` if there is no such file, and for "max"."""
+    """Return the number in a file; `None` if there is no such file, or if it contains "max"."""
     try:
         return int(file.read_text())
     except (OSError, ValueError):
@@ -39,7 +40,7 @@ def number(file: Path) -> int | None:
 
 
 def numbers(file: Path) -> dict[str, int]:
-    """The named numbers in a file such as `memory.stat`; none if there is no such file."""
+    """Return the named numbers in a file such as `memory.stat`; empty if there is no such file."""
     try:
         lines = file.read_text().splitlines()
     except OSError:

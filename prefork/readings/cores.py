@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""Reads the number of cores that this process may use."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from prefork.readings.cgroups import MEMBERSHIP, ROOT, folders, number
 
 
 def usable_cores(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int:
-    """The cores of the CPU affinity (sched_getaffinity(2)), limited by the cgroup's quota.
+    """Return the number of cores in the CPU affinity (sched_getaffinity(2)), limited by the quota.
 
-    A quota of one and a half cores counts as two: one worker could not use all of it.
+    The cgroup's quota is rounded up: one worker could not use all of one and a half cores.
     """
     cores = len(os.sched_getaffinity(0))
     quota = cgroup_quota(root, membership)
@@ -21,12 +21,12 @@ def usable_cores(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int:
 
 
 def cgroup_quota(root: Path = ROOT, membership: Path = MEMBERSHIP) -> float | None:
-    """The smallest quota of this process's cgroup and its ancestors, in cores."""
+    """Return the smallest quota of this process's cgroup and its ancestors, in cores."""
     return min((quota for _, quota in quotas(root, membership)), default=None)
 
 
 def quotas(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Iterator[tuple[Path, float]]:
-    """Each cgroup with a quota, and the quota in cores.
+    """Yield each cgroup with a quota, and the quota in cores.
 
     Version 2 has it in `cpu.max`, version 1 in `cpu.cfs_quota_us`, where -1 means none.
     """

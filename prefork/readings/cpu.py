@@ -1,7 +1,7 @@
-"""CPU time: what the processors have left, and what a process has used and waited for.
+"""Reads CPU times: the idle time of the cores, and the time that a process used or waited.
 
-Read by the master with each look at the load, so without psutil, whose import takes 20 ms; and the
-affinity mask, the cgroup quotas and the delay in the run queue are not in psutil.
+The master uses this module at each look at the load, so it does not use psutil, whose import takes
+20 ms, and which has neither cgroup quotas nor the delay in the run queue.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ PROCESSES = Path("/proc")
 IDLE = slice(3, 5)
 """Columns of a core's line in /proc/stat (proc_stat(5)): idle, and idle while waiting for I/O."""
 ALL = slice(0, 8)
-"""Columns that add up to all time: user to steal. `user` includes the guests' time already."""
+"""Columns that add up to the total time: user to steal. `user` includes the guests' time."""
 SCHEDULED = 2
 """CPUCLOCK_SCHED of the kernel's include/linux/posix-timers.h."""
 
 
 class CpuMeter:
-    """Measures how much of the usable cores was idle from one call to the next."""
+    """Measures the idle share of the usable cores from one call to the next."""
 
     def __init__(self) -> None:
         self._times = cpu_times()
         self._left: float | None = None
 
     def left(self) -> float | None:
-        """The share 0..1 of the usable cores that was idle since the last call; see `cpu_left()`.
+        """Return the share 0..1 of the usable cores that was idle since the last call.
 
-        The kernel counts in ticks of 10 ms: with a second between calls the result is correct to
-        a hundredth of a core. `None` until a tick has passed; the previous result when it is
-        called again within a tick.
+        See `cpu_left()`. The kernel counts in ticks of 10 ms: with a second between calls, the
+        result is accurate to a hundredth of a core. It is `None` until a tick has passed, and the
+        previous result if this is called again within a tick.
         """
         times = cpu_times()
         left = cpu_left(self._times, times)
@@ -62,12 +62,13 @@ def cpu_times(
 
 
 def used_by_process(pid: int) -> float:
-    """The seconds of user and system time of a living process, all its threads together.
+    """Return the seconds of user and system time of a running process, with all its threads.
 
-    In nanoseconds and up to date (clock_getcpuclockid(3)), for one system call. The times in
-    /proc/PID/stat, which psutil reads, come in steps of 10 ms: hundreds of requests.
+    It is up to date, has a resolution of nanoseconds (clock_getcpuclockid(3)), and takes one system
+    call. The times in /proc/PID/stat, which psutil reads, have a resolution of 10 ms, the cost of
+    hundreds of requests.
 
-    Errors: `ProcessLookupError`.
+    Errors: `ProcessLookupError` if there is no such process.
     """
     try:
         return time.clock_gettime(~pid << 3 | SCHEDULED)
@@ -76,17 +77,19 @@ def used_by_process(pid: int) -> float:
 
 
 def delay_of_process(pid: int, processes: Path = PROCESSES) -> float:
-    """The seconds for which threads of a living process were ready to run but had no core.
+    """Return the seconds for which threads of a process were ready to run but had no core.
 
-    The sum over its living threads (/proc/PID/schedstat, see the kernel's documentation of
-    sched-stats); 0 where the kernel does not count it.
+    It is the sum over its present threads (/proc/PID/schedstat, see the kernel's documentation of
+    sched-stats); 0 if the kernel does not count it.
 
-    Errors: `OSError` when the process is gone.
+    Errors: `OSError` if the process has exited.
     """
     tasks = processes / str(pid) / "task"
     waited = 0
     for thread in tasks.iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # the thread has just ended
             waited += int((thread / "schedstat").read_text().split()[1])
     return waited / 1e9
 
@@ -106,13 +109,14 @@ def _cores(stat: Path, usable: set[int]) -> dict[int, CoreTimes]:
 
 
 def _throttled(folder: Path) -> tuple[int, int]:
-    """The number of quota periods, and how many were throttled; both cgroup versions have them."""
+    """Return the number of quota periods, and of throttled ones; both cgroup versions have them."""
     counted = numbers(folder / "cpu.stat")
     return counted.get("nr_periods", 0), counted.get("nr_throttled", 0)
 
 
 def _used_by_cgroup(folder: Path, root: Path, membership: Path) -> float | None:
-    """Seconds of CPU. Version 1 counts them in another controller, perhaps in another hierarchy."""
+    """Return seconds of CPU. In version 1 they are in another controller, possibly in another
+    hierarchy."""
     if (microseconds := numbers(folder / "cpu.stat").get("usage_usec")) is not None:
         return microseconds / 1e6
     place = folder.relative_to(root).parts[1:]

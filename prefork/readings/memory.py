@@ -1,4 +1,4 @@
-"""How much memory is left for more workers, and how much one uses."""
+"""Reads the memory that is left for more workers, and the memory that one worker uses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ PROCESSES = Path("/proc")
 def memory_left(
     root: Path = ROOT, membership: Path = MEMBERSHIP, meminfo: Path = MEMINFO
 ) -> int | None:
-    """The bytes that are free: the least of the machine's MemAvailable and what the limits of the
-    cgroup and its ancestors leave. `None` if none of them can be read.
+    """Return the bytes that are free; `None` if they cannot be read.
 
-    Files in the page cache count as free in a cgroup as they do in MemAvailable (proc_meminfo(5)):
+    This is the minimum of the machine's MemAvailable and of what the limits of the cgroup and its
+    ancestors leave.
+
+    Files in the page cache count as free in a cgroup, as they do in MemAvailable (proc_meminfo(5)):
     the kernel drops them before it kills a process. Shared memory and tmpfs do not.
     """
     left = [max(0, limit - _in_use(folder)) for folder, limit in _limits(root, membership)]
@@ -25,12 +27,12 @@ def memory_left(
 
 
 def pss(pid: int, processes: Path = PROCESSES) -> int:
-    """The bytes of memory of a process, with each shared page divided by the number of its users.
+    """Return a process's bytes of memory, with each shared page divided by the number of its users.
 
     So the sum over its workers is the memory of a pool (proc_pid_smaps(5), Linux 4.14). The kernel
-    walks all pages of the process for this: half a millisecond for 150 MB.
+    walks all pages of the process for this, which takes half a millisecond for 150 MB.
 
-    Errors: `OSError` when it is gone, or belongs to another user.
+    Errors: `OSError` if it has exited, or belongs to another user.
     """
     for line in (processes / str(pid) / "smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
@@ -39,7 +41,7 @@ def pss(pid: int, processes: Path = PROCESSES) -> int:
 
 
 def _limits(root: Path, membership: Path) -> Iterator[tuple[Path, int]]:
-    """Each cgroup with a limit. Version 1 has a number for "none" that is above any machine's."""
+    """Yield each cgroup with a limit. In version 1, "no limit" is a number above any machine's."""
     for folder in folders("memory", root, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):
             if (limit := number(folder / name)) is not None:
@@ -47,7 +49,7 @@ def _limits(root: Path, membership: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _in_use(folder: Path) -> int:
-    """The memory of a cgroup and its descendants, without files in the page cache."""
+    """Return the memory of a cgroup and its descendants, without files in the page cache."""
     counted = numbers(folder / "memory.stat")
     if (used := number(folder / "memory.current")) is not None:
         files = "inactive_file", "active_file"

@@ -1,4 +1,4 @@
-"""Reads all that is known of a running pool and its machine at one moment."""
+"""Reads everything about a running pool and its machine at one moment."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from prefork.state.worker_status import WorkerStatus
 def read_pool(
     workers: Sequence[WorkerStatus], depth: Depth, max_children: int, threads: int | None
 ) -> PoolReading:
-    """Read the pool as it is now; `workers` is its status at this moment.
+    """Read the present state of the pool; `workers` is its present status.
 
-    It takes about 0.3 ms, and for each worker 0.1 ms and the time of `pss()`.
+    This takes about 0.3 ms, plus 0.1 ms and the time of `pss()` for each worker.
     """
     now = time.monotonic()
     cpu = cpu_times()
@@ -36,7 +36,7 @@ def read_pool(
 
 
 def _read(workers: Sequence[WorkerStatus]) -> Iterator[WorkerReading]:
-    """The workers that are ready and still exist."""
+    """Yield the readings of the workers that are ready and still exist."""
     for worker in workers:
         if worker.state == "starting":
             continue

@@ -1,7 +1,7 @@
-"""Queries the kernel about one socket, by netlink (sock_diag(7)); any user may do so.
+"""Queries the kernel about one socket over netlink (sock_diag(7)); any user may do so.
 
-Each query opens a socket: this takes 7 µs instead of 3, but leaves no descriptor that every forked
-child would have to close. The kernel answers before sendto(2) returns, so nothing blocks.
+Each query opens a socket: this takes 7 µs instead of 3, but no descriptor stays open that every
+forked child would have to close. The kernel answers before sendto(2) returns, so nothing blocks.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _INET_ANSWER = struct.Struct("=56xI8xI")  # inet_diag_msg: bytes received, inode
 
 
 def unix_queue(inode: int) -> tuple[int, int]:
-    """The queue length and the backlog of the listening Unix socket with this inode.
+    """Return the queue length and the backlog of the listening Unix socket with this inode.
 
-    Errors: `OSError` if the kernel does not answer, or has no such listener in this network
-    namespace.
+    Errors: `OSError` if the kernel does not answer, or if this network namespace has no such
+    listener.
     """
     show = _UNIX.pack(socket.AF_UNIX, 0, 0, _EVERY, inode, _SHOW_QUEUE, _EVERY, _EVERY)
     for answer in _ask(show, _REQUEST):
@@ -50,11 +50,11 @@ def unix_queue(inode: int) -> tuple[int, int]:
 
 
 def udp_bytes(family: int, port: int, inode: int) -> int:
-    """The bytes that are charged for the datagrams in a UDP socket's receive buffer.
+    """Return the bytes that are charged for the datagrams in a UDP socket's receive buffer.
 
-    It is `rx_queue` of /proc/net/udp, but the kernel filters by port here.
+    It is the `rx_queue` of /proc/net/udp, but the kernel filters by port.
 
-    Errors: `OSError`, as above.
+    Errors: `OSError`, like `unix_queue()`.
     """
     wanted = _INET.pack(family, socket.IPPROTO_UDP, 0, _EVERY, struct.pack("!H", port))
     for answer in _ask(wanted, _REQUEST | _DUMP):
@@ -67,7 +67,7 @@ def udp_bytes(family: int, port: int, inode: int) -> int:
 def _ask(question: bytes, flags: int) -> Iterator[bytes]:
     """Send a query and yield the answers, without their headers.
 
-    Errors: `OSError` if netlink is not available, or there is no answer.
+    Errors: `OSError` if netlink is not available, or if there is no answer.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
         length = _HEADER.size + len(question)

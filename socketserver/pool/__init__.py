@@ -1,13 +1,13 @@
-"""The pool behind a documented server: `PreforkMixIn`, `PreforkGroup`, and how others see them."""
+"""The pool of a server: `PreforkMixIn`, `PreforkGroup`, and how the master and workers see them."""
 
 from __future__ import annotations
 
 
 def public_names() -> dict[str, type]:
-    """Load the pool; return its classes by their names.
+    """Load the pool; return its public classes by name.
 
-    Where `prefork.socketserver` stands in for the standard library's module, the classes say
-    `socketserver` as their module, as `install()` has it for the others.
+    If `prefork.socketserver` replaces the standard library's module, the `__module__` of the
+    classes is `socketserver`, like `install()` sets it for the others.
     """
     import sys
 

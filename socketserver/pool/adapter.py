@@ -35,7 +35,7 @@ from prefork.workers.server_in_worker import Listener, Taker
 
 
 class Adapter:
-    """One server object; every hook is looked up on it when it is needed."""
+    """Adapts one server object; every hook is looked up on it when it is called."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -89,7 +89,7 @@ class Adapter:
         for other in list(_pools.values()):
             sock = getattr(other, "socket", None)
             if all(sock is not one for one in ours):
-                # This process may outlive that server, and its port must become free.
+                # This process may outlive that server, whose port must become free.
                 release_socket(sock)
 
     def enter(self, in_flight: InFlight | None, ask_stop: Callable[[], object]) -> None:
@@ -98,7 +98,7 @@ class Adapter:
         self._server._prefork_enter_worker(in_flight, ask_stop)
 
     def end_loop(self) -> None:
-        """Make a handler's `shutdown()` find no loop to wait for: the loop is the master's."""
+        """Make a handler's `shutdown()` return at once: the loop runs in the master, not here."""
         ended = self._attributes["_BaseServer__is_shut_down"] = threading.Event()
         ended.set()
         self._attributes["_BaseServer__shutdown_request"] = False
@@ -120,7 +120,7 @@ class Adapter:
         return int(self._server.fileno())
 
     def take_from(self, listener: int) -> None:
-        # Under the same number, so that no object that refers to it has to know.
+        # Under the same number, so that objects that refer to it need no change.
         os.dup2(listener, self._server.fileno(), inheritable=False)
 
     def taker(self) -> Taker:
@@ -133,7 +133,7 @@ class Adapter:
             server.socket = datagrams = DatagramSource(sock)
             return datagrams.not_waiting(lambda: server.get_request())
         if sock is not None and sock.gettimeout():
-            # accept() would wait that long, and the worker would read no orders.
+            # accept() would wait that long, and the worker would not read orders.
             sock.settimeout(0)
         if takes_plainly(server):
             return plain_accept(sock)
@@ -149,7 +149,7 @@ class Adapter:
         return receives_plainly(self._server)
 
     def serve(self, request: Any, client_address: Any) -> None:
-        """Serve a request that was taken, by the rules of `_handle_request_noblock()`."""
+        """Serve a request that was taken, like `_handle_request_noblock()` does."""
         server = self._server
         serve_taken(server, request, client_address, server.process_request)
 
@@ -182,7 +182,7 @@ class Adapter:
 
 
 _pools: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""The servers of this process that have a pool or will have one, by `id()`."""
+"""The servers of this process that have, or will have, a pool; by `id()`."""
 
 
 def note_pool(server: Any) -> None:

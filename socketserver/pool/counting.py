@@ -1,4 +1,4 @@
-"""Counts a server's requests in flight, in a worker that serves them in threads."""
+"""Keeps track of a server's requests in flight in a worker with threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from prefork.workers.sources.base import Serve
 
 def has_threads(server: Any) -> bool:
     """Return whether the server serves its requests in threads."""
-    # By the method, so that the standard library's ThreadingMixIn counts as well. A subclass of a
-    # pool may define the method that threads run without having threads.
+    # By the method, so that the standard library's ThreadingMixIn is recognised. A subclass of a
+    # pool may define `process_request_thread()` without having threads.
     others = (kind for kind in type(server).__mro__ if not issubclass(kind, api.PreforkMixIn))
     return any(
         "process_request" in vars(kind) and hasattr(kind, "process_request_thread")
@@ -25,8 +25,8 @@ COUNTED = ("process_request", "process_request_thread")
 
 
 def start_counting(server: Any, in_flight: InFlight) -> None:
-    """Count each request in flight from when it is taken until it is served."""
-    # In the instance, so that whatever a subclass does in its own method is counted.
+    """Keep track of each request from when it is taken until it is served."""
+    # In the instance, so that a method that a subclass overrides is wrapped as well.
     attributes = vars(server)
     state_of(server).replaced_methods = {name: attributes.get(name) for name in COUNTED}
     if has_threads(server):
@@ -37,7 +37,7 @@ def start_counting(server: Any, in_flight: InFlight) -> None:
 
 
 def stop_counting(server: Any) -> None:
-    """Undo `start_counting()`, in a mold: each worker that is forked from it counts anew."""
+    """Undo `start_counting()` in a mold: each worker that is forked from it starts again."""
     state, attributes = state_of(server), vars(server)
     replaced, state.replaced_methods = state.replaced_methods, None
     for name, before in (replaced or {}).items():
@@ -47,7 +47,7 @@ def stop_counting(server: Any) -> None:
 
 
 def entering(serve: Serve, in_flight: InFlight) -> Serve:
-    """Return `process_request()` such that it counts a request in; its thread counts it out."""
+    """Return a `process_request()` that adds the request; its thread removes it."""
 
     def process_request(request: Any, client_address: Any) -> None:
         in_flight.enter(id(request), client_address)
@@ -61,10 +61,10 @@ def entering(serve: Serve, in_flight: InFlight) -> Serve:
 
 
 def leaving(serve: Serve, in_flight: InFlight) -> Serve:
-    """Return a function that serves a request and counts it out at the end."""
+    """Return a function that serves a request and then removes it."""
 
     def serve_and_leave(request: Any, client_address: Any) -> None:
-        # Counted in already, unless a thread of the program's has called this by itself.
+        # Already added, unless a thread of the program called this directly.
         in_flight.serve(id(request), client_address)
         try:
             serve(request, client_address)

@@ -1,4 +1,4 @@
-"""A group of servers: one pool of workers that serves servers of different kinds."""
+"""Groups: one pool of workers that serves several servers, possibly of different kinds."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from prefork.socketserver.servers import BaseServer
 
 
 class Group(BaseServer):
-    """Several servers as one: each request belongs to a member, and passes through its hooks.
+    """Combines several servers; each request belongs to a member and passes through its hooks.
 
-    When several members have a request, they take turns: if epoll is asked for one event at a time,
+    When several members have a request, they take turns: if epoll is asked for a single event,
     the kernel rotates among the ready descriptors (epoll_wait(2)).
     """
 
@@ -43,8 +43,10 @@ class Group(BaseServer):
         return self.__members
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when a member has a request, -1 once all are
-        closed."""
+        """Return a descriptor that is readable when a member has a request.
+
+        It is -1 once all members are closed.
+        """
         now = [int(member.fileno()) for member in self.__members]
         if now != self.__watched or self.__epoll is None:
             self.__watch(now)
@@ -53,7 +55,7 @@ class Group(BaseServer):
     def get_request(self) -> tuple[Any, Any]:
         """Take a request from the member whose turn it is.
 
-        Errors: `BlockingIOError` when no member has one; what the member's `get_request()` raises.
+        Errors: `BlockingIOError` if no member has one; errors of the member's `get_request()`.
         """
         if self.fileno() >= 0 and self.__epoll is not None:
             for fd, _ in self.__epoll.poll(0, 1):
@@ -89,7 +91,7 @@ class Group(BaseServer):
             member.handle_timeout()
 
     def server_close(self) -> None:
-        """Close the members in their order; if one fails, the others are closed all the same."""
+        """Close the members in their order; if one fails, the others are closed anyway."""
         self._prefork_stop_watching()
         with contextlib.ExitStack() as all_of_them:
             for member in reversed(self.__members):
@@ -107,10 +109,10 @@ class Group(BaseServer):
         return self.__members[request.number]
 
     def __watch(self, fds: list[int]) -> None:
-        """Watch the present descriptors of the members.
+        """Watch the present descriptors of the members with a new epoll.
 
-        With a new epoll each time: a descriptor that a member has closed stays registered in the
-        old one as long as a worker has it open.
+        A descriptor that a member has closed stays registered in the old one as long as a worker
+        has it open.
         """
         former = self.__epoll
         self.__epoll = None
@@ -127,17 +129,17 @@ class Group(BaseServer):
 class PreforkGroup(PreforkMixIn, Group):
     """One pool of workers that serves several servers: `PreforkGroup(web, admin, log)`.
 
-    The members are documented servers of any kind that are bound already: for streams or datagrams,
+    The members are documented servers of any kind that are already bound: for streams or datagrams,
     with or without threads. A request passes through its member's hooks, and the handler's
     `self.server` is the member. The pool belongs to the group: `max_children`, `prefork_settings`,
-    `serve_forever()` and everything else of `PreforkMixIn`; the same attributes of members that are
-    pools are ignored. `server_close()` closes the members. `shutdown()` of a member stops the
+    `serve_forever()` and everything else of `PreforkMixIn`; the same attributes of members that
+    are pools are ignored. `server_close()` closes the members. `shutdown()` of a member stops the
     group.
 
     The hooks `worker_started()`, `worker_promoted()`, `worker_leaving()`, `service_actions()` and
     `handle_timeout()` of the members are called in addition to the group's own.
 
-    Errors: `TypeError` for a member that is a group, or that forks for each request by itself.
+    Errors: `TypeError` for a member that is a group, or that forks a process for each request.
     """
 
     def __init__(self, *members: Any) -> None:
@@ -161,10 +163,10 @@ def _check(member: Any) -> None:
     """Check that a server can be a member; raise `TypeError` otherwise."""
     name = type(member).__name__
     if isinstance(member, Group):
-        raise TypeError(f"{name} is a group itself; pass its members instead.")
+        raise TypeError(f"{name} is itself a group; pass its members instead.")
     library = getattr(sys.modules.get("socketserver"), "ForkingMixIn", ForkingMixIn)
     if isinstance(member, ForkingMixIn | library) and not isinstance(member, PreforkMixIn):
         raise TypeError(
-            f"{name} forks a process for each request, besides the workers of the group; use "
+            f"{name} forks a process for each request in addition to the group's workers; use "
             "its class without ForkingMixIn."
         )

@@ -1,4 +1,4 @@
-"""What the master and a worker see of a group of servers; `adapter` has the single server."""
+"""What the master and a worker see of a group of servers; for a single server see `adapter`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from prefork.workers.server_in_worker import Listener, Taker
 
 
 class Taken(NamedTuple):
-    """A request to a group: the number of its member, and the request as the member took it."""
+    """A request to a group: the number of the member, and the request that the member took."""
 
     number: int
     request: Any
 
 
 class MemberAdapter(Adapter):
-    """One member of a group; marks each request that it takes as its own."""
+    """Adapts one member of a group; marks each request that it takes with the member's number."""
 
     def __init__(self, member: Any, number: int) -> None:
         super().__init__(member)
@@ -59,13 +59,13 @@ class MemberAdapter(Adapter):
         return take_from_member
 
     def _call(self, hook: str) -> None:
-        """Call a hook that only a member which is a pool has."""
+        """Call a hook that exists only if the member is a pool."""
         if (call := getattr(self._server, hook, None)) is not None:
             call()
 
 
 class GroupAdapter(Adapter):
-    """The group; passes each request on to its member."""
+    """Adapts the group; passes each request on to its member."""
 
     def __init__(self, group: Any) -> None:
         super().__init__(group)
@@ -129,8 +129,8 @@ class GroupAdapter(Adapter):
             member.release_listener()
 
     def serve_one(self, request: Taken, client_address: Any, whole: bool) -> int:
-        # The member's own `process_request()` forks nothing, so the master has left it out; but a
-        # thread that it started here would be aborted at the exit.
+        # The member's own `process_request()` does not fork, so the master has not called it. It is
+        # not called here if it starts a thread, which would be aborted when this process exits.
         member = self._members[request.number]
         for other in self._members:
             if other is not member:

@@ -1,4 +1,4 @@
-"""`PreforkMixIn`: a pool of worker processes under any server with the documented hooks."""
+"""`PreforkMixIn`: a pool of worker processes for any server with the documented hooks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prefork.state.snapshot import PoolReading
 
 MOST_IN_A_TICK = 64
-"""Requests handed over before the loop looks at everything else again."""
+"""Maximum number of requests that are handed over before the loop checks everything else again."""
 
 
 class PreforkMixIn(ForkingMixIn):
@@ -43,28 +43,29 @@ class PreforkMixIn(ForkingMixIn):
     `verify_request()`, `process_request()`, `finish_request()`, `handle_error()`,
     `shutdown_request()` and `close_request()` run in the workers; `server_bind()`,
     `server_activate()`, `service_actions()`, `handle_timeout()`, `shutdown()` and `server_close()`
-    in the master. With `handoff`, the first two of the workers' run in the master; with `fork`, the
-    first three.
+    in the master. With `handoff`, `get_request()` and `verify_request()` run in the master; with
+    `fork`, `process_request()` as well.
 
-    Variables, read when used: `max_children` (never more workers than this; may be changed while
+    Variables, read when used: `max_children` (maximum number of workers; may be changed while
     serving), `block_on_close` (whether `server_close()` waits for the workers),
     `request_queue_size` (the backlog), `prefork_settings`. `active_children` is the set of the
     workers' pids.
 
-    Nothing is forked before `serve_forever()` or `handle_request()`; after either has ended, and
-    before the listener closes, the workers serve what waits in its backlog. What a worker changes
-    in memory stays in that worker.
+    Nothing is forked before `serve_forever()` or `handle_request()`. After either has ended, the
+    workers serve what waits in the backlog before the listener is closed. What a worker changes in
+    memory is visible only in that worker.
 
-    Over a server with `ThreadingMixIn`, each worker serves its requests in threads.
+    If it is combined with a server with `ThreadingMixIn`, each worker serves its requests in
+    threads.
     """
 
     request_queue_size: int = 1024
     prefork_settings: Settings = Settings()
 
     def worker_started(self) -> None:
-        """Set up a new worker before its first request; the place to open connections.
+        """Set up a new worker before its first request, for example open connections.
 
-        What takes requests (`get_request()`, the socket) is settled before this call.
+        What takes requests (`get_request()`, the socket) must be set before this call.
 
         An exception ends the worker, which is replaced after `1.5^n` seconds for the n-th failure
         in a row. If no worker of the first generation becomes ready, `serve_forever()` raises
@@ -74,13 +75,14 @@ class PreforkMixIn(ForkingMixIn):
     def worker_promoted(self) -> None:
         """Set up a mold, a process that was forked from a warm worker (`fork_from = "mold"`).
 
-        It serves no request; the next workers are forked from it, and each runs `worker_started()`.
-        This is the place to close what they must not share with each other and with that worker,
-        connections above all. After an exception the mold is not used, and the workers stay.
+        A mold serves no requests; the next workers are forked from it, and each calls
+        `worker_started()`. Close here what they must not share with each other or with that worker,
+        above all connections. If this raises an exception, the mold is not used, and the present
+        workers stay.
         """
 
     def worker_leaving(self) -> None:
-        """Clean up in a worker that exits by itself, after its last request."""
+        """Clean up in a worker that exits on its own, after its last request."""
 
     def prefork_status(self) -> list[WorkerStatus]:
         """Return what every worker is doing now, in the order of their slots."""
@@ -88,13 +90,13 @@ class PreforkMixIn(ForkingMixIn):
         return [] if master is None else master.status()
 
     def prefork_reading(self) -> PoolReading:
-        """Return what the pool has done so far and what waits, for `prefork.advice.advise()`.
+        """Return what the pool has done so far and what waits; see `prefork.advice.advise()`.
 
-        An advice is made from two of these. May be called in any thread of the master's process,
-        and takes some milliseconds, most of them for the memory of each worker. In other processes,
-        and before the pool has started, it has no workers.
+        Advice is computed from two readings. This may be called in any thread of the master, and
+        takes some milliseconds, mostly to read the memory of each worker. In other processes, and
+        before the pool has started, the reading contains no workers.
         """
-        # Loaded only when it is used, since every fork copies its memory.
+        # Loaded only when it is used, because every fork copies its memory.
         from prefork.readings.pool_reading import read_pool
 
         master = master_of(self)
@@ -103,21 +105,21 @@ class PreforkMixIn(ForkingMixIn):
         return read_pool(self.prefork_status(), waiting, most, self.prefork_threads())
 
     def prefork_threads(self) -> int | None:
-        """Return how many requests a worker serves at once in threads, 0 for no limit.
+        """Return the number of requests that a worker serves at once in threads, 0 for no limit.
 
         `None` for a server without threads.
         """
         return self.prefork_settings.threads if has_threads(self) else None
 
     def prefork_is_complete(self) -> bool:
-        """Return whether every persistent worker that there should be is ready, and no more."""
+        """Return whether all persistent workers are ready, and there are not more than planned."""
         master = master_of(self)
         return master is not None and master.is_complete()
 
     def prefork_aborted(self) -> int | None:
-        """Return how many requests were aborted because the last run's workers were killed.
+        """Return the number of requests that were aborted when the last run's workers were killed.
 
-        `None` if none was killed: neither by force nor at the `graceful_timeout`.
+        `None` if no worker was killed, neither by a forced stop nor at the `graceful_timeout`.
         """
         master = master_of(self)
         if master is None:
@@ -140,7 +142,7 @@ class PreforkMixIn(ForkingMixIn):
             master.force_stop()
 
     def server_bind(self) -> None:
-        """Bind the socket; with `reuseport`, such that other listeners can share the port."""
+        """Bind the socket; with `reuseport`, so that other listeners can share the port."""
         if strategy_of(self.prefork_settings).has_siblings:
             with contextlib.suppress(OSError):  # reported when the listeners are opened
                 allow_siblings(self.fileno())
@@ -148,11 +150,11 @@ class PreforkMixIn(ForkingMixIn):
         super().server_bind()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Keep the pool and serve until `shutdown()`; see `BaseServer.serve_forever()`."""
+        """Maintain the pool and serve until `shutdown()`; see `BaseServer.serve_forever()`."""
         loop.serve_forever([self], poll_interval)
 
     def shutdown(self) -> None:
-        """Stop `serve_forever()` and wait until it has ended; in a worker, do not wait."""
+        """Stop `serve_forever()` and wait until it has ended; in a worker, only ask for it."""
         if (worker := state_of(self).worker) is not None:
             worker.ask_stop()
         else:
@@ -184,7 +186,7 @@ class PreforkMixIn(ForkingMixIn):
             master.wait()
 
     def service_actions(self) -> None:
-        """Reap workers, then do what the server below does at each wake-up."""
+        """Reap workers, then call `service_actions()` of the next class."""
         self.collect_children()
         super(ForkingMixIn, self).service_actions()
 
@@ -209,7 +211,7 @@ class PreforkMixIn(ForkingMixIn):
                     self.collect_children(blocking=self.block_on_close)
                     master.send_drainers()
             except BaseException:
-                super(ForkingMixIn, self).server_close()  # without another wait
+                super(ForkingMixIn, self).server_close()  # without waiting again
                 raise
         super().server_close()
         if master is not None and master.close():
@@ -240,14 +242,16 @@ class PreforkMixIn(ForkingMixIn):
         stop_counting(self)
 
     def _handle_request_noblock(self) -> None:
-        """Take the request that is waiting, and give it to a worker; with `handoff`, also those
-        behind it."""
+        """Take the request that is waiting, and hand it to a worker.
+
+        With `handoff`, this also takes the requests behind it.
+        """
         master = self.__master()
         if not master.strategy.hands_over:
             loop.handle_waiting_request(self, self.process_request)
             return
         take = plain_taker(self)
-        # Then no code of the program's runs in the block, which could delay a signal.
+        # If true, no code of the program, which could delay a signal, runs in the block.
         hooks = "verify_request", "close_request"
         undisturbed = take is not None and all(is_documented(self, hook) for hook in hooks)
         with signals_blocked() if undisturbed else contextlib.nullcontext():
@@ -266,10 +270,10 @@ class PreforkMixIn(ForkingMixIn):
         return master
 
     def __serve_backlog(self, master: Master) -> None:
-        """Take what waits in the backlog, where the workers do not take it themselves."""
+        """Take what waits in the backlog, if the workers do not take it themselves."""
         if master.strategy.workers_take:
             return
-        # Twice, for connections that arrive meanwhile; but not without limit.
+        # Twice, for connections that arrive during the first pass; but not without limit.
         for _ in range(2):
             listeners = master.strategy.listeners
             for _ in range(listeners.waiting_at_most()):
@@ -279,12 +283,12 @@ class PreforkMixIn(ForkingMixIn):
 
 
 def master_of(server: Any) -> Master | None:
-    """Return the master of a pool; `None` before its first worker, and once all is closed."""
+    """Return the master of a pool; `None` before its first worker and after it is closed."""
     return state_of(server).master
 
 
 def without_processes(kind: type[PreforkMixIn]) -> Any:
-    """Return the class whose `process_request()` the server would use without processes."""
+    """Return the class whose `process_request()` the server would call if it had no processes."""
     kinds = kind.__mro__
     library = sys.modules.get("socketserver")
     forking = getattr(library, "ForkingMixIn", None)

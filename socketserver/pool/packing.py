@@ -12,7 +12,7 @@ from typing import Any
 import prefork.socketserver as api
 from prefork.workers.protocol.messages import PackedRequest
 
-# The numbers below the properties of `socket.socket`, which make enums of them.
+# The integers behind the properties of `socket.socket`, which convert them to enums.
 _family: Callable[[socket.socket], int] = vars(socket.SocketType)["family"].__get__
 _type: Callable[[socket.socket], int] = vars(socket.SocketType)["type"].__get__
 
@@ -20,10 +20,10 @@ _type: Callable[[socket.socket], int] = vars(socket.SocketType)["type"].__get__
 def pack(server: Any, request: Any, client_address: Any) -> PackedRequest | None:
     """Pack a request; return `None` if it is more than bytes and a descriptor.
 
-    A plain socket other than the server's own can be passed, and a datagram of the server's socket,
-    each with an address made of plain values. A TLS connection, for example, cannot.
+    A plain socket other than the server's can be packed, and so can a datagram from the server's
+    socket, each with an address made of plain values. A TLS connection, for example, cannot.
 
-    Errors: `OSError` (EBADF) when the request is closed already, for example by `verify_request()`.
+    Errors: `OSError` (EBADF) if the request is already closed, for example by `verify_request()`.
     """
     try:
         if type(request) is api.socket.socket and request is not server.socket:
@@ -42,7 +42,7 @@ def pack(server: Any, request: Any, client_address: Any) -> PackedRequest | None
 def unpack(server: Any, packed: bytes, fd: int | None) -> tuple[Any, Any]:
     """Return the `(request, client_address)` that was packed.
 
-    Errors: `OSError` (EMFILE) when the descriptor was lost: this process has reached its limit of
+    Errors: `OSError` (EMFILE) if the descriptor was lost: this process has reached its limit of
     descriptors, and the kernel closes what it cannot pass (unix(7)).
     """
     client_address, content, timeout = marshal.loads(packed)
@@ -50,7 +50,7 @@ def unpack(server: Any, packed: bytes, fd: int | None) -> tuple[Any, Any]:
         return (content, server.socket), client_address
     if fd is None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    # Packed along, since asking the kernel for the kind of socket takes four system calls.
+    # Part of the packed request: asking the kernel for them takes four system calls.
     family, kind, protocol = content
     request = api.socket.socket(family, kind, protocol, fd)
     if timeout is not None or api.socket.getdefaulttimeout() is not None:

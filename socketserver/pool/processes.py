@@ -28,7 +28,7 @@ class OneRequest:
 
 
 class UntilShutdown(OneRequest):
-    """The master for `serve_forever()`: it keeps the pool at its size."""
+    """The master for `serve_forever()`: it maintains the pool."""
 
     _started = False
 

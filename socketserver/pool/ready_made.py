@@ -1,4 +1,4 @@
-"""The ready-made pools: `PreforkMixIn` over each of the four kinds of server."""
+"""Ready-made pools: `PreforkMixIn` combined with each of the four server classes."""
 
 from __future__ import annotations
 

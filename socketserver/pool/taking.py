@@ -1,4 +1,4 @@
-"""How a worker, or the master with `handoff`, takes a request without waiting for one."""
+"""Takes requests without waiting: in a worker, or in the master with `handoff`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def is_documented(server: Any, hook: str, kind: str = "TCPServer") -> bool:
 def plain_accept(listener: socket.socket) -> Taker:
     """Return a function that does the same as `listener.accept()` at two thirds of its cost.
 
-    The method makes enums of the listener's family and type for each connection.
+    The method converts the listener's family and type to enums for each connection.
     """
     accept = getattr(listener, "_accept", None)
     if accept is None:
@@ -68,7 +68,7 @@ def plain_receive(server: Any) -> Taker:
     """Return `UDPServer.get_request()` in a form that does not wait."""
     sock = server.socket
     # A timeout that a handler sets on the server's socket object would apply here, and the worker
-    # would read no orders for that long. A mold drops this object; the descriptor stays open.
+    # would not read orders for that long. A mold drops this object; the descriptor stays open.
     own = Borrowed(sock.family, sock.type, sock.proto, sock.fileno())
     own.settimeout(None)
     receive = own.recvfrom
@@ -80,14 +80,14 @@ def plain_receive(server: Any) -> Taker:
     return take
 
 
-_AT_ONCE = int(socket.MSG_DONTWAIT)  # an enum, which costs more than the system call
+_AT_ONCE = int(socket.MSG_DONTWAIT)  # as an enum it would cost more than the system call
 
 
 class DatagramSource(socket.socket):
-    """A pool's datagram socket in a worker; receiving does not wait while `flags` is set.
+    """A pool's datagram socket in a worker; its receive methods do not wait while `flags` is set.
 
     If the socket itself were non-blocking, a handler's `sendto()` would fail when it has to wait.
-    A `get_request()` of the program's finds this object as `self.socket`.
+    If a program overrides `get_request()`, that method finds this object as `self.socket`.
     """
 
     flags = 0
@@ -106,7 +106,7 @@ class DatagramSource(socket.socket):
                 self.flags = 0
 
         def take_without_timeout() -> tuple[Any, Any]:
-            """With a timeout of its own, the socket would wait that long first."""
+            """Clear the socket's timeout, which would apply before the flag."""
             self.settimeout(0)
             try:
                 return receive()

@@ -91,7 +91,7 @@ def test_a_handler_that_stops_its_server_is_reported(tune: Tune) -> None:
     said = tune("Bare", "--handler", "handlers:stop", "--request", "")
     assert said.code == 1
     # The client that waits when the listener is closed is reset.
-    assert re.search("The server does not listen any more|The connection was reset", str(said))
+    assert re.search("The server is no longer listening|The connection was reset", str(said))
 
 
 @pytest.mark.parametrize(

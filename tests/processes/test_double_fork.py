@@ -9,18 +9,18 @@ import pytest
 
 from prefork.linux import prctl
 from prefork.linux.fork import double_fork
-from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.subreaper import adopting_orphans
 from prefork.linux.syscalls import System
 from tests.support.children import child_running, children, children_of, exit_code
-from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+from tests.support.subreaper import adopts_orphans, set_adopting_orphans
 
 
 @pytest.fixture(autouse=True)
-def takes_in_no_orphans() -> Iterator[None]:
+def adopts_no_orphans() -> Iterator[None]:
     """Clear the attribute of the test process, which the leak check needs, during the test."""
-    set_taking_in_orphans(0)
+    set_adopting_orphans(0)
     yield
-    set_taking_in_orphans(1)
+    set_adopting_orphans(1)
 
 
 class SecondForkFails(System):
@@ -48,7 +48,7 @@ def double_forking(body: Callable[[], object]) -> Callable[[], None]:
 
 def test_the_new_process_is_a_child_of_the_subreaper() -> None:
     """The intermediate process has ended by then."""
-    with taking_in_orphans(), child_running(double_forking(signal.pause)) as intermediate:
+    with adopting_orphans(), child_running(double_forking(signal.pause)) as intermediate:
         assert intermediate.exit_code() == 0
         (new,) = children()
         os.kill(new, signal.SIGKILL)
@@ -68,7 +68,7 @@ def test_the_callback_runs_when_the_new_process_is_a_child_of_the_subreaper() ->
             os._exit(0 if signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []) else 1)
         assert not children_of(os.getpid())
 
-    with taking_in_orphans(), child_running(run) as fork_server:
+    with adopting_orphans(), child_running(run) as fork_server:
         assert fork_server.exit_code() == 0
         (new,) = children()
         assert exit_code(new) == 0
@@ -86,28 +86,28 @@ def test_an_error_of_the_second_fork_is_raised_by_double_fork() -> None:
 
 def test_orphans_are_taken_in_until_the_last_block_ends() -> None:
     """Two pools may run in two threads of a program."""
-    first, second = taking_in_orphans(), taking_in_orphans()
+    first, second = adopting_orphans(), adopting_orphans()
     with first:
         with second:
-            assert takes_in_orphans()
-        assert takes_in_orphans()
-    assert not takes_in_orphans()
-    set_taking_in_orphans(1)
-    with taking_in_orphans():
-        assert takes_in_orphans()
-    assert takes_in_orphans()
+            assert adopts_orphans()
+        assert adopts_orphans()
+    assert not adopts_orphans()
+    set_adopting_orphans(1)
+    with adopting_orphans():
+        assert adopts_orphans()
+    assert adopts_orphans()
 
 
 def test_a_child_forked_meanwhile_starts_without_the_attribute() -> None:
     """It does not inherit the attribute, and so must not inherit the count of open blocks."""
 
     def run() -> None:
-        assert not takes_in_orphans()
-        with taking_in_orphans():
-            assert takes_in_orphans()
-        assert not takes_in_orphans()
+        assert not adopts_orphans()
+        with adopting_orphans():
+            assert adopts_orphans()
+        assert not adopts_orphans()
 
-    with taking_in_orphans(), child_running(run) as child:
+    with adopting_orphans(), child_running(run) as child:
         assert child.exit_code() == 0
 
 
@@ -115,14 +115,14 @@ def test_the_attribute_is_restored_when_an_exception_interrupts_setting_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal handler may raise at any moment."""
-    change = prctl.take_in_orphans
+    change = prctl.adopt_orphans
 
     def interrupted(flag: bool) -> None:
         change(flag)
         if flag:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(prctl, "take_in_orphans", interrupted)
-    with pytest.raises(KeyboardInterrupt), taking_in_orphans():
+    monkeypatch.setattr(prctl, "adopt_orphans", interrupted)
+    with pytest.raises(KeyboardInterrupt), adopting_orphans():
         pass
-    assert not takes_in_orphans()
+    assert not adopts_orphans()

@@ -37,15 +37,15 @@ from tests.support.programs import (
     the_fork_server,
     workers_here,
 )
-from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+from tests.support.subreaper import adopts_orphans, set_adopting_orphans
 
 
 @pytest.fixture
-def takes_in_no_orphans() -> Any:
+def adopts_no_orphans() -> Any:
     """Clear the attribute of the test process, which the leak check needs, during the test."""
-    set_taking_in_orphans(0)
+    set_adopting_orphans(0)
     yield
-    set_taking_in_orphans(1)
+    set_adopting_orphans(1)
 
 
 def parent_of(pid: int) -> int:
@@ -54,7 +54,7 @@ def parent_of(pid: int) -> int:
 
 @pytest.mark.parametrize("strategy", PERSISTENT)
 def test_workers_of_a_master_with_threads_are_forked_elsewhere_and_are_its_children(
-    strategy: str, running: Any, takes_in_no_orphans: None
+    strategy: str, running: Any, adopts_no_orphans: None
 ) -> None:
     """Otherwise the master could not wait for them or tell how they ended."""
     with running(pool_of(answer_pid, strategy=strategy, workers=3)) as server:
@@ -62,7 +62,7 @@ def test_workers_of_a_master_with_threads_are_forked_elsewhere_and_are_its_child
         assert workers_here() == workers
         assert the_fork_server() not in server.active_children
         assert {parent_of(pid) for pid in workers} == {os.getpid()}
-        assert not takes_in_orphans()
+        assert not adopts_orphans()
     assert not fork_servers_here()
 
 
@@ -74,14 +74,14 @@ def wait_for_replacement(server: Any, victim: int) -> None:
 @pytest.mark.parametrize("flag", [0, 1])
 def test_the_subreaper_attribute_of_the_master_is_left_as_it_was(running: Any, flag: int) -> None:
     """A program may have set it itself; one that has not does not reap orphans."""
-    set_taking_in_orphans(flag)
+    set_adopting_orphans(flag)
     try:
         with running(pool_of(answer_pid)) as server:
             idle_workers(server, 2)
             the_fork_server()
-            assert takes_in_orphans() is bool(flag)
+            assert adopts_orphans() is bool(flag)
     finally:
-        set_taking_in_orphans(1)
+        set_adopting_orphans(1)
 
 
 def test_no_replacement_is_forked_with_threads_alive(
@@ -256,7 +256,7 @@ def test_the_fork_server_leaves_on_sigterm(running: Any, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("moment", ["wait", "peek"])
 def test_an_interrupted_fork_leaves_no_process(
-    moment: str, monkeypatch: pytest.MonkeyPatch, takes_in_no_orphans: None
+    moment: str, monkeypatch: pytest.MonkeyPatch, adopts_no_orphans: None
 ) -> None:
     """A master with several threads cannot block Ctrl-C, and the program may continue after it."""
     master, real, interruptions = os.getpid(), getattr(Channel, moment), [KeyboardInterrupt()]
@@ -271,5 +271,5 @@ def test_an_interrupted_fork_leaves_no_process(
     with pool_of(answer_pid) as server:
         with pytest.raises(KeyboardInterrupt):
             within(lambda: server.serve_forever(0.01))
-        assert not takes_in_orphans()
+        assert not adopts_orphans()
     assert children() == set()

@@ -37,7 +37,7 @@ from tests.support.polling import eventually
 from tests.support.pools import Handler, answer, answer_pid, idle_workers, pool_of, waiting_clients
 from tests.support.programs import fork_servers_among
 from tests.support.serving import start_serving
-from tests.support.subreaper import set_taking_in_orphans, takes_in_orphans
+from tests.support.subreaper import adopts_orphans, set_adopting_orphans
 
 WORKERS = 2
 WARM = 5
@@ -293,7 +293,7 @@ def test_a_worker_forks_no_mold_for_a_master_that_has_given_up(
     assert children() == set()
 
 
-def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
+def test_a_master_adopts_no_orphans_while_it_waits_for_a_busy_worker(
     running: Any, told: Told, gate: Gate
 ) -> None:
     """Orphans of processes that handlers start would become its children, and stay zombies."""
@@ -303,7 +303,7 @@ def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
         gate.wait()
 
     # Set before the server runs: it restores the value that it finds when it forks a worker.
-    set_taking_in_orphans(0)
+    set_adopting_orphans(0)
     try:
         with (
             running(reforking_pool(handler, after=1000, workers=1)) as server,
@@ -313,9 +313,9 @@ def test_a_master_takes_in_no_orphans_while_it_waits_for_a_busy_worker(
             gate.let_through()
             told.wait_for(b"entered")
             order_the_busy_worker_to_fork(server)
-            assert not takes_in_orphans()
+            assert not adopts_orphans()
     finally:
-        set_taking_in_orphans(1)
+        set_adopting_orphans(1)
 
 
 def order_the_busy_worker_to_fork(server: Any) -> None:

@@ -111,7 +111,7 @@ def test_a_hook_that_starts_threads_fails_the_promotion(
         idle_workers(server, 2)
         refused = lambda: ask(server.server_address) and _failures(caplog)  # noqa: E731
         eventually(refused, what="the reason in the log")
-    assert "it has left 2 threads; a mold may have only one" in caplog.text
+    assert "2 threads are left after worker_promoted(); a mold may have only one" in caplog.text
 
 
 def test_a_mold_that_does_not_become_ready_is_given_up(

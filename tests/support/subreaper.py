@@ -5,12 +5,12 @@ import ctypes
 _SET, _GET = 36, 37
 
 
-def takes_in_orphans() -> bool:
+def adopts_orphans() -> bool:
     """Whether this process is a subreaper."""
     flag = ctypes.c_int()
     assert ctypes.CDLL(None).prctl(_GET, ctypes.byref(flag), 0, 0, 0) == 0
     return bool(flag.value)
 
 
-def set_taking_in_orphans(flag: int) -> None:
+def set_adopting_orphans(flag: int) -> None:
     assert ctypes.CDLL(None).prctl(_SET, ctypes.c_ulong(flag), 0, 0, 0) == 0

@@ -102,7 +102,7 @@ def test_without_a_completed_request_those_in_flight_are_used() -> None:
     before, after = readings(2, served=0, busy=10.0, cpu=0.001, in_flight=1)
     seen = observe(before, after)
     assert seen is not None
-    assert (seen.busy_share, seen.service, seen.in_hand) == pytest.approx((1.0, 10.0, 2.0))
+    assert (seen.busy_share, seen.service, seen.in_flight) == pytest.approx((1.0, 10.0, 2.0))
 
 
 def test_with_threads_a_busy_second_counts_for_each_request_in_flight() -> None:
@@ -111,7 +111,7 @@ def test_with_threads_a_busy_second_counts_for_each_request_in_flight() -> None:
     )
     seen = observe(before, after)
     assert seen is not None
-    assert (seen.service, seen.in_hand) == pytest.approx((0.4, 4.0))
+    assert (seen.service, seen.in_flight) == pytest.approx((0.4, 4.0))
 
 
 def test_time_in_which_threads_wait_for_the_interpreter_is_not_waiting() -> None:
@@ -226,7 +226,7 @@ def test_a_backlog_that_was_full_is_doubled_and_its_rejections_are_reported() ->
     found = advise(before, after)
     assert found.backlog == 256
     assert "a full backlog of 128 rejected 50" in found.reasons[0]
-    assert found.reasons[-1] == "Backlog 256 instead: 128 was too short for a burst."
+    assert found.reasons[-1] == "Backlog 256 instead: 128 was too small for a burst."
 
 
 def test_a_client_that_waited_at_one_of_the_readings_is_included() -> None:

@@ -23,7 +23,7 @@ _FIRST_BYTE = {kind: bytes([kind]) for kind in Kind}
 
 
 class Channel:
-    """One end of the pair. Only `wait()` and `send_surely()` block."""
+    """One end of the pair. Only `wait()` and `send_surely()` can block."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -33,7 +33,7 @@ class Channel:
 
     @classmethod
     def over(cls, fd: int) -> Channel:
-        """Make a channel of a descriptor that was received."""
+        """Make a channel from a received descriptor."""
         return cls(socket.socket(fileno=fd))
 
     @classmethod
@@ -46,10 +46,10 @@ class Channel:
         return self._sock.fileno()
 
     def send(self, message: Message) -> bool:
-        """Send a message, and return whether that was possible.
+        """Send a message, and return whether it was sent.
 
-        It is not when the other side has exited (which is noticed elsewhere), when its buffer is
-        full, or when the kernel cannot hold the descriptor (unix(7): ETOOMANYREFS).
+        It is not sent if the other side has exited (which is noticed elsewhere), if its buffer is
+        full, or if the kernel cannot hold the descriptor (unix(7): ETOOMANYREFS).
         """
         kind, body, fd = message
         rights = [] if fd is None else [(SOL_SOCKET, SCM_RIGHTS, _DESCRIPTOR.pack(fd))]
@@ -79,8 +79,8 @@ class Channel:
         try:
             packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         except ConnectionResetError:
-            # The other side exited with an unread message in its buffer. The error comes once, and
-            # before what it had sent (unix(7)), which can still be read.
+            # The other side exited with an unread message in its buffer. The error is reported once
+            # (unix(7)); the messages that it had sent can still be read.
             packet, rights, _, _ = self._sock.recvmsg(MAX_BODY + 1, _ANCILLARY, flags)
         if not packet:
             return None

@@ -1,4 +1,4 @@
-"""The pipe in which workers report that a request which was handed to them is served."""
+"""The pipe in which workers report the requests that were handed to them and are served."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _READ_SIZE = 4096 * _PID.size
 
 
 class Completions:
-    """One pipe for all workers: the master reads all reports so far with one call.
+    """One pipe for all workers; the master reads all pending reports with one call.
 
     A report is the worker's pid, written atomically (pipe(7), PIPE_BUF). Only the master keeps the
-    end for reading, so a worker that outlives the master gets EPIPE.
+    read end open, so a worker that outlives the master gets EPIPE.
     """
 
     _read_end = _write_end = -1
@@ -39,15 +39,16 @@ class Completions:
             return iter(())  # closed, possibly by another thread
 
     def report(self, pid: int) -> None:
-        """In a worker: report that one request is served; wait while the pipe is full.
+        """Report, from a worker, that one request is served; wait while the pipe is full.
 
         Errors: `BrokenPipeError` when the master has exited.
         """
         os.write(self._write_end, _PID.pack(pid))
 
     def close_in_child(self) -> None:
-        """In a worker: close the master's end."""
-        # Cleared first: a child that another thread forks now closes what is recorded here.
+        """Close the master's end in a worker."""
+        # Cleared before it is closed: otherwise a child that another thread forks in between would
+        # close another descriptor with this number.
         fd, self._read_end = self._read_end, -1
         if fd >= 0:
             os.close(fd)
@@ -59,4 +60,4 @@ class Completions:
             os.close(fd)
 
     def __del__(self) -> None:
-        self.close()  # a server may be garbage while workers run
+        self.close()  # a server may be garbage-collected while workers run

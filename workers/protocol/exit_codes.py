@@ -12,9 +12,10 @@ class ExitCode(IntEnum):
     DONE = 0
     """It was asked to retire, or has served the one request that it was forked for."""
     CRASHED = 1
-    """An exception that a handler may not raise (`SystemExit`, for example) ended it, or a bug."""
+    """It was ended by a bug, or by an exception that a handler must not raise, such as
+    `SystemExit`."""
     BOOT_FAILED = 3
-    """It never became ready; the traceback went to the master over the channel."""
+    """It did not become ready; it sent the traceback to the master over the channel."""
     RECYCLED = 10
     """It reached its limit of requests."""
     TERMINATED = 12
@@ -24,12 +25,12 @@ class ExitCode(IntEnum):
 
 
 ProcessMain = Callable[[], "int | ProcessMain"]
-"""All that a process runs: it returns the exit status or, in a process that was forked meanwhile,
-what that process runs. So no process continues on top of its parent's stack."""
+"""The main function of a process. It returns the exit status or, in a process that was forked while
+it ran, the main function of that process. So no process continues on top of its parent's stack."""
 
 
 class Death:
-    """The end of a process: exit code, or minus the signal's number, or `None` if unknown.
+    """How a process ended: its exit code, minus the signal's number, or `None` if unknown.
 
     It is unknown when the program ignores SIGCHLD or reaps every child itself (waitid(2)).
     """
@@ -51,7 +52,7 @@ class Death:
 
     @property
     def is_violent(self) -> bool:
-        """Whether it may have happened at any point of what the process was doing."""
+        """Whether the process may have been interrupted at any point of its work."""
         return self.status is None or self.status < 0
 
     @property
@@ -61,7 +62,7 @@ class Death:
             return "exited; its status was reaped elsewhere"
         if self.status >= 0:
             return f"exited with code {self.status}"
-        import signal  # a request's way needs no names of signals
+        import signal  # loaded late: only a process that was killed needs it
 
         try:
             name = signal.Signals(-self.status).name

@@ -7,7 +7,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 MAX_BODY = 70_000
-"""The most bytes of a message's body: enough for the longest UDP datagram and its address."""
+"""Maximum size of a message's body in bytes: enough for the longest UDP datagram and its
+address."""
 
 
 class Kind(IntEnum):
@@ -22,24 +23,24 @@ class Kind(IntEnum):
     FAILED = 4
     """From a worker: it cannot start; the body is the traceback."""
     STOP = 5
-    """From a worker: a handler asked for the end of the whole server."""
+    """From a worker: a handler wants to stop the whole server."""
     TAKE = 6
     """To a worker: serve this request; the body and the descriptor are the request."""
     LEAVING = 7
-    """From a worker: it has reached a limit, and waits for the order to retire."""
+    """From a worker: it has reached a limit and waits for the order to retire."""
     ADD_LISTENER = 8
-    """To a worker: take requests from this listener too; the body is the number of the server's
+    """To a worker: also take requests from this listener; the body is the number of the server's
     listener that it is a sibling of."""
     TAKEN = 9
     """From a worker that serves a single request: it has taken that request."""
     PASS_LISTENER = 10
-    """To a fork server: a listener of the master that the next worker keeps; the body as with
-    ADD_LISTENER."""
+    """To a fork server: a listener of the master that the next worker keeps; the body is like that
+    of ADD_LISTENER."""
     FORK_WORKER = 11
-    """To a fork server: fork a worker with this configuration; the descriptor is its end of its
-    channel."""
+    """To a fork server: fork a worker with this configuration; the descriptor is the worker's end
+    of its channel."""
     FORKED = 12
-    """From a process that was forked on order: it runs; the body is its pid."""
+    """From a process that the master ordered to be forked: it runs; the body is its pid."""
     FORK_MOLD = 13
     """To a worker: fork a mold; the descriptor is the mold's end of its channel. On that channel,
     the worker sends the same to ask whether to go ahead, and the master sends it back to agree."""
@@ -65,7 +66,7 @@ class Message(NamedTuple):
 
     @classmethod
     def failed(cls, traceback: str) -> Message:
-        """Cut the beginning of a very long traceback: what happened is at its end."""
+        """Return a FAILED message; a very long traceback loses its beginning, not the error."""
         return cls(Kind.FAILED, encoded(traceback)[-MAX_BODY:])
 
 

@@ -1,8 +1,8 @@
 """Shared memory in which each worker shows what it is doing, and which outlives the worker.
 
-A slot is a few 64-bit words and two short texts. The worker in the slot is the only writer; the
+A slot is a few 64-bit words and two short strings. The worker in the slot is the only writer; the
 master only reads, so there is no lock. A reader may see one word before a change and the next word
-after it: good enough to show, and never used where a value must be exact.
+after it: good enough for display, and never used where a value must be exact.
 
 An update is one `struct.pack_into`, well under a microsecond, twice for each request.
 """
@@ -20,10 +20,11 @@ SLOTS_IN_SEGMENT = 2**15
 """As many as there are pids by default (proc(5): pid_max)."""
 
 # The layout of a slot: state, since, served, busy nanoseconds, requests in flight; then the
-# client's address, as port and host (port 0: the host is the whole text); then, apart, the label.
+# client's address, as port and host (port 0: the host is the whole address); then, separately, the
+# label.
 _WORK = struct.Struct("=QQQQQ")
 _TAKEN = struct.Struct("=QQQQQQ48s")
-_LABEL = struct.Struct("=Q96s")  # since of the labelled request; its text
+_LABEL = struct.Struct("=Q96s")  # `since` of the labelled request; the label
 _LABEL_AT = 128
 
 
@@ -71,7 +72,7 @@ class Slot:
         _WORK.pack_into(self._memory, self._at, state, now, self.served, self._busy, 0)
 
     def take(self, client_address: Any, in_flight: int = 1) -> int:
-        """Note that a request was taken, which makes `in_flight` requests.
+        """Note that a request was taken; `in_flight` includes it.
 
         Returns the time since which the worker is busy, in nanoseconds of the monotonic clock.
         """
@@ -141,10 +142,10 @@ _NO_IP_ADDRESS = (TypeError, IndexError, KeyError, AttributeError, UnicodeError,
 
 
 class Scoreboard:
-    """The slots of a pool, as many as are used: memory is mapped a segment at a time.
+    """The slots of a pool; memory is mapped one segment at a time, as slots are used.
 
     A process sees the segments that existed when it was forked. The first segment always exists, so
-    that a fork server sees the slot of each worker. Pages that were never written cost nothing.
+    that a fork server sees the slot of each worker. Pages that were never written use no memory.
     """
 
     def __init__(self) -> None:
@@ -159,12 +160,12 @@ class Scoreboard:
 
 
 def peer_text(client_address: Any) -> bytes:
-    """Return the text for an address that is not `(host, port, ...)`; 48 bytes are shown."""
+    """Encode an address that is not `(host, port, ...)`; its first 48 bytes are shown."""
     if isinstance(client_address, bytes):
         return client_address
     return str(client_address or "").encode("utf-8", "replace")
 
 
 def text_of(data: bytes) -> str:
-    """Return the text in a field padded with zeros; the zero of an abstract name becomes `@`."""
+    """Decode a field padded with zero bytes; the zero byte of an abstract name becomes `@`."""
     return data.rstrip(b"\0").replace(b"\0", b"@").decode("utf-8", "replace")

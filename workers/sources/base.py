@@ -1,4 +1,4 @@
-"""What a worker's loop asks of the source of its requests. Touched in a worker only."""
+"""What a worker's loop needs from the source of its requests; used only in workers."""
 
 from __future__ import annotations
 
@@ -22,41 +22,45 @@ class Source(Protocol):
 
     @property
     def serve(self) -> Serve:
-        """Serve a request that was taken here."""
+        """Serve a request that was taken from this source."""
 
     @property
     def at_once(self) -> bool:
-        """Whether taking a request is immediate; a TLS handshake, for one, may last."""
+        """Whether taking a request is immediate; a TLS handshake, for example, is not."""
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for a request, an order, a finished thread, or `timeout` seconds (`None`: without
-        limit); whether it is a request and nothing else."""
+        """Wait for a request, an order or a finished thread; return whether it is only a request.
+
+        The wait takes at most `timeout` seconds (`None`: without limit).
+        """
 
     def has_pending(self) -> bool:
-        """Whether a request is waiting now."""
+        """Return whether a request is waiting now."""
 
     def wait_for_others(self, timeout: float | None) -> None:
-        """Wait as `wait()` does, and leave requests to the other workers."""
+        """Wait like `wait()`, but leave requests to the other workers."""
 
     def next_order(self) -> Message | None:
-        """Return the next order from the master, `None` when the master is gone.
+        """Return the next order from the master, `None` if the master has exited.
 
-        Errors: `BlockingIOError` when there is none for now.
+        Errors: `BlockingIOError` if no order has arrived.
         """
 
     def may_leave(self) -> bool:
-        """Whether a worker that has reached its limit may leave at once. If not, it has asked the
-        master for the order to retire."""
+        """Return whether a worker that has reached its limit may leave at once.
+
+        If not, this asks the master for the order to retire.
+        """
 
     def holds_some(self) -> bool:
-        """Whether this worker holds requests that no other process can serve."""
+        """Return whether this worker holds requests that no other process can serve."""
 
     def close_in_child(self) -> None:
         """Close the source's descriptors in a process forked from this worker."""
 
 
 class WorkerPoller:
-    """An epoll of what every worker listens to: its channel, and its finished threads."""
+    """An epoll on what every worker waits for: orders in its channel, and finished threads."""
 
     def __init__(self, channel: Channel, in_flight: InFlight | None) -> None:
         self.epoll = select.epoll()
@@ -66,8 +70,8 @@ class WorkerPoller:
             self.epoll.register(in_flight.fileno(), select.EPOLLIN)
 
     def wait(self, timeout: float | None) -> None:
-        """Wait for an order or a finished thread, at most `timeout` seconds (`None`: without
-        limit)."""
+        """Wait at most `timeout` seconds (`None`: without limit) for an order or a finished
+        thread."""
         self.epoll.poll(timeout)
         self.clear_finished()
 
@@ -82,7 +86,7 @@ class WorkerPoller:
 
 
 class RoundRobin:
-    """Checks listeners without waiting; those with a request are named in turn."""
+    """Checks listeners without waiting, and returns those with a request in turn."""
 
     def __init__(self, listeners: Iterable[int] = ()) -> None:
         self._poll = select.poll()
@@ -95,7 +99,7 @@ class RoundRobin:
         self._queue.append(fd)
 
     def look(self) -> int:
-        """Return the listener with a request that was named longest ago; -1 if none has one."""
+        """Return the listener with a request that was returned longest ago; -1 if none has one."""
         ready = {fd for fd, _ in self._poll.poll(0)}
         for fd in self._queue:
             if fd in ready:

@@ -1,4 +1,4 @@
-"""Requests that the master has taken and sends through the channel."""
+"""Requests that the master has taken and sends over the channel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from prefork.workers.sources.base import Serve, WorkerPoller
 
 
 class HandoffSource:
-    """Requests that the master takes and hands over, through the channel.
+    """Takes the requests that the master hands over through the channel.
 
     The worker reports each served request to `completions`, just before it waits for the next one.
-    It does not report the last one before it reaches its limit, so the master sends no more.
+    It does not report the request with which it reaches its limit, so the master sends no more.
     """
 
     at_once = True
@@ -32,7 +32,7 @@ class HandoffSource:
         in_flight: InFlight | None,
         completions: Completions,
     ) -> None:
-        # Without room for another descriptor it would lose every request: better to fail now.
+        # If no descriptor were left, the worker would lose every request: better to fail now.
         os.close(os.dup(channel.fileno()))
         server.release_listener()
         self._server = server
@@ -54,7 +54,7 @@ class HandoffSource:
         try:
             return self._server.unpack(*self._held.popleft())
         except OSError:
-            # No room for the descriptor: the next request would be lost as well.
+            # No descriptor was left for it: the next request would be lost as well.
             self._channel.send_surely(Message(Kind.LEAVING))
             raise
 
@@ -108,5 +108,5 @@ class HandoffSource:
 
     def _report_done(self) -> None:
         self._unreported = False
-        with contextlib.suppress(BrokenPipeError):  # the channel shows that the master is gone
+        with contextlib.suppress(BrokenPipeError):  # the channel shows that the master has exited
             self._completions.report(self._pid)

@@ -1,4 +1,4 @@
-"""Requests from listeners of one worker: its slot's, and those of slots without a worker."""
+"""Requests from the listeners of one worker: its slot's, and those of slots without a worker."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 
 class ReuseportSource:
-    """One or more listeners for each of the server's own; the server sees one of them at once.
+    """Takes requests from one or more siblings of each listener of the server.
+
+    The server's own descriptor refers to one of them at a time.
 
     `listeners` are pairs: the index of the server's listener that it is a sibling of, and a
-    descriptor. Each wait asks for one event: the kernel then goes round all that have a request
-    (epoll_wait(2)).
+    descriptor. Each wait asks for one event: the kernel then rotates among the listeners that have
+    a request (epoll_wait(2)).
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class ReuseportSource:
         self._round_robin = RoundRobin()
         self._like: dict[int, int] = {}
         for number, fd in listeners:
-            # The server's own descriptor will refer to one after the other: duplicate this one.
+            # The server's own descriptor will refer to each of them in turn: duplicate this one.
             self._listen(number, os.dup(fd) if fd == self._places[number].fileno() else fd)
         self._in_place: dict[int, int] = {}
         self._takers: dict[int, Taker] = {}

@@ -11,12 +11,12 @@ from prefork.workers.sources.shared import SharedSource
 
 
 class SharedGroupSource(SharedSource):
-    """Several shared listeners; a worker is in the kernel's queue of each.
+    """Takes requests from several shared listeners; a worker is in the kernel's queue of each.
 
-    It asks for one event per wait. The kernel then goes round all that are ready (epoll_wait(2)),
-    so that a flooded listener does not delay clients of another, and a worker takes the request
-    that it was woken for. If it took another one, the worker that was woken for that one would find
-    nothing, and this request would wait although a worker is idle.
+    It asks for one event per wait. The kernel then rotates among the ready listeners
+    (epoll_wait(2)), so that a flooded listener does not delay clients of another, and a worker
+    takes the request that it was woken for. If it took another request, the worker that was woken
+    for that one would find nothing, and the first request would wait although a worker is idle.
     """
 
     def __init__(

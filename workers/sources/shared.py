@@ -13,24 +13,26 @@ from prefork.workers.server_in_worker import ServerInWorker, Taker
 from prefork.workers.sources.base import RoundRobin, Serve, WorkerPoller
 
 MAX_UNASKED = 2_000_000
-"""Nanoseconds for which a worker may take datagrams without asking epoll for anything else."""
+"""Nanoseconds for which a worker may take datagrams without asking epoll for orders."""
 
 ASKS = 8
-"""How often a worker asks epoll first, after a try that found nothing."""
+"""The number of waits in which a worker asks epoll first, after a try that found nothing."""
 
 _clock = time.monotonic_ns
 
 
 class SharedSource:
-    """One listener that all workers share; the kernel wakes one of those that wait.
+    """Takes requests from a listener that all workers share; the kernel wakes one of those that
+    wait.
 
-    Registered with EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5), a new connection wakes one worker, the
-    first in the kernel's queue. A worker goes to the end of the queue by registering anew, which it
-    does after `requeue_after` waits, so that idle workers take turns. With an infinite number it
-    keeps its place: the first in the queue serves what it can, and the others stay idle.
+    The listener is registered with EPOLLEXCLUSIVE (epoll_ctl(2), Linux 4.5), so a new connection
+    wakes only the first worker in the kernel's queue. A worker moves to the end of the queue by
+    registering again, which it does after `requeue_after` waits, so that idle workers take turns.
+    If that number is infinite, it keeps its place: the first worker in the queue serves what it
+    can, and the others stay idle.
 
     A worker asks epoll before it tries accept(2), even when a request is likely: an accept(2) that
-    finds nothing makes and frees a socket all the same, and costs five times as much as epoll.
+    finds nothing still allocates and frees a socket, and costs five times as much as epoll.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class SharedSource:
 
 
 class SharedDatagramSource(SharedSource):
-    """The same where a try that finds nothing costs less than epoll, as with recvfrom(2).
+    """Like `SharedSource`, if a try that finds nothing costs less than epoll, as recvfrom(2) does.
 
     While tries succeed, a worker asks epoll only every 2 ms, for its orders.
     """
@@ -114,7 +116,7 @@ class SharedDatagramSource(SharedSource):
         super().__init__(server, channel, in_flight, requeue_after)
         self._receive = self.take
         self.take = self._try
-        self._asks_left = 0  # before it tries again without asking
+        self._asks_left = 0  # the number of waits before it tries again without asking
         self._ask_at = 0
 
     def wait(self, timeout: float | None) -> bool:
@@ -133,7 +135,7 @@ class SharedDatagramSource(SharedSource):
 
 
 def report_taken(take: Taker, channel: Channel) -> Taker:
-    """Return a taker that also tells the master; for a worker that serves a single request."""
+    """Return a taker that also reports to the master, for a worker that serves one request."""
 
     def take_and_report() -> tuple[Any, Any]:
         request = take()

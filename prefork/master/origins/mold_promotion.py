@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from prefork.linux.stray_children import end_strays
-from prefork.linux.subreaper import taking_in_orphans
+from prefork.linux.subreaper import adopting_orphans
 from prefork.linux.syscalls import System
 from prefork.master.fork_server import FORK_TIMEOUT, ForkServer, ForkServerError
 from prefork.state.worker_table import WorkerRecord
@@ -47,7 +47,7 @@ class MoldPromotion:
         """
         for message in self.mold.news():
             if message.kind is Kind.FORK_MOLD:
-                self._orphans.enter_context(taking_in_orphans())
+                self._orphans.enter_context(adopting_orphans())
                 self._fork_deadline = self._system.clock() + FORK_TIMEOUT
                 self.mold.channel.send(Message(Kind.FORK_MOLD))
             elif message.kind is Kind.FORKED:
