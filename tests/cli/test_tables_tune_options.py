@@ -56,7 +56,7 @@ def test_numbers_of_workers(text: str, numbers: Numbers) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0-4", "8-2", "1-", "a"])
 def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"whole numbers from 1 up|two numbers from 1 up"):
+    with pytest.raises(ValueError, match="whole numbers >= 1"):
         numbers_of(text)
 
 
