@@ -92,10 +92,10 @@ def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
     [
         ("", "MODULE:HANDLER is missing"),
         ("app:H --request x --target p99=fast", "--target 'p99=fast': it must be throughput"),
-        ("app:H --request x --rate 0", "--rate '0': it must be requests/s above 0."),
-        ("app:H --request x --rate inf", "--rate 'inf': it must be requests/s above 0."),
-        ("app:H --request x --seconds inf", "--seconds 'inf': it must be seconds above 0."),
-        ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
+        ("app:H --request x --rate 0", "--rate '0': it must be a number of requests/s > 0."),
+        ("app:H --request x --rate inf", "--rate 'inf': it must be a number of requests/s > 0."),
+        ("app:H --request x --seconds inf", "--seconds 'inf': it must be a number of seconds > 0."),
+        ("app:H --request x --cores 0", "--cores '0': it must be a whole number >= 1."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
         (
             "app:H --max-children 0",
