@@ -1,7 +1,8 @@
 """The settings of a pool: one schema for class attribute, flags, environment and TOML.
 
-The type of a field says which values are valid, the text below it what they do. `Settings` refuses
-all others, and the command makes its options from the fields, so nothing is described twice.
+The type of a field says which values are valid, and the string below it says what they do.
+`Settings` rejects all others, and the command makes its options from the fields, so nothing is
+described twice.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers are valid; used in the `Annotated` type of a field."""
+    """The numbers that are valid; used in the `Annotated` type of a field."""
 
     least: float
     unit: str = ""
+    """What the number counts, in the plural; also its placeholder in the help of the command."""
     excluded: bool = False
     """Whether `least` itself is outside the range."""
 
@@ -31,15 +33,15 @@ class Range:
         return enough and math.isfinite(number)
 
     def __str__(self) -> str:
-        return f"above {self.least:g}" if self.excluded else f"from {self.least:g} up"
+        return f"{'>' if self.excluded else '>='} {self.least:g}"
 
 
 IdleOrder = Literal["fifo", "lifo"]
-"""Which idle worker is next: the one that has waited longest, or the one that has just served."""
+"""Which idle worker is next: the one that has waited longest, or the one that finished last."""
 SizingName = Literal["static", "spare", "ondemand", "load"]
 StrategyName = Literal["accept", "fork", "handoff", "reuseport"]
 FORKS_PER_REQUEST: frozenset[StrategyName] = frozenset({"fork"})
-"""The strategies with which each request has a worker of its own, so that none can be sized."""
+"""The strategies with which each request has its own worker, so that there is no pool to size."""
 NEEDS_IP_PORT: frozenset[StrategyName] = frozenset({"reuseport"})
 """The strategies that need a TCP or UDP port."""
 ForkFrom = Literal["auto", "master", "mold"]
@@ -62,7 +64,7 @@ class Limits(NamedTuple):
     idle_timeout: float = 10.0
 
     def bound(self, workers: int) -> int:
-        """Return the nearest number that is allowed."""
+        """Return the allowed number that is nearest to `workers`."""
         return max(self.least, min(workers, self.most))
 
 
@@ -79,9 +81,10 @@ class Settings:
     """
 
     strategy: StrategyName = "accept"
-    """Which process takes a request: `accept`, the workers, from the listener that they share;
-    `fork`, the master, which forks a worker for each; `handoff`, the master, which hands it to an
-    idle worker; `reuseport`, the workers, each from a listener of its own."""
+    """Which process takes a request: with `accept`, a worker, from the listener that all workers
+    share; with `fork`, the master, which forks a worker for each request; with `handoff`, the
+    master, which hands the request to an idle worker; with `reuseport`, a worker, from its own
+    listener."""
 
     idle_order: IdleOrder = "fifo"
     """Which idle worker takes the next request, with `accept` and `handoff`: `fifo`, the one that
@@ -89,68 +92,70 @@ class Settings:
     work."""
 
     fork_ahead: Count = 0
-    """With the strategy `fork`: workers that are forked in advance, each for one request; 0 to fork
+    """The number of workers that strategy `fork` forks in advance, each for one request; 0 to fork
     when a request has arrived."""
 
     sizing: SizingName = "static"
-    """How many persistent workers there are: `static`, always max-children; `spare`, enough that
-    between min-spare and max-spare are idle; `ondemand`, as many as are needed, possibly none;
-    `load`, as many as are busy and some more, if CPU and memory suffice for them."""
+    """How the number of persistent workers is determined: `static`, always max-children; `spare`,
+    so that between min-spare and max-spare workers are idle; `ondemand`, as many as are needed,
+    possibly none; `load`, as many as are busy and some more, if CPU and memory suffice."""
 
     min_children: Count | None = None
-    """With any sizing but `static`: the minimum number of workers. `None`: 1, and with `ondemand`
-    0."""
+    """Minimum number of workers, with any sizing except `static`. `None`: 1, or 0 with
+    `ondemand`."""
 
     min_spare: Count = 1
-    """With the sizing `spare`: workers are added while fewer than this are idle."""
+    """Number of idle workers below which sizing `spare` adds workers."""
 
     max_spare: Count = 4
-    """With the sizing `spare`: workers leave while more than this are idle."""
+    """Number of idle workers above which sizing `spare` retires workers."""
 
     idle_timeout: SomeSeconds = 10.0
-    """With the sizings `ondemand` and `load`: seconds for which unneeded workers are kept."""
+    """Seconds for which sizings `ondemand` and `load` keep workers that are not needed."""
 
     fork_from: ForkFrom = "auto"
     """The process from which persistent workers are forked: `master`; `auto`, the master while it
-    has a single thread, otherwise a process without threads that is forked at the start; `mold`, a
-    process that was forked from a warm worker."""
+    has only one thread, otherwise a fork server, which has no other threads; `mold`, a process that
+    was forked from a warm worker."""
 
     refork_after: SomeCount = 1000
-    """With `mold`: requests after which a worker is warm, so that the next generation can be forked
-    from it."""
+    """The number of requests after which a worker is warm, so that with `mold` the next generation
+    can be forked from it."""
 
     max_unavailable: SomeCount = 1
-    """With `mold`: workers that may be missing at once while a generation replaces another."""
+    """Maximum number of workers that may be missing at once while, with `mold`, one generation
+    replaces another."""
 
     max_requests: Count = 0
-    """Requests after which a worker is replaced by a new one; 0 for no limit."""
+    """The number of requests after which a worker is replaced by a new one; 0 for no limit."""
 
     max_requests_jitter: Count = 0
-    """A random number up to this is added to `max_requests` for each worker, so that not all are
-    replaced at once."""
+    """The largest random number that is added to `max_requests` for each worker, so that not all
+    of them are replaced at once."""
 
     threads: Count = 64
-    """Requests that one worker of a server with `ThreadingMixIn` has in flight at once; at this
-    number it leaves the next one to the others. 0 for no limit (200 with `handoff`). With any
-    number but 1, the command adds `ThreadingMixIn` to a server that has none."""
+    """Maximum number of requests in flight in one worker of a server with `ThreadingMixIn`; a
+    worker that has reached it leaves the next request to the others. 0 for no limit (200 with
+    `handoff`). With any number except 1, the command adds `ThreadingMixIn` to a server class that
+    does not have it."""
 
     graceful_timeout: Seconds | None = None
-    """Seconds that workers have to finish when the server ends; then they are killed. `None`: no
-    limit, as documented for `block_on_close`."""
+    """Seconds that workers are given to finish when the server stops; then they are killed.
+    `None`: no limit, as documented for `block_on_close`."""
 
     start_timeout: SomeSeconds = 60.0
-    """Seconds within which a new worker must become ready; then it is killed and counts as
-    failed."""
+    """Seconds within which a new worker must become ready; otherwise it is killed and its start
+    counts as failed."""
 
     gc_freeze: bool = True
-    """Keep the garbage collector away from what workers share with the master: a collection
-    would copy it page by page."""
+    """Exclude the memory that workers share with the master from garbage collection, which would
+    copy it page by page."""
 
     process_titles: bool = True
-    """Show in `ps` what each worker is doing; the command also shows the master."""
+    """Show in `ps` what each worker is doing; the command also sets the title of the master."""
 
     name: str = ""
-    """The application's name, shown in process titles. `prefork serve` takes the module's."""
+    """The application's name, shown in process titles. `prefork serve` uses the module's name."""
 
     def __post_init__(self) -> None:
         for name, rule in rules().items():
@@ -161,22 +166,22 @@ class Settings:
             return
         if self.forks_per_request:
             raise SettingsError(
-                f"sizing is {self.sizing!r}, but with the strategy {self.strategy} each request "
-                "has a worker of its own; use another strategy, or the sizing static."
+                f"sizing is {self.sizing!r}, but with strategy {self.strategy!r} each request has "
+                "its own worker; use another strategy, or sizing 'static'."
             )
         if self.sizing == "spare" and self.min_spare > self.max_spare:
             raise SettingsError(
-                f"min_spare is {self.min_spare}, which is more than max_spare, {self.max_spare}."
+                f"min_spare ({self.min_spare}) is greater than max_spare ({self.max_spare})."
             )
         if self.sizing != "ondemand" and self.min_children == 0:
             raise SettingsError(
-                f"min_children is 0, but with the sizing {self.sizing} at least one worker must "
-                "accept clients; use 1, or the sizing ondemand."
+                f"min_children is 0, but sizing {self.sizing!r} needs at least one worker to "
+                "accept clients; use 1, or sizing 'ondemand'."
             )
 
     @property
     def forks_per_request(self) -> bool:
-        """Whether each request has a worker of its own."""
+        """Whether each request has its own worker."""
         return self.strategy in FORKS_PER_REQUEST
 
     @property
@@ -187,12 +192,12 @@ class Settings:
     def check_least(self, max_children: int) -> None:
         """Check the minimum against the maximum.
 
-        Errors: `SettingsError` when `min_children` is more than `max_children`.
+        Errors: `SettingsError` if `min_children` is greater than `max_children`.
         """
         least = self.min_children or 0
         if self.sizing != "static" and least > max_children:
             raise SettingsError(
-                f"min_children is {least}, which is more than max_children, {max_children}."
+                f"min_children ({least}) is greater than max_children ({max_children})."
             )
 
     def limits(self, max_children: int) -> Limits:
@@ -204,7 +209,7 @@ class Settings:
         return Limits(min(least, max_children), max_children, *spare, self.idle_timeout)
 
     def drawn_max_requests(self) -> int:
-        """Return the limit for one worker: `max_requests`, and jitter drawn for it."""
+        """Return the limit of one worker: `max_requests` plus a random jitter."""
         if not (self.max_requests and self.max_requests_jitter):
             return self.max_requests
         import random  # loaded late: it registers a function that runs in every forked child
@@ -214,7 +219,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Rule:
-    """What the type of a field says about its values; as text, a description of them."""
+    """The valid values of a field, as its type declares them; `str()` describes them."""
 
     kind: type
     """`bool`, `int`, `float` or `str`."""
@@ -225,7 +230,7 @@ class Rule:
 
     @classmethod
     def of(cls, hint: Any) -> Rule:
-        """Return the rule for a type: a kind, a `Literal` of texts, a number with its `Range` in
+        """Return the rule for a type: a kind, a `Literal` of strings, a number with its `Range` in
         `Annotated`, or any of these with `| None`."""
         origin, inner = get_origin(hint), get_args(hint)
         if origin is Literal:
@@ -254,13 +259,14 @@ class Rule:
         if self.choices:
             what = f"one of: {', '.join(self.choices)}"
         elif self.range:
-            what = f"{self.range.unit or _WORDS[self.kind]} {self.range}"
+            unit = self.range.unit
+            what = f"{f'a number of {unit}' if unit else _WORDS[self.kind]} {self.range}"
         else:
             what = _WORDS[self.kind]
         return f"{what}, or None" if self.optional else what
 
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Wakes the master when a request arrives at listeners from which it takes none itself."""
+"""Wakes the master when a request arrives at a listener from which only workers take requests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from prefork.master.children import Children
 
 
 class ArrivalWatch:
-    """Calls `notify()` once when there is a request; it is armed again for the next one.
+    """Calls `notify()` once when a request arrives; it must be armed again for the next one.
 
-    Each time it makes a new epoll: a listener that the program has closed stays registered in the
-    old one for as long as a worker has it open.
+    It creates a new epoll instance each time: a listener that the program has closed stays
+    registered in the old one as long as a worker has it open.
     """
 
     def __init__(self, children: Children, notify: Callable[[], None]) -> None:
@@ -21,9 +21,9 @@ class ArrivalWatch:
         self._epoll: select.epoll | None = None
 
     def arm(self, listeners: Iterable[int]) -> None:
-        """Notify of a request on any of these descriptors, also of one that waits now.
+        """Notify when a request arrives at any of these descriptors, or is already waiting there.
 
-        Errors: `OSError` when no descriptor is left; then it does not notify.
+        Errors: `OSError` if no descriptor is left; then it does not notify.
         """
         self.disarm()
         self._epoll = select.epoll()
@@ -32,13 +32,13 @@ class ArrivalWatch:
         self._children.watch(self._epoll.fileno(), self._note)
 
     def disarm(self) -> None:
-        """Do not notify."""
+        """Stop watching; `notify()` is not called."""
         if self._epoll is not None:
             self._children.unwatch(self._epoll.fileno())
             self.close_in_child()
 
     def close_in_child(self) -> None:
-        """In a forked child: close the master's descriptor."""
+        """Close the master's descriptor in a forked child."""
         if self._epoll is not None:
             self._epoll.close()
             self._epoll = None

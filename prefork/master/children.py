@@ -1,7 +1,7 @@
-"""The master's workers: forking them, hearing from them, retiring, killing and reaping them.
+"""The master's workers: fork, retire, kill and reap them, and receive their messages.
 
-Everything that the master waits for comes through one epoll, whose descriptor the server's loop
-waits for: a channel for each worker, and the reaper with a pidfd for each.
+Everything that the master waits for is registered in one epoll instance, for whose descriptor the
+server's loop waits: a channel for each worker, and the reaper with a pidfd for each.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ logger = logging.getLogger("prefork")
 RETIRE = Message(Kind.RETIRE)
 
 Fork = Callable[[Channel, Channel, Adopt], None]
-"""Forks a worker with both ends of its channel, the master's first, and passes on its pid."""
+"""Forks a worker, given both ends of its channel (the master's first), and passes on its pid."""
 
 FROZEN_AT_FIRST = gc.get_freeze_count()
-"""Objects that the interpreter itself has frozen: CPython 3.12 starts with some hundred."""
+"""The number of objects that the interpreter itself froze: some hundred in CPython 3.12."""
 
 
 class Children:
@@ -58,13 +58,13 @@ class Children:
         self._frozen_by_program = gc.get_freeze_count() > FROZEN_AT_FIRST
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for, -1 once this is closed."""
+        """Return the descriptor to wait for, or -1 once this is closed."""
         return -1 if self._epoll.closed else self._epoll.fileno()
 
     def wait(self, timeout: float | None) -> None:
-        """Wait for something to collect, at most `timeout` seconds (`None`: without limit).
+        """Wait until there is something to collect, at most `timeout` seconds (`None`: no limit).
 
-        May return early: another thread may have collected it.
+        May return with nothing left to collect, if another thread has collected it.
         """
         with contextlib.suppress(ValueError, OSError):  # closed by another thread
             self._epoll.poll(a_slice(timeout))
@@ -79,7 +79,7 @@ class Children:
         hear: Callable[[WorkerRecord, Message], None],
         reap: Callable[[list[Death]], None],
     ) -> None:
-        """Pass on messages of workers, and then deaths; call what was given to `watch()`."""
+        """Pass messages to `hear()`, then deaths to `reap()`; call what `watch()` was given."""
         if not (len(self._pool) or self._others):
             return
         ready_fds = {fd for fd, _ in self._epoll.poll(0)}
@@ -109,27 +109,27 @@ class Children:
     def forget(self, record: WorkerRecord) -> None:
         """Close the channel of a worker that is gone."""
         if record.sigkill_sent:
-            self.kill(record, "forced shutdown")  # reports it, if that was not done yet
+            self.kill(record, "forced shutdown")  # reports it if this was not done before
         self._hang_up(record)
         record.channel.close()
 
     def retire(self, record: WorkerRecord, order: Message = RETIRE) -> None:
-        """Ask a worker to leave, unless it was asked before."""
+        """Ask a worker to leave, unless it has already been asked."""
         if record.state in (WorkerState.STARTING, WorkerState.SERVING):
             self._pool.note(record, WorkerEvent.RETIRED)
             record.channel.send(order)
 
     def retire_all(self, make_order: Callable[[], Message]) -> None:
-        """Ask all workers to leave, with the order that `make_order()` makes once."""
+        """Ask all workers to leave; `make_order()` is called once if there are any."""
         if len(self._pool):
             order = make_order()
             for record in self._pool:
                 self.retire(record, order)
 
     def kill(self, record: WorkerRecord, why: str) -> int:
-        """Send SIGKILL to a worker, unless that was done before.
+        """Send SIGKILL to a worker, unless this was done before.
 
-        Return how many requests in progress are aborted.
+        Return the number of requests in flight that this aborts.
         """
         if record.state is WorkerState.KILLED:
             return 0
@@ -138,9 +138,9 @@ class Children:
         return self.send_kill(record)
 
     def send_kill(self, record: WorkerRecord) -> int:
-        """Send SIGKILL to a worker, unless that was done before; change no table.
+        """Send SIGKILL to a worker, unless this was done before; do not change the table.
 
-        Return how many requests in progress are aborted by that.
+        Return the number of requests in flight that this aborts.
         """
         if record.sigkill_sent:
             return 0
@@ -149,18 +149,18 @@ class Children:
         return self.reading(record).in_flight
 
     def kill_and_wait(self, record: WorkerRecord, why: str) -> None:
-        """Send SIGKILL to a worker and wait for its exit, which is still to be collected."""
+        """Send SIGKILL to a worker and wait until it exits; its exit status is collected later."""
         self._report_kill(record, why)
         self._reaper.send_signal(record.pid, signal.SIGKILL)
         if record.pid in self._reaper:
             self._system.await_end(record.pid)
 
     def reading(self, record: WorkerRecord) -> Reading:
-        """Return what a worker has written on the scoreboard; it outlives the worker."""
+        """Return what a worker has written on the scoreboard, even after the worker has exited."""
         return self.scoreboard.slot(record.slot).read()
 
     def status(self) -> list[WorkerStatus]:
-        """Return what every worker is doing, by slot."""
+        """Return what every worker is doing, in the order of the slots."""
         now = self._system.clock()
         return [status_of(r, self.reading(r), now) for r in self._pool.by_slots()]
 
@@ -170,14 +170,14 @@ class Children:
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        """Undo `watch()`, even one that the exception of a signal handler has interrupted."""
+        """Undo `watch()`, even if an exception raised by a signal handler interrupted it."""
         if self._others.pop(fd, None) is not None:
-            # Explicitly: a process that inherited the descriptor keeps the registration alive.
+            # Closing is not enough: a process that inherited the descriptor keeps it registered.
             with contextlib.suppress(FileNotFoundError):
                 self._epoll.unregister(fd)
 
     def follow(self, fd: int, note: Callable[[], None] = lambda: None) -> None:
-        """Watch this descriptor instead of the one that was followed before; -1 for none."""
+        """Watch this descriptor instead of the one that was followed before; -1: none."""
         if fd != self._followed:
             if self._followed >= 0:
                 self.unwatch(self._followed)
@@ -190,7 +190,7 @@ class Children:
     ) -> WorkerRecord:
         """Fork a worker with this configuration that calls `run()`, and enter it in the table.
 
-        Errors: `OSError` when there can be no more processes or descriptors.
+        Errors: `OSError` if no process can be forked or no descriptor can be opened.
         """
 
         def fork(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
@@ -212,9 +212,9 @@ class Children:
     ) -> WorkerRecord:
         """Have a worker forked by another process, and enter it in the table.
 
-        `fork_worker()` is given both ends of its channel, and passes on the pid, perhaps twice.
+        `fork_worker()` is given both ends of the channel, and passes on the pid, possibly twice.
 
-        Errors: `OSError` when there can be no more descriptors, and those of `fork_worker()`.
+        Errors: `OSError` if no descriptor can be opened, and those of `fork_worker()`.
         """
 
         def order(ours: Channel, theirs: Channel, adopt: Adopt) -> None:
@@ -224,10 +224,10 @@ class Children:
         return self._enter(config, order)
 
     def _enter(self, config: WorkerConfig, fork: Fork) -> WorkerRecord:
-        """Have `fork` fork a worker into the slot of its configuration."""
+        """Call `fork()` to fork a worker into the slot that its configuration names."""
         self.scoreboard.slot(config.number).clear()
         ours, theirs = Channel.pair()
-        started = self._system.clock()  # it may be serving before it is entered
+        started = self._system.clock()  # before the fork: the worker may serve at once
 
         def adopt(pid: int) -> None:
             if self._pool.holds(config.number):
@@ -249,9 +249,9 @@ class Children:
         return self._pool.by_slot(config.number)
 
     def start_fork_server(self, factory: WorkerFactory, settings: Settings) -> ForkServer:
-        """Fork a process that forks workers on order, and is not a worker itself.
+        """Fork a fork server: a process that forks workers when the master orders it to.
 
-        Errors: `OSError` when there can be no more processes or descriptors.
+        Errors: `OSError` if no process can be forked or no descriptor can be opened.
         """
         ours, theirs = Channel.pair()
         fork_server = ForkServer(ours, self._system)
@@ -277,7 +277,7 @@ class Children:
     def _ready_to_fork(self, titles: bool, freeze: bool) -> Iterator[None]:
         if titles:
             title.load()
-        # Frozen objects stay shared: no collection in a worker writes to them.
+        # Garbage collections in workers do not write to frozen objects, so these stay shared.
         if freeze:
             gc.freeze()
         try:
@@ -291,9 +291,9 @@ class Children:
         self._reaper.close()
 
     def forget_all(self) -> None:
-        """In a forked child: close the master's descriptors.
+        """Close the master's descriptors in a forked child.
 
-        Nothing is unregistered: the epoll instance is the master's too.
+        Nothing is unregistered, since the child shares the epoll instance with the master.
         """
         for record in self._pool:
             record.channel.close()
@@ -301,17 +301,17 @@ class Children:
         self._reaper.forget()
 
     def _may_have_died(self, ready_fds: set[int]) -> bool:
-        """Whether `_deaths()` may find any."""
+        """Whether `_deaths()` may find a worker that has ended."""
         reaper = self._reaper
         return (
             reaper.fileno() in ready_fds or reaper.must_be_asked or len(reaper) != len(self._pool)
         )
 
     def _deaths(self) -> list[Death]:
-        """Return the workers that have ended since the last time.
+        """Return the deaths of the workers that have ended since the last call.
 
-        Includes a death that was lost because the exception of a signal handler came between its
-        collection and the table.
+        Includes a death that was collected but did not reach the table, because a signal handler
+        raised an exception in between.
         """
         deaths = self._reaper.collect()
         found = {death.pid for death in deaths}
@@ -330,5 +330,5 @@ class Children:
     def _hang_up(self, record: WorkerRecord) -> None:
         fd = record.channel.fileno()
         if self._channels.pop(fd, None) is not None:
-            # Explicitly: a process that inherited the descriptor keeps the registration alive.
+            # Closing is not enough: a process that inherited the descriptor keeps it registered.
             self._epoll.unregister(fd)

@@ -1,4 +1,4 @@
-"""A fork server as the master sees it: a process without threads that forks workers on order."""
+"""The master's view of a fork server: a process with one thread that forks workers on demand."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import PassedFds
 
 Adopt = Callable[[int], None]
-"""Enters a new worker in the table, by its pid."""
+"""Enters the worker with this pid in the table."""
 
 FORK_TIMEOUT = 10.0
-"""Seconds that the master waits for a fork, which takes milliseconds; then it kills the forking
-process."""
+"""Seconds that the master waits for a fork, which usually takes milliseconds; then it kills the
+process that forks."""
 
 EXIT_TIMEOUT = 1.0
-"""Seconds that a fork server has for its exit, which takes milliseconds; then it is killed."""
+"""Seconds that a fork server is given to exit, which usually takes milliseconds; then it is
+killed."""
 
 
 class ForkServerError(Exception):
-    """A fork server can fork no more workers; the message says why."""
+    """A fork server can no longer fork workers; the message says why."""
 
 
 class ForkServer:
-    """A fork server, or a mold: orders go through its channel, a reaper reports its exit."""
+    """A fork server or a mold; its channel carries orders, and a reaper reports its exit."""
 
     def __init__(self, channel: Channel, system: System) -> None:
         self.pid = 0
         self.channel = channel
         self._system = system
         self._reaper = Reaper(system)
-        self._last_forked = 0  # the pid that it has announced last
+        self._last_forked = 0  # the last pid that it reported
         self.listeners: list[Identity | None] = []
         """The server's listeners when it was forked."""
         self.severity = logging.WARNING
-        """The level at which its exit is logged: lower after SIGTERM, which may have been sent to
+        """The level at which its exit is logged; lower after SIGTERM, which may have been sent to
         the whole process group."""
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when it has exited."""
+        """Return a descriptor that becomes readable when it exits."""
         return self._reaper.fileno()
 
     def adopt(self, pid: int) -> None:
-        """Note that it was forked."""
+        """Note that it was forked, with this pid."""
         self.pid = pid
         self._reaper.adopt(pid)
 
@@ -68,18 +69,19 @@ class ForkServer:
     ) -> None:
         """Have a worker forked with the channel `theirs`, which is closed here; pass on its pid.
 
-        With other threads alive, a signal handler may raise in between (see `signals_blocked`). A
-        worker that is forked all the same is in the table before the exception propagates.
+        If the master has other threads, a signal handler may raise an exception during this call
+        (see `signals_blocked`). A worker that is forked anyway is in the table before the exception
+        propagates.
 
-        Errors: `OSError` when there can be no more processes, `ForkServerError` when this process
-        can fork no more.
+        Errors: `OSError` if no process can be forked, `ForkServerError` if this fork server can no
+        longer fork workers.
         """
         orders = [Message(Kind.PASS_LISTENER, b"%d" % number, fd) for number, fd in passed_fds]
         orders.append(Message(Kind.FORK_WORKER, config.packed(), theirs.fileno()))
         with adopting_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
-                    error = self._error("takes no orders")
+                    error = self._error("does not accept orders")
                     self._kill()
                     raise error
                 theirs.close()
@@ -93,7 +95,7 @@ class ForkServer:
                 raise
 
     def _announced(self, ours: Channel) -> int:
-        """Return the pid of the worker that is being forked; after an error, none of it is left.
+        """Return the pid of the worker that is being forked; after an error, no process is left.
 
         Errors: those of `fork_worker()`.
         """
@@ -110,19 +112,19 @@ class ForkServer:
 
     def _answer(self, ours: Channel) -> int:
         if not ours.wait(FORK_TIMEOUT):
-            raise self._error(f"has not forked a worker within {FORK_TIMEOUT:g} s")
-        answer = ours.peek()  # it stays in the channel, should a signal handler raise now
+            raise self._error(f"did not fork a worker within {FORK_TIMEOUT:g} s")
+        answer = ours.peek()  # it stays in the channel in case a signal handler raises now
         if answer is None:
-            raise self._error("has not forked a worker that it was told to fork")
+            raise self._error("did not fork a worker when it was ordered to")
         if answer.kind is Kind.FAILED:
             error = int(answer.body)
             raise OSError(error, os.strerror(error))
         return int(answer.body)
 
     def _end_unannounced(self, ours: Channel) -> None:
-        """End the processes that a failed fork has left in this one.
+        """End the processes that a failed fork has left as children of the master.
 
-        A process that is not named as forking any more has sent its pid before.
+        A child that no longer has the name of a forking process has already sent its pid.
         """
         ended = end_strays(self.pid)
         with contextlib.suppress(BlockingIOError):
@@ -131,9 +133,9 @@ class ForkServer:
                     end_child(pid)
 
     def news(self) -> Iterator[Message]:
-        """Yield the messages that it has sent before it can fork workers.
+        """Yield the messages that it sends before it can fork workers.
 
-        Errors: `ForkServerError` when it has exited.
+        Errors: `ForkServerError` if it has exited.
         """
         while True:
             try:
@@ -145,11 +147,11 @@ class ForkServer:
             yield message
 
     def collect(self) -> Death | None:
-        """Return its exit, if it has exited."""
+        """Return its death, or `None` while it runs."""
         return self._wait_for_exit(0.0)
 
     def _wait_for_exit(self, timeout: float | None) -> Death | None:
-        """Wait for its exit, at most `timeout` seconds; end what it was about to fork."""
+        """Wait until it exits, at most `timeout` seconds; end what an interrupted fork has left."""
         for death in self._reaper.collect(timeout):
             if death.status == ExitCode.TERMINATED:
                 self.severity = logging.INFO
@@ -159,14 +161,15 @@ class ForkServer:
         return None
 
     def _error(self, why: str) -> ForkServerError:
-        """Return the error for `why`, or for the exit that has caused it."""
+        """Return the error for `why`, or, if it has exited, for its death."""
         death = self.collect()
         return ForkServerError(why if death is None else death.sentence)
 
     def end(self, *, at_once: bool = False) -> None:
-        """End and reap it; kill it `at_once` if it does not wait for orders.
+        """End and reap it.
 
-        Otherwise it exits when its channel is closed, after it has reaped what it forked.
+        It exits when its channel is closed, after it has reaped the processes that it forked. With
+        `at_once`, it is killed instead: use this if it is not waiting for orders.
         """
         self.channel.close()
         deadline = self._system.clock() + (0.0 if at_once else EXIT_TIMEOUT)
@@ -181,6 +184,6 @@ class ForkServer:
             self._wait_for_exit(None)
 
     def close_in_child(self) -> None:
-        """In a forked child: close the master's descriptors."""
+        """Close the master's descriptors in a forked child."""
         self.channel.close()
         self._reaper.forget()

@@ -1,12 +1,12 @@
-"""The master: keeps the pool at its size, reaps it, drains it, and is not on a request's way.
+"""The master keeps the pool at its size, reaps it and drains it. It serves no requests.
 
     wait    on one descriptor, that of `Children`                          (`fileno()`)
     note    each event: ready, failed, a handler stops the server, a death  (`collect()`)
     decide  too few, too many, overdue                                      (`_keep_size()`)
     act     fork, retire, kill
 
-The server's loop does the waiting, and calls `tick()` at each wake-up. The master itself blocks
-only where the server's caller has asked for it.
+The server's loop waits, and calls `tick()` at each wake-up. The master itself blocks only in calls
+that are documented to wait.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from prefork.workers.protocol.exit_codes import Death, ExitCode
 from prefork.workers.protocol.messages import Kind, Message
 
 Target = tuple[int, int, int]
-"""The persistent workers to keep, the processes allowed, and how often the pool has changed."""
+"""Persistent workers to keep, processes allowed, and the number of changes of the pool so far."""
 
 
 class Master:
@@ -52,20 +52,20 @@ class Master:
         self._system = system
         self._clock = system.clock
         self._cores = usable_cores() if cores is None else cores
-        # server_close() may be called in another thread than the loop's.
+        # server_close() may be called in a thread other than the loop's.
         self._lock = threading.RLock()
         self._lifecycle = PoolLifecycle()
         self._pool = WorkerTable()
         self._children = Children(self._pool, system)
         self._sizer = Sizer(server, self._pool, self._children, system, self._cores)
-        self._reached: Target | None = None  # the last target for which nothing is left to do
+        self._reached: Target | None = None  # the last target for which nothing was left to do
         # These are replaced when the loop begins.
         self.strategy: Strategy = Fork(server, self._pool)
         self._restarts = Restarts()
         self._rollout = Rollout(server, self._pool, self._children)
         self._origin = FromMaster(server, self.strategy, self._children, self._rollout, system)
         self.aborted = 0
-        """Requests in progress in workers that the master has killed to end the server."""
+        """Requests in flight that were aborted because the master killed their workers."""
         at_fork.register(self)
 
     @property
@@ -74,26 +74,26 @@ class Master:
 
     @property
     def is_forced(self) -> bool:
-        """Whether the workers of the present run were killed to end the server."""
+        """Whether the workers of the present run were killed to stop the server."""
         return self._lifecycle.is_forced
 
     # -- for the loop ------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for, -1 once the master is closed."""
+        """Return the descriptor to wait for, or -1 once the master is closed."""
         return self._children.fileno()
 
     def start(self) -> None:
-        """Begin to keep workers; the next tick forks the first ones.
+        """Begin to keep workers; the next `tick()` forks the first ones.
 
-        Errors: `SettingsError` when the strategy does not work for this server.
+        Errors: `SettingsError` if the strategy does not work for this server.
         """
         with self._lock:
             self.collect()
             settings = self._server.settings()
             wanted = strategy_of(settings)
             if type(self.strategy) is not wanted:
-                self.wait()  # for workers of an earlier run, which finish under the former strategy
+                self.wait()  # for workers of an earlier run, which finish with its strategy
                 self._children.follow(-1)
                 self.strategy.close()
                 self.strategy = wanted(self._server, self._pool)
@@ -111,9 +111,9 @@ class Master:
                 self._lifecycle.note_ready()
 
     def tick(self) -> None:
-        """Note what happened; while workers are kept, make the pool what it should be.
+        """Note events; while workers are kept, start missing workers and retire surplus ones.
 
-        Errors: `StartError` when no worker of the first ones can start.
+        Errors: `StartError` if none of the first workers can start.
         """
         with self._lock:
             self.collect()
@@ -126,7 +126,7 @@ class Master:
                     self._children.retire(record)
 
     def collect(self) -> None:
-        """Note what happened: messages, deaths, deadlines. Errors: those of `tick()`."""
+        """Note events: messages, deaths and deadlines. Errors: those of `tick()`."""
         with self._lock:
             if self._is_settled and self._children.is_quiet:
                 return
@@ -136,7 +136,7 @@ class Master:
                     self._enforce_deadlines(self._clock())
 
     def next_timeout(self) -> float | None:
-        """Return the seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if no event occurs."""
         with self._lock:
             wanted, most, _ = self._target()
             now, keeps_workers = self._clock(), self._lifecycle.keeps_workers
@@ -169,7 +169,7 @@ class Master:
             return self._lifecycle.keeps_workers and self.strategy.dispatcher.can_take_more()
 
     def is_complete(self) -> bool:
-        """Return whether every persistent worker that there should be is ready, and no more."""
+        """Whether all wanted persistent workers are ready, and there are no surplus ones."""
         with self._lock:
             return self._pool.is_complete(*self._target()[:2])
 
@@ -178,7 +178,7 @@ class Master:
         return len(self._pool) < self._server.max_children()
 
     def begin_drain(self, reason: StopReason = StopReason.LOOP_ENDED) -> None:
-        """Have the workers serve what waits in the backlog, and then leave."""
+        """Tell the workers to serve what waits in the backlog, and then leave."""
         with self._lock, signals_blocked():
             self._lifecycle.drain(reason, self._clock())
             self.strategy.end()
@@ -190,11 +190,11 @@ class Master:
     # -- for the server ----------------------------------------------------------------------
 
     def dispatch(self, request: Any, client_address: Any) -> None:
-        """Bring a request that the loop has taken to a worker.
+        """Pass a request that the loop has taken to a worker.
 
-        If no persistent worker has capacity, one is forked for it, as soon as that is allowed.
+        If no persistent worker has capacity, one is forked for it as soon as that is allowed.
 
-        Errors: `OSError` when there can be no more processes.
+        Errors: `OSError` if no process can be forked.
         """
         while True:
             with self._lock, signals_blocked():
@@ -210,12 +210,12 @@ class Master:
             self.tick()
 
     def drain(self) -> None:
-        """Prepare to close the server: what waits in the backlog is served before that."""
+        """Prepare to close the server: first, the workers serve what waits in the backlog."""
         self.collect()
         self.begin_drain(StopReason.CLOSING)
 
     def wait(self) -> None:
-        """Wait until every worker is gone; those left after the graceful_timeout are killed."""
+        """Wait until all workers are gone; those left after the graceful_timeout are killed."""
         while len(self._pool) or self.send_drainers():
             self._children.wait(self._graceful_time_left())
             self.collect()
@@ -223,7 +223,7 @@ class Master:
     def send_drainers(self) -> bool:
         """Start workers for what waits in the backlog if none is left; return whether any started.
 
-        All may have left before the last client came, or have died on a request.
+        All of them may have left before the last client arrived, or died while serving.
         """
         with self._lock:
             listeners = self.strategy.listeners
@@ -238,7 +238,7 @@ class Master:
             return len(self._pool) > 0
 
     def kill(self, why: str) -> None:
-        """Kill all workers, whatever they are serving."""
+        """Kill all workers, even those with requests in flight."""
         with self._lock, signals_blocked():
             self._lifecycle.kill()
             for record in self._pool:
@@ -246,14 +246,14 @@ class Master:
             self._note_if_empty()
 
     def force_stop(self) -> None:
-        """Kill all workers; changes no table, so that a signal handler may call it at any time."""
-        with self._lock:  # not while another thread forks a worker
+        """Kill all workers without changing a table; a signal handler may call this anytime."""
+        with self._lock:  # wait while another thread forks a worker
             self._lifecycle.note_forced()
             for record in self._pool:
                 self.aborted += self._children.send_kill(record)
 
     def close(self) -> bool:
-        """Close all descriptors and return true, unless workers are left, which then finish."""
+        """Close all descriptors and return true; return false if workers are still finishing."""
         with self._lock:
             self._origin.end()
             if len(self._pool):
@@ -264,7 +264,7 @@ class Master:
             return True
 
     def close_in_child(self) -> None:
-        """In any child forked from this process: close the master's descriptors."""
+        """Close the master's descriptors in any child that this process forks."""
         self._children.forget_all()
         self._origin.close_in_child()
         self._sizer.close_in_child()
@@ -272,7 +272,7 @@ class Master:
         self._server.close_in_child()
 
     def status(self) -> list[WorkerStatus]:
-        """Return what every worker is doing, by slot."""
+        """Return what every worker is doing, in the order of the slots."""
         with self._lock:
             return self._children.status()
 
@@ -296,7 +296,7 @@ class Master:
             self.strategy.dispatcher.note_leaving(record)
 
     def _reap(self, deaths: list[Death]) -> None:
-        """Remove dead workers; all of them, before the start counts as failed."""
+        """Remove all dead workers, and only then report that the start has failed, if it has."""
         failed: WorkerRecord | None = None
         for death in deaths:
             record = self._pool.by_pid(death.pid)
@@ -335,7 +335,7 @@ class Master:
         self._note_if_empty()
 
     def _has_start_failed(self, without: WorkerRecord | None = None) -> bool:
-        """Whether the server cannot start: while booting, no worker but `without` is starting."""
+        """Whether the pool is booting, and no worker other than `without` is starting."""
         return self._lifecycle.is_booting and all(r is without for r in self._pool.starting())
 
     def _note_if_empty(self) -> None:
@@ -346,7 +346,7 @@ class Master:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether the pool is as it should be, and nothing has changed since it was."""
+        """Whether the pool has reached its target, and neither has changed since then."""
         return self._lifecycle.keeps_workers and self._reached == self._target()
 
     def _target(self) -> Target:
@@ -376,7 +376,7 @@ class Master:
         timeout = self._server.settings().start_timeout
         for record in self._pool.starting():
             if now >= record.started + timeout:
-                self._children.kill(record, "it is not ready within the start_timeout")
+                self._children.kill(record, "it was not ready within the start_timeout")
         if self.is_forced or self._graceful_time_left() == 0.0:
             self.kill("forced shutdown" if self.is_forced else "the graceful_timeout has expired")
 

@@ -1,4 +1,4 @@
-"""Replaces the workers of one generation by those of the next, a few at once."""
+"""Replaces the workers of one generation with those of the next, a few at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from prefork.state.worker_table import WorkerRecord, WorkerTable
 
 
 class Rollout:
-    """The generations of one run of a pool: which one is current, and which workers are replaced.
+    """Knows which generation of a pool is current, and which workers to replace; one for each run.
 
-    For whatever makes a new generation: `begin()` when its workers can be forked, `call_off()` when
-    no more of them can.
+    The origin of the workers calls `begin()` when those of a new generation can be forked, and
+    `call_off()` when they no longer can.
 
-    For the master: it retires the workers that `tick()` names, and starts the missing ones.
+    The master retires the workers that `tick()` returns, and starts the missing ones.
     """
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable, children: Children) -> None:
@@ -24,15 +24,15 @@ class Rollout:
         self._children = children
         self._state = RolloutState.SETTLED
         self.generation = 0
-        """How often the pool was renewed; workers that are forked now belong to it."""
+        """The number of times that the pool was renewed; new workers belong to this generation."""
 
     def begin(self) -> None:
-        """Begin to replace workers: those of a new generation can be forked from now on."""
+        """Begin a new generation, whose workers can now be forked and replace the others."""
         self._note(RolloutEvent.BEGUN)
         self.generation += 1
 
     def call_off(self) -> None:
-        """Let older workers stay: no more of the present generation can be forked."""
+        """Keep older workers, since workers of the current generation can no longer be forked."""
         self._note(RolloutEvent.CALLED_OFF)
 
     @property
@@ -45,7 +45,7 @@ class Rollout:
         return record.generation < self.generation
 
     def tick(self, wanted: int) -> list[WorkerRecord]:
-        """Return the workers to retire now, in a pool of `wanted` ones."""
+        """Return the workers to retire now, if the pool should have `wanted` workers."""
         if not self.is_rolling:
             return []
         if not self._is_outdated_left():
@@ -53,7 +53,7 @@ class Rollout:
         return self._to_retire(wanted)
 
     def next_timeout(self, wanted: int) -> float | None:
-        """Return the seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if no event occurs."""
         if not self.is_rolling:
             return None
         return 0.0 if self._to_retire(wanted) or not self._is_outdated_left() else None

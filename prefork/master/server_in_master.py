@@ -1,4 +1,4 @@
-"""What the layer above provides to the master: a server with settings, on which workers serve."""
+"""The interface of a server that the master needs; the layer above implements it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from prefork.workers.server_in_worker import ServerInWorker
 
 
 class ServerInMaster(ServerInWorker, Protocol):
-    """One server object, as the master sees it. Its values are read when they are needed."""
+    """The master's view of one server object. Its values are read whenever they are needed."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when a request waits at any of its listeners."""
 
     def settings(self) -> Settings: ...
     def max_children(self) -> int:
-        """Return how many workers there may be, at least one."""
+        """Return the maximum number of workers, at least one."""
 
     def threads(self) -> int | None:
-        """Return how many requests a worker may serve at once, 0 for no limit; `None` without
-        threads."""
+        """Return the maximum number of requests in flight in a worker, 0 for no limit; `None` if
+        workers do not use threads."""
 
     def daemon_threads(self) -> bool:
-        """Whether the end of the server may abort requests that threads still serve."""
+        """Whether requests that threads still serve may be aborted when the server stops."""
 
     def pack(self, request: Any, client_address: Any) -> PackedRequest | None:
-        """Return a request as bytes and a descriptor; `None` if it cannot leave this process."""
+        """Return a request as bytes and a descriptor; `None` if it cannot be passed on."""
 
     def close_in_child(self) -> None:
-        """In a forked child: close what belongs to the master's loop."""
+        """Close the descriptors of the master's loop in a forked child."""
 
     def workers_changed(self, pids: set[int]) -> None:
         """Note the pids of the present workers."""
 
     def serves_forever(self) -> bool:
-        """Whether the server takes requests until it is stopped, not a single one."""
+        """Whether the server takes requests until it is stopped; if false, it takes only one."""
 
     def stop(self) -> None:
-        """Stop the server, as a handler in a worker has asked."""
+        """Stop the server, because a handler in a worker has asked for it."""

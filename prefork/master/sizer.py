@@ -1,4 +1,4 @@
-"""How many workers to keep: what a sizing policy sees of the load, and when; which ones leave."""
+"""Decides how many workers to keep, by a sizing policy and the load, and which ones to retire."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from prefork.state.worker_table import WorkerRecord, WorkerTable
 from prefork.workers.protocol.scoreboard import Reading, State
 
 GROWN_AFTER = 5.0
-"""Seconds after which a worker has its full size, even if its first request is not done."""
+"""Seconds after which a worker counts as fully grown even if it has not finished a request."""
 
 MAX_TIME_FOR_MEMORY = 1 / 200
-"""Share of the time for readings of memory: for each, the kernel walks all pages of a worker."""
+"""Maximum share of the time that is spent on readings of memory: for each of them, the kernel walks
+all pages of a worker."""
 
 WITHOUT_ARRIVAL_WATCH = 0.25
-"""Seconds between two looks where the next client cannot wake the master."""
+"""Seconds between two looks if the next client cannot wake the master."""
 
 UNBOUNDED = 200
-"""Requests in flight at which a worker without a limit of threads counts as full."""
+"""Requests in flight at which a worker whose threads are not limited counts as full."""
 
 logger = logging.getLogger("prefork")
 
@@ -40,7 +41,7 @@ Seen = tuple[WorkerRecord, Reading]
 
 
 class MachineCapacity:
-    """The CPU and memory that are left for more workers; read only when asked."""
+    """Reads, on demand, the CPU and memory that are left for more workers."""
 
     def __init__(self) -> None:
         self._cpu = CpuMeter()
@@ -52,10 +53,10 @@ class MachineCapacity:
         return self._cpu.left()
 
     def memory_room(self, now: float, persistent: int, ready: Sequence[Seen]) -> int | None:
-        """Return the workers that still fit into memory beside those `persistent`; `None`: unknown.
+        """Return how many workers fit into memory besides the `persistent` ones; `None`: unknown.
 
-        Each counts with the size of the one that has served most, even one that has not served yet:
-        it is small only until it does.
+        The size of each is taken to be that of the worker that has served most, even if it has not
+        served yet: it will grow when it does.
         """
         if ready and now >= self._next_reading:
             began = time.monotonic()
@@ -76,14 +77,14 @@ class MachineCapacity:
 
 
 class Work:
-    """How busy the workers were from one look to the next; exact, from the scoreboard."""
+    """Measures exactly, from the scoreboard, how busy the workers were between two looks."""
 
     def __init__(self, now: float) -> None:
         self._last_look = now
         self._busy: dict[int, float] = {}  # total seconds, by pid
 
     def share(self, now: float, ready: Iterable[Seen]) -> float:
-        """Return the share of their time for which they were busy since the last look."""
+        """Return the share of the time since the last look for which the workers were busy."""
         before, self._busy = self._busy, {}
         worked = could = 0.0
         for record, reading in ready:
@@ -96,10 +97,10 @@ class Work:
 
 
 class Sizer:
-    """The size of one pool: `max_children`, or what the policy of the settings decides.
+    """Decides the size of one pool: `max_children`, or as the policy in the settings decides.
 
-    For the master: `begin()`, then `look()` at each tick, and `next_timeout()` before each wait;
-    `wanted()` is how many persistent workers to keep, `leaving()` which ones to retire.
+    The master calls `begin()`, then `look()` at each tick and `next_timeout()` before each wait;
+    `wanted()` returns how many persistent workers to keep, and `leaving()` which ones to retire.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Sizer:
         self._children = children
         self._clock = system.clock
         self._cores = cores
-        self._policy: Sizing | None = None  # `None` with `static`
+        self._policy: Sizing | None = None  # `None` with sizing `static`
         self._shrinking = Shrinking()
         self._arrival_watch = ArrivalWatch(children, self._look_now)
         self._next_look: float | None = None
@@ -123,7 +124,7 @@ class Sizer:
     def begin(self, strategy: Strategy) -> None:
         """Note that the loop begins.
 
-        Errors: `SettingsError` when `min_children` is above `max_children`.
+        Errors: `SettingsError` if `min_children` is greater than `max_children`.
         """
         settings, most, now = self._server.settings(), self._server.max_children(), self._clock()
         settings.check_least(most)
@@ -138,21 +139,21 @@ class Sizer:
             self._next_look = now
 
     def end(self) -> None:
-        """Decide nothing any more: the loop has ended, or no worker is persistent."""
+        """Stop deciding, because the loop has ended or there are no persistent workers."""
         self._policy = None
         self._next_look = None
         self._arrival_watch.disarm()
 
     def close_in_child(self) -> None:
-        """In a forked child: close the master's descriptors."""
+        """Close the master's descriptors in a forked child."""
         self._arrival_watch.close_in_child()
 
     def wanted(self, most: int) -> int:
-        """Return how many persistent workers to keep, of `most` allowed."""
+        """Return how many persistent workers to keep, if `most` are allowed."""
         return most if self._policy is None else min(self._policy.wanted, most)
 
     def next_timeout(self) -> float | None:
-        """Return the seconds until a look is due, or a surplus worker may have become idle."""
+        """Return the seconds until a look is due, or until to look for an idle surplus worker."""
         shrinking = self._shrinking.next_timeout()
         if self._next_look is None:
             return shrinking
@@ -160,13 +161,13 @@ class Sizer:
         return look if shrinking is None else min(shrinking, look)
 
     def look(self) -> None:
-        """Have the policy decide, if there is one and a look is due."""
+        """Ask the policy for a decision, if there is one and a look is due."""
         policy = self._policy
         if policy is None or self._next_look is None or (now := self._clock()) < self._next_look:
             return
         most = self._server.max_children()
         if not self._strategy.persistent(most):
-            self.end()  # requests cannot be handed over: a worker is forked for each
+            self.end()  # requests cannot be handed over, so a worker is forked for each
             return
         policy.limits = self._server.settings().limits(most)
         before = policy.wanted
@@ -197,9 +198,9 @@ class Sizer:
                 self._next_look = now + WITHOUT_ARRIVAL_WATCH
 
     def leaving(self, surplus: int, forbidden: int, now: float) -> list[WorkerRecord]:
-        """Return the workers to retire, `surplus` at most: idle ones only.
+        """Return the workers to retire: at most `surplus`, and only idle ones.
 
-        If `forbidden` of them are above `max_children`, also busy ones after a while: see
+        If `forbidden` of them exceed `max_children`, busy ones are included after a while: see
         `Shrinking.choose()`.
         """
         readings = (
@@ -219,7 +220,7 @@ class Sizer:
         persistent = len(self._pool.persistent())
         busy, share = self._busy(now, ready)
         listeners = self._strategy.listeners.fds()
-        # Some queues cannot be counted: of what waits there, at least one request is known.
+        # The length of some queues is unknown, but not whether at least one request waits.
         waiting = total(listeners).waiting or int(has_pending(listeners))
         machine, room = self._machine, None
         if machine is not None and (share or waiting):  # otherwise no worker is added
@@ -237,17 +238,17 @@ class Sizer:
         )
 
     def _busy(self, now: float, ready: Sequence[Seen]) -> tuple[int, float]:
-        """Return how many workers are full now, and which share of their capacity was used.
+        """Return how many workers are full now, and what share of the workers' capacity is used.
 
-        With threads, that share is the present one; otherwise that of the time since the last look.
+        With threads, this is the share at this moment; otherwise, the average since the last look.
         """
         threads = self._server.threads()
         if threads is None:
             busy = sum(reading.state is State.BUSY for _, reading in ready)
             return busy, self._work.share(now, ready)
         room = threads or UNBOUNDED
-        in_hand = [min(reading.in_flight, room) for _, reading in ready]
-        return in_hand.count(room), sum(in_hand) / (room * len(ready)) if ready else 0.0
+        in_flight = [min(reading.in_flight, room) for _, reading in ready]
+        return in_flight.count(room), sum(in_flight) / (room * len(ready)) if ready else 0.0
 
     def _ready(self) -> Iterator[Seen]:
         for record in self._pool:

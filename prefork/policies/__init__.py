@@ -1,1 +1,1 @@
-"""Decisions: pure functions and small records, with the clock as an argument."""
+"""Decisions, as pure functions and small classes; the clock is an argument."""

@@ -1,4 +1,4 @@
-"""How often an idle worker goes to the end of the kernel's wait queue."""
+"""Decides how often an idle worker goes to the end of the kernel's wait queue."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from prefork.settings import IdleOrder
 
 LEAST = 8
-"""Waits, in a pool of up to 32 workers."""
+"""The number of waits in a pool of up to 32 workers."""
 
 
 def waits_before_requeue(order: IdleOrder, workers: int) -> float:
-    """Return how many waits a worker makes before it registers anew, at the end of the queue.
+    """Return after how many waits a worker registers again, which moves it to the end of the queue.
 
-    Every few waits are enough for `fifo`. In a large pool, a worker's memory has left the caches
-    when its turn comes again, so it serves more requests while it is warm. With `lifo` it keeps its
-    place without limit.
+    For `fifo`, registering every few waits is enough. In a large pool, a worker's memory is no
+    longer in the CPU caches when its turn comes, so it then serves more requests in a row. With
+    `lifo`, it keeps its place without limit.
     """
     return math.inf if order == "lifo" else max(LEAST, workers // 4)

@@ -1,4 +1,4 @@
-"""When a worker is told to fork a mold, and which one. Pure decisions; the clock is an argument."""
+"""Decides when a worker is told to fork a mold, and which one; the clock is an argument."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ BACK_OFF = 10.0
 
 
 def to_promote(readings: Iterable[tuple[int, Reading]], refork_after: int) -> int | None:
-    """Return the slot of the worker that is to fork a mold: one that has served enough requests.
+    """Return the slot of the worker that is to fork a mold; `None` if no worker is warm.
 
-    An idle worker is preferred, for a busy one reads its orders later; among equals, the one that
+    An idle worker is preferred, since a busy one reads its orders later; in a tie, the worker that
     has served most.
     """
     warm = [
@@ -38,7 +38,7 @@ class PromotionBackoff:
         self._next = now + BACK_OFF
 
     def look(self, now: float) -> bool:
-        """Whether a look is due; if so, the following one is due `LOOK_INTERVAL` later."""
+        """Whether a look is due; if so, the next one is due `LOOK_INTERVAL` later."""
         if now < self._next:
             return False
         self._next = now + LOOK_INTERVAL

@@ -1,22 +1,22 @@
-"""When a dead worker is replaced: at once, unless workers keep dying soon after their start."""
+"""Decides when to replace a dead worker: at once, unless workers keep dying soon after start."""
 
 from __future__ import annotations
 
 FACTOR = 1.5
 LONGEST = 30.0
 PROVED_AFTER = 1.0
-"""Seconds after which a worker counts as proved even if it has taken no request."""
+"""Seconds after which a worker counts as proved even if it has not taken a request."""
 
 
 def back_off(early_deaths: int) -> float:
-    """Return the seconds to wait after so many early deaths in a row: `1.5^n`, at most 30."""
+    """Return the seconds to wait after `early_deaths` in a row: `1.5^n`, at most 30."""
     return min(FACTOR**early_deaths, LONGEST) if early_deaths else 0.0
 
 
 def is_unproven(was_ready: bool, requests: int, age: float) -> bool:
-    """Whether the start of a worker has not proved to be sound: its death would be an early one.
+    """Whether a worker has not proved that it can serve, so that its death would be an early one.
 
-    `requests` is how many it has taken, `age` is in seconds.
+    `requests` is the number that it has taken; `age` is in seconds.
     """
     return not was_ready or (requests == 0 and age < PROVED_AFTER)
 
@@ -34,9 +34,9 @@ class Restarts:
         self._not_before = now + back_off(self._in_a_row)
 
     def note_proved(self) -> None:
-        """Note that a worker is proved: the next early death is the first again."""
+        """Note that a worker is proved; the count of early deaths starts again."""
         self._in_a_row = 0
 
     def wait_left(self, now: float) -> float:
-        """Return the seconds for which no worker may be started."""
+        """Return the seconds until a worker may be started."""
         return max(self._not_before - now, 0.0)

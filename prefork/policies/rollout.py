@@ -1,4 +1,4 @@
-"""Which workers of older generations are retired next. A pure decision."""
+"""Decides which workers of older generations are retired next."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def to_replace(
 ) -> list[int]:
     """Return the slots of workers to retire now, so that new ones can be forked: idle ones first.
 
-    `outdated` are the serving workers of older generations, by slot; `missing` is how many workers
-    do not serve now of those wanted. No more than `max_unavailable` are out at once.
+    `outdated` are the serving workers of older generations, by slot; `missing` is the number of
+    wanted workers that are not serving now. At most `max_unavailable` are missing at once.
     """
     surplus = max(0, max_unavailable - missing)
     return to_retire(outdated, surplus, busy_too=surplus)

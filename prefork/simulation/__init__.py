@@ -1,4 +1,4 @@
-"""A simulated pool: how many requests it serves and how long they take, without a machine.
+"""A simulated pool, which predicts the throughput and the latencies of a real one.
 
     outcome = simulate(
         Scenario(
@@ -11,7 +11,8 @@
     )
     outcome.throughput, outcome.latencies.quantile(0.99)
 
-`engine.py` describes what is in the model and what is not. Times are in seconds, memory in bytes.
+`engine.py` describes what the model includes and what it omits. Times are in seconds, memory in
+bytes.
 """
 
 from prefork.simulation.arrivals import Closed, Given, Poisson

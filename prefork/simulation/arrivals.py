@@ -1,4 +1,4 @@
-"""When requests arrive: at given or random times (open), or after answers (closed)."""
+"""Arrivals of requests: at given or random times (open), or after answers (closed)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from random import Random
 from typing import Protocol
 
 Steps = Sequence[tuple[float, float]]
-"""A value that changes: pairs of the seconds from which on it counts, and the value, in order."""
+"""A value that changes: pairs of a time and the value from then on, in order."""
 
 
 class Open(Protocol):
     """Requests that arrive independently of the answers."""
 
     def times(self, random: Random) -> Iterator[float]:
-        """Yield the seconds at which requests arrive, in order; may be endless."""
+        """Yield the times in seconds at which requests arrive, in order; may be infinite."""
 
 
 @dataclass(frozen=True)
 class Poisson:
-    """Independent requests (a Poisson process), `rate` in a second, or with a rate that changes."""
+    """Independent requests (a Poisson process), at `rate` per second, which may change."""
 
     rate: float | Steps
 
@@ -31,13 +31,13 @@ class Poisson:
             while rate > 0:
                 now -= log(1.0 - draw()) / rate
                 if now >= end:
-                    break  # the process has no memory: it may start again at `end`
+                    break  # a Poisson process has no memory, so it can start again at `end`
                 yield now
 
 
 @dataclass(frozen=True)
 class Given:
-    """Requests at known times, such as recorded ones; in order."""
+    """Requests at known times, for example recorded ones, in order."""
 
     moments: Sequence[float]
 
@@ -47,13 +47,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Closed:
-    """A number of clients, or one that changes. Each sends a request, waits for the answer, pauses,
-    and repeats. A new client sends its first request at once; a surplus one leaves before its next
-    request."""
+    """Clients that each send a request, wait for the answer, pause, and repeat.
+
+    Their number may change: a new client sends its first request at once, and a surplus one leaves
+    before its next request.
+    """
 
     clients: int | Steps
     think: float | Callable[[Random], float] = 0.0
-    """Seconds of a pause, or a function that draws them."""
+    """Seconds of each pause, or a function that draws them."""
 
     def pause(self, random: Random) -> float:
         return self.think(random) if callable(self.think) else self.think

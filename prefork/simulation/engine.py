@@ -1,21 +1,21 @@
-"""Plays a scenario, one event after the other.
+"""Plays a scenario, event by event.
 
-The model has
+The model includes
 
 - **Arrivals**: open (Poisson, or recorded times) or closed (clients that pause). A client that
   finds the backlog full tries again after the kernel's retry intervals.
 - **The backlog**: first in, first out. A waiting request goes to the first worker with capacity;
   an idle worker is chosen as the kernel chooses it (idle_queue.py).
-- **Requests**: each takes CPU, then waits, then takes CPU again. Half of its CPU comes before the
-  wait and half after it: a handler reads, queries, and renders. The overhead is divided likewise.
-- **Cores**: each has a queue, and time slices as in Linux (processors.py). Clients on the same
-  machine are one process there; their CPU is used before the request is sent.
-- **Threads** of a worker share one interpreter: one of them is on a core, the others wait for it,
-  and they take turns after the interpreter's switch interval.
-- **Sizes**: a number, or what a policy decides at its looks (simulated_pool.py).
+- **Requests**: each uses CPU, then waits, then uses CPU again. Half of the CPU is used before the
+  wait and half after it: a handler reads, queries, and renders. So is half of the overhead.
+- **Cores**: each has a queue, and time slices as in Linux (processors.py). All clients on the same
+  machine are one process there; they use their CPU before the request is sent.
+- **Threads** of a worker share one interpreter: one of them is on a core, the others wait, and they
+  alternate after the interpreter's switch interval.
+- **Sizes**: a fixed number, or as a policy decides at its looks (simulated_pool.py).
 
-It leaves out cores that are slower when all are busy (threads of one core, caches, frequency),
-garbage collection, other programs on the machine, and workers that die.
+It omits cores that are slower when all are busy (hardware threads, caches, frequency), garbage
+collection, other programs on the machine, and workers that die.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ SENDING = -1
 """The number of the clients' process on the cores."""
 
 INSTANT = 1e-9
-"""Seconds that may remain through rounding of floating point."""
+"""Seconds that may be left over because of floating-point rounding."""
 
 MOST_AT_ONCE = 1000
-"""Requests of one client at one moment, on average, above which the scenario is refused: simulated
-time would not advance."""
+"""Average number of requests of one client at the same simulated time above which the scenario is
+rejected, since the time would not advance."""
 
 PATIENCE = 600.0
-"""Seconds after the end for which requests in the backlog may wait for the policy."""
+"""Seconds after the end for which requests in the backlog may still wait for the policy."""
 
 
 def simulate(scenario: Scenario) -> Outcome:
-    """Play a scenario; the same scenario always has the same outcome.
+    """Play a scenario and return the outcome; the same scenario always has the same outcome.
 
-    A policy in it cannot be used again: it remembers its decisions.
+    A policy in it cannot be used again, since it keeps state.
 
-    Errors: `ScenarioError` where clients send requests without limit at one moment.
+    Errors: `ScenarioError` if clients send requests without limit at the same simulated time.
     """
     return _Engine(scenario).run()
 
@@ -141,7 +141,7 @@ class _Engine:
                     self._rare[number](figure, came)
         return self._outcome()
 
-    # The way of a request.
+    # What happens to a request.
 
     def _arrive(self, now: float) -> None:
         self._arrived += 1
@@ -159,7 +159,7 @@ class _Engine:
         self._reach(came)
 
     def _reach(self, came: float, tries: int = 0) -> None:
-        """The request has reached the listener."""
+        """Process a request that has reached the listener."""
         backlog = self._backlog
         if self._idle_queue:
             self._begin(self._workers[self._idle_queue.take()], came, woken=True)
@@ -182,7 +182,7 @@ class _Engine:
             self._pause()
 
     def _begin(self, worker: Worker, came: float, woken: bool = False) -> None:
-        """A worker takes the request; `woken` says that it was idle and is woken by it."""
+        """Let a worker take the request; `woken`: the worker was idle, and the request wakes it."""
         now = self._now
         if came >= self._scenario.warm_up:
             self._waits.record(now - came)
@@ -197,7 +197,7 @@ class _Engine:
         self._run(worker, (cpu, wait, after, came), woken)
 
     def _run(self, worker: Worker, request: Request, woken: bool = False) -> None:
-        """A thread of the worker can run; it does if no other one holds the interpreter."""
+        """Let a thread of the worker run, as soon as no other thread holds the interpreter."""
         if worker.on_cpu is None:
             self._put_on_cpu(worker, request, woken)
         else:
@@ -208,7 +208,7 @@ class _Engine:
         self._cores.add(worker.number, min(request[0], self._switch_interval), self._now, woken)
 
     def _computed(self, worker: Worker) -> None:
-        """The thread on a core has finished, or its switch interval has ended."""
+        """Process the end of the work, or of the switch interval, of the thread on a core."""
         assert worker.on_cpu is not None
         cpu, wait, after, came = worker.on_cpu
         worker.on_cpu = None
@@ -260,14 +260,14 @@ class _Engine:
             self._clients -= 1
 
     def _check_that_time_passes(self) -> None:
-        """Refuse a scenario in which clients repeat requests that take no time."""
+        """Reject a scenario in which clients repeat requests that take no time."""
         if self._now > self._last_moment:
             self._last_moment, self._requests_then = self._now, 0
         self._requests_then += 1
         if self._requests_then > MOST_AT_ONCE * self._clients:
             raise ScenarioError(
-                "Clients send requests without limit at one moment: pauses, requests and retries "
-                "all take no time."
+                "Clients send requests without limit at the same simulated time: pauses, requests "
+                "and retries all take no time."
             )
 
     def _change_clients(self, count: float, _: float) -> None:
@@ -282,7 +282,7 @@ class _Engine:
         self._reach(came, int(tries))
 
     def _look(self, *_: float) -> None:
-        if self._now == self._pool.look_due:  # otherwise there was another look meanwhile
+        if self._now == self._pool.look_due:  # otherwise, there was another look since
             self._look_now()
 
     def _look_now(self) -> None:
@@ -305,10 +305,10 @@ class _Engine:
     def _close(self, *_: float) -> None:
         self._closed = self._pool.clocks(self._now)
 
-    # The beginning and the end.
+    # Beginning and end.
 
     def _arrivals(self) -> Iterator[float]:
-        """Yield the arrivals that do not depend on answers."""
+        """Return the times of arrivals that do not depend on answers."""
         scenario = self._scenario
         if isinstance(scenario.arrivals, Closed):
             for start, _, count in spans(scenario.arrivals.clients):

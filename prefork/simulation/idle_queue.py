@@ -1,4 +1,4 @@
-"""Which idle worker takes the next request, as the kernel chooses with the strategy `accept`."""
+"""Chooses the idle worker for the next request, as the kernel does with strategy `accept`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 Request = tuple[float, float, float, float]
-"""What is left of a request: CPU seconds until it waits, the seconds that it waits, CPU seconds
-after that, and when it arrived."""
+"""The rest of a request: CPU seconds until it waits, seconds for which it waits, CPU seconds after
+that, and the time at which it arrived."""
 
 MOST_WORKERS = 1 << 32
-"""Worker numbers that fit into a place. Numbers are not reused, so workers that left count too."""
+"""The number of worker numbers that fit into a place; those of workers that left are not reused."""
 
 
 class Worker:
@@ -25,9 +25,9 @@ class Worker:
         self.number = number
         self.in_hand = 0
         self.since = 0.0
-        """When it became idle or busy."""
+        """The time at which it became idle or busy."""
         self.busy = 0.0
-        """Busy seconds, up to `since`."""
+        """Busy seconds until `since`."""
         self.served = 0
         self.on_cpu: Request | None = None
         """The request whose thread holds the interpreter."""
@@ -38,9 +38,9 @@ class Worker:
 
 
 class IdleQueue:
-    """Workers that wait, each at its place in the queue; the first one is woken.
+    """The waiting workers, each at its place in the queue; the first one is woken.
 
-    A worker keeps its place for `turns` waits, then it goes to the end, as in
+    A worker keeps its place for `turns` waits and then goes to the end, as in
     workers/sources/shared.py.
     """
 
@@ -61,7 +61,7 @@ class IdleQueue:
         heappush(self._places, worker.place)
 
     def take(self) -> int:
-        """Remove the first worker; return its number."""
+        """Remove the first worker and return its number."""
         return heappop(self._places) % MOST_WORKERS
 
     def leave(self, gone: Iterable[int]) -> None:

@@ -9,7 +9,7 @@ from prefork.state.histogram import Histogram
 
 
 class Decided(NamedTuple):
-    """A decision of a policy: when, how many workers, and why."""
+    """A decision of a policy: the time, the number of workers, and the reason."""
 
     at: float
     wanted: int
@@ -20,31 +20,32 @@ class Decided(NamedTuple):
 class Outcome:
     """What happened in a scenario.
 
-    The figures leave out the warm-up, and what happens after the last arrival; the counts do not.
+    The counts cover the whole simulation. All other figures exclude the warm-up, and what happens
+    after the last arrival.
     """
 
     arrived: int
     answered: int
     turned_away: int
-    """How often a client found the backlog full."""
+    """The number of times that a client found the backlog full."""
     lost: int
-    """Requests that their clients gave up, after the last retry."""
+    """Requests that their clients gave up after the last retry."""
     unanswered: int
-    """Requests that were not served long after the end: the policy wanted no workers."""
+    """Requests that were not served long after the end, because the policy wanted no workers."""
     throughput: float
     """Answers per second."""
     latencies: Histogram
-    """From the arrival of a request to its answer, of all that arrived after the warm-up."""
+    """The time from arrival to answer of each request that arrived after the warm-up."""
     waits: Histogram
     """The part of each latency before a worker took the request."""
     busy_share: float
-    """The part (0 to 1) of the ready workers' time for which they were busy."""
+    """Share (0 to 1) of their time for which the ready workers were busy."""
     cpu_share: float
-    """The part (0 to 1) of all cores' time that was used, by clients on the same machine too."""
+    """Share (0 to 1) of the time of all cores that was used, including by local clients."""
     largest_backlog: int
     served: list[int]
-    """Requests of each worker, in the order in which they were forked."""
+    """The number of requests that each worker served, in the order in which workers were forked."""
     sizes: list[tuple[float, int]]
-    """Seconds, and the number of persistent workers (ready or starting) from then on."""
+    """Pairs of a time and the number of persistent workers (ready or starting) from then on."""
     decisions: list[Decided]
-    """The decisions of the policy that differ from the one before or give a reason."""
+    """The decisions of the policy that differ from the previous one or give a reason."""

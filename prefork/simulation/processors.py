@@ -1,4 +1,4 @@
-"""The cores and the processes on them: the parts of a scheduler that affect waiting times."""
+"""Cores and the processes on them: those parts of a scheduler that affect waiting times."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from random import Random
 NO_PROCESS = -2
 
 BALANCING = -1
-"""In place of a core's number: an idle core takes a process from another one."""
+"""Used instead of a core's number: idle cores take processes from other cores."""
 
 TICK = 0.004
-"""Seconds until an idle core notices that others have a queue (CONFIG_HZ=250)."""
+"""Seconds until an idle core notices that another core has a queue (CONFIG_HZ=250)."""
 
 SLICE = TICK
-"""Seconds for which a process keeps a core while others wait. A slice of Linux 6.15 and later is
-shorter (0.7 ms on one core, 1.4 on two, 2.8 on eight or more: `se.slice` of /proc/PID/sched), but
-the kernel checks for its end only at the next tick."""
+"""Seconds for which a process keeps a core while others wait. The slice of Linux 6.15 and later is
+shorter (0.7 ms on one core, 1.4 ms on two, 2.8 ms on eight or more: `se.slice` in /proc/PID/sched),
+but the kernel checks whether it has ended only at the next tick."""
 
 FULL = 1.17
-"""The kernel treats a use of 1 / 1.17 as full (`imbalance_pct` of the cores that share a cache)."""
+"""The kernel treats a use of 1 / 1.17 as full (`imbalance_pct` of cores that share a cache)."""
 
 LOOK = 0.064
-"""Seconds between two measurements of the use of the cores, as in the kernel's balancing."""
+"""Seconds between two measurements of the utilization, as in the kernel's load balancing."""
 
 
 class Processors:
@@ -34,21 +34,21 @@ class Processors:
     then it joins the end of that core's queue. Each process has a number, and a home: the core that
     it was on last. It is on one core or in one queue.
 
-    A process that wakes up goes home. If its home is taken it looks for an idle core, as in Linux
-    5.19 and later (`SIS_UTIL`): among (1 - (1.17 used)^2) of the cores, where `used` is the share
-    of them in use. With two cores of which 60 % are used that is none, so two processes wait in one
-    queue while the other core is idle. A process leaves a queue only when a core has been idle for
-    a tick.
+    A process that wakes up returns to its home. If its home is taken, it looks for an idle core, as
+    in Linux 5.19 and later (`SIS_UTIL`): among (1 - (1.17 used)^2) of the cores, where `used` is
+    their utilization. With two cores at 60 %, it looks at none, so two processes wait in one queue
+    while the other core is idle. A process changes to another queue only when a core has been idle
+    for a tick.
 
-    A fractional core, as with a quota, makes all cores slower; the kernel stops the processes for
-    the rest of a period instead. All cores share one cache.
+    A fractional number of cores, as with a quota, makes all cores slower; the kernel instead stops
+    the processes for the rest of a period. All cores share one cache.
 
-    An event costs O(log n), a balance O(n) for each core that takes a process.
+    An event takes O(log n); balancing takes O(n) for each core that takes a process.
     """
 
     def __init__(self, cores: float, slice_: float | None, random: Random) -> None:
         self.next_event = inf
-        """The time of the next event, if no process is added before."""
+        """The time of the next event, unless a process is added before."""
         count = ceil(cores)
         self._count = count
         self._speed = cores / count
@@ -57,30 +57,30 @@ class Processors:
         self._now = self._used = 0.0
         self._running = 0
         self._looked = (0.0, 0.0)
-        self._seen = count  # cores at which a process looks for an idle one
+        self._seen = count  # the number of cores that a process looks at to find an idle one
         self._home: dict[int, int] = {}
         self._idle: dict[int, None] = dict.fromkeys(range(count))
         self._process = [NO_PROCESS] * count
-        self._work_ends = [0.0] * count  # of the process that is there
+        self._work_ends = [0.0] * count  # of the process on that core
         self._slice_ends = [0.0] * count
         self._queues: list[deque[tuple[int, float]]] = [deque() for _ in range(count)]
         self._queued = 0
-        # Planned events; of those of one core, only the one with its latest stamp is valid.
+        # Planned events; of the events of one core, only the one with the latest stamp is valid.
         self._events: list[tuple[float, int, int]] = []
         self._stamps = [0] * (count + 1)
         self._balancing = False
         self._holder, self._held = NO_PROCESS, 0
 
     def used(self, now: float) -> float:
-        """Return the CPU seconds that were used on all cores."""
+        """Return the CPU seconds that all cores together have used."""
         self._used += (now - self._now) * self._speed * self._running
         self._now = now
         return self._used
 
     def add(self, process: int, seconds: float, now: float, anywhere: bool = False) -> None:
-        """A process has work for so many CPU seconds. One that holds a core continues its slice.
+        """Add work of `seconds` CPU seconds for a process; if it holds a core, its slice continues.
 
-        `anywhere`: it is woken by a packet, and may also run where that arrived or was sent.
+        `anywhere`: a packet wakes it, so it may also run where that arrived or was sent.
         """
         self.used(now)
         if process == self._holder:
@@ -103,7 +103,7 @@ class Processors:
             self._balance_later()
 
     def done(self) -> int:
-        """Advance to `next_event`; return the process that has finished, NO_PROCESS if none has.
+        """Advance to `next_event`; return the process that has finished, or NO_PROCESS.
 
         A process that has finished holds its core until `release()`.
         """
@@ -123,7 +123,7 @@ class Processors:
         return self._holder
 
     def _rotate(self, core: int, left: float) -> None:
-        """The slice has ended: the first process of the queue and this one change places."""
+        """Queue the process whose slice has ended, and run the first one of the queue."""
         now, queue = self._now, self._queues[core]
         queue.append((self._process[core], left * self._speed))
         process, seconds = queue.popleft()
@@ -134,7 +134,7 @@ class Processors:
         self._plan()
 
     def release(self) -> None:
-        """Free the core of the process that has finished, unless it was given more work."""
+        """Free the core of the process that has finished, unless it has been given more work."""
         if self._holder == NO_PROCESS:
             return
         self._holder = NO_PROCESS
@@ -147,7 +147,7 @@ class Processors:
             self._plan()
 
     def _next(self, core: int) -> None:
-        """The core takes the first process of its queue."""
+        """Let the core run the first process of its queue."""
         process, seconds = self._queues[core].popleft()
         self._queued -= 1
         self._put(core, process, seconds, self._now + self._slice)
@@ -161,7 +161,7 @@ class Processors:
         self._note(core)
 
     def _note(self, core: int) -> None:
-        """Plan the next event of a core: the end of the work, or of the slice while others wait."""
+        """Plan the next event of a core: the end of the work, or of the slice if others wait."""
         when = self._work_ends[core]
         if self._queues[core]:
             when = min(when, max(self._slice_ends[core], self._now))
@@ -205,7 +205,7 @@ class Processors:
             self._plan()
 
     def _balance(self) -> None:
-        """Each idle core takes a process from the longest queue."""
+        """Let each idle core take a process from the longest queue."""
         self._balancing = False
         for core in list(self._idle)[: self._queued]:
             longest = max(self._queues, key=len)

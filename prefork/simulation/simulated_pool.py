@@ -1,4 +1,4 @@
-"""The workers of the simulated pool, and how their number changes."""
+"""The workers of the simulated pool, and the changes of their number."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prefork.simulation.timers import LOOK, READY, SETTLE, Timer
 class SimulatedPool:
     """Starts and retires workers as the master does.
 
-    At most as many start at the same time as there are cores, and only idle ones are retired, those
-    first that have been idle longest.
+    At most as many start at once as there are cores. Only idle workers are retired, beginning with
+    those that have been idle longest.
     """
 
     def __init__(self, scenario: Scenario, timers: list[Timer], processors: Processors) -> None:
@@ -52,7 +52,7 @@ class SimulatedPool:
         return len(self.serving) + self._starting
 
     def look(self, now: float, waiting: int) -> None:
-        """Let the policy decide, and carry out the decision."""
+        """Ask the policy for a decision, and apply it."""
         assert self.sizing is not None
         busy, present, used = seen = self.clocks(now)
         busy_before, present_before, used_before = self._seen
@@ -77,14 +77,14 @@ class SimulatedPool:
         self.settle(now)
 
     def look_later(self, now: float) -> None:
-        """Schedule the next look when the policy wants it; this replaces an earlier schedule."""
+        """Schedule the next look as the policy wants; this replaces an earlier schedule."""
         self.look_due = inf
         if self.sizing is not None and self.sizing.interval is not None:
             self.look_due = now + self.sizing.interval
             heappush(self._timers, (self.look_due, LOOK, 0.0, 0.0))
 
     def settle(self, now: float) -> None:
-        """Start missing workers; retire surplus ones that are idle now, the others later."""
+        """Start missing workers; retire surplus ones that are idle now, and the others later."""
         before = self.persistent
         for _ in range(to_start(self._wanted - before, self._starting, self._cores)):
             self._starting += 1
@@ -103,9 +103,9 @@ class SimulatedPool:
         self.settle(now)
 
     def ready(self, number: int, now: float) -> None:
-        """A worker has started; another missing one may start now.
+        """Note that a worker is ready; another missing one may start now.
 
-        It joins the idle queue first: if it is no longer wanted, it may be the one to be retired.
+        The worker joins the idle queue first, so that it can be retired if it is no longer wanted.
         """
         self._starting -= 1
         self._count(now)
@@ -115,7 +115,7 @@ class SimulatedPool:
         self.settle(now)
 
     def clocks(self, now: float) -> tuple[float, float, float]:
-        """Return the seconds for which workers were busy, and ready, and cores were used."""
+        """Return three totals in seconds: workers busy, workers ready, and cores used."""
         self._count(now)
         busy = sum(
             worker.busy + (now - worker.since) * bool(worker.in_hand) for worker in self.workers
@@ -149,7 +149,7 @@ class SimulatedPool:
 
 
 def bounds(workers: int | Sizing) -> tuple[int, int]:
-    """Return the number of workers at the beginning, and the maximum."""
+    """Return the number of workers at the beginning, and the maximum number."""
     if isinstance(workers, int):
         return workers, workers
     return workers.wanted, workers.limits.most

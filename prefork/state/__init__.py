@@ -1,1 +1,1 @@
-"""What is known of a pool: state machines, worker table, status, exit reports. No system calls."""
+"""The state of a pool: state machines, worker table, status, exit reports. No system calls."""

@@ -1,4 +1,4 @@
-"""The log record of a worker's exit: which worker, how, what it was serving, what comes next."""
+"""Log records of exits: which worker, how it exited, what it was serving, and what happens next."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ logger = logging.getLogger("prefork")
 
 
 class StartError(RuntimeError):
-    """No worker of the first ones could start; the message has the traceback of the last one."""
+    """None of the first workers could start; the message has the traceback of the last one."""
 
     @classmethod
     def of(cls, record: WorkerRecord) -> StartError:
         if not record.failure:
-            return cls("No worker could start, so nothing is served. The log says how each ended.")
+            return cls("No worker could start, so nothing is served. The log says how each exited.")
         return cls(f"No worker could start, so nothing is served. The last one:\n{record.failure}")
 
     @classmethod
@@ -34,9 +34,9 @@ def report_death(
     next_step: str,
     traceback: str,
 ) -> None:
-    """Log which worker has ended and how, what it was serving for how long, and what comes next.
+    """Log which worker exited and how, what it was serving, for how long, and what happens next.
 
-    Then the traceback, if one is to be shown.
+    The `traceback` is appended if it is not empty.
     """
     level = _severity(record, death, reading)
     if not logger.isEnabledFor(level):
@@ -67,9 +67,9 @@ def report_death(
 
 
 def report_failed_start(error: OSError, wait: float) -> None:
-    """Log that no worker could be forked, and in how many seconds that is tried again."""
+    """Log that no worker could be forked, and that it is tried again in `wait` seconds."""
     logger.error(
-        "No worker could be started: %s; the next try is in %.1f s.",
+        "No worker could be started: %s; trying again in %.1f s.",
         error,
         wait,
         extra={"event": "fork_failed", "error": str(error), "retry_in": wait},
@@ -81,16 +81,17 @@ def next_step(
 ) -> str:
     """Return what happens after a death, as a clause for the report.
 
-    `is_last`: the server cannot start. `wait` is the seconds before another worker may start.
+    `is_last` means that no other worker is starting, so the start of the server has failed. `wait`
+    is the seconds until another worker may start.
     """
     if not is_replaced:
         return "it is not replaced"
     if is_last:
-        return "it was the last one"
+        return "no other worker is starting"
     if record.state is WorkerState.RETIRING and is_outdated:
-        return "one of the next generation takes its place"
+        return "a worker of the next generation takes its place"
     if record.state is WorkerState.RETIRING:
-        return "the pool is as large as it should be"
+        return "the pool has its wanted size"
     return f"it is replaced in {wait:.1f} s" if wait else "it is replaced now"
 
 
@@ -98,7 +99,7 @@ def _severity(record: WorkerRecord, death: Death, reading: Reading) -> int:
     if record.state is WorkerState.KILLED:
         return logging.WARNING
     if reading.state is State.BUSY:
-        return logging.ERROR  # a request is lost, whatever the status
+        return logging.ERROR  # a request is lost, with any status
     if record.persistent and death.status in (ExitCode.RECYCLED, ExitCode.TERMINATED):
         return logging.INFO
     if death.status in (ExitCode.DONE, ExitCode.RECYCLED) or reading.state is State.LEAVING:

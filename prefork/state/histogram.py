@@ -1,4 +1,4 @@
-"""The one type for latencies: millions of durations in the memory of some thousand numbers."""
+"""A histogram of latencies: millions of durations in the memory of some thousand numbers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from math import exp, log
 from typing import Any
 
 UNIT = 1e-6
-"""Seconds below which buckets become equally wide: nothing in a pool is shorter."""
+"""Seconds below which buckets have the same width; nothing in a pool takes less."""
 
 BUCKETS_PER_E = 100
-"""Each bucket is a hundredth wider than the one before, so a duration is accurate to half of
-that."""
+"""Buckets per factor e: each is 1 % wider than the one before, so durations are accurate to
+0.5 %."""
 
 
 class Histogram:
@@ -20,14 +20,14 @@ class Histogram:
 
     def __init__(self) -> None:
         self.counts: defaultdict[int, int] = defaultdict(int)
-        """By bucket."""
+        """The number of durations in each bucket."""
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
 
     @classmethod
     def of(cls, durations: Iterable[float]) -> Histogram:
-        """The histogram of these durations."""
+        """Return the histogram of these durations."""
         made = cls()
         for seconds in durations:
             made.record(seconds)
@@ -42,14 +42,13 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Exact; 0 without durations."""
+        """The exact mean; 0 if there are no durations."""
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """Return the seconds that a `share` (0 to 1) of the durations took at most, within 0.5 %.
+        """Return the seconds that a `share` (0 to 1) of the durations do not exceed, within 0.5 %.
 
-        Among few durations it is the one with the nearest rank, as in HdrHistogram. 0 without
-        durations.
+        This is the duration with the nearest rank, as in HdrHistogram; 0 if there are no durations.
         """
         wanted, seen = max(1, int(share * self.count + 0.5)), 0
         for bucket in sorted(self.counts):
@@ -59,7 +58,7 @@ class Histogram:
         return self.longest
 
     def durations(self) -> Iterator[float]:
-        """Every duration, within 0.5 %, in ascending order."""
+        """Yield every duration, within 0.5 %, in ascending order."""
         for bucket in sorted(self.counts):
             for _ in range(self.counts[bucket]):
                 yield min(_middle(bucket), self.longest)
@@ -77,14 +76,14 @@ class Histogram:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Histogram) and vars(self) == vars(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def as_json(self) -> dict[str, Any]:
         return {"counts": sorted(self.counts.items()), "total": self.total, "longest": self.longest}
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Histogram:
-        """What `as_json()` has written."""
+        """Return the histogram that `as_json()` has converted."""
         made = cls()
         made.counts.update(dict(written["counts"]))
         made.count = sum(made.counts.values())

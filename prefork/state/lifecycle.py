@@ -6,21 +6,21 @@ deadline is *killed*. A worker may exit in any of these states; then it is *gone
 free.
 
 The pool is *new* until its loop begins. While it is *booting*, workers are kept and none has been
-ready yet; only here, a failed start ends the server (`StartError`). When the first worker is ready,
-or at once if none is wanted, it is *running*. When the loop has ended it is *draining*: the workers
-finish, and serve what waits in the backlog. When the graceful_timeout has passed, or a stop by
-force is asked for, it is *stopping*: the workers have been killed. Without workers it is *closed*.
-It may boot again from any state, for `serve_forever()` may be called again.
+ready yet; only in this state, a failed start ends the server (`StartError`). When the first worker
+is ready, or at once if none is wanted, it is *running*. When the loop has ended, it is *draining*:
+the workers finish, and serve what waits in the backlog. When the graceful_timeout has expired, or a
+forced stop is requested, it is *stopping*: the workers have been killed. When no worker is left, it
+is *closed*. It may boot again from any state, since `serve_forever()` may be called again.
 
-A state says where the pool is; a `StopReason` says why it no longer keeps workers. The reason
-outlives the state: a closed pool still knows whether its workers were killed.
+A state says what the pool is doing; a `StopReason` says why it no longer keeps workers. The reason
+is kept after the state changes: a closed pool still knows whether its workers were killed.
 
-Where workers are forked from a mold, a promotion is *idle* until a worker is warm, then *forking*
+If workers are forked from a mold, a promotion is *idle* until a worker is warm, then *forking*
 until the mold is ready or has failed. When it is ready, a new generation begins. Its rollout is
 *rolling* while the workers of older generations are replaced, and *settled* otherwise.
 
-Two rules. Every transition is in one of the tables, and every pair of state and reason; anything
-else is a bug, and raises with nothing changed.
+The tables contain every transition, and every valid pair of state and reason. Anything else is a
+bug; it raises an exception and changes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TypeVar
 
 
 class WorkerState(Enum):
-    """Where a worker is, as the master sees it."""
+    """The state of a worker, as known to the master."""
 
     STARTING = auto()  # forked, not ready yet
     SERVING = auto()  # takes requests
@@ -42,14 +42,14 @@ class WorkerState(Enum):
 class WorkerEvent(Enum):
     """What happens to a worker."""
 
-    READY = auto()  # it has reported that it can take requests
+    READY = auto()  # it reported that it can take requests
     RETIRED = auto()  # it was told to leave
-    KILLED = auto()  # SIGKILL was sent: a deadline has passed, or the pool stops by force
+    KILLED = auto()  # SIGKILL was sent: a deadline has passed, or the stop is forced
     EXITED = auto()  # it was reaped
 
 
 class PoolState(Enum):
-    """Where a pool is."""
+    """The state of a pool."""
 
     NEW = auto()  # no loop has begun
     BOOTING = auto()  # workers are kept; the first one is not ready yet
@@ -65,23 +65,23 @@ class PoolEvent(Enum):
     START = auto()  # the loop begins
     READY = auto()  # the first worker is ready, or none is wanted
     DRAIN = auto()  # the loop has ended, or the server closes
-    KILL = auto()  # the graceful_timeout has passed, or a stop by force was asked for
+    KILL = auto()  # the graceful_timeout has expired, or a forced stop was requested
     EMPTY = auto()  # no worker is left
 
 
 class StopReason(Enum):
-    """Why a pool keeps workers no longer."""
+    """Why a pool no longer keeps workers."""
 
     LOOP_ENDED = auto()  # the listener stays open, and another loop may begin
-    CLOSING = auto()  # the listener is about to close: what waits there must be served first
+    CLOSING = auto()  # the listener is about to be closed; what waits there must be served first
     FORCED = auto()  # the workers were killed, and nothing more is served
 
 
 class PromotionState(Enum):
-    """Whether a worker is making a mold: a process from which workers are forked."""
+    """Whether a worker is forking a mold."""
 
-    IDLE = auto()  # none is
-    FORKING = auto()  # one was told to fork it; the mold before it is still in use
+    IDLE = auto()  # no worker is
+    FORKING = auto()  # a worker was told to; the previous mold is still in use
 
 
 class PromotionEvent(Enum):
@@ -95,7 +95,7 @@ class PromotionEvent(Enum):
 class RolloutState(Enum):
     """Whether workers are being replaced by those of the next generation."""
 
-    SETTLED = auto()  # none is; workers of older generations may be left
+    SETTLED = auto()  # they are not; workers of older generations may be left
     ROLLING = auto()  # workers of older generations are retired, a few at once
 
 
@@ -104,11 +104,11 @@ class RolloutEvent(Enum):
 
     BEGUN = auto()  # its workers can be forked
     FINISHED = auto()  # no older worker is left
-    CALLED_OFF = auto()  # no more of its workers can be forked
+    CALLED_OFF = auto()  # its workers can no longer be forked
 
 
 class LifecycleError(RuntimeError):
-    """An event came in a state that does not allow it: a bug in this package."""
+    """An event occurred in a state that does not allow it: a bug in this package."""
 
 
 _W, _WE, _P, _PE = WorkerState, WorkerEvent, PoolState, PoolEvent
@@ -185,9 +185,9 @@ Event = TypeVar("Event", bound=Enum)
 def advance(table: dict[tuple[State, Event], State], state: State, event: Event) -> State:
     """Return the state after `event`.
 
-    Errors: `LifecycleError` when the table has no entry.
+    Errors: `LifecycleError` if the table has no entry.
     """
     try:
         return table[state, event]
     except KeyError:
-        raise LifecycleError(f"There is no {event.name} in state {state.name}.") from None
+        raise LifecycleError(f"Event {event.name} is not allowed in state {state.name}.") from None

@@ -1,4 +1,4 @@
-"""Where one pool is, and why it ends. No system calls; the clock is an argument."""
+"""The state of one pool, and why it stops. No system calls; the clock is an argument."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from prefork.state.lifecycle import (
 class PoolLifecycle:
     """The state of a pool and its `StopReason`, which change together.
 
-    For the master: a method for each event, and the answers that follow from state and reason.
+    The master calls a method for each event, and reads the answers that follow from the state and
+    the reason.
 
-    Errors: `LifecycleError` when an event is not allowed in the present state.
+    Errors: `LifecycleError` if an event is not allowed in the present state.
     """
 
     def __init__(self) -> None:
         self.state = PoolState.NEW
         self.stop_reason: StopReason | None = None
-        self._was_forced = False  # by a signal handler; never cleared by an event it interrupted
+        self._was_forced = False  # by a signal handler; an interrupted event does not clear it
         self._drain_began = 0.0
         self._backlog_may_wait = False
 
@@ -43,7 +44,7 @@ class PoolLifecycle:
     def drain(self, reason: StopReason, now: float) -> None:
         """Note that the loop has ended, or that the server closes.
 
-        The graceful_timeout counts from the first time. A pool that is forced to stop stays so.
+        The graceful_timeout starts with the first call. A forced stop stays forced.
         """
         if self.is_forced:
             self.kill()
@@ -55,7 +56,7 @@ class PoolLifecycle:
         self._backlog_may_wait |= reason is StopReason.CLOSING
 
     def note_unfinished_drain(self) -> None:
-        """Note that a worker has died that was to empty the backlog."""
+        """Note that a worker died that should have emptied the backlog."""
         self._backlog_may_wait |= self.state is PoolState.DRAINING
 
     def drain_again(self) -> None:
@@ -70,12 +71,12 @@ class PoolLifecycle:
     def note_forced(self) -> None:
         """Note that a signal handler kills the workers.
 
-        It may have interrupted any other event, so the state follows with the next event only.
+        It may have interrupted any other event, so the state changes only with the next event.
         """
         self._was_forced = True
 
     def note_empty(self) -> bool:
-        """Note that no worker is left; return whether the pool is closed by that."""
+        """Note that no worker is left; return whether this closes the pool."""
         ends = self.state in (PoolState.DRAINING, PoolState.STOPPING)
         if ends:
             self._enter(PoolEvent.EMPTY, self.stop_reason)
@@ -100,12 +101,12 @@ class PoolLifecycle:
 
     @property
     def needs_drainers(self) -> bool:
-        """Whether, without workers, new ones have to serve what waits in the backlog."""
+        """Whether new workers must serve what waits in the backlog if no worker is left."""
         return self._backlog_may_wait and not self.is_forced
 
     def graceful_time_left(self, timeout: float | None, now: float) -> float | None:
-        """Return the seconds until the workers are killed; `None` if that has no limit, or if the
-        pool does not drain."""
+        """Return the seconds until the workers are killed; `None` if there is no limit, or if the
+        pool is not draining."""
         if timeout is None or self.state is not PoolState.DRAINING:
             return None
         return max(self._drain_began + timeout - now, 0.0)
@@ -113,6 +114,6 @@ class PoolLifecycle:
     def _enter(self, event: PoolEvent, reason: StopReason | None) -> None:
         state = advance(POOL_TRANSITIONS, self.state, event)
         if reason not in STOP_REASONS[state]:
-            name = reason.name if reason else "no reason"
-            raise LifecycleError(f"A pool cannot be in state {state.name} with {name} to stop.")
+            name = reason.name if reason else "None"
+            raise LifecycleError(f"A pool in state {state.name} cannot have stop reason {name}.")
         self.state, self.stop_reason = state, reason

@@ -1,7 +1,7 @@
-"""A pool and its machine at one moment: what advice is made of.
+"""A pool and its machine at one moment: the input of advice.
 
-Types and arithmetic only; `prefork.readings` fills them. All figures are counters, so that two
-snapshots say what happened in between.
+This module has only types and arithmetic; `prefork.readings` measures the values. Figures that
+accumulate are counters, so that two snapshots tell what happened in between.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 
 class Depth(NamedTuple):
-    """Requests that wait at a listener now, how many can, and how many were turned away so far.
+    """The requests waiting at a listener now, the limit, and the requests dropped so far.
 
-    `limit` is `None` where the kernel does not report it.
+    `limit` is `None` if the kernel does not report it.
     """
 
     waiting: int
@@ -22,14 +22,14 @@ class Depth(NamedTuple):
 
 
 class CoreTimes(NamedTuple):
-    """One core since the machine started, in clock ticks (10 ms)."""
+    """The times of one core since the machine started, in clock ticks (10 ms)."""
 
     idle: int
     total: int
 
 
 class QuotaTimes(NamedTuple):
-    """A cgroup with a CPU quota: its quota in cores, and the seconds of CPU that it has used.
+    """A cgroup with a CPU quota: the quota in cores, and the CPU seconds that it has used.
 
     `throttled` of its `periods` (usually 100 ms each) ended with the quota used up.
     """
@@ -41,30 +41,30 @@ class QuotaTimes(NamedTuple):
 
 
 class CpuTimes(NamedTuple):
-    """The processors at one moment; `now` is in seconds of the monotonic clock."""
+    """The CPUs at one moment; `now` is in seconds of the monotonic clock."""
 
     now: float
     cores: Mapping[int, CoreTimes]
-    """The cores in this process's affinity mask, by number."""
+    """The cores in the affinity mask of this process, by number."""
     quotas: Mapping[str, QuotaTimes]
     """The cgroups with a quota, by folder."""
 
 
 class WorkerReading(NamedTuple):
-    """One worker since it was forked; all times are in seconds."""
+    """The figures of one worker since it was forked; all times are in seconds."""
 
     pid: int
     age: float
     served: int
     busy: float
-    """Time with at least one request in hand, including the present one so far."""
+    """Time with at least one request in flight, including the present time so far."""
     in_flight: int
-    """Requests in hand now."""
+    """Requests in flight now."""
     cpu: float
     delayed: float
-    """Time for which it was ready to run while all cores were taken."""
+    """Time for which it was ready to run while all cores were in use."""
     memory: int | None
-    """Bytes (PSS); `None` where the kernel does not report them."""
+    """Bytes (PSS); `None` if the kernel does not report them."""
 
 
 class PoolReading(NamedTuple):
@@ -75,23 +75,23 @@ class PoolReading(NamedTuple):
     depth: Depth
     max_children: int
     threads: int | None
-    """Requests that a worker can serve concurrently, 0: no limit; `None` without threads."""
+    """Requests that a worker can serve concurrently; 0: no limit; `None`: no threads."""
     cores: int
     cpu: CpuTimes
     memory_left: int | None
-    """Bytes for more workers than these; `None`: unknown."""
+    """Bytes that are left for additional workers; `None`: unknown."""
     longest_backlog: int | None
     """The kernel's upper limit for every backlog (net.core.somaxconn)."""
 
 
 def cpu_left(before: CpuTimes, after: CpuTimes) -> float | None:
-    """The share 0..1 of the usable cores that was idle between two moments.
+    """Return the share (0 to 1) of the usable cores that was idle between two moments.
 
-    It is the smaller of what the cores of the affinity mask left idle and what the CPU quotas of
-    the cgroup and its ancestors left unused. In a period in which a quota was used up it left
-    nothing; two or three such periods are too few to show in the seconds. Time taken by the
-    hypervisor (steal) counts as used, because this machine cannot use it. `None` if no clock tick
-    has passed on any core.
+    It is the smaller of two shares: that of the time for which the cores in the affinity mask were
+    idle, and that of the CPU quotas of the cgroup and its ancestors that was not used. A period in
+    which a quota was used up counts as having no idle time, since a few such periods hardly show in
+    the seconds used. Time taken by the hypervisor (steal) counts as used, since this machine cannot
+    use it. `None` if no clock tick has passed on any core.
     """
     cores = before.cores.keys() & after.cores.keys()
     idle = sum(after.cores[core].idle - before.cores[core].idle for core in cores)

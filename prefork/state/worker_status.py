@@ -1,4 +1,4 @@
-"""What one worker is doing: the record that `prefork_status()` returns."""
+"""The status of one worker, as `prefork_status()` returns it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from prefork.workers.protocol.scoreboard import Reading
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What one worker is doing. `since` and `age` are seconds so far, `busy` is their total."""
+    """What one worker is doing.
+
+    `since` is the seconds in the present state, `age` the seconds since the fork, and `busy` the
+    total seconds with a request in flight up to the present state.
+    """
 
     slot: int
     pid: int
@@ -25,10 +29,11 @@ class WorkerStatus:
     busy: float
     in_flight: int
     generation: int
-    """How often the pool had been renewed when this worker was forked (`fork_from = "mold"`)."""
+    """The number of times that the pool had been renewed when this worker was forked."""
 
 
 def status_of(record: WorkerRecord, reading: Reading, now: float) -> WorkerStatus:
+    """Return the status of a worker from the master's record and the scoreboard."""
     if record.state in (WorkerState.RETIRING, WorkerState.KILLED):
         state = record.state.name.lower()
     else:

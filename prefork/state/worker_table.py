@@ -1,4 +1,4 @@
-"""The table of a pool's workers, and how many are missing or too many. No system calls."""
+"""The table of a pool's workers, and the number missing or surplus. No system calls."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from prefork.workers.protocol.scoreboard import Reading, State
 
 @dataclass
 class WorkerRecord:
-    """One worker: its slot, its process, and what the master knows of it.
+    """One worker: its slot, its process, and what the master knows about it.
 
-    `started` is in seconds of the monotonic clock. `generation` is the pool's when it was forked.
+    `started` is in seconds of the monotonic clock. `generation` is that of the pool at the fork.
     `persistent` is false for a worker that serves one request and then exits; `proved` is true once
     its start has proved to be sound. `may_stop` says whether its handlers may stop the server,
     `may_fork` whether it was told to fork a mold. `sigkill_sent` is true as soon as the master has
@@ -40,11 +40,11 @@ class WorkerRecord:
 
     @property
     def may_stop_now(self) -> bool:
-        """Whether its handlers may stop the server now; not those of an earlier run's worker."""
+        """Whether its handlers may stop the server now; false for a worker of an earlier run."""
         return self.may_stop and self.state is not WorkerState.RETIRING
 
     def is_unproven(self, reading: Reading, now: float) -> bool:
-        """Whether its start has not proved to be sound, by what it has served so far."""
+        """Whether what it has served so far does not yet prove that its start was sound."""
         taken = reading.served + (reading.state is State.BUSY)
         return is_unproven(self.was_ready, taken, now - self.started)
 
@@ -52,12 +52,12 @@ class WorkerRecord:
         """Whether its death makes it likely that the next worker dies in the same way."""
         left = status in (ExitCode.RECYCLED, ExitCode.TERMINATED)
         asked = left or self.state is WorkerState.RETIRING
-        # SIGKILL comes from another process: the start has nothing to do with it.
+        # SIGKILL comes from another process and has nothing to do with the start.
         forced = self.was_ready and status == -signal.SIGKILL
         return self.persistent and not asked and not forced and self.is_unproven(reading, now)
 
     def note(self, event: WorkerEvent) -> None:
-        """Note what has happened to it. Errors: `LifecycleError`."""
+        """Note an event. Errors: `LifecycleError` if its state does not allow the event."""
         self.state = advance(WORKER_TRANSITIONS, self.state, event)
         self.was_ready |= event is WorkerEvent.READY
 
@@ -69,7 +69,7 @@ class WorkerTable:
         self._by_slot: dict[int, WorkerRecord] = {}
         self._by_pid: dict[int, WorkerRecord] = {}
         self.changes = 0
-        """How often anything has changed that the size of the pool depends on."""
+        """The number of changes so far that may affect the size of the pool."""
 
     def __len__(self) -> int:
         return len(self._by_slot)
@@ -99,12 +99,12 @@ class WorkerTable:
         record.note(event)
 
     def discount(self, record: WorkerRecord) -> None:
-        """Note that a worker has its one request: it is not persistent any more, and will exit."""
+        """Note that a worker has taken its one request: it is no longer persistent, and exits."""
         self.changes += 1
         record.persistent = False
 
     def prove(self, reading_of: Callable[[WorkerRecord], Reading], now: float) -> bool:
-        """Note which workers have become proved; whether any has."""
+        """Note which workers have become proved; return whether any has."""
         proved = [r for r in self if not (r.proved or r.is_unproven(reading_of(r), now))]
         for record in proved:
             record.proved = True
@@ -130,16 +130,16 @@ class WorkerTable:
         return sum(record.state in states for record in self._by_slot.values())
 
     def is_complete(self, wanted: int, most: int) -> bool:
-        """Return whether `wanted` persistent workers are ready, and no more than `most` exist."""
+        """Whether `wanted` persistent workers are ready, and at most `most` workers exist."""
         ready = [r for r in self.persistent() if r.state is WorkerState.SERVING]
         return len(ready) == wanted and len(self) <= most
 
     def missing(self, wanted: int, most: int) -> int:
-        """Return how many persistent workers to start, for `wanted` ones and `most` processes."""
+        """Return how many persistent workers to start for `wanted` ones, with `most` in all."""
         return max(0, min(wanted - len(self.persistent()), most - len(self)))
 
     def surplus(self, wanted: int) -> int:
-        """Return how many persistent workers there are above `wanted`."""
+        """Return the number of persistent workers above `wanted`."""
         return max(0, len(self.persistent()) - wanted)
 
     def serving(self) -> list[WorkerRecord]:
@@ -148,6 +148,6 @@ class WorkerTable:
         return [r for r in self._by_slot.values() if r.persistent and r.state is serving]
 
     def persistent(self) -> list[WorkerRecord]:
-        """Return the workers that are not for a single request, and serve or start."""
+        """Return the persistent workers that are serving or starting."""
         states = (WorkerState.STARTING, WorkerState.SERVING)
         return [r for r in self._by_slot.values() if r.persistent and r.state in states]

@@ -106,7 +106,7 @@ def test_the_traceback_is_the_programs(program: Start, folder: Path) -> None:
             ["--no-gc-freeze", "script.py"],
             "Pool options need --pool: `prefork run --pool ...`.",
         ),
-        (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number from 0 up."),
+        (["--threads", "x", "script.py"], "--threads 'x': it must be a whole number >= 0."),
         (["--pool=maybe", "script.py"], "--pool 'maybe': it must be true or false."),
         (["--pol", "script.py"], "Unknown option: --pol. Did you mean --pool?"),
     ],

@@ -90,8 +90,8 @@ def test_options_have_defaults(parsed: Parse) -> None:
             "a:H --request x --max-children 1,,2",
             "it must be a comma-separated list of whole numbers >= 1",
         ),
-        ("a:H --request x --clients 0", "--clients '0': it must be a whole number from 1 up."),
-        ("a:H --request x --seconds 0", "--seconds '0': it must be seconds above 0."),
+        ("a:H --request x --clients 0", "--clients '0': it must be a whole number >= 1."),
+        ("a:H --request x --seconds 0", "--seconds '0': it must be a number of seconds > 0."),
         ("a:H --request x --bind sctp", "the protocol is missing"),
         (
             "a:H --request x --bind tcp://h:80",

@@ -93,7 +93,7 @@ def test_a_field_that_is_added_is_an_option_without_another_word(
     assert heard == [{"idle_order": "lifo", "quick": True}]
     with pytest.raises(Refusal, match=r"--idle-order 'hto': it must be one of: fifo, lifo\."):
         app(["--idle-order", "hto"])
-    with pytest.raises(Refusal, match=r"--spare '-1': it must be a whole number from 0 up\."):
+    with pytest.raises(Refusal, match=r"--spare '-1': it must be a whole number >= 0\."):
         app(["--spare", "-1"])
     app.help_print([])
     text = capsys.readouterr().out
@@ -155,7 +155,7 @@ def test_a_jitter_of_nothing_is_refused(said: dict[str, Any], refused: bool) -> 
         ({"idle_timeout": 3.0}, "idle-timeout is 3.0, but sizing is static"),
         ({"min_spare": 2, "sizing": "static"}, ""),  # switched off on purpose
         ({"min_spare": 2, "sizing": "spare"}, ""),
-        ({"sizing": "load", "strategy": "fork"}, "sizing is 'load', but with the strategy fork"),
+        ({"sizing": "load", "strategy": "fork"}, "sizing is 'load', but with strategy 'fork'"),
     ],
 )
 def test_limits_of_a_sizing_that_decides_nothing_are_refused(
@@ -189,14 +189,14 @@ SOME_SECONDS = Annotated[float, Range(0, "seconds", excluded=True)]
         (bool, "true or false", [True, False], [0, "yes", None]),
         (int, "a whole number", [-1, 0], [True, 1.0, "1", None]),
         (float, "a number", [1, 1.5, float("nan")], [True, "1", None]),
-        (str, "a text", ["", "x"], [b"x", 1, None]),
-        (Count, "a whole number from 0 up", [0, 1], [-1, 0.5, False]),
-        (Count | None, "a whole number from 0 up, or None", [None, 0], [-1]),
-        (SOME_SECONDS, "seconds above 0", [0.1, 1], [0, 0.0, -1, float("nan"), None]),
+        (str, "a string", ["", "x"], [b"x", 1, None]),
+        (Count, "a whole number >= 0", [0, 1], [-1, 0.5, False]),
+        (Count | None, "a whole number >= 0, or None", [None, 0], [-1]),
+        (SOME_SECONDS, "a number of seconds > 0", [0.1, 1], [0, 0.0, -1, float("nan"), None]),
         (Literal["a", "b"], "one of: a, b", ["a", "b"], ["A", "", "ab", None, []]),
         (Literal["a"] | None, "one of: a, or None", ["a", None], ["b"]),
         (Annotated[bool, "something else"], "true or false", [True], [1]),
-        (Annotated[Count | None, "x"], "a whole number from 0 up, or None", [0, None], [-1]),
+        (Annotated[Count | None, "x"], "a whole number >= 0, or None", [0, None], [-1]),
     ],
 )
 def test_a_type_is_a_rule(

@@ -70,9 +70,9 @@ def test_invalid_numbers_of_workers_are_refused(text: str) -> None:
         ("app:H --request x --seconds inf", "--seconds 'inf': it must be seconds above 0."),
         ("app:H --request x --cores 0", "--cores '0': it must be a whole number from 1 up."),
         ("app:H --request x --memory all", "--memory 'all': it must be a number of bytes"),
-        ("app:H --max-children 0", "--max-children '0': it must be whole numbers"),
+        ("app:H --max-children 0", "--max-children '0': it must be a comma-separated list"),
         ("app:H", "The request is missing"),
-        ("app:H --request x --client a:b", "exclude each other"),
+        ("app:H --request x --client a:b", "mutually exclusive"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_a_sentence(words: str, refusal: str) -> None:

@@ -66,7 +66,7 @@ def test_a_kill_says_why(pool: FakePool, caplog: pytest.LogCaptureFixture) -> No
     pool.tick(seconds=2.0)
     killed = the_event(caplog, "worker_killed")
     assert (killed.slot, killed.pid) == (0, pid)
-    assert killed.reason == "it is not ready within the start_timeout"
+    assert killed.reason == "it was not ready within the start_timeout"
 
 
 def test_a_fork_that_fails_says_when_the_next_try_is(

@@ -170,7 +170,7 @@ def test_a_stuck_fork_server_does_not_block_the_master(
         os.kill(min(workers), signal.SIGKILL)
         wait_for_replacement(server, min(workers))
         assert state_of(stuck) == ""
-    assert "has not forked a worker within 0.05 s" in caplog.text
+    assert "did not fork a worker within 0.05 s" in caplog.text
     errors()
 
 

@@ -280,7 +280,7 @@ def test_invalid_members_are_refused_with_a_reason(short_path: Path) -> None:
 def test_reuseport_is_refused_when_a_member_is_a_unix_socket(short_path: Path) -> None:
     with group_of(*two("reuseport", short_path), member("unix", short_path, echo_back)) as group:
         group.prefork_settings = type(group.prefork_settings)(strategy="reuseport")
-        with pytest.raises(SettingsError, match="reuseport needs a TCP or UDP port"):
+        with pytest.raises(SettingsError, match="'reuseport' needs a TCP or UDP port"):
             group.serve_forever()
 
 

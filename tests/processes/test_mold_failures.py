@@ -133,7 +133,7 @@ def test_a_mold_that_does_not_become_ready_is_given_up(
 def test_a_killed_mold_does_not_stop_the_pool(
     strategy: str, running: Any, errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until there is another mold, workers are forked as at the start."""
+    """Until there is another mold, workers are forked as with `auto`."""
     with running(reforking_pool(answer_pid, after=30, strategy=strategy)) as server:
         idle_workers(server, 2)
         wait_until_renewed(server)
@@ -168,7 +168,7 @@ def test_a_mold_whose_workers_cannot_start_is_given_up(
         lost = lambda: ask(server.server_address) and events(caplog.records, "mold_exit")  # noqa: E731
         eventually(lost, what="the reason")
         [exited, *_] = events(caplog.records, "mold_exit")
-        assert exited.reason == "has forked a worker that could not start"
+        assert exited.reason == "forked a worker that could not start"
         idle_workers(server, 2)
     errors()
 

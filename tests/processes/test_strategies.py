@@ -164,5 +164,5 @@ def test_reuseport_is_refused_for_a_unix_socket(short_path: Path) -> None:
     address = str(short_path / "socket")
     server = pool_of(echo, base=PreforkUnixStreamServer, address=address)
     server.prefork_settings = type(server.prefork_settings)(strategy="reuseport")
-    with server, pytest.raises(SettingsError, match="reuseport needs a TCP or UDP port"):
+    with server, pytest.raises(SettingsError, match="'reuseport' needs a TCP or UDP port"):
         server.serve_forever()

@@ -162,15 +162,15 @@ def test_the_simulation_ends_even_if_a_policy_leaves_clients_waiting() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"cores": 0}, "cores must be above 0"),
-        ({"workers": 0}, "workers must be 1 or more"),
-        ({"threads": -1}, "threads must be 1 or more"),
-        ({"warm_up": 100.0}, "warm_up must be 0 or more"),
+        ({"cores": 0}, "cores must be > 0"),
+        ({"workers": 0}, "workers must be >= 1"),
+        ({"threads": -1}, "threads must be >= 1"),
+        ({"warm_up": 100.0}, "warm_up must be >= 0"),
         ({"services": []}, "services must not be empty"),
-        ({"services": [Service(0.1, -1e-9)]}, "times of a service must not be negative"),
+        ({"services": [Service(0.1, -1e-9)]}, "times of a service must be >= 0"),
         ({"overhead": -0.1}, "overhead, client_cpu"),
-        ({"slice": 0.0}, "slice must be above 0"),
-        ({"arrivals": Closed(1, think=-1.0)}, "pauses of clients must not be negative"),
+        ({"slice": 0.0}, "slice must be > 0"),
+        ({"arrivals": Closed(1, think=-1.0)}, "pauses of clients must be >= 0"),
     ],
 )
 def test_an_invalid_scenario_is_refused(wrong: dict[str, Any], sentence: str) -> None:
@@ -189,7 +189,7 @@ def test_an_invalid_scenario_is_refused(wrong: dict[str, Any], sentence: str) ->
 def test_clients_that_repeat_requests_without_any_delay_are_an_error(
     known: dict[str, Any],
 ) -> None:
-    with pytest.raises(ScenarioError, match="without limit at one moment"):
+    with pytest.raises(ScenarioError, match="without limit at the same simulated time"):
         played(Closed(3), **known)
 
 

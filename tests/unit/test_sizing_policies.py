@@ -265,7 +265,7 @@ def test_the_reason_of_a_decision_has_the_load_sample() -> None:
     pool.see(Look(1, 1, cpu_left=None), times=9)
     assert pool.reasons[:2] == [
         "all are busy, 7 clients wait, 71 % of the CPU is idle",
-        "they are busy for 50 % of the time, 1 client waits",
+        "workers are busy 50 % of the time, 1 client waits",
     ]
 
 
@@ -329,14 +329,14 @@ def test_an_episode_continues_over_a_short_gap() -> None:
     [
         (
             {"strategy": "fork", "sizing": "load"},
-            "with the strategy fork each request has a worker",
+            "with strategy 'fork' each request has its own worker",
         ),
-        ({"sizing": "spare", "min_spare": 5}, "min_spare is 5, which is more than max_spare, 4"),
-        ({"sizing": "spare", "min_children": 0}, "use 1, or the sizing ondemand"),
-        ({"sizing": "load", "min_children": 0}, "use 1, or the sizing ondemand"),
+        ({"sizing": "spare", "min_spare": 5}, r"min_spare \(5\) is greater than max_spare \(4\)"),
+        ({"sizing": "spare", "min_children": 0}, "use 1, or sizing 'ondemand'"),
+        ({"sizing": "load", "min_children": 0}, "use 1, or sizing 'ondemand'"),
         (
             {"sizing": "load", "min_children": 9},
-            "min_children is 9, which is more than max_children, 8",
+            r"min_children \(9\) is greater than max_children \(8\)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which process persistent workers are forked from: a class for each value of `fork_from`."""
+"""The origins of persistent workers: a class for each value of `fork_from`."""
 
 from __future__ import annotations
 

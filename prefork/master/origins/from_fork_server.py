@@ -1,4 +1,4 @@
-"""`auto`: workers are forked from the master or, if that has threads, from a process without."""
+"""`auto`: forks workers from the master or, if that has other threads, from a fork server."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ logger = logging.getLogger("prefork")
 
 
 class FromForkServer(FromMaster):
-    """Forks from the master while it has one thread, and otherwise from a fork server.
+    """Forks workers from the master while it has one thread, and otherwise from a fork server.
 
-    The fork server is forked when the first worker is wanted, with all threads alive: this one fork
-    is not safer than any other. But the workers, and all later ones, then come from a process in
-    which no other thread can hold a lock.
+    The fork server itself is forked from the master while other threads are running, when the first
+    worker is wanted. This one fork is not safer than any other. But all workers are then forked
+    from a process in which no other thread can hold a lock.
     """
 
     def __init__(
@@ -69,20 +69,21 @@ class FromForkServer(FromMaster):
         return self.entered(self.children.fork_elsewhere(self.config(persistent=True), fork_worker))
 
     def is_out_of_date(self, fork_server: ForkServer) -> bool:
-        """Whether a fork server has a listener that the master has closed, or lacks one.
+        """Whether the listeners of a fork server differ from those that are open in the master.
 
-        It would keep the port in use, and pass it on to workers.
+        A listener that only the fork server has open keeps the port in use, and workers inherit it.
         """
         return fork_server.listeners != self.listeners()
 
     def listeners(self) -> list[Identity | None]:
-        """Return which listeners are open now."""
+        """Return the identities of the listeners that are open now."""
         return [identity(one.fileno()) for one in self.server.listeners()]
 
     def dismiss(self, fork_server: ForkServer) -> None:
-        """End a fork server that is not needed any more.
+        """End a fork server that is no longer needed.
 
-        The caller forgets it afterwards: if a signal handler raises in here, this can be repeated.
+        The caller forgets it only afterwards, so that it can repeat this call if a signal handler
+        raises an exception during it.
         """
         self.children.unwatch(fork_server.fileno())
         fork_server.end()
@@ -98,8 +99,7 @@ class FromForkServer(FromMaster):
         self.children.watch(fork_server.fileno(), lambda: self._note_exit(fork_server))
         names = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
         logger.info(
-            "Other threads are alive (%s), so workers are forked by a process without them, pid "
-            "%d.",
+            "The master has other threads (%s), so workers are forked from a fork server (pid %d).",
             ", ".join(names),
             fork_server.pid,
             extra={"event": "fork_server_started", "pid": fork_server.pid, "threads": names},
@@ -116,7 +116,7 @@ class FromForkServer(FromMaster):
         self._fork_server = None
         logger.log(
             fork_server.severity,
-            "The process that forks workers (pid %d) %s; from now on the master forks them itself.",
+            "The fork server (pid %d) %s; from now on, the master forks workers itself.",
             fork_server.pid,
             why,
             extra={"event": "fork_server_exit", "pid": fork_server.pid, "reason": why},

@@ -1,6 +1,6 @@
-"""`master`: persistent workers are forked from the master, and share its memory.
+"""`master`: forks persistent workers from the master, with which they share memory.
 
-A worker that is forked for one request comes from the master with any `fork_from`.
+A worker for a single request is forked from the master with any value of `fork_from`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ logger = logging.getLogger("prefork")
 
 
 class FromMaster:
-    """Forks the workers of one run of a pool; one object for each run.
+    """Forks the workers of a pool; one object for each run.
 
-    For the master: `fork_persistent()` and `fork_for_request()`; `tick()`, `next_timeout()`,
-    `note_death()` and `end()`, which matter to derived classes that keep processes of their own.
+    The master calls `fork_persistent()` and `fork_for_request()`. It also calls `tick()`,
+    `next_timeout()`, `note_death()` and `end()`, for derived classes that keep other processes.
 
-    A derived class forks persistent workers elsewhere, and falls back to this one.
+    A derived class forks persistent workers from another process, and falls back to this class.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FromMaster:
     ) -> WorkerRecord:
         """Fork a worker from the master.
 
-        Errors: `OSError` when there can be no more processes or descriptors.
+        Errors: `OSError` if no process can be forked or no descriptor can be opened.
         """
         if not self._has_warned:
             self._has_warned = True
@@ -75,30 +75,30 @@ class FromMaster:
     def fork_persistent(self, passed_fds: PassedFds) -> WorkerRecord:
         """Fork a persistent worker that keeps the listeners `passed_fds`.
 
-        Errors: `OSError` when there can be no more processes or descriptors.
+        Errors: `OSError` if no process can be forked or no descriptor can be opened.
         """
         return self.fork(lambda context: self._run_worker(context, passed_fds), persistent=True)
 
     def tick(self) -> None:
-        """Do what is due, other than by an event of a descriptor."""
+        """Do what is due at this time; events of descriptors are handled elsewhere."""
 
     def next_timeout(self) -> float | None:
-        """Return the seconds until a `tick()` is due even if nothing happens."""
+        """Return the seconds until a `tick()` is due even if no event occurs."""
         return None
 
     def note_death(self, record: WorkerRecord, death: Death) -> None:
-        """Note that a worker was reaped."""
+        """Note the death of a worker that was reaped."""
         if record.may_fork and death.is_violent:
             end_strays(record.pid)
 
     def end(self) -> None:
-        """End the processes that workers are forked from: no more are needed."""
+        """End the processes from which workers are forked; no more workers are needed."""
 
     def close_in_child(self) -> None:
-        """In a forked child: close the master's descriptors."""
+        """Close the master's descriptors in a forked child."""
 
     def entered(self, record: WorkerRecord) -> WorkerRecord:
-        """Complete the record of a worker that was just forked."""
+        """Complete the record of a worker that was just forked, and return it."""
         record.may_stop = self.server.serves_forever()
         record.generation = self.rollout.generation
         self.server.workers_changed(self.strategy.pool.pids())
@@ -120,25 +120,25 @@ class FromMaster:
         )
 
     def factory(self) -> WorkerFactory:
-        """Return what another process needs to fork persistent workers."""
+        """Return the object with which another process can fork persistent workers."""
         return WorkerFactory(self.server, self.children.scoreboard, self._run_worker, double_fork)
 
     def _run_worker(self, context: WorkerContext, passed_fds: PassedFds) -> int | ProcessMain:
-        """Run a persistent worker; return its exit status, or what this process runs next."""
+        """Run a persistent worker; return its exit status, or what its process is to run next."""
         source = functools.partial(self.strategy.source, passed_fds=passed_fds)
         return serve_many(self.server, context, source, self.factory().fork_mold)
 
 
 def warn_of_threads() -> None:
-    """Name every other thread that is alive when the master forks.
+    """Log a warning for each other thread that is alive while the master forks.
 
-    A lock that it holds at that moment is never released in the worker (fork(2)).
+    A lock that such a thread holds during the fork is never released in the worker (fork(2)).
     """
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             logger.warning(
-                "Thread %r is alive while workers are forked: a lock that it holds at that moment "
-                "stays locked in them.",
+                "Thread %r is alive while workers are forked; a lock that it holds during a fork "
+                "stays locked in the worker.",
                 thread.name,
                 extra={"event": "threads_at_fork", "thread_name": thread.name},
             )

@@ -1,4 +1,4 @@
-"""`mold`: workers are forked from a process that was forked from a warm worker."""
+"""`mold`: forks workers from a process that was forked from a warm worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("prefork")
 
 
 class FromMold(FromForkServer):
-    """Forks from a mold when there is one, and as `auto` does until then.
+    """Forks workers from a mold if there is one, and otherwise like `auto`.
 
     A worker that has served `refork_after` requests is told to fork a mold. When the mold is ready,
     a new generation can be forked from it, and the `Rollout` replaces the workers. Later, a worker
@@ -50,7 +50,7 @@ class FromMold(FromForkServer):
         if (mold := self._mold) is not None:
             try:
                 if self.is_out_of_date(mold):
-                    raise ForkServerError("has a listener that is closed")
+                    raise ForkServerError("does not have the same listeners as the server")
                 return self.fork_by(mold, passed_fds)
             except ForkServerError as error:
                 self._lose_mold(mold, str(error))
@@ -78,8 +78,8 @@ class FromMold(FromForkServer):
             self._promotion.note_exit_of_parent()  # spares a mold that is recorded already
         failed = record.persistent and not record.was_ready
         if failed and self._mold is not None and not self.rollout.is_outdated(record):
-            # The mold's memory may be the reason, and all workers forked from it would fail.
-            self._lose_mold(self._mold, "has forked a worker that could not start")
+            # If the mold's memory is the cause, all workers that are forked from it fail.
+            self._lose_mold(self._mold, "forked a worker that could not start")
 
     def end(self) -> None:
         if self._promotion is not None:
@@ -96,7 +96,7 @@ class FromMold(FromForkServer):
             self._mold.close_in_child()
 
     def _promote(self, now: float) -> None:
-        """Tell a worker to fork a mold, if one is warm."""
+        """Tell a worker to fork a mold, if any worker is warm."""
         settings = self.server.settings()
         current = (r for r in self.strategy.pool.serving() if not self.rollout.is_outdated(r))
         readings = ((record.slot, self.children.reading(record)) for record in current)
@@ -132,8 +132,8 @@ class FromMold(FromForkServer):
         self.children.watch(mold.fileno(), lambda: self._note_exit_of_mold(mold))
         self.rollout.begin()
         logger.info(
-            "Workers of generation %d are forked from process %d, which was forked from worker %d "
-            "(pid %d).",
+            "Workers of generation %d are now forked from the mold (pid %d), which was forked from "
+            "worker %d (pid %d).",
             self.rollout.generation,
             mold.pid,
             promotion.parent.slot,
@@ -149,7 +149,7 @@ class FromMold(FromForkServer):
 
     def _abandon(self, promotion: MoldPromotion) -> None:
         def kill_parent() -> None:
-            why = "it does not come back from forking"
+            why = "it did not finish forking a mold"
             self.children.kill_and_wait(promotion.parent, why)
 
         self.children.unwatch(promotion.mold.channel.fileno())
@@ -168,15 +168,15 @@ class FromMold(FromForkServer):
             self._backoff.note_end(self.system.clock())
         logger.log(
             mold.severity,
-            "The mold that workers were forked from (pid %d) %s; until there is another one, they "
-            "are forked as at the start.",
+            "The mold (pid %d) %s; until there is a new mold, workers are forked as with fork_from "
+            "'auto'.",
             mold.pid,
             why,
             extra={"event": "mold_exit", "pid": mold.pid, "reason": why},
         )
 
     def _dismiss_fork_servers(self) -> None:
-        """End the processes that workers were forked from so far."""
+        """End the mold and the fork server, if there are any."""
         super().end()
         if self._mold is not None:
             self.dismiss(self._mold)
@@ -188,12 +188,12 @@ class FromMold(FromForkServer):
             self._backoff.note_end(self.system.clock())
 
     def _report_failure(self, parent: WorkerRecord, why: str) -> None:
-        """Log the reason, and the traceback if there is one; a reason that repeats, for debugging
-        only."""
+        """Log the reason, and the traceback if there is one; at level DEBUG if it is the same
+        reason as before."""
         reason, _, rest = why.partition("\n")
         logger.log(
             logging.DEBUG if reason == self._last_reason else logging.WARNING,
-            "No worker can be forked from worker %d (pid %d): %s; they are forked as before.%s",
+            "Worker %d (pid %d) did not fork a mold: %s; workers are forked as before.%s",
             parent.slot,
             parent.pid,
             reason,

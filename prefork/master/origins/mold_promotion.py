@@ -1,4 +1,4 @@
-"""A worker forks a mold: from the order until workers can be forked from it."""
+"""The promotion of a mold: from the order to a worker until the mold can fork workers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from prefork.workers.protocol.messages import Kind, Message
 class MoldPromotion:
     """A mold that a worker was told to fork, until it is ready.
 
-    A busy worker reads the order later. It asks before it forks, so that the master takes in
-    orphans for the time of the fork only, and nothing is forked after the master has given up.
+    A busy worker reads the order later. It asks the master before it forks, so that the master
+    adopts orphans only during the fork, and nothing is forked after the master has given up.
     """
 
     def __init__(self, parent: WorkerRecord, deadline: float, system: System) -> None:
@@ -42,8 +42,8 @@ class MoldPromotion:
     def is_ready(self) -> bool:
         """Whether workers can be forked from the mold.
 
-        Errors: `ForkServerError` when they never can, `OSError` where the kernel does not let this
-        process take in orphans.
+        Errors: `ForkServerError` if they never can; `OSError` if the kernel does not let this
+        process adopt orphans.
         """
         for message in self.mold.news():
             if message.kind is Kind.FORK_MOLD:
@@ -61,13 +61,13 @@ class MoldPromotion:
         return False
 
     def note_exit_of_parent(self) -> None:
-        """Note that the worker was killed, perhaps while it was forking."""
+        """Note that the worker was killed, possibly while it was forking."""
         self._strays |= end_strays(self.parent.pid, self.mold.pid)
 
     def end(self, kill_parent: Callable[[], None]) -> None:
-        """Give up: wait for a mold that is just being forked, and end it.
+        """Give up: wait for a mold that is being forked, and end it.
 
-        `kill_parent()` kills a worker that does not come back from forking.
+        `kill_parent()` kills the worker; it is called if the fork takes too long.
         """
         while self._fork_deadline is not None:
             left = self._fork_deadline - self._system.clock()
@@ -79,12 +79,12 @@ class MoldPromotion:
         if self._fork_deadline is not None:
             self._strays |= end_strays(self.parent.pid)
             while self._hear_of_fork():
-                pass  # a process that is not named as forking any more has sent its pid before
+                pass  # a process without the name of a forking one has already sent its pid
         self._orphans.close()
         self.mold.end(at_once=True)
 
     def _hear_of_fork(self) -> bool:
-        """Read one message of the mold's channel; whether there was one."""
+        """Read one message from the mold's channel; return whether there was one."""
         try:
             message = self.mold.channel.receive()
         except BlockingIOError:

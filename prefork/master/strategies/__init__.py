@@ -1,7 +1,8 @@
-"""Which process takes a request and how it reaches a worker: a class for each `strategy`.
+"""The strategies: which process takes a request, and how the request reaches a worker.
 
-Each class has two parts: a dispatcher, which is what the master does with requests, and listeners,
-which are where they arrive. A worker's part is its source, in `workers/sources/`.
+There is a class for each value of `strategy`. It has two parts: a dispatcher, which determines what
+the master does with requests, and the listeners at which they arrive. The worker's part is its
+source, in `workers/sources/`.
 """
 
 from __future__ import annotations
@@ -22,5 +23,5 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
 
 
 def strategy_of(settings: Settings) -> type[Strategy]:
-    """Return the class that does what the settings say."""
+    """Return the class that implements the strategy in the settings."""
     return STRATEGIES[settings.strategy].variant(settings)

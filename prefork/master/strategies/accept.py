@@ -1,4 +1,4 @@
-"""`accept`: the workers take requests from the listener that they share; the kernel balances."""
+"""`accept`: workers take requests from the listener that they share; the kernel balances them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from prefork.workers.sources.shared import SharedDatagramSource, SharedSource
 
 
 class Accept(Strategy):
+    """Workers take requests from the shared listener."""
+
     workers_take = True
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
@@ -38,9 +40,10 @@ class Accept(Strategy):
 
 
 def drain_order(strategy: Strategy) -> Message:
-    """Have a worker empty the backlog, and then leave.
+    """Return the order to empty the backlog and then leave.
 
-    A request in progress counts too: another client may have taken its place in the backlog.
+    Its limit includes one request for each worker: while it was in flight, another client may have
+    taken its place in the backlog.
     """
     return Message.drain(strategy.listeners.waiting_at_most() + len(strategy.pool))
 
@@ -48,7 +51,7 @@ def drain_order(strategy: Strategy) -> Message:
 def shared_source(
     server: ServerInMaster, context: WorkerContext, in_flight: InFlight | None
 ) -> SharedSource:
-    """Return the source for the listener that workers share, or for the listeners of a group."""
+    """Return the source that reads the shared listener, or the shared listeners of a group."""
     first, *others = server.listeners()
     kind = SharedDatagramSource if first.tries_cheaply() else SharedSource
     if others:

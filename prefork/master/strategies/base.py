@@ -1,4 +1,4 @@
-"""What the strategies differ in. Forking, reaping, deadlines and limits are the same for all."""
+"""The interface of the strategies; forking, reaping, deadlines and limits are common to all."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from prefork.workers.sources.base import Source
 class Strategy:
     """Which process takes a request and how it reaches a worker; one object for each run.
 
-    For the caller: the attributes, the two parts, and the methods.
+    The caller uses the attributes, the two parts, and the methods.
 
-    For derived classes: `__init__()` makes `dispatcher` and `listeners`. `persistent()`,
-    `last_order()` and `source()` are to be defined; the attributes below, where they differ.
+    A derived class creates `dispatcher` and `listeners` in `__init__()`, and defines
+    `persistent()`, `last_order()` and `source()`. It sets the attributes below if they differ.
     """
 
     has_siblings = False
-    """Whether other sockets are bound to the server's port, which must allow it from the start."""
+    """Whether it binds more sockets to the server's port, which must allow this when bound."""
 
     workers_take = False
-    """Whether workers take requests from the backlog, and empty it at the end. Otherwise the master
-    does."""
+    """Whether workers take requests from the backlog, and empty it when the server stops; if false,
+    the master does."""
 
     hands_over = False
-    """Whether the master takes requests and hands them to workers, which verify nothing again but
-    do all the rest."""
+    """Whether the master takes and verifies requests and then hands them to workers, which do not
+    verify them again."""
 
     requests_at_most: int | None = None
-    """Requests that a persistent worker may serve; `None`: as the settings say."""
+    """Maximum number of requests of a persistent worker; `None`: as the settings say."""
 
     dispatcher: Dispatcher
     listeners: Listeners
@@ -46,21 +46,21 @@ class Strategy:
 
     @classmethod
     def variant(cls, settings: Settings) -> type[Strategy]:
-        """Return the class that does what the other settings say; this one, for most strategies."""
+        """Return the class that implements the other settings; by default, this class."""
         return cls
 
     def persistent(self, most: int) -> int:
-        """Return how many persistent workers to keep, of `most` allowed."""
+        """Return how many persistent workers to keep, if `most` are allowed."""
         raise NotImplementedError
 
     def last_order(self) -> Message:
-        """Return what a worker is told when the loop has ended."""
+        """Return the order that workers are sent when the loop has ended."""
         raise NotImplementedError
 
     def source(
         self, context: WorkerContext, in_flight: InFlight | None, passed_fds: PassedFds
     ) -> Source:
-        """Return where a persistent worker gets its requests; called in the worker."""
+        """Return the source of a persistent worker's requests; called in the worker."""
         raise NotImplementedError
 
     def begin(self) -> None:
@@ -78,6 +78,6 @@ class Strategy:
         self.listeners.close()
 
     def close_in_child(self) -> None:
-        """In a forked child: close what belongs to the master."""
+        """Close what belongs to the master in a forked child."""
         self.dispatcher.close_in_child()
         self.listeners.close_in_child()

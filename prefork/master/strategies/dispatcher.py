@@ -1,4 +1,4 @@
-"""What the master does with requests: take none, take them all, or hand them to workers."""
+"""The dispatchers: the master takes no requests, takes all, or hands them to workers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from prefork.state.worker_table import WorkerRecord, WorkerTable
 
 
 class Dispatcher:
-    """The master's part of a strategy. The hooks do nothing unless a derived class needs them."""
+    """The master's part of a strategy. Hooks do nothing unless a derived class overrides them."""
 
     def wants_listener(self, most: int) -> bool:
-        """Whether the master takes requests now, with `most` processes allowed; otherwise they wait
-        in the backlog."""
+        """Whether the master takes requests now, if `most` processes are allowed; if false, they
+        wait in the backlog."""
         raise NotImplementedError
 
     def can_take_more(self) -> bool:
@@ -22,7 +22,7 @@ class Dispatcher:
     def place(self, request: Any, client_address: Any) -> bool:
         """Send a request that the master has taken to a persistent worker, if one has capacity.
 
-        Returns whether one had; otherwise a worker is forked for the request.
+        Return whether one had; if not, a worker is forked for the request.
         """
         return False
 
@@ -30,20 +30,20 @@ class Dispatcher:
         """Note that a worker is ready."""
 
     def note_leaving(self, record: WorkerRecord) -> None:
-        """Note that a worker has reached its limit, and waits for the order to retire."""
+        """Note that a worker has reached its limit and waits for the order to retire."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `read_completions()` is due, or -1."""
         return -1
 
     def read_completions(self) -> None:
-        """Note which requests have been served."""
+        """Note which requests were served."""
 
     def forget(self, record: WorkerRecord) -> None:
         """Note that a worker is gone."""
 
     def has_request_in_transit(self, record: WorkerRecord) -> bool:
-        """Whether a worker was sent a request that it may not show on the scoreboard yet."""
+        """Whether a worker was sent a request that may not be on the scoreboard yet."""
         return False
 
     def begin(self) -> None:
@@ -53,18 +53,18 @@ class Dispatcher:
         """Close all descriptors; no worker is left."""
 
     def close_in_child(self) -> None:
-        """In a forked child: close what belongs to the master."""
+        """Close what belongs to the master in a forked child."""
 
 
 class NoDispatcher(Dispatcher):
-    """The workers take the requests themselves."""
+    """The master takes no requests; workers take them."""
 
     def wants_listener(self, most: int) -> bool:
         return False
 
 
 class ForkDispatcher(Dispatcher):
-    """The master takes a request whenever one more worker may be forked for it."""
+    """The master takes a request whenever another worker may be forked for it."""
 
     def __init__(self, pool: WorkerTable) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""`fork`: a process for each request, forked when it has arrived or, with `fork_ahead`, before."""
+"""`fork`: one process for each request, forked when it arrives or, with `fork_ahead`, before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefork.workers.sources.shared import report_taken
 
 
 class Fork(Strategy):
-    """The master takes each request and forks a worker for it; none is persistent."""
+    """The master takes each request and forks a worker for it; no worker is persistent."""
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         super().__init__(server, pool)
@@ -37,11 +37,12 @@ class Fork(Strategy):
 
 
 class ForkAhead(Strategy):
-    """`fork_ahead` workers wait for the one request that each will serve.
+    """`fork_ahead` workers wait, each for the one request that it will serve.
 
-    A worker that has taken its request no longer counts as persistent, and the next one is forked:
-    no client waits for a fork as long as fewer than `fork_ahead` arrive at once. These workers
-    would leave after one request, so the master takes what is left in the backlog at the end.
+    A worker that has taken its request no longer counts as persistent, and the next one is forked.
+    So no client waits for a fork as long as fewer than `fork_ahead` clients arrive at once. Since
+    each worker leaves after one request, the master takes what is left in the backlog when the
+    server stops.
     """
 
     requests_at_most = 1

@@ -1,4 +1,4 @@
-"""`handoff`: the master takes each request and hands its descriptor to a worker that is idle."""
+"""`handoff`: the master takes each request and hands its descriptor to an idle worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from prefork.workers.sources.handoff import HandoffSource
 
 
 class Handoff(Strategy):
-    """Once a request cannot be passed to another process, a worker is forked for each instead."""
+    """The master hands each request to a worker.
+
+    Once a request cannot be passed to another process, a worker is forked for each request instead.
+    """
 
     hands_over = True
 
@@ -29,7 +32,7 @@ class Handoff(Strategy):
         return most if self._handoff.is_possible else 0
 
     def last_order(self) -> Message:
-        # Nothing but what it holds already; unlike RETIRE, this lets daemon threads be cut off.
+        # A worker finishes only what it holds; unlike RETIRE, DRAIN may abort daemon threads.
         return Message.drain(0)
 
     def source(
@@ -40,6 +43,6 @@ class Handoff(Strategy):
 
     def end(self) -> None:
         super().end()
-        # The workers have no listener, so this need not wait until the last one is gone. By then it
-        # may be closed here, and still open in another program.
+        # Workers have no listener, so it is restored before the last of them is gone. By then, the
+        # listener may be closed in this process, and still open in another program.
         self.listeners.restore()

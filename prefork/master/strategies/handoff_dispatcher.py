@@ -1,4 +1,4 @@
-"""Hands requests to the workers that are idle, and counts what each of them holds."""
+"""Hands requests to idle workers, and keeps track of the requests that each worker holds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from prefork.workers.protocol.completions import Completions
 from prefork.workers.protocol.messages import MAX_BODY, Kind, Message
 
 MAX_IN_CHANNEL = 200
-"""Requests that one worker may hold: so many fit into a channel (unix(7): SO_SNDBUF) even if the
-worker is busy and reads none of them."""
+"""Maximum number of requests that one worker holds: that many fit into a channel (unix(7):
+SO_SNDBUF) even if the worker is busy and does not read them."""
 
 MAX_UNREAD = 1000
-"""Requests handed over between two reads of the completions: so many fit into the pipe."""
+"""Maximum number of requests handed over between two reads of the completions: that many fit into
+the pipe."""
 
 logger = logging.getLogger("prefork")
 
@@ -26,12 +27,13 @@ logger = logging.getLogger("prefork")
 class HandoffDispatcher(Dispatcher):
     """Knows how many requests each worker holds, and which workers have capacity for more.
 
-    Next is the worker that has waited longest or, with the idle order `lifo`, the one that was done
-    last. A worker reports each request that it has served, so this is exact: no request waits
-    behind another while a worker is idle, and the master takes none before one is.
+    The next request goes to the worker that has waited longest or, with the idle order `lifo`, to
+    the one that finished last. Workers report each request that they have served, so this is exact:
+    no request waits behind another while a worker is idle, and the master takes no request before
+    a worker has capacity.
 
-    A request that cannot be passed to another process ends this for the present run: from then on
-    the master takes a request whenever a worker may be forked for it.
+    If a request cannot be passed to another process, the present run hands over no more requests:
+    from then on, the master takes a request whenever a worker may be forked for it.
     """
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
@@ -44,7 +46,7 @@ class HandoffDispatcher(Dispatcher):
         self._unread = 0  # requests handed over since the completions were read
         self.completions = Completions()
         self.is_possible = True
-        """Whether all requests of this run could be passed to another process."""
+        """Whether all requests of this run so far could be passed to another process."""
 
     def begin(self) -> None:
         self.is_possible = True
@@ -73,7 +75,7 @@ class HandoffDispatcher(Dispatcher):
             elif record.channel.broken:
                 del self._held[record.pid]  # it is about to exit
             elif not self._held[record.pid]:
-                passed_over.append(record)  # it has nothing to report that would bring it back
+                passed_over.append(record)  # without a request, it sends no report
         for record in passed_over:
             self._note_capacity(record)
         return placed
@@ -93,7 +95,7 @@ class HandoffDispatcher(Dispatcher):
             record.channel.send(Message(Kind.RETIRE))
 
     def fileno(self) -> int:
-        # While a worker is available, it does not matter which others are.
+        # While one worker is available, it does not matter which others are.
         return -1 if self._available else self.completions.fileno()
 
     def read_completions(self) -> None:
@@ -121,7 +123,7 @@ class HandoffDispatcher(Dispatcher):
         self.completions.close_in_child()
 
     def _next_worker(self) -> WorkerRecord | None:
-        """Return the worker for the next request; one that was retired meanwhile is dropped."""
+        """Return the worker for the next request; drop workers that were retired since."""
         lifo, available = self._is_lifo(), self._available
         if lifo or not available or self._unread >= MAX_UNREAD:
             self.read_completions()
@@ -143,8 +145,8 @@ class HandoffDispatcher(Dispatcher):
         if self.is_possible:
             self.is_possible = False
             logger.warning(
-                "A request of this server cannot be passed to another process (a TLS connection or "
-                "a very long datagram, for example); from now on a worker is forked for each, as "
-                "with the strategy fork.",
+                "A request to this server cannot be passed to another process (for example, a TLS "
+                "connection or a very long datagram). From now on, a worker is forked for each "
+                "request, as with strategy 'fork'.",
                 extra={"event": "requests_not_passable"},
             )

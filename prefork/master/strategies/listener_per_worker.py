@@ -1,4 +1,4 @@
-"""Where requests arrive under `reuseport`: a listener for each worker, all on one port."""
+"""The listeners of strategy `reuseport`: one for each worker, all of them on one port."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from prefork.workers.protocol.messages import Kind, Message
 from prefork.workers.server_in_worker import PassedFds
 
 Place = tuple[int, int]
-"""Where a listener belongs: a slot, and the index of the server's listener that it is a sibling
-of."""
+"""The place of a listener: a slot, and the index of the server's listener whose sibling it is."""
 
 
 class OneListenerAWorker:
-    """Slot 0 has the server's own listener, every other slot a sibling of it; of each, in a group.
+    """Slot 0 has the server's own listener, and each other slot a sibling of it.
 
-    The master holds all of them for as long as there are workers: a client at the listener of a
-    worker that dies waits for its replacement. The listener of a slot that gets no worker any more
-    is passed to a worker that serves, for the kernel goes on sending clients there.
+    In a group, this is so for each member's listener. The master holds all listeners as long as
+    there are workers: if a worker dies, the clients at its listener wait for its replacement. If a
+    slot no longer gets a worker, its listener is passed to a worker that serves, since the kernel
+    continues to send clients there.
     """
 
     def __init__(self, server: ServerInMaster, pool: WorkerTable) -> None:
         self._server = server
         self._pool = pool
         self._own = SharedListeners(server)
-        self._siblings: dict[Place, socket.socket] = {}  # of slots from 1
+        self._siblings: dict[Place, socket.socket] = {}  # of slots >= 1
         self._adopted_by: dict[Place, int] = {}  # slot of the worker
         self._ended = False
 
@@ -64,14 +64,14 @@ class OneListenerAWorker:
                     self._siblings[slot, index] = sibling(one.fileno(), one.backlog())
                 except OSError as error:
                     raise SettingsError(
-                        "The strategy reuseport needs a TCP or UDP port, and must be set before "
-                        "the server is bound; another listener cannot be opened on this address: "
-                        f"{os.strerror(error.errno or 0)}."
+                        "Cannot open another listener on this address: "
+                        f"{os.strerror(error.errno or 0)}. Strategy 'reuseport' needs a TCP or UDP "
+                        "port and must be set before the server is bound."
                     ) from error
 
     @contextlib.contextmanager
     def passing_fds(self, slot: int) -> Iterator[PassedFds]:
-        """Pass the slot's listeners and those it has adopted; after the loop, all that are left."""
+        """Pass the slot's listeners and those it has adopted; after the loop, pass all of them."""
         listeners = self._all()
         if not self._ended:
             for place in listeners:
@@ -79,7 +79,7 @@ class OneListenerAWorker:
                     self._adopted_by.pop(place, None)
             adopted = {place for place, keeper in self._adopted_by.items() if keeper == slot}
             listeners = {p: fd for p, fd in listeners.items() if p[0] == slot or p in adopted}
-        # The child closes the siblings that it finds here.
+        # The child closes the siblings that are in this dictionary.
         passed = {p: self._siblings.pop(p) for p in listeners if p in self._siblings}
         try:
             yield tuple((index, fd) for (_, index), fd in listeners.items())
@@ -87,7 +87,7 @@ class OneListenerAWorker:
             self._siblings.update(passed)
 
     def note_complete(self) -> None:
-        """Pass the listeners of slots that stay empty to workers that serve."""
+        """Pass the listeners of empty slots to workers that serve."""
         present = {r.slot: r for r in self._pool.persistent()}
         keepers = {slot: r for slot, r in present.items() if r.state is WorkerState.SERVING}
         for place, fd in self._all().items():
@@ -102,8 +102,8 @@ class OneListenerAWorker:
         self._ended = True
 
     def restore(self) -> None:
-        # New clients go to the server's own listener. The siblings without a waiting client can be
-        # closed unnoticed; for the others, workers are started again.
+        # New clients go to the server's own listener. A sibling without a waiting client can be
+        # closed without harm; for the others, workers are started again.
         if self._siblings:
             for one in self._server.listeners():
                 send_clients_to_first(one.fileno())
@@ -135,7 +135,7 @@ class OneListenerAWorker:
         return sum(waiting_at_most(fd, backlogs[index]) for (_, index), fd in listeners)
 
     def _all(self) -> dict[Place, int]:
-        """Return the descriptors of all that are open, by their places."""
+        """Return the descriptors of all open listeners, by their places."""
         own = enumerate(one.fileno() for one in self._server.listeners())
         firsts = {(0, index): fd for index, fd in own if fd >= 0}
         siblings = dict(self._siblings)  # a copy: `prefork_reading()` may run in another thread

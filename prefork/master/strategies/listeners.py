@@ -1,4 +1,4 @@
-"""Where requests arrive: the server's own listeners, which all workers share."""
+"""The server's own listeners, which all workers share, and the interface of listeners."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ class Listeners(Protocol):
     def open(self) -> None:
         """Prepare the listeners, before a persistent worker is forked.
 
-        From here on no process blocks in accept(2): another worker, or another program that holds
-        the listener, may be faster.
+        From here on, no process may block in accept(2): another worker, or another program that has
+        the listener open, may take the connection first.
 
-        Errors: `SettingsError` when the strategy does not work for such a server; `OSError` when
-        the server has no open listener.
+        Errors: `SettingsError` if the strategy does not work for this server; `OSError` if the
+        server has no open listener.
         """
 
     def passing_fds(self, slot: int) -> AbstractContextManager[PassedFds]:
-        """Return a context manager, in which the worker of `slot` is forked.
+        """Yield the listeners to pass to the worker that is forked for `slot` in this context.
 
-        Its value is the listeners that this worker keeps open besides the server's own.
+        Empty if the worker uses the server's own listeners.
         """
 
     def note_complete(self) -> None:
-        """Note that no persistent worker is missing: all serve or start."""
+        """Note that no persistent worker is missing: all are serving or starting."""
 
     def end(self) -> None:
-        """Note that the loop has ended: workers empty the backlog."""
+        """Note that the loop has ended; workers empty the backlog."""
 
     def restore(self) -> None:
-        """Undo what `open()` has changed; no worker is left."""
+        """Undo the changes of `open()`; no worker is left."""
 
     def close(self) -> None:
-        """Close all but the server's own listeners; no worker is left."""
+        """Close all listeners except the server's own; no worker is left."""
 
     def close_in_child(self) -> None:
-        """In a forked child: close all but the server's own listeners."""
+        """Close all listeners except the server's own in a forked child."""
 
     def fds(self) -> Collection[int]:
-        """Return the descriptors at which requests wait."""
+        """Return the descriptors of all open listeners."""
 
     def has_pending(self) -> bool:
         """Whether a request is waiting now."""
 
     def waiting_at_most(self) -> int:
-        """Return how many requests may be waiting now."""
+        """Return the maximum number of requests that may be waiting now."""
 
 
 class SharedListeners:
-    """The server's own listeners. They are non-blocking for as long as there are workers."""
+    """The server's own listeners, which are non-blocking as long as there are workers."""
 
     def __init__(self, server: ServerInMaster) -> None:
         self._server = server
@@ -84,7 +84,7 @@ class SharedListeners:
             non_blocking.begin(one.fileno())
 
     def replaced(self) -> list[int]:
-        """Return the indices of listeners that were closed or replaced since they were opened."""
+        """Return the indices of listeners that were closed or replaced since `open()`."""
         known = self._non_blocking
         return [
             index

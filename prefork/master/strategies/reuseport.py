@@ -17,6 +17,8 @@ from prefork.workers.sources.reuseport import ReuseportSource
 
 
 class Reuseport(Strategy):
+    """Each worker takes requests from its own listener."""
+
     has_siblings = True
     workers_take = True
 

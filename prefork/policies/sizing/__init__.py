@@ -1,4 +1,4 @@
-"""How many workers there should be, by the load; and the steps from the present number to it."""
+"""Sizing policies: how many workers the load needs, and the steps to reach that number."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from prefork.policies.sizing.ondemand import OnDemand
 from prefork.policies.sizing.spare import Spare
 
 POLICIES: dict[str, type[Sizing]] = {"load": ByLoad, "ondemand": OnDemand, "spare": Spare}
-"""The policies by the setting `sizing`; `static` needs none."""
+"""The policies by the value of `sizing`; `static` does not need a policy."""

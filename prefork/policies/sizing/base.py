@@ -1,4 +1,4 @@
-"""Base of the sizing policies: their input, their decision, and its bounds."""
+"""The base class of the sizing policies, their input, and their decisions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ class LoadSample(NamedTuple):
     """The input of a policy: the load at one moment."""
 
     now: float
-    """Seconds of the monotonic clock."""
+    """The time, in seconds of the monotonic clock."""
     persistent: int
     """Workers that are ready or starting."""
     starting: int
     busy: int
     """Workers that cannot take another request now."""
     busy_share: float
-    """The part (0 to 1) of the ready workers' time since the last look for which they were busy."""
+    """Share (0 to 1) of the time since the last look for which the ready workers were busy."""
     waiting: int
     """Requests in the backlog."""
     cpu_left: float | None
     """Share (0 to 1) of the usable cores that was idle since the last look; `None`: unknown."""
     memory_room: int | None
-    """How many more workers fit into memory; `None`: unknown."""
+    """The number of additional workers that fit into memory; `None`: unknown."""
     cores: int
 
     @property
@@ -34,14 +34,14 @@ class LoadSample(NamedTuple):
 
     @property
     def in_use(self) -> float:
-        """Workers that were busy on average since the last look."""
+        """The average number of busy workers since the last look."""
         return self.busy_share * self.ready
 
     @property
     def in_words(self) -> str:
-        """A phrase for the log: how busy the workers are, and how many clients wait."""
+        """A phrase for the log: how busy the workers are, and how many clients are waiting."""
         if self.busy < self.ready:
-            busy = f"they are busy for {percent(self.busy_share)} of the time"
+            busy = f"workers are busy {percent(self.busy_share)} of the time"
         else:
             busy = "all are busy" if self.ready else "none is ready"
         return f"{busy}, {self.waiting_in_words}"
@@ -58,9 +58,9 @@ def percent(share: float) -> str:
 
 
 class Decision(NamedTuple):
-    """How many persistent workers there should be, and why.
+    """The wanted number of persistent workers, and the reason.
 
-    The reason is a phrase for the log; it is empty when nothing has changed.
+    The reason is a phrase for the log; it is empty if there is nothing to log.
     """
 
     wanted: int
@@ -68,10 +68,10 @@ class Decision(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A number of workers that may not be exceeded now.
+    """A number of workers that must not be exceeded now.
 
-    If `why` is not empty, a pool that needs more logs it once in an episode, with the figures of
-    the moment.
+    If `why` is not empty, a pool that needs more workers logs it once in each episode, with the
+    current figures.
     """
 
     workers: int
@@ -82,19 +82,20 @@ class Bound(NamedTuple):
 class Sizing:
     """A sizing policy: decides how many workers there should be; one for each run of a pool.
 
-    For the caller: `wanted` at the start, then `decide()` at each look. The `limits` may be
-    replaced between two looks. The next look is due `interval` seconds after the last one; this
-    depends on the load, and `None` means that no look is due. With `at_once`, a look is also due as
-    soon as a request waits while no worker is idle; without workers, it is the only one.
+    The caller reads `wanted` at the start, and then calls `decide()` at each look. It may replace
+    `limits` between two looks. The next look is due `interval` seconds after the last one; this
+    depends on the load, and `None` means that no look is due. If `at_once` is true, a look is also
+    due as soon as a request waits while no worker is idle; without workers, it is the only one.
 
-    For derived classes: define `_first()` and `_decide()`; the other methods build decisions.
+    A derived class defines `_decide()`, and `_first()` if necessary; the other methods build
+    decisions.
     """
 
     interval: float | None
     at_once = False
 
     reads_machine = False
-    """Whether it needs the CPU and memory that are left."""
+    """Whether it uses the figures `cpu_left` and `memory_room`."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -102,7 +103,7 @@ class Sizing:
         self._episodes = Episodes()
 
     def decide(self, load: LoadSample) -> Decision:
-        """Return the decision at a look; it is also in `wanted` until the next one."""
+        """Return the decision for this look; its number stays in `wanted` until the next look."""
         before, limits = self.wanted, self.limits
         self.wanted = limits.bound(before)
         decision = self._decide(load)
@@ -112,22 +113,22 @@ class Sizing:
         return decision
 
     def _first(self) -> int:
-        """The number of workers before the first look."""
+        """Return the number of workers before the first look."""
         return self.limits.least
 
     def _decide(self, load: LoadSample) -> Decision:
-        """Return the decision; `wanted` is the present one, within the limits."""
+        """Return the decision; `wanted` is the present number, within the limits."""
         raise NotImplementedError
 
     def _stay(self) -> Decision:
         return Decision(self.wanted, "")
 
     def _stay_within(self, bound: Bound, load: LoadSample) -> Decision:
-        """Stay at the present number although more are needed, because of a bound."""
+        """Stay at the present number although more workers are needed, because of a bound."""
         is_news = bound.why and self._episodes.is_news(bound.why, load.now)
         return Decision(self.wanted, f"{bound.why}, {bound.figures}" if is_news else "")
 
     def _max_children(self, load: LoadSample) -> Bound:
-        """The upper limit; worth a log line only if clients wait."""
+        """Return the upper limit as a bound; it is logged only if clients are waiting."""
         why = "max_children is reached" if load.waiting else ""
         return Bound(self.limits.most, why, load.waiting_in_words)

@@ -1,4 +1,4 @@
-"""What sizing policies remember of earlier looks."""
+"""Figures of earlier looks that sizing policies keep."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections import deque
 
 GAP = 10.0
-"""Seconds after which a condition that returns begins a new episode."""
+"""Seconds without a condition after which it begins a new episode."""
 
 
 class Peak:
-    """The highest number of a period that ends now."""
+    """The highest number in a period that ends now."""
 
     def __init__(self) -> None:
         self._falling: deque[tuple[float, int]] = deque()
@@ -21,7 +21,7 @@ class Peak:
         self._falling.append((now, number))
 
     def of_last(self, seconds: float, now: float) -> int:
-        """Return the highest number of the last `seconds`, and forget older ones."""
+        """Return the highest number in the last `seconds`, and forget older ones."""
         while len(self._falling) > 1 and self._falling[0][0] < now - seconds:
             self._falling.popleft()
         return self._falling[0][1]
@@ -36,7 +36,7 @@ class Average:
         self._value = 0.0
 
     def note(self, now: float, number: float) -> float:
-        """Return the average, with `number` as the value since the last call."""
+        """Add `number`, the value since the last call, and return the average."""
         weight = 1.0 if self._at is None else 1.0 - math.exp((self._at - now) / self._seconds)
         self._value += (number - self._value) * weight
         self._at = now
@@ -44,7 +44,7 @@ class Average:
 
 
 class Episodes:
-    """Tells a condition that begins from one that continues, perhaps with short gaps."""
+    """Distinguishes a condition that begins from one that continues, possibly with short gaps."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}

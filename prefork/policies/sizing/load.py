@@ -1,4 +1,4 @@
-"""`load`: enough workers that clients do not wait, and no more than the machine can use."""
+"""`load`: enough workers so that clients do not wait, but no more than the machine can use."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from prefork.settings import Limits
 
 LOOK_INTERVAL = 0.25
 REST_INTERVAL = 0.5
-"""Seconds to the next look of an idle pool: the default poll interval of the loop."""
+"""Seconds until the next look at an idle pool: the default poll interval of the loop."""
 
 BUSY_ENOUGH = 0.75
-"""The share of their time for which workers should be busy: the rest is for random arrivals."""
+"""Share of the time for which workers should be busy; the rest allows for random arrivals."""
 
 SATURATED = 0.1
-"""The share of idle CPU below which more workers would only take it from each other."""
+"""Share of idle CPU below which more workers would only take CPU from each other."""
 
 LITTLE = 0.001
-"""The share of used CPU that is assumed where none was measured."""
+"""Share of used CPU that is assumed if the measured one is smaller."""
 
 AVERAGED = 1.0
 """Seconds over which the work and the idle CPU are averaged."""
 
 WORTH_IT = 2 / 3
-"""A pool shrinks only to this share of its size or less, or to its minimum."""
+"""Maximum share of its size to which a pool shrinks, unless it shrinks to its minimum."""
 
 CLEARLY = 2
-"""The factor by which the need must exceed the size to count at one look; less has to be seen at
-two looks."""
+"""Factor by which the need must exceed the size so that one look is enough to grow; otherwise, two
+looks in a row are required."""
 
 MOST_PATIENT = 8
-"""The most times `idle_timeout` for which workers are kept that were needed again too often."""
+"""Maximum multiple of `idle_timeout` for which workers are kept, if the pool often had to grow soon
+after it had shrunk."""
 
 
 class ByLoad(Sizing):
     """Adds workers when workers are busy or clients wait, if CPU and memory suffice.
 
-    The need is the average work plus what waits, with some idle time. While the pool is smaller it
-    adds 1, 2, 4, ... workers. Up to one worker more than cores there is always something to gain;
-    beyond that, the idle CPU limits the number.
+    The need is the average work plus the waiting requests, with some idle time. While the pool is
+    smaller than that, it adds 1, 2, 4, ... workers. Up to one worker more than there are cores,
+    another worker always helps; beyond that, the idle CPU limits the number.
 
     It retires workers that were not needed at any look for `idle_timeout` seconds. If it has to
     grow soon after that, it waits twice as long the next time, and so on.
@@ -70,7 +71,7 @@ class ByLoad(Sizing):
         elif not (short_before or needed >= CLEARLY * self.wanted):
             decision = self._stay()
         elif load.persistent < self.wanted or load.starting * 4 > load.persistent:
-            # The last step has not arrived yet. A few may always be starting, as replacements.
+            # The workers of the last step are not ready yet. A few may be replacements.
             decision = self._stay()
         else:
             decision = self._grow(load, needed)
@@ -79,14 +80,14 @@ class ByLoad(Sizing):
         return decision
 
     def _note(self, load: LoadSample) -> int:
-        """Remember this look; return how many workers it needs, regardless of the limits."""
+        """Record this look; return how many workers the load needs, regardless of the limits."""
         now, present = load.now, load.in_use
         average = self._in_use.note(now, present)
         self._needed.note(now, self.limits.bound(_workers_for(present + load.waiting)))
         if load.cpu_left is not None:
             # The CPU must be idle now, and must have been idle on average.
             self._usable = min(load.cpu_left, self._cpu_left.note(now, load.cpu_left))
-        # As long as no client waits, more work has to last for a while, and still be there.
+        # If no client waits, only work that has lasted for a while and still lasts is counted.
         work = max(average, present) if load.waiting else min(average, present)
         return _workers_for(work + load.waiting)
 
@@ -101,7 +102,7 @@ class ByLoad(Sizing):
         return Decision(goal, f"{load.in_words}{cpu}")
 
     def _bounds(self, load: LoadSample) -> Iterator[Bound]:
-        """All bounds; of equal ones, first what no setting can change."""
+        """Yield all bounds; those that no setting can change come first, and win in a tie."""
         figures = f"{percent(self._usable)} of the CPU is idle, {load.in_words}"
         suffices = max(self._cpu_suffices_for(load), load.cores + 1)
         yield Bound(suffices, "the CPU is saturated", figures)
@@ -111,10 +112,10 @@ class ByLoad(Sizing):
         yield self._max_children(load)
 
     def _cpu_suffices_for(self, load: LoadSample) -> int:
-        """The number of workers that would use all of the CPU, if each uses as much as a busy one.
+        """Return how many workers would use all of the CPU, if each used as much as a busy one.
 
-        CPU that other programs use counts as the workers', so the number is rather too low: it is
-        at least one more than now, while some CPU is idle.
+        CPU that other programs use is attributed to the workers, so the number may be too low. It
+        is therefore at least one more than now while some CPU is idle.
         """
         if self._usable < SATURATED:
             return self.wanted

@@ -1,4 +1,4 @@
-"""`ondemand`: workers exist while they are needed."""
+"""`ondemand`: keeps workers only while they are needed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ REST_INTERVAL = 0.5
 
 
 class OnDemand(Sizing):
-    """The rule of PHP-FPM's `pm = ondemand`: one for each client that waits while none is idle.
+    """Like PHP-FPM's `pm = ondemand`: adds a worker for each client that waits while none is idle.
 
-    Workers that were not needed for `idle_timeout` leave. They are counted by the work of all of
-    them, not by how long each was idle: idle workers take turns, so with few requests each of many
-    would be used now and then.
+    Workers that were not needed for `idle_timeout` seconds leave. Their number is determined by the
+    work of the whole pool, not by how long each worker was idle: idle workers take turns, so even a
+    few requests would use each of many workers now and then.
     """
 
     at_once = True

@@ -1,4 +1,4 @@
-"""`spare`: a number of idle workers between two bounds."""
+"""`spare`: keeps the number of idle workers between two bounds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MOST_AT_ONCE = 32
 
 
 class Spare(Sizing):
-    """The rule of Apache's prefork MPM (`MinSpareServers`) and of PHP-FPM (`pm = dynamic`).
+    """Like Apache's prefork MPM (`MinSpareServers`) and PHP-FPM (`pm = dynamic`).
 
-    While fewer than `min_spare` are idle it adds 1, 2, 4, ... workers at each look, but no more
-    than are missing; above `max_spare` it retires one at each look. A starting worker counts as
-    idle, since otherwise a slow start would be a reason for more of them. A waiting client counts
-    as a busy worker, since it is going to take one.
+    While fewer than `min_spare` workers are idle, it adds 1, 2, 4, ... workers at each look, but no
+    more than are missing. While more than `max_spare` are idle, it retires one at each look. A
+    starting worker counts as idle; otherwise, slow starts would add more workers. A waiting client
+    counts as a busy worker, since it will occupy one.
     """
 
     interval = 1.0
@@ -30,7 +30,7 @@ class Spare(Sizing):
                 return Decision(self.wanted - 1, f"{idle} are idle, more than {limits.max_spare}")
             return self._stay()
         if load.persistent < self.wanted:
-            return self._stay()  # the last step has not arrived yet
+            return self._stay()  # the workers of the last step do not exist yet
         if self.wanted >= limits.most:
             return self._stay_within(self._max_children(load), load)
         more = min(self._step, limits.min_spare - idle)

@@ -1,4 +1,4 @@
-"""The steps to the wanted number of workers: how many to start, and which ones to retire."""
+"""Steps towards the wanted number of workers: how many to start, and which ones to retire."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SURPLUS_INTERVAL = 0.05
 """Seconds between two looks for an idle worker to retire."""
 
 SURPLUS_PATIENCE = 1.0
-"""Seconds after which busy workers are retired too; they leave after their requests."""
+"""Seconds after which busy workers are also retired; they leave after their requests."""
 
 
 def to_start(missing: int, starting: int, cores: int) -> int:
     """Return how many of the missing workers to start now.
 
-    At most as many start at the same time as there are cores; more would only slow each other.
+    At most as many start at once as there are cores; more would only slow each other down.
     """
     return max(0, min(missing, cores - starting))
 
@@ -24,11 +24,11 @@ def to_start(missing: int, starting: int, cores: int) -> int:
 def to_retire(
     readings: Iterable[tuple[int, Reading]], surplus: int, busy_too: int = 0
 ) -> list[int]:
-    """Return the slots to retire: idle ones, those first that have been idle longest.
+    """Return the slots of workers to retire: idle ones, in the order of how long they are idle.
 
-    They may be fewer than `surplus`; the caller tries again when a worker may have become idle. If
-    they are fewer than `busy_too`, busy ones are added up to that number, those with the youngest
-    requests first; they leave after their requests.
+    There may be fewer than `surplus`; the caller tries again when a worker may have become idle. If
+    there are fewer than `busy_too`, busy workers are added up to that number, those with the most
+    recent requests first; they leave after their requests.
     """
     idle: list[tuple[float, int]] = []
     busy: list[tuple[float, int]] = []
@@ -40,7 +40,7 @@ def to_retire(
 
 
 class Shrinking:
-    """Chooses workers to retire for as long as there are too many."""
+    """Chooses workers to retire as long as there are too many."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -48,10 +48,11 @@ class Shrinking:
     def choose(
         self, readings: Iterable[tuple[int, Reading]], surplus: int, forbidden: int, now: float
     ) -> list[int]:
-        """Return the slots to retire now; see `to_retire()`.
+        """Return the slots of workers to retire now; see `to_retire()`.
 
-        `surplus` is how many there are more than wanted, `forbidden` how many more than allowed.
-        Only for the latter busy ones are chosen, after `SURPLUS_PATIENCE`.
+        `surplus` is the number of workers above the wanted one, `forbidden` the number above the
+        allowed one. Busy workers are chosen only if there are `forbidden` ones, after
+        `SURPLUS_PATIENCE`.
         """
         if not forbidden:
             self._since = None
