@@ -155,7 +155,7 @@ def test_a_killed_fork_server_does_not_stop_the_pool(
         assert int(ask(server.server_address)) in server.active_children
     [exited] = events(caplog.records, "fork_server_exit")
     assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
-    assert "from now on the master forks them itself" in exited.getMessage()
+    assert "from now on, the master forks workers itself" in exited.getMessage()
     assert len(errors()) == 1
 
 

@@ -193,7 +193,7 @@ class FromMold(FromForkServer):
         reason, _, rest = why.partition("\n")
         logger.log(
             logging.DEBUG if reason == self._last_reason else logging.WARNING,
-            "Worker %d (pid %d) did not fork a mold: %s; workers are forked as before.%s",
+            "The promotion of worker %d (pid %d) failed: %s; workers are forked as before.%s",
             parent.slot,
             parent.pid,
             reason,
