@@ -101,7 +101,7 @@ def test_several_addresses_have_one_pool_with_the_option(serve: Start, short_pat
     path = short_path / "s"
     binds = ("--bind", "tcp://127.0.0.1:0", "--bind", f"unix://{path}", "--max-children", 1)
     server = serve("Echo", *binds, "--one-pool", "--name", "app")
-    found = server.wait_for(r"on tcp://127.0.0.1:(\d+), unix://\S+ by 1 worker,")
+    found = server.wait_for(r"on tcp://127.0.0.1:(\d+), unix://\S+ with 1 worker,")
     address = ("127.0.0.1", int(found[1]))
     workers = {int(ask(each, b"").split()[0]) for each in (address, str(path))}
     assert workers == children_of(server.pid)
@@ -116,7 +116,7 @@ def test_a_server_class_gets_a_pool(serve: Start) -> None:
     server = serve("Server", "--bind", "tcp://127.0.0.1:0")
     pid = int(ask(server.address(), b"").split()[0])
     assert {pid} == children_of(server.pid)
-    assert "by 1 worker, strategy accept (set by the server class" in server.err
+    assert "with 1 worker, strategy accept (set by the server class" in server.err
 
 
 def test_a_pool_class_is_used_as_it_is(serve: Start) -> None:
