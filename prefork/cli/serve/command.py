@@ -87,7 +87,8 @@ def announce(target: str, server: Any, schemes: Iterator[str], options: ServeOpt
     how = f"strategy {settings.strategy}" + ("" if static else f", sizing {settings.sizing}")
     threads = ""
     if server.prefork_threads() is not None:
-        threads = f" of {settings.threads or 'any number of'} threads each"
+        bound = settings.threads
+        threads = f" of {counted(bound, 'thread') if bound else 'any number of threads'} each"
     logger.info(
         "Serving %s on %s with %s%s%s, %s (%s); pid %d.",
         target,
