@@ -69,8 +69,10 @@ def test_advice_for_a_handler_that_computes_is_about_one_worker_for_each_core(
     with waiting_clients(server.server_address, REQUESTS) as clients, running(server):
         assert [answer(client) for client in clients] == [b"served"] * REQUESTS
         # A client has its answer before the worker has noted that it was served.
-        served = lambda: sum(one.served for one in server.prefork_status())  # noqa: E731
-        eventually(lambda: served() == REQUESTS, what="the last request on the scoreboard")
+        eventually(
+            lambda: sum(one.served for one in server.prefork_status()) == REQUESTS,
+            what="the last request on the scoreboard",
+        )
         after = server.prefork_reading()
     found = advise(before, after._replace(cpu=before.cpu))  # without the load of other programs
     assert found.max_children <= after.cores + 1, found.reasons
