@@ -52,7 +52,7 @@ def test_closed_standard_streams_do_not_matter(modules: Path, folder: Path, clos
         check=True,
     )
     # On a busy machine no request may be answered in this time.
-    assert json.loads((folder / "prefork-bench.json").read_text())["results"][0]["strategy"]
+    assert json.loads((folder / "prefork-bench.json").read_text())["results"][0]["candidate"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
