@@ -12,6 +12,7 @@ from cyclopts.exceptions import (
     CycloptsError,
     MissingArgumentError,
     RepeatArgumentError,
+    UnknownOptionError,
     UnusedCliTokensError,
 )
 
@@ -19,7 +20,7 @@ from prefork import __version__
 from prefork.cli import configuration, values
 from prefork.cli.bench.options import BenchOptions
 from prefork.cli.options import PoolOptions, ServeOptions
-from prefork.cli.outcomes import Refusal
+from prefork.cli.outcomes import Refusal, did_you_mean
 from prefork.cli.streams import outlive_readers
 from prefork.cli.tune.options import TuneOptions
 from prefork.settings import Range, Rule
@@ -290,6 +291,10 @@ def explained(error: CycloptsError, tokens: Sequence[str]) -> str:
         what = "MODULE:HANDLER and options" if with_target else "options"
         extra = (error.unused_tokens or [""])[0]
         return f"Unexpected argument {extra!r}: `prefork {tokens[0]}` takes {what}."
+    if isinstance(error, UnknownOptionError) and error.token.source == "cli":
+        word = (error.token.keyword or error.token.value).partition("=")[0]
+        names = [name for each in error.argument_collection if each.parse for name in each.names]
+        return f"Unknown option: {word}.{did_you_mean(word, names, shown=str)}"
     if isinstance(error, RepeatArgumentError):
         return f"{error.token.keyword} is given more than once."
     if isinstance(error, CoercionError) and error.token is not None and error.target_type is bool:

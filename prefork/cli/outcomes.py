@@ -36,8 +36,12 @@ def did_you_mean(
     near: `titles` suggests `process-titles`.
     """
     by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)
-    whole = word.lower().lstrip("-")
-    if not near and len(whole) >= 4:
-        near = [name for name in by_lower if whole in name][:most]
+    close = difflib.get_close_matches(word.lower(), list(by_lower), most, 0.6)
+    negative = "--no-" if word.startswith("--no-") else ""
+    part = word.lower().removeprefix(negative).lstrip("-")
+    contain = [name for name in by_lower if name.startswith(negative) and part in name][:most]
+    if len(part) < 4:
+        contain = []
+    # For a flag: `--grace` is closer to `--name`, by its letters, than to `--graceful-timeout`.
+    near = (contain or close) if word.startswith("-") else (close or contain)
     return f" Did you mean {' or '.join(shown(by_lower[name]) for name in near)}?" if near else ""

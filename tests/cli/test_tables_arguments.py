@@ -87,6 +87,11 @@ def test_where_the_file_is_named(
         ("a:b c d", "Unexpected argument 'c': `prefork serve` takes MODULE:HANDLER and options."),
         ("a:b --max-childern 3", "Unknown option: --max-childern. Did you mean --max-children?"),
         ("a:b --no-gc-freez", "Unknown option: --no-gc-freez. Did you mean --no-gc-freeze?"),
+        # Names that were shorter once.
+        ("a:b --grace 3", "Unknown option: --grace. Did you mean --graceful-timeout?"),
+        ("a:b --no-titles", "Unknown option: --no-titles. Did you mean --no-process-titles?"),
+        ("a:b --no-freeze", "Unknown option: --no-freeze. Did you mean --no-gc-freeze?"),
+        ("a:b --order lifo", "Unknown option: --order. Did you mean --idle-order?"),
         ("a:b --max-children x", "--max-children 'x': it must be a whole number >= 1."),
         ("a:b --max-children 0", "--max-children '0': it must be a whole number >= 1."),
         ("a:b --max-children 2.5", "--max-children '2.5': it must be a whole number >= 1."),
