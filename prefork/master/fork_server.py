@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ class ForkServer:
         with adopting_orphans():
             try:
                 if not all(self.channel.send(order) for order in orders):
-                    error = self._error("does not accept orders")
+                    error = self._error("does not accept orders", exiting=self.channel.broken)
                     self._kill()
                     raise error
                 theirs.close()
@@ -115,7 +116,7 @@ class ForkServer:
             raise self._error(f"did not fork a worker within {FORK_TIMEOUT:g} s")
         answer = ours.peek()  # it stays in the channel in case a signal handler raises now
         if answer is None:
-            raise self._error("did not fork a worker when it was ordered to")
+            raise self._error("did not fork a worker when it was ordered to", exiting=True)
         if answer.kind is Kind.FAILED:
             error = int(answer.body)
             raise OSError(error, os.strerror(error))
@@ -150,19 +151,27 @@ class ForkServer:
         """Return its death, or `None` while it runs."""
         return self._wait_for_exit(0.0)
 
-    def _wait_for_exit(self, timeout: float | None) -> Death | None:
+    def _wait_for_exit(self, timeout: float) -> Death | None:
         """Wait until it exits, at most `timeout` seconds; end what an interrupted fork has left."""
-        for death in self._reaper.collect(timeout):
-            if death.status == ExitCode.TERMINATED:
-                self.severity = logging.INFO
-            if death.is_violent:
-                end_strays(self.pid, self._last_forked)
-            return death
+        deadline = self._system.clock() + timeout
+        while len(self._reaper):
+            left = max(0.0, deadline - self._system.clock())
+            for death in self._reaper.collect(left):
+                if death.status == ExitCode.TERMINATED:
+                    self.severity = logging.INFO
+                if death.is_violent:
+                    end_strays(self.pid, self._last_forked)
+                return death
+            if not left:
+                break
         return None
 
-    def _error(self, why: str) -> ForkServerError:
-        """Return the error for `why`, or, if it has exited, for its death."""
-        death = self.collect()
+    def _error(self, why: str, *, exiting: bool = False) -> ForkServerError:
+        """Return the error for `why`, or, if it has exited, for its death.
+
+        With `exiting`, its channel is closed: the kernel closes that before it reports the exit.
+        """
+        death = self._wait_for_exit(EXIT_TIMEOUT if exiting else 0.0)
         return ForkServerError(why if death is None else death.sentence)
 
     def end(self, *, at_once: bool = False) -> None:
@@ -172,16 +181,13 @@ class ForkServer:
         `at_once`, it is killed instead: use this if it is not waiting for orders.
         """
         self.channel.close()
-        deadline = self._system.clock() + (0.0 if at_once else EXIT_TIMEOUT)
-        while len(self._reaper) and (left := deadline - self._system.clock()) > 0:
-            self._wait_for_exit(left)
+        self._wait_for_exit(0.0 if at_once else EXIT_TIMEOUT)
         self._kill()
         self._reaper.close()
 
     def _kill(self) -> None:
         self._reaper.send_signal(self.pid, signal.SIGKILL)
-        while len(self._reaper):
-            self._wait_for_exit(None)
+        self._wait_for_exit(math.inf)
 
     def close_in_child(self) -> None:
         """Close the master's descriptors in a forked child."""

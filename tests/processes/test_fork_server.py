@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from prefork.linux.fork import double_fork
+from prefork.linux.syscalls import SYSTEM
 from prefork.master import fork_server as fork_server
 from prefork.master.origins import from_master as base
 from prefork.policies import restarts
+from prefork.workers.main import WorkerConfig
 from prefork.workers.protocol.channel import Channel
 from tests.support.children import children, command_of, state_of
 from tests.support.clients import ask
-from tests.support.deadlines import within
+from tests.support.deadlines import ENDING, stretched, within
 from tests.support.polling import eventually
 from tests.support.pools import (
     PERSISTENT,
@@ -157,6 +159,39 @@ def test_a_killed_fork_server_does_not_stop_the_pool(
     assert (exited.pid, exited.reason) == (killed, "was killed by SIGKILL")
     assert "from now on, the master forks workers itself" in exited.getMessage()
     assert len(errors()) == 1
+
+
+def test_the_death_is_reported_although_the_channel_closes_before_it() -> None:
+    """The kernel closes the descriptors of a killed process before its pidfd becomes readable."""
+    ours, theirs = Channel.pair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        theirs.close()
+        signal.sigtimedwait([], 0.1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    theirs.close()
+    dying = fork_server.ForkServer(ours, SYSTEM)
+    dying.adopt(pid)
+    assert ours.wait(stretched(ENDING))
+    config = WorkerConfig(
+        number=0,
+        persistent=True,
+        threads=None,
+        daemon_threads=False,
+        max_requests=0,
+        gc_freeze=False,
+        name="",
+        process_titles=False,
+    )
+    for_worker, for_child = Channel.pair()
+    adopted: list[int] = []
+    with pytest.raises(fork_server.ForkServerError, match="was killed by SIGKILL"):
+        dying.fork_worker(config, for_worker, for_child, adopted.append, ())
+    assert not adopted
+    for_worker.close()
+    for_child.close()
+    dying.end()
 
 
 def test_a_stuck_fork_server_does_not_block_the_master(
