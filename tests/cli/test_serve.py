@@ -237,7 +237,10 @@ def test_serves_without_standard_streams(
         process_group=0,
     )
     try:
-        eventually(path.exists)
+        # The socket's file is there before the server listens; its workers are not.
+        eventually(
+            lambda: any(command_of(p).startswith("prefork: worker") for p in group(shell.pid))
+        )
         for _ in range(3):
             assert ask(str(path), b"x") == b""
         workers = {pid for pid in group(shell.pid) if command_of(pid).startswith("prefork: worker")}
