@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import threading
+from collections.abc import Callable
 
 from prefork.linux.syscalls import SYSTEM, System
 from prefork.workers.protocol.exit_codes import Death
@@ -105,36 +107,34 @@ class Reaper:
         self.close()
 
     def _ended(self, pid: int, pidfd: int) -> Death | None:
-        try:
-            result = self._system.wait(pidfd)
-        except ChildProcessError:
-            status = None
-        else:
-            if result is None:
-                return None
-            status = exit_status(result)
+        death = _reaped(pid, functools.partial(self._system.wait, pidfd))
+        if death is None:
+            return None
         # Closing is not enough: a worker that inherited the pidfd keeps it registered.
         self._epoll.unregister(pidfd)
         # Removed before it is closed: otherwise a child that another thread forks in between would
         # close another descriptor with this number.
         del self._pids[pidfd], self._pidfds[pid]
         self._system.close(pidfd)
-        return Death(pid, status)
+        return death
 
     def _collect_unwatched(self) -> list[Death]:
         deaths = []
         for pid in list(self._unwatched):
-            try:
-                result = self._system.wait_pid(pid)
-            except ChildProcessError:
-                status = None
-            else:
-                if result is None:
-                    continue
-                status = exit_status(result)
-            self._unwatched.discard(pid)
-            deaths.append(Death(pid, status))
+            death = _reaped(pid, functools.partial(self._system.wait_pid, pid))
+            if death is not None:
+                self._unwatched.discard(pid)
+                deaths.append(death)
         return deaths
+
+
+def _reaped(pid: int, wait: Callable[[], os.waitid_result | None]) -> Death | None:
+    """Reap a child by `wait`; return its death, without a status if another reaped it."""
+    try:
+        result = wait()
+    except ChildProcessError:
+        return Death(pid, None)
+    return None if result is None else Death(pid, exit_status(result))
 
 
 SLICE = 0.05
