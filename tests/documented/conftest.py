@@ -1,33 +1,17 @@
 """`api`: the module under test, the standard library's first, then ours."""
 
-import functools
 import importlib
-import importlib.util
 import os
 import socket
-import sysconfig
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from prefork.cli.target.standard_library import standard_library
 from tests.documented.kit import Record
 from tests.support.announcements import Gate, Told
-
-
-@functools.cache
-def _standard_library() -> ModuleType:
-    """Load the interpreter's own module from its file; here, an import would find our module."""
-    file = Path(sysconfig.get_path("stdlib")) / "socketserver.py"
-    spec = importlib.util.spec_from_file_location("socketserver", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(params=["stdlib", "ours"])
@@ -40,7 +24,7 @@ def side(request: pytest.FixtureRequest) -> str:
 def api(side: str) -> Any:
     """The module under test."""
     if side == "stdlib":
-        return _standard_library()
+        return standard_library()
     return importlib.import_module("prefork.socketserver")
 
 
