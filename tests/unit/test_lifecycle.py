@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from enum import Enum
+from typing import Any
 
 import pytest
 
 from prefork.state.lifecycle import (
     POOL_TRANSITIONS,
+    PROMOTION_TRANSITIONS,
+    ROLLOUT_TRANSITIONS,
     STOP_REASONS,
     WORKER_TRANSITIONS,
     LifecycleError,
     PoolEvent,
     PoolState,
+    PromotionEvent,
+    PromotionState,
+    RolloutEvent,
+    RolloutState,
     StopReason,
     WorkerEvent,
     WorkerState,
@@ -21,23 +29,34 @@ from prefork.state.lifecycle import (
 )
 from prefork.state.pool_lifecycle import PoolLifecycle
 
-
-@pytest.mark.parametrize(("state", "event"), list(WORKER_TRANSITIONS))
-def test_each_entry_of_the_workers_table_leads_to_its_state(
-    state: WorkerState, event: WorkerEvent
-) -> None:
-    assert advance(WORKER_TRANSITIONS, state, event) is WORKER_TRANSITIONS[state, event]
+TABLES: list[tuple[Any, type[Enum], type[Enum]]] = [
+    (WORKER_TRANSITIONS, WorkerState, WorkerEvent),
+    (POOL_TRANSITIONS, PoolState, PoolEvent),
+    (PROMOTION_TRANSITIONS, PromotionState, PromotionEvent),
+    (ROLLOUT_TRANSITIONS, RolloutState, RolloutEvent),
+]
 
 
 @pytest.mark.parametrize(
-    ("state", "event"),
-    sorted(set(itertools.product(WorkerState, WorkerEvent)) - set(WORKER_TRANSITIONS), key=str),
+    ("table", "state", "event"), [(table, *pair) for table, _, _ in TABLES for pair in table]
+)
+def test_each_entry_of_a_table_leads_to_its_state(table: Any, state: Enum, event: Enum) -> None:
+    assert advance(table, state, event) is table[state, event]
+
+
+@pytest.mark.parametrize(
+    ("table", "state", "event"),
+    [
+        (table, *pair)
+        for table, states, events in TABLES
+        for pair in sorted(set(itertools.product(states, events)) - set(table), key=str)
+    ],
 )
 def test_an_event_without_an_entry_raises_and_names_both(
-    state: WorkerState, event: WorkerEvent
+    table: Any, state: Enum, event: Enum
 ) -> None:
     with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
-        advance(WORKER_TRANSITIONS, state, event)
+        advance(table, state, event)
 
 
 def test_a_worker_may_exit_in_any_state() -> None:
@@ -58,24 +77,6 @@ def test_every_worker_state_can_be_reached(target: WorkerState) -> None:
 
 
 # -- the pool --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("state", "event"), list(POOL_TRANSITIONS))
-def test_each_entry_of_the_pools_table_leads_to_its_state(
-    state: PoolState, event: PoolEvent
-) -> None:
-    assert advance(POOL_TRANSITIONS, state, event) is POOL_TRANSITIONS[state, event]
-
-
-@pytest.mark.parametrize(
-    ("state", "event"),
-    sorted(set(itertools.product(PoolState, PoolEvent)) - set(POOL_TRANSITIONS), key=str),
-)
-def test_an_event_of_the_pool_without_an_entry_raises_and_names_both(
-    state: PoolState, event: PoolEvent
-) -> None:
-    with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
-        advance(POOL_TRANSITIONS, state, event)
 
 
 def test_a_pool_may_boot_again_from_every_state() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from prefork.policies.promotion import BACK_OFF, LOOK_INTERVAL, PromotionBackoff, to_promote
@@ -11,12 +9,10 @@ from prefork.policies.rollout import to_replace
 from prefork.state.lifecycle import (
     PROMOTION_TRANSITIONS,
     ROLLOUT_TRANSITIONS,
-    LifecycleError,
     PromotionEvent,
     PromotionState,
     RolloutEvent,
     RolloutState,
-    advance,
 )
 from prefork.workers.protocol.scoreboard import Reading, State
 
@@ -85,44 +81,6 @@ def test_a_pool_looks_for_a_warm_worker_now_and_then_and_pauses_after_an_attempt
     assert not attempts.look(200.0 + BACK_OFF - 0.1)
     assert attempts.look(200.0 + BACK_OFF)
     assert attempts.next_timeout(999.0) == 0.0
-
-
-@pytest.mark.parametrize(("state", "event"), list(PROMOTION_TRANSITIONS))
-def test_each_entry_of_the_promotions_table_leads_to_its_state(
-    state: PromotionState, event: PromotionEvent
-) -> None:
-    assert advance(PROMOTION_TRANSITIONS, state, event) is PROMOTION_TRANSITIONS[state, event]
-
-
-@pytest.mark.parametrize(
-    ("state", "event"),
-    sorted(
-        set(itertools.product(PromotionState, PromotionEvent)) - set(PROMOTION_TRANSITIONS), key=str
-    ),
-)
-def test_an_event_of_a_promotion_without_an_entry_raises(
-    state: PromotionState, event: PromotionEvent
-) -> None:
-    with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
-        advance(PROMOTION_TRANSITIONS, state, event)
-
-
-@pytest.mark.parametrize(("state", "event"), list(ROLLOUT_TRANSITIONS))
-def test_each_entry_of_the_rollouts_table_leads_to_its_state(
-    state: RolloutState, event: RolloutEvent
-) -> None:
-    assert advance(ROLLOUT_TRANSITIONS, state, event) is ROLLOUT_TRANSITIONS[state, event]
-
-
-@pytest.mark.parametrize(
-    ("state", "event"),
-    sorted(set(itertools.product(RolloutState, RolloutEvent)) - set(ROLLOUT_TRANSITIONS), key=str),
-)
-def test_an_event_of_a_rollout_without_an_entry_raises(
-    state: RolloutState, event: RolloutEvent
-) -> None:
-    with pytest.raises(LifecycleError, match=f"{event.name}.*{state.name}"):
-        advance(ROLLOUT_TRANSITIONS, state, event)
 
 
 def test_the_process_that_workers_are_forked_from_may_end_in_any_state() -> None:
