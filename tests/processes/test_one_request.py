@@ -140,12 +140,10 @@ def test_graceful_timeout_is_counted_from_the_close(
         closing.result()
 
 
-def test_graceful_timeout_also_bounds_a_request_taken_after_a_first_run(
-    strategy: str, held: Handler, told: Told, caplog: Any
-) -> None:
-    """The rule for the end does not depend on earlier runs."""
+def after_a_run(handler: Handler, strategy: str) -> Any:
+    """Return a pool with a short graceful_timeout whose loop has run once and ended."""
     server = pool_of(
-        held,
+        handler,
         strategy=strategy,
         timeout=stretched(EXCHANGE),
         settings={"graceful_timeout": stretched(0.2)},
@@ -153,6 +151,14 @@ def test_graceful_timeout_also_bounds_a_request_taken_after_a_first_run(
     with serving_only(server):
         if strategy in PERSISTENT:
             idle_workers(server, 2)
+    return server
+
+
+def test_graceful_timeout_also_bounds_a_request_taken_after_a_first_run(
+    strategy: str, held: Handler, told: Told, caplog: Any
+) -> None:
+    """The rule for the end does not depend on earlier runs."""
+    server = after_a_run(held, strategy)
     with connect(server.server_address) as client:
         client.sendall(b"x")
         within(server.handle_request)
@@ -166,15 +172,7 @@ def test_the_end_of_an_earlier_run_does_not_shorten_the_time_of_a_later_request(
     strategy: str, held: Handler, told: Told, gate: Gate
 ) -> None:
     """The graceful_timeout of a run does not apply to a request that is taken after it."""
-    server = pool_of(
-        held,
-        strategy=strategy,
-        timeout=stretched(EXCHANGE),
-        settings={"graceful_timeout": stretched(0.2)},
-    )
-    with serving_only(server):
-        if strategy in PERSISTENT:
-            idle_workers(server, 2)
+    server = after_a_run(held, strategy)
     with server, connect(server.server_address) as client:
         client.sendall(b"x")
         within(server.handle_request)
