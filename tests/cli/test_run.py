@@ -186,6 +186,8 @@ def test_every_kind_of_server_becomes_a_pool(program: Start, folder: Path, bases
     (folder / "server.py").write_text(SERVER.format(bases=bases))
     one = program("run", "--pool", "--max-children", 2, "server.py")
     address = ("127.0.0.1", int(one.wait_for(r"port (\d+)", "out")[1]))
+    # The first worker may serve before the second is forked.
+    eventually(lambda: len(children_of(one.pid)) >= 2, what="second worker")
     pids = {int(ask(address)) for _ in range(20)}
     assert pids <= children_of(one.pid)
     assert len(children_of(one.pid)) == 2
