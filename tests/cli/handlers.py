@@ -53,11 +53,11 @@ class PoolOnly(Echo):
 
 
 class AsleepForAWhile(socketserver.StreamRequestHandler):
-    """Waits, as for a database."""
+    """Waits, as for a slow database: for longer than a busy machine delays a request."""
 
     def handle(self) -> None:
         self.rfile.read()
-        time.sleep(0.01)
+        time.sleep(0.05)
         self.wfile.write(b"served")
 
 
